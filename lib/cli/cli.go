@@ -1,0 +1,278 @@
+// Package cli is what all our programs share on the command line: options (it is the only importer
+// of kong), streams, errors, exit codes, help texts and tables. A program is a [Tool], a table of
+// commands; its main does nothing but
+//
+//	func main() { cli.Main(tool) }
+//
+// Rules for what users see, kept here alone: results go to standard output, everything else to standard
+// error; an error is one line, "tool: command: what was done: cause", and a hint stands on a second
+// line; exit codes are those of the table in lib/spec.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Version is printed by --version.
+const Version = "0.0.0"
+
+// TimeFormat is how times stand in tables and logs, in the local zone.
+const TimeFormat = "2006-01-02 15:04:05"
+
+// Exit codes of the family.
+const (
+	ExitFailed   = 1   // the operation failed
+	ExitUsage    = 2   // wrong usage
+	ExitOurs     = 125 // our own error, where a container's program would run
+	ExitNotExec  = 126 // its program was found but cannot be executed
+	ExitNotFound = 127 // its program was not found
+)
+
+// IO holds the streams of a command, so that tests can put others in their place.
+type IO struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+}
+
+// Runner is a command with its parsed options: a pointer to a struct with kong's tags.
+type Runner interface {
+	Run(ctx context.Context, io *IO) error
+}
+
+// Command is one entry in a tool's table.
+type Command struct {
+	Name    string   // "run", "network create"; "" where the tool is one command
+	Aliases []string // other names: "help", "h"
+	Summary string   // one line, in the README's words
+	Usage   string   // what stands behind the name in USAGE; "[command options] [arguments...]" by default
+	New     func() Runner
+	Failure int  // exit code of failures and wrong usage where it is not the family's 1 and 2
+	Stage   bool // a stage of the pipe: whatever fails, the document on stdin is undone
+	Hidden  bool // left out of the help
+}
+
+// Tool is a program.
+type Tool struct {
+	Name     string
+	Summary  string
+	Commands []Command
+}
+
+// Main runs the tool with the process's arguments and streams, and exits.
+func Main(t Tool) {
+	// A reader that is gone must be an error of write(2), not the death of the process: there may
+	// be something to undo. Caught, not ignored: an ignored signal is inherited by programs.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	code := t.Run(ctx, os.Args[1:], &IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// Run runs the tool and returns its exit code.
+func (t Tool) Run(ctx context.Context, args []string, io *IO) int {
+	if len(t.Commands) == 1 && t.Commands[0].Name == "" {
+		return t.run(ctx, t.Commands[0], args, io)
+	}
+	var opts globals
+	args, err := opts.parse(args)
+	if err != nil {
+		fmt.Fprintf(io.Err, "%s: %v (see '%s --help')\n", t.Name, err, t.Name)
+		return ExitUsage
+	}
+	if opts.debug {
+		setDebug(io.Err)
+	}
+	switch {
+	case opts.version:
+		fmt.Fprintf(io.Out, "%s version %s\n", t.Name, Version)
+		return 0
+	case opts.help || len(args) == 0:
+		t.help(io.Out, "")
+		return 0
+	}
+	return t.dispatch(ctx, args, io)
+}
+
+// dispatch finds the command that the first words of args name, the longest name first.
+func (t Tool) dispatch(ctx context.Context, args []string, io *IO) int {
+	if args[0] == "help" || args[0] == "h" {
+		return t.helpFor(args[1:], io)
+	}
+	for words := min(2, len(args)); words > 0; words-- {
+		if c, ok := t.find(strings.Join(args[:words], " ")); ok {
+			return t.run(ctx, c, args[words:], io)
+		}
+	}
+	if t.isGroup(args[0]) {
+		if len(args) == 1 || args[1] == "-h" || args[1] == "--help" || args[1] == "help" {
+			t.help(io.Out, args[0])
+			return 0
+		}
+		fmt.Fprintf(io.Err, "%s: %s: unknown command %q (see '%s %s --help')\n", t.Name, args[0], args[1], t.Name, args[0])
+		return ExitUsage
+	}
+	fmt.Fprintf(io.Err, "%s: unknown command %q (see '%s --help')\n", t.Name, args[0], t.Name)
+	return ExitUsage
+}
+
+func (t Tool) find(name string) (Command, bool) {
+	for _, c := range t.Commands {
+		if c.Name == name {
+			return c, true
+		}
+		for _, alias := range c.Aliases {
+			if alias == name {
+				return c, true
+			}
+		}
+	}
+	return Command{}, false
+}
+
+func (t Tool) isGroup(word string) bool {
+	for _, c := range t.Commands {
+		if strings.HasPrefix(c.Name, word+" ") {
+			return true
+		}
+	}
+	return false
+}
+
+// run parses the arguments of one command and runs it.
+func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
+	runner, opts := c.New(), &common{}
+	parser, err := c.parser(t, runner, opts)
+	if err == nil {
+		_, err = parser.Parse(args)
+	}
+	var early *earlyExit
+	if errors.As(err, &early) {
+		if early.version {
+			fmt.Fprintf(io.Out, "%s version %s\n", t.Name, Version)
+		} else {
+			c.help(io.Out, t, parser.Model.Node)
+		}
+		return 0
+	}
+	if opts.Debug {
+		setDebug(io.Err)
+	}
+	if err != nil {
+		err = &usageError{fmt.Errorf("%w (see '%s --help')", err, c.path(t))}
+		if c.Stage {
+			undoInput(ctx, io)
+		}
+	} else {
+		err = runner.Run(ctx, io)
+	}
+	return c.report(t, err, io)
+}
+
+// path is the command as the user types it.
+func (c Command) path(t Tool) string { return strings.TrimSpace(t.Name + " " + c.Name) }
+
+// common are the options that every command has.
+type common struct {
+	Debug   bool        `help:"print mydocker debug logs" hidden:""`
+	Help    helpFlag    `short:"h" help:"show help" hidden:""`
+	Version versionFlag `help:"print the version" hidden:""`
+}
+
+// earlyExit ends kong's parsing before it complains about what is missing.
+type earlyExit struct{ version bool }
+
+func (*earlyExit) Error() string { return "only asked for help" }
+
+type helpFlag bool
+
+// BeforeReset is called by kong when the flag is met, before anything is checked.
+func (helpFlag) BeforeReset() error { return &earlyExit{} }
+
+type versionFlag bool
+
+// BeforeReset is called by kong when the flag is met, before anything is checked.
+func (versionFlag) BeforeReset() error { return &earlyExit{version: true} }
+
+func (c Command) parser(t Tool, runner Runner, opts *common) (*kong.Kong, error) {
+	return kong.New(runner, kong.Embed(opts), kong.Name(c.path(t)), kong.NoDefaultHelp(),
+		kong.WithHyphenPrefixedParameters(true), // --memory-limit -1
+		kong.Exit(func(int) {}))
+}
+
+// globals are the options before the command.
+type globals struct{ debug, help, version bool }
+
+func (g *globals) parse(args []string) ([]string, error) {
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		switch args[0] {
+		case "--debug":
+			g.debug = true
+		case "--help", "-h":
+			g.help = true
+		case "--version", "-v":
+			g.version = true
+		default:
+			return nil, fmt.Errorf("unknown option %s", args[0])
+		}
+		args = args[1:]
+	}
+	return args, nil
+}
+
+// setDebug sends debug messages to w in the README's log format.
+func setDebug(w io.Writer) {
+	slog.SetDefault(slog.New(&debugHandler{w: w}))
+}
+
+// debugHandler prints records as "[2019-01-25 09:55:03] DEBUG message key=value".
+type debugHandler struct {
+	w     io.Writer
+	attrs []slog.Attr
+}
+
+func (h *debugHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelDebug
+}
+
+func (h *debugHandler) Handle(_ context.Context, r slog.Record) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "[%s] %s %s", r.Time.Format(TimeFormat), r.Level, r.Message)
+	attr := func(a slog.Attr) bool {
+		fmt.Fprintf(&b, " %s=%v", a.Key, a.Value)
+		return true
+	}
+	for _, a := range h.attrs {
+		attr(a)
+	}
+	r.Attrs(attr)
+	b.WriteByte('\n')
+	_, err := io.WriteString(h.w, b.String())
+	return err
+}
+
+func (h *debugHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &debugHandler{w: h.w, attrs: append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)}
+}
+
+func (h *debugHandler) WithGroup(string) slog.Handler { return h }
+
+// Local prints a time as in the tables.
+func Local(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format(TimeFormat)
+}

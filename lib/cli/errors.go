@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+)
+
+// Status ends a command with an exit code and without a message: that of a container's program, or
+// after all errors were reported one by one.
+type Status int
+
+func (s Status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// coded is an error with an exit code of its own.
+type coded struct {
+	error
+	code int
+}
+
+func (e *coded) Unwrap() error { return e.error }
+
+// WithCode gives an error an exit code of its own.
+func WithCode(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &coded{err, code}
+}
+
+// usageError marks wrong usage.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// Usagef returns an error about the words on the command line: exit code 2.
+func Usagef(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+// about is an error with the name of what the user asked it for.
+type about struct {
+	error
+	subject string
+}
+
+func (e *about) Unwrap() error { return e.error }
+
+// About names the subject of an error, which then stands beside the command: "run web: …".
+func About(subject string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &about{err, subject}
+}
+
+// report prints an error and returns the exit code.
+func (c Command) report(t Tool, err error, io *IO) int {
+	var status Status
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		return int(status)
+	}
+	c.print(t, err, io)
+	var own *coded
+	var usage *usageError
+	switch {
+	case errors.As(err, &own):
+		return own.code
+	case c.Failure != 0:
+		return c.Failure
+	case errors.As(err, &usage):
+		return ExitUsage
+	}
+	return ExitFailed
+}
+
+// print writes an error as one line, and its hint as a second.
+func (c Command) print(t Tool, err error, io *IO) {
+	where := c.path(t)
+	if c.Name != "" {
+		where = t.Name + ": " + c.Name
+	}
+	var a *about
+	if errors.As(err, &a) {
+		where += " " + a.subject
+	}
+	fmt.Fprintln(io.Err, OneLine(where+": "+err.Error()))
+	var hint interface{ Hint() string }
+	if errors.As(err, &hint) {
+		fmt.Fprintln(io.Err, OneLine("hint: "+hint.Hint()))
+	}
+}
+
+// Each runs f for every argument. An error about one does not stop the others.
+func Each(io *IO, tool, command string, args []string, f func(arg string) error) error {
+	var failed bool
+	for _, arg := range args {
+		if err := f(arg); err != nil {
+			Command{Name: command}.print(Tool{Name: tool}, err, io)
+			failed = true
+		}
+	}
+	if failed {
+		return Status(ExitFailed)
+	}
+	return nil
+}
+
+// Warn prints a line about something that is not what the user may think, but no error.
+func Warn(w io.Writer, tool, format string, args ...any) {
+	fmt.Fprintln(w, OneLine(tool+": warning: "+fmt.Sprintf(format, args...)))
+}
+
+// OneLine makes a text safe for one line of a terminal: line ends become "; ", and control bytes,
+// which may come from strangers, are shown, not obeyed.
+func OneLine(text string) string {
+	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "; ")
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "%q", r)
+		}
+	}
+	return b.String()
+}

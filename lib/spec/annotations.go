@@ -1,0 +1,72 @@
+package spec
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Prefix starts the annotations that are ours. Labels of users and images must not have it.
+const Prefix = "mydocker."
+
+// The annotations that carry what the OCI document has no field for.
+const (
+	AnnotationID      = Prefix + "id"      // 12 hexadecimal digits
+	AnnotationName    = Prefix + "name"    // of the container, unique
+	AnnotationImage   = Prefix + "image"   // as the user named it: mysql:5.7.25
+	AnnotationImageID = Prefix + "imageid" // digest of the image configuration: sha256:…
+	AnnotationDriver  = Prefix + "driver"  // storage driver: overlay2, aufs, vfs
+	AnnotationDNS     = Prefix + "dns"     // name servers, separated by commas
+	AnnotationNets    = Prefix + "networks"
+	AnnotationPorts   = Prefix + "ports" // published ports: 8036->3306/tcp, separated by commas
+	AnnotationStop    = Prefix + "stopsignal"
+	AnnotationInit    = Prefix + "init" // "true": our small init is PID 1
+	AnnotationCreated = Prefix + "created"
+)
+
+// Annotation returns the value of an annotation, "" where it is missing.
+func (s *Spec) Annotation(key string) string { return s.Annotations[key] }
+
+// Annotate sets an annotation; an empty value removes it.
+func (s *Spec) Annotate(key, value string) {
+	if value == "" {
+		delete(s.Annotations, key)
+		return
+	}
+	if s.Annotations == nil {
+		s.Annotations = make(map[string]string)
+	}
+	s.Annotations[key] = value
+}
+
+// ID returns the container's id, "" where no stage has given one yet.
+func (s *Spec) ID() string { return s.Annotation(AnnotationID) }
+
+// Name returns the container's name, and its id where it has none.
+func (s *Spec) Name() string {
+	if name := s.Annotation(AnnotationName); name != "" {
+		return name
+	}
+	return s.ID()
+}
+
+// Labels returns the annotations that are not ours.
+func (s *Spec) Labels() map[string]string {
+	labels := make(map[string]string)
+	for key, value := range s.Annotations {
+		if !strings.HasPrefix(key, Prefix) {
+			labels[key] = value
+		}
+	}
+	return labels
+}
+
+// CheckLabel returns an error where key cannot be a user's label.
+func CheckLabel(key string) error {
+	switch {
+	case key == "":
+		return fmt.Errorf("label: the key is empty: want KEY=VALUE")
+	case strings.HasPrefix(key, Prefix):
+		return fmt.Errorf("label %.80q: keys that start with %q are ours", key, Prefix)
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+// Package spec is the document that flows down the pipe: an OCI runtime configuration (config.json,
+// runtime-spec 1.x), and the contract of the tools that hand it on.
+//
+// The contract:
+//
+//  1. Standard output is one whole document or nothing at all, written last. Words for people go to
+//     standard error, one line each: "md-net: attach 10.10.1.0/24: no free address".
+//  2. Undo travels with the document: each stage adds its own release to hooks.poststop ("md-net
+//     detach ID"), newest first, so that any OCI runtime at the end of the pipe also cleans up. A
+//     release is idempotent and needs only the id.
+//  3. A stage that fails, for whatever reason, reads the document that it was handed if it has not
+//     yet, undoes its own work, runs the document's hooks, prints nothing and exits non-zero.
+//  4. Empty standard input means that the stage before failed: one line says so, nothing is touched.
+//  5. A document with another major ociVersion is refused.
+//  6. A stage with nothing to do passes the document on.
+//  7. Standard input is spent on the document. --spec FILE or --bundle DIR frees it.
+//  8. Exit codes are one table for the family: 0; 1 the operation failed; 2 wrong usage; and where a
+//     container's program runs: its own code, 128+n for signal n, 125 our own error, 126 found but
+//     not executable, 127 not found.
+//  9. A tool writes only its own state files.
+//
+// Who owns which field:
+//
+//	md-rootfs mount   annotations (id, name, image, driver), root, hostname, process, mounts
+//	md-cgroup create  linux.cgroupsPath, linux.resources
+//	md-net attach     the path of the network entry in linux.namespaces, annotations (addresses, ports)
+//	md-spawn run      nothing: stdout belongs to the container
+//
+// Each but the last also adds to hooks.poststop. Fields that we do not know pass through untouched.
+package spec
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Spec is an OCI runtime document. It is the one model of a container: what a tool wants to tell the
+// next one stands in it, and nothing else does.
+type Spec struct {
+	specs.Spec
+
+	source []byte // as it was read: holds the fields that specs.Spec does not know
+}
+
+// Stage does one thing to the kernel and fills in the fields of the document that it owns. A stage
+// that returns an error has undone what it did.
+type Stage func(context.Context, *Spec) error
+
+// Compose returns the stage that runs the given ones in order. Where one fails, undo runs for the
+// document as far as it came.
+func Compose(undo func(context.Context, *Spec), stages ...Stage) Stage {
+	return func(ctx context.Context, s *Spec) error {
+		for _, stage := range stages {
+			err := ctx.Err()
+			if err == nil {
+				err = stage(ctx, s)
+			}
+			if err != nil {
+				undo(context.WithoutCancel(ctx), s)
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// ErrEmpty says that there was no document: the stage before failed and has said why.
+var ErrEmpty = errors.New("no document on standard input: the stage before failed, or none stands before this one")
+
+// Read reads one document. It refuses more than one, and a major version of the specification that
+// is not 1 (runtime-spec, config.md "Specification version").
+func Read(r io.Reader) (*Spec, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("read the document: %w", err)
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, ErrEmpty
+	}
+	s := &Spec{source: data}
+	if err := json.Unmarshal(data, &s.Spec); err != nil {
+		return nil, fmt.Errorf("read the document: not an OCI config.json: %w", err)
+	}
+	if major, _, ok := strings.Cut(s.Version, "."); !ok || major != "1" {
+		return nil, fmt.Errorf("read the document: ociVersion %.40q: only 1.x is understood", s.Version)
+	}
+	return s, nil
+}
+
+// Encode returns the document as JSON, the unknown fields of the document that was read included.
+func (s *Spec) Encode() ([]byte, error) {
+	data, err := json.Marshal(&s.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("write the document: %w", err)
+	}
+	if s.source != nil {
+		if data, err = keepUnknown(s.source, data); err != nil {
+			return nil, fmt.Errorf("write the document: %w", err)
+		}
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, data, "", "  "); err != nil {
+		return nil, fmt.Errorf("write the document: %w", err)
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}
+
+// Write writes the whole document in one call.
+func (s *Spec) Write(w io.Writer) error {
+	data, err := s.Encode()
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(data); err != nil {
+		return fmt.Errorf("hand on the document: %w", err)
+	}
+	return nil
+}
+
+// LinuxPart returns the linux section of the document, made if it is missing.
+func (s *Spec) LinuxPart() *specs.Linux {
+	if s.Linux == nil {
+		s.Linux = &specs.Linux{}
+	}
+	return s.Linux
+}
+
+// ProcessPart returns the process section of the document, made if it is missing.
+func (s *Spec) ProcessPart() *specs.Process {
+	if s.Process == nil {
+		s.Process = &specs.Process{}
+	}
+	return s.Process
+}
+
+// SetNamespace gives the entry of the given type in linux.namespaces the path ("" for a new
+// namespace), and adds the entry if it is missing.
+func (s *Spec) SetNamespace(kind specs.LinuxNamespaceType, path string) {
+	l := s.LinuxPart()
+	for i := range l.Namespaces {
+		if l.Namespaces[i].Type == kind {
+			l.Namespaces[i].Path = path
+			return
+		}
+	}
+	l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{Type: kind, Path: path})
+}
+
+// RemoveNamespace takes the entry of the given type away: the container shares the runtime's.
+func (s *Spec) RemoveNamespace(kind specs.LinuxNamespaceType) {
+	l := s.LinuxPart()
+	kept := l.Namespaces[:0]
+	for _, ns := range l.Namespaces {
+		if ns.Type != kind {
+			kept = append(kept, ns)
+		}
+	}
+	l.Namespaces = kept
+}
+
+// Namespace returns the entry of the given type in linux.namespaces, and whether there is one.
+func (s *Spec) Namespace(kind specs.LinuxNamespaceType) (specs.LinuxNamespace, bool) {
+	if s.Linux != nil {
+		for _, ns := range s.Linux.Namespaces {
+			if ns.Type == kind {
+				return ns, true
+			}
+		}
+	}
+	return specs.LinuxNamespace{}, false
+}

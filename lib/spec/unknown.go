@@ -1,0 +1,101 @@
+package spec
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// keepUnknown returns the document edited, with what source says beyond the fields that
+// specs.Spec knows. Known fields are edited's alone, the removed ones included.
+func keepUnknown(source, edited []byte) ([]byte, error) {
+	var known specs.Spec
+	if err := json.Unmarshal(source, &known); err != nil {
+		return nil, err
+	}
+	before, err := json.Marshal(&known)
+	if err != nil {
+		return nil, err
+	}
+	var trees [3]any
+	for i, data := range [][]byte{source, before, edited} {
+		dec := json.NewDecoder(bytes.NewReader(data))
+		dec.UseNumber() // 64-bit values do not survive a float64
+		if err := dec.Decode(&trees[i]); err != nil {
+			return nil, fmt.Errorf("decode: %w", err)
+		}
+	}
+	return json.Marshal(merge(trees[0], trees[1], trees[2]))
+}
+
+// merge applies to source what changed from before to after. before is source less the unknown.
+func merge(source, before, after any) any {
+	switch after := after.(type) {
+	case map[string]any:
+		src, ok1 := source.(map[string]any)
+		old, ok2 := before.(map[string]any)
+		if !ok1 || !ok2 {
+			return after
+		}
+		return mergeObject(src, old, after)
+	case []any:
+		src, ok1 := source.([]any)
+		old, ok2 := before.([]any)
+		if !ok1 || !ok2 || len(src) != len(old) {
+			return after
+		}
+		return mergeArray(src, old, after)
+	}
+	if equal(before, after) {
+		return source
+	}
+	return after
+}
+
+func mergeObject(source, before, after map[string]any) map[string]any {
+	out := make(map[string]any, len(source))
+	for key, value := range source {
+		if _, known := before[key]; !known {
+			out[key] = value // unknown, or known and left out by omitempty: after decides below
+		}
+	}
+	for key, value := range after {
+		out[key] = merge(source[key], before[key], value)
+	}
+	return out
+}
+
+// mergeArray finds each element of after among those of before, so that unknown fields stay with
+// their element when others are put before it or taken away. An element that is equal to none is a
+// changed one where the lengths agree, and else a new one.
+func mergeArray(source, before, after []any) []any {
+	out := make([]any, len(after))
+	used := make([]bool, len(before))
+	found := make([]bool, len(after))
+	for i, value := range after {
+		for j := range before {
+			if !used[j] && equal(before[j], value) {
+				out[i], used[j], found[i] = source[j], true, true
+				break
+			}
+		}
+	}
+	for i, value := range after {
+		switch {
+		case found[i]:
+		case len(after) == len(before) && !used[i]:
+			out[i] = merge(source[i], before[i], value)
+		default:
+			out[i] = value
+		}
+	}
+	return out
+}
+
+func equal(a, b any) bool {
+	x, err1 := json.Marshal(a)
+	y, err2 := json.Marshal(b)
+	return err1 == nil && err2 == nil && bytes.Equal(x, y)
+}

@@ -1,0 +1,123 @@
+// Package state is the state directory: where things lie, how they are written so that a crash
+// tears nothing, and how names and addresses are claimed so that two cannot have one.
+//
+// State is files that a shell can read:
+//
+//	/var/lib/mydocker/                 MYDOCKER_ROOT moves it; it survives a reboot
+//	  images/                          an OCI image layout
+//	  layers/<chain id>/               unpacked layers
+//	  names/<name>                     the id of the container that has the name
+//	  containers/<id>/                 the OCI bundle: config.json, rootfs/, logs,
+//	                                   and one file per tool: rootfs.json, spawn.json, …
+//	  networks/<name>/                 network.json, leases/<address>
+//	  volumes/<name>/
+//	/run/mydocker/                     MYDOCKER_RUN moves it; gone after a reboot, as pids are
+//	  <id>/                            state.json, lock
+//	  netns/<id>
+//
+// Nothing is stored that can be derived: whether a container runs is asked of the kernel
+// ([Process.Alive]), how many use an image or a network is counted.
+package state
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// The environment variables that move the state, so that two sets can live side by side.
+const (
+	EnvRoot = "MYDOCKER_ROOT"
+	EnvRun  = "MYDOCKER_RUN"
+)
+
+// Dir is the place of one set of state. Root survives a reboot, Run does not. Both are absolute.
+type Dir struct {
+	Root string
+	Run  string
+}
+
+// FromEnv returns the state directory that the environment chooses.
+func FromEnv() (Dir, error) {
+	d := Dir{Root: "/var/lib/mydocker", Run: "/run/mydocker"}
+	for name, field := range map[string]*string{EnvRoot: &d.Root, EnvRun: &d.Run} {
+		v := os.Getenv(name)
+		if v == "" {
+			continue
+		}
+		if !filepath.IsAbs(v) {
+			return Dir{}, fmt.Errorf("%s=%s: not an absolute path", name, v)
+		}
+		*field = filepath.Clean(v)
+	}
+	return d, nil
+}
+
+// Env returns the variables that make another tool find the same state.
+func (d Dir) Env() []string {
+	return []string{EnvRoot + "=" + d.Root, EnvRun + "=" + d.Run}
+}
+
+// Images is the OCI image layout, Layers the unpacked layers by chain id, Volumes the named volumes.
+func (d Dir) Images() string  { return filepath.Join(d.Root, "images") }
+func (d Dir) Layers() string  { return filepath.Join(d.Root, "layers") }
+func (d Dir) Volumes() string { return filepath.Join(d.Root, "volumes") }
+
+// Networks holds one directory per network, Containers one per container (its OCI bundle), Names one
+// file per container name.
+func (d Dir) Networks() string   { return filepath.Join(d.Root, "networks") }
+func (d Dir) Containers() string { return filepath.Join(d.Root, "containers") }
+func (d Dir) Names() string      { return filepath.Join(d.Root, "names") }
+
+// Bundle is the OCI bundle of container id: config.json and what each tool keeps beside it.
+func (d Dir) Bundle(id string) string { return filepath.Join(d.Containers(), id) }
+
+// Config is the OCI document of container id as it was started.
+func (d Dir) Config(id string) string { return filepath.Join(d.Bundle(id), "config.json") }
+
+// Rootfs is where the root file system of container id is mounted.
+func (d Dir) Rootfs(id string) string { return filepath.Join(d.Bundle(id), "rootfs") }
+
+// Runtime holds what of container id does not survive a reboot: pids, sockets, locks.
+func (d Dir) Runtime(id string) string { return filepath.Join(d.Run, id) }
+
+// NetNS is where the network namespace of container id is bound.
+func (d Dir) NetNS(id string) string { return filepath.Join(d.Run, "netns", id) }
+
+var (
+	idForm   = regexp.MustCompile(`^[0-9a-f]{12}$`)
+	nameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+)
+
+// NewID returns a random container id: 12 hexadecimal digits.
+func NewID() string {
+	var b [6]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// IsID reports whether s has the form of a container id, and so is safe as a path's element.
+func IsID(s string) bool { return idForm.MatchString(s) }
+
+// CheckID returns an error where s is not a container id.
+func CheckID(s string) error {
+	if !IsID(s) {
+		return fmt.Errorf("container id %.80q: want 12 hexadecimal digits", s)
+	}
+	return nil
+}
+
+// CheckName returns an error where s cannot name a container, network or volume; what says which.
+func CheckName(what, s string) error {
+	if !nameForm.MatchString(s) || len(s) > 128 {
+		return fmt.Errorf("%s name %.80q: want 2 to 128 of letters, digits, _ . -, a letter or digit first", what, s)
+	}
+	return nil
+}
+
+// ErrNotFound is wrapped by the errors about a container, network, volume or image that is not there.
+var ErrNotFound = errors.New("not found")

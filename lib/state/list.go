@@ -1,0 +1,195 @@
+package state
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// The states of a container (runtime-spec, runtime.md "State"; a stopped one is called exited here,
+// as users of docker know it).
+const (
+	StatusCreated = "created"
+	StatusRunning = "running"
+	StatusExited  = "exited"
+)
+
+// Container is one row of the list: what the files say together, and what the kernel says of the
+// process.
+type Container struct {
+	ID      string
+	Spec    *spec.Spec
+	Spawn   Spawn
+	Run     Run
+	Net     Net
+	Running bool
+}
+
+// Status returns the state of the container in one word.
+func (c *Container) Status() string {
+	switch {
+	case c.Running:
+		return StatusRunning
+	case c.Spawn.Started.IsZero():
+		return StatusCreated
+	}
+	return StatusExited
+}
+
+// Created returns when the container was made.
+func (c *Container) Created() time.Time {
+	t, err := time.Parse(time.RFC3339Nano, c.Spec.Annotation(spec.AnnotationCreated))
+	if err != nil {
+		return c.Spawn.Created
+	}
+	return t
+}
+
+// Load reads all about container id. Only a missing or unreadable document is an error: the other
+// files may be missing, and a torn one counts as missing.
+func (d Dir) Load(id string) (*Container, error) {
+	if err := CheckID(id); err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(d.Config(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("container %s: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("container %s: %w", id, err)
+	}
+	c := &Container{ID: id}
+	if c.Spec, err = spec.Read(bytes.NewReader(data)); err != nil {
+		return nil, fmt.Errorf("container %s: %w", id, err)
+	}
+	c.Spawn, _ = d.ReadSpawn(id)
+	c.Run, _ = d.ReadRun(id)
+	c.Net, _ = d.ReadNet(id)
+	c.Running = c.Run.Init.Alive()
+	return c, nil
+}
+
+// IDs returns the ids of all containers, those included that are being made.
+func (d Dir) IDs() ([]string, error) {
+	entries, err := os.ReadDir(d.Containers())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, e := range entries {
+		if IsID(e.Name()) {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids, nil
+}
+
+// List returns all containers, the newest first. One that cannot be read does not hide the others:
+// it is reported to bad and left out. Those that have no document yet are being made by a pipe that
+// still runs.
+func (d Dir) List(bad func(error)) ([]*Container, error) {
+	ids, err := d.IDs()
+	if err != nil {
+		return nil, err
+	}
+	var list []*Container
+	for _, id := range ids {
+		c, err := d.Load(id)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			bad(err)
+			continue
+		}
+		list = append(list, c)
+	}
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Created().After(list[j].Created()) })
+	return list, nil
+}
+
+// Resolve returns the id of the container that the user means: a full id, then a name, then the
+// beginning of exactly one id.
+func (d Dir) Resolve(arg string) (string, error) {
+	notFound := fmt.Errorf("container %.80q: %w", arg, ErrNotFound)
+	if arg == "" {
+		return "", notFound
+	}
+	if IsID(arg) {
+		if _, err := os.Stat(d.Bundle(arg)); err == nil {
+			return arg, nil
+		}
+	}
+	if nameForm.MatchString(arg) {
+		if id := Holder(filepath.Join(d.Names(), arg)); IsID(id) {
+			if _, err := os.Stat(d.Bundle(id)); err == nil {
+				return id, nil
+			}
+		}
+	}
+	ids, err := d.IDs()
+	if err != nil {
+		return "", err
+	}
+	var match []string
+	for _, id := range ids {
+		if strings.HasPrefix(id, arg) {
+			match = append(match, id)
+		}
+	}
+	switch len(match) {
+	case 0:
+		return "", notFound
+	case 1:
+		return match[0], nil
+	}
+	return "", fmt.Errorf("container %s: more than one id starts so: %s", arg, strings.Join(match, " "))
+}
+
+// ClaimName gives the name to container id. A claim whose container is gone is taken over.
+func (d Dir) ClaimName(name, id string) error {
+	if err := CheckName("container", name); err != nil {
+		return err
+	}
+	path := filepath.Join(d.Names(), name)
+	err := Claim(path, id)
+	var taken *TakenError
+	if errors.As(err, &taken) && d.gone(taken.Holder) {
+		if err := Release(path, taken.Holder); err != nil {
+			return err
+		}
+		err = Claim(path, id)
+	}
+	if errors.As(err, &taken) {
+		return fmt.Errorf("name %s is taken by container %s", name, taken.Holder)
+	}
+	return err
+}
+
+// ReleaseName gives the name of container id back. It is idempotent.
+func (d Dir) ReleaseName(name, id string) error {
+	if CheckName("container", name) != nil {
+		return nil
+	}
+	return Release(filepath.Join(d.Names(), name), id)
+}
+
+// gone reports whether there is no container id any more.
+func (d Dir) gone(id string) bool {
+	if !IsID(id) {
+		return true
+	}
+	_, err := os.Stat(d.Bundle(id))
+	return errors.Is(err, fs.ErrNotExist)
+}

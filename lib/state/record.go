@@ -1,0 +1,99 @@
+package state
+
+import (
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// The files of a container. Each is written by one package alone; all may read them.
+const (
+	RootfsFile = "rootfs.json" // lib/rootfs, in the bundle
+	NetFile    = "net.json"    // lib/network, in the bundle: Net
+	SpawnFile  = "spawn.json"  // lib/spawn, in the bundle: Spawn
+	RunFile    = "state.json"  // lib/spawn, in the runtime directory: Run
+	LogFile    = "log.json"    // lib/spawn, in the bundle: one JSON object per line of output
+)
+
+// Net is how a container is connected: the content of net.json.
+type Net struct {
+	Mode      string     `json:"mode"` // bridge, none, host, container:ID or ns:PATH
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
+	Ports     []Port     `json:"ports,omitempty"`
+}
+
+// Endpoint is one connection of a container to one network.
+type Endpoint struct {
+	ID       string       `json:"id"` // 12 hexadecimal digits
+	Network  string       `json:"network"`
+	Driver   string       `json:"driver"`
+	Address  netip.Prefix `json:"address"` // with the length of the network's prefix
+	MAC      string       `json:"mac"`
+	HostLink string       `json:"hostLink"` // veth-XXXXXXXX
+	Link     string       `json:"link"`     // ceth-XXXXXXXX, inside the container
+}
+
+// Port is one published port.
+type Port struct {
+	HostIP        netip.Addr `json:"hostIP,omitzero"` // the zero Addr: every address
+	HostPort      uint16     `json:"hostPort"`
+	ContainerPort uint16     `json:"containerPort"`
+	Protocol      string     `json:"protocol"` // tcp, udp or sctp
+}
+
+// Spawn is what of a container's life survives a reboot: the content of spawn.json. Where the file
+// exists, the container is kept when its process ends, until it is removed.
+type Spawn struct {
+	Created   time.Time `json:"created"`
+	Started   time.Time `json:"started,omitzero"`
+	Finished  time.Time `json:"finished,omitzero"`
+	ExitCode  int       `json:"exitCode"`
+	Detached  bool      `json:"detached"`
+	OOMKilled bool      `json:"oomKilled,omitempty"`
+}
+
+// Run is what of a container does not survive a reboot: the content of state.json.
+type Run struct {
+	Init    Process `json:"init"`             // PID 1 of the container
+	Monitor Process `json:"monitor,omitzero"` // waits for it: md-spawn, or the foreground command
+}
+
+// Kept reports whether container id stays when its process ends (docker's way; an OCI runtime's
+// container goes with the last hook).
+func (d Dir) Kept(id string) bool {
+	_, err := os.Stat(filepath.Join(d.Bundle(id), SpawnFile))
+	return err == nil
+}
+
+// ReadNet returns how container id is connected; the zero Net where it is not.
+func (d Dir) ReadNet(id string) (Net, error) {
+	var n Net
+	err := ReadJSON(filepath.Join(d.Bundle(id), NetFile), &n)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return n, err
+}
+
+// ReadRun returns the processes of container id; the zero Run where it does not run.
+func (d Dir) ReadRun(id string) (Run, error) {
+	var r Run
+	err := ReadJSON(filepath.Join(d.Runtime(id), RunFile), &r)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return r, err
+}
+
+// ReadSpawn returns the life of container id so far; the zero Spawn where none is kept.
+func (d Dir) ReadSpawn(id string) (Spawn, error) {
+	var s Spawn
+	err := ReadJSON(filepath.Join(d.Bundle(id), SpawnFile), &s)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return s, err
+}
