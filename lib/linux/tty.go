@@ -1,9 +1,91 @@
 package linux
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
 
 // IsTerminal reports whether fd is a terminal (ioctl_tty(2), TCGETS).
 func IsTerminal(fd int) bool {
 	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	return err == nil
+}
+
+// WindowSize is the size of a terminal in characters.
+type WindowSize struct {
+	Rows uint16 `json:"rows"`
+	Cols uint16 `json:"cols"`
+}
+
+// GetWindowSize returns the size of a terminal.
+func GetWindowSize(tty *os.File) (WindowSize, error) {
+	ws, err := unix.IoctlGetWinsize(int(tty.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return WindowSize{}, fmt.Errorf("get the size of %s: %w", tty.Name(), err)
+	}
+	return WindowSize{Rows: ws.Row, Cols: ws.Col}, nil
+}
+
+// SetWindowSize sets the size of a terminal; its foreground processes get SIGWINCH.
+func SetWindowSize(tty *os.File, size WindowSize) error {
+	err := unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Cols})
+	return wrap("set the size of "+tty.Name(), err)
+}
+
+// MakeRaw makes a terminal pass every byte on (termios(3), cfmakeraw), and returns what puts it back.
+func MakeRaw(tty *os.File) (restore func(), err error) {
+	fd := int(tty.Fd())
+	old, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return nil, fmt.Errorf("get the settings of %s: %w", tty.Name(), err)
+	}
+	raw := *old
+	raw.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
+	raw.Oflag &^= unix.OPOST
+	raw.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
+	raw.Cflag &^= unix.CSIZE | unix.PARENB
+	raw.Cflag |= unix.CS8
+	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &raw); err != nil {
+		return nil, fmt.Errorf("make %s raw: %w", tty.Name(), err)
+	}
+	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, old) }, nil
+}
+
+// OpenPTY opens a pseudo-terminal of the devpts that is mounted beside ptmx (pts(4)) and returns its
+// two ends and the path of the second.
+func OpenPTY(ptmx string) (master, slave *os.File, path string, err error) {
+	master, err = os.OpenFile(ptmx, os.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, "", fmt.Errorf("open a terminal: %w", err)
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		master.Close()
+		return nil, nil, "", fmt.Errorf("unlock a terminal: %w", err)
+	}
+	// TIOCGPTPEER opens the other end without a path that somebody in a container could have replaced.
+	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, master.Fd(), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	if errno != 0 {
+		master.Close()
+		return nil, nil, "", fmt.Errorf("open terminal %d: %w", n, errno)
+	}
+	path = "/dev/pts/" + strconv.Itoa(n)
+	return master, os.NewFile(fd, path), path, nil
+}
+
+// SetControllingTerminal makes the terminal that of the calling session, which must have none.
+func SetControllingTerminal(tty *os.File) error {
+	return wrap("make "+tty.Name()+" the controlling terminal", unix.IoctlSetInt(int(tty.Fd()), unix.TIOCSCTTY, 0))
+}
+
+// Dup3 makes fd mean what file is; it stays open when a program is executed.
+func Dup3(file *os.File, fd int) error {
+	return wrap("dup", unix.Dup3(int(file.Fd()), fd, 0))
 }
