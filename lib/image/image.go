@@ -1,0 +1,136 @@
+// Package image is the store of images, and what fills it but for registries (lib/registry does
+// those, so that the programs that only read the store link no HTTP).
+//
+// The store is two directories of the state. images/ is an OCI image layout (image-spec,
+// image-layout.md), which skopeo and others read as it is:
+//
+//	index.json                   one entry per name; org.opencontainers.image.ref.name holds the
+//	                             familiar name (mysql:5.7.25). An entry without it lost its name to
+//	                             a newer image.
+//	blobs/sha256/<hex>           manifests, configurations and layers, byte for byte as their source
+//	                             has them
+//
+// layers/ holds the layers unpacked, each once however many images share it, under its chain id
+// (image-spec, config.md "Layer ChainID"):
+//
+//	layers/<chain id>/fs         a lower directory of overlayfs: a removed file is a character device
+//	                             0:0, a directory that hides those below has trusted.overlay.opaque=y
+//	layers/<chain id>/layer.json written last: where it is, the layer is whole and on the disk
+//	layers/.tmp-<chain id>       being unpacked
+//
+// Who changes what under which lock (flock, in the state's run directory):
+//
+//	images          index.json, pulls/, and every removal
+//	layer-<chain>   layers/<chain> and its temporary directory, while it is fetched
+//	blob-<digest>   a layer's blob, while it is fetched
+//	pulls/<id>.json which blobs and layers a running pull needs, before the index says so
+//
+// A removal keeps what the index or a pull whose process lives needs, and nothing else, so it also
+// takes away what a killed pull left.
+package image
+
+import (
+	"encoding/hex"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// The annotations of an index entry that are ours.
+const (
+	annotationCreated = "mydocker.created" // time of the pull, RFC 3339
+	annotationSource  = "mydocker.digest"  // what the name stood for at its source: often that of an index
+)
+
+// Store is the image store of one state directory. It holds nothing but paths: any number of
+// processes may use the same store.
+type Store struct {
+	dir state.Dir
+}
+
+// Open returns the store in the state directory. It makes nothing.
+func Open(dir state.Dir) *Store { return &Store{dir: dir} }
+
+// Image is one image of the store.
+type Image struct {
+	ID           string        // the first 12 hexadecimal digits of ConfigDigest
+	ConfigDigest digest.Digest // what docker calls the image id
+	Digest       digest.Digest // what the name stood for at its source: of an index, or of the manifest
+	References   []Reference   // its names, in the order of the index; none: newer images took them all
+	Manifest     v1.Descriptor
+	Config       v1.Image
+	Layers       []Layer // lowest first
+	Created      time.Time
+	Size         int64 // bytes of the unpacked layers
+}
+
+// Layer is one unpacked layer.
+type Layer struct {
+	ChainID digest.Digest `json:"chainID"` // names the layer together with all below it
+	DiffID  digest.Digest `json:"diffID"`  // of the uncompressed archive
+	Size    int64         `json:"size"`    // bytes of its files
+	Dir     string        `json:"-"`       // a lower directory of overlayfs
+}
+
+// LayerDirs returns the directories of the unpacked layers, the lowest first.
+func (i *Image) LayerDirs() []string {
+	dirs := make([]string, len(i.Layers))
+	for n, l := range i.Layers {
+		dirs[n] = l.Dir
+	}
+	return dirs
+}
+
+// Name returns the image's first name, and its id where it has none.
+func (i *Image) Name() string {
+	if len(i.References) == 0 {
+		return i.ID
+	}
+	return i.References[0].String()
+}
+
+// Lock keeps the store's names as they are: nothing is tagged or removed until unlock. Whoever makes
+// a container holds it from [Store.Resolve] until the container's files name the image.
+func (s *Store) Lock() (unlock func(), err error) { return s.dir.LockShared("images") }
+
+func (s *Store) indexPath() string { return filepath.Join(s.dir.Images(), v1.ImageIndexFile) }
+
+// blobPath wants a digest that [checkDigest] has passed.
+func (s *Store) blobPath(d digest.Digest) string {
+	return filepath.Join(s.dir.Images(), v1.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
+}
+
+func (s *Store) layerPath(chain digest.Digest) string {
+	return filepath.Join(s.dir.Layers(), chain.Encoded())
+}
+
+// The parts of a layer's directory.
+const (
+	layerFS   = "fs"
+	layerFile = "layer.json"
+)
+
+// chainIDs returns the chain id of each layer (image-spec, config.md "Layer ChainID").
+func chainIDs(diffIDs []digest.Digest) []digest.Digest {
+	chain := make([]digest.Digest, len(diffIDs))
+	for i, diff := range diffIDs {
+		if i == 0 {
+			chain[i] = diff
+			continue
+		}
+		chain[i] = digest.FromString(chain[i-1].String() + " " + diff.String())
+	}
+	return chain
+}
+
+// shortID returns the form in which people see a digest: 12 digits.
+func shortID(d digest.Digest) string {
+	if hex := d.Encoded(); len(hex) >= 12 {
+		return hex[:12]
+	}
+	return hex.EncodeToString(make([]byte, 6))
+}

@@ -1,0 +1,229 @@
+package image
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Manifests and configurations are read into memory, so they are bounded (docker and containerd
+// bound manifests at 4 and 8 MiB).
+const maxDocument = 8 << 20
+
+// Resolve returns the image that the user means: a name (mysql:5.7.25; without a tag, latest; or with a
+// digest), else a digest (of the image, or of its manifest), else the beginning of exactly one image
+// id. The error wraps [state.ErrNotFound] where there is none.
+func (s *Store) Resolve(arg string) (*Image, error) {
+	index, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.match(index, arg)
+	if err != nil {
+		return nil, err
+	}
+	return s.load(index, entries[0])
+}
+
+// match returns the entries of the index that arg means: one for a name, all of one image for an id.
+func (s *Store) match(index *v1.Index, arg string) ([]v1.Descriptor, error) {
+	if ref, err := ParseReference(arg); err == nil {
+		for _, entry := range index.Manifests {
+			if named(entry, ref) {
+				return []v1.Descriptor{entry}, nil
+			}
+		}
+	}
+	prefix := strings.TrimPrefix(arg, "sha256:")
+	if prefix == "" || len(prefix) > 64 || !isHex(prefix) {
+		return nil, notFound(arg)
+	}
+	var found []v1.Descriptor
+	ids := make(map[digest.Digest]bool)
+	for _, entry := range index.Manifests {
+		manifest, err := s.readManifest(entry)
+		if err != nil {
+			continue // a damaged image must not hide the others
+		}
+		id := manifest.Config.Digest
+		if strings.HasPrefix(id.Encoded(), prefix) || arg == entry.Digest.String() || arg == sourceDigest(entry).String() {
+			found, ids[id] = append(found, entry), true
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return nil, notFound(arg)
+	case 1:
+		return found, nil
+	}
+	return nil, fmt.Errorf("image %s: more than one id starts so", arg)
+}
+
+func notFound(arg string) error { return fmt.Errorf("image %.300q: %w", arg, state.ErrNotFound) }
+
+// named reports whether ref names the entry: its very name, or its repository with its digest.
+func named(entry v1.Descriptor, ref Reference) bool {
+	own, err := ParseReference(entry.Annotations[v1.AnnotationRefName])
+	if err != nil {
+		return false
+	}
+	if ref.Digest != "" {
+		return own.Repo() == ref.Repo() && (ref.Digest == entry.Digest || ref.Digest == sourceDigest(entry))
+	}
+	return own == ref
+}
+
+func sourceDigest(entry v1.Descriptor) digest.Digest {
+	if d := digest.Digest(entry.Annotations[annotationSource]); checkDigest(d) == nil {
+		return d
+	}
+	return entry.Digest
+}
+
+// List returns all images, the newest first. One that cannot be read does not hide the others: it
+// is reported to bad and left out.
+func (s *Store) List(bad func(error)) ([]*Image, error) {
+	index, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	var list []*Image
+	seen := make(map[digest.Digest]bool)
+	for i := len(index.Manifests) - 1; i >= 0; i-- {
+		img, err := s.load(index, index.Manifests[i])
+		switch {
+		case err != nil:
+			bad(err)
+		case !seen[img.ConfigDigest]:
+			seen[img.ConfigDigest] = true
+			list = append(list, img)
+		}
+	}
+	return list, nil
+}
+
+// load reads the image of one index entry; its names are those of all entries of the same image.
+func (s *Store) load(index *v1.Index, entry v1.Descriptor) (*Image, error) {
+	name := entry.Annotations[v1.AnnotationRefName]
+	if name == "" {
+		name = entry.Digest.String()
+	}
+	manifest, err := s.readManifest(entry)
+	if err != nil {
+		return nil, fmt.Errorf("image %.300q: %w", name, err)
+	}
+	img := &Image{
+		ID:           shortID(manifest.Config.Digest),
+		ConfigDigest: manifest.Config.Digest,
+		Digest:       sourceDigest(entry),
+		Manifest:     entry,
+	}
+	img.Created, _ = time.Parse(time.RFC3339Nano, entry.Annotations[annotationCreated])
+	if err := s.readBlobJSON(manifest.Config, &img.Config); err != nil {
+		return nil, fmt.Errorf("image %.300q: configuration: %w", name, err)
+	}
+	for _, chain := range chainIDs(img.Config.RootFS.DiffIDs) {
+		layer, err := s.readLayer(chain)
+		if err != nil {
+			return nil, fmt.Errorf("image %.300q: %w (pull it again)", name, err)
+		}
+		img.Layers = append(img.Layers, layer)
+		img.Size += layer.Size
+	}
+	for _, other := range index.Manifests {
+		ref, err := ParseReference(other.Annotations[v1.AnnotationRefName])
+		if err != nil {
+			continue
+		}
+		if other.Digest != entry.Digest {
+			if m, err := s.readManifest(other); err != nil || m.Config.Digest != img.ConfigDigest {
+				continue
+			}
+		}
+		img.References = append(img.References, ref)
+	}
+	return img, nil
+}
+
+// readLayer returns the layer if it is whole.
+func (s *Store) readLayer(chain digest.Digest) (Layer, error) {
+	if err := checkDigest(chain); err != nil {
+		return Layer{}, err
+	}
+	var l Layer
+	err := state.ReadJSON(filepath.Join(s.layerPath(chain), layerFile), &l)
+	if errors.Is(err, fs.ErrNotExist) {
+		return l, fmt.Errorf("layer %s is not there", shortID(chain))
+	}
+	l.Dir = filepath.Join(s.layerPath(chain), layerFS)
+	return l, err
+}
+
+// readIndex returns the index of the layout; an empty one where there is no store yet.
+func (s *Store) readIndex() (*v1.Index, error) {
+	index := &v1.Index{MediaType: v1.MediaTypeImageIndex}
+	index.SchemaVersion = 2
+	if err := state.ReadJSON(s.indexPath(), index); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("image store: %w", err)
+	}
+	return index, nil
+}
+
+func (s *Store) readManifest(d v1.Descriptor) (*v1.Manifest, error) {
+	m := &v1.Manifest{}
+	if err := s.readBlobJSON(d, m); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	if err := checkDigest(m.Config.Digest); err != nil {
+		return nil, fmt.Errorf("manifest %s: configuration: %w", shortID(d.Digest), err)
+	}
+	return m, nil
+}
+
+func (s *Store) readBlobJSON(d v1.Descriptor, v any) error {
+	data, err := s.readBlob(d.Digest)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("blob %s: %w", shortID(d.Digest), err)
+	}
+	return nil
+}
+
+// readBlob reads a small blob. It is not hashed again: it was when it came in, and nobody but root
+// writes here.
+func (s *Store) readBlob(d digest.Digest) ([]byte, error) {
+	if err := checkDigest(d); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(s.blobPath(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("blob %s is not there", shortID(d))
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readBounded(f)
+}
+
+// readBounded reads a document whole, or returns an error where it is too long to be one.
+func readBounded(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
+	if err == nil && len(data) > maxDocument {
+		err = fmt.Errorf("a document of more than %d MiB", maxDocument>>20)
+	}
+	return data, err
+}
