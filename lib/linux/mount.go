@@ -1,0 +1,214 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Flags of mount(2).
+const (
+	MsRdonly      = unix.MS_RDONLY
+	MsNosuid      = unix.MS_NOSUID
+	MsNodev       = unix.MS_NODEV
+	MsNoexec      = unix.MS_NOEXEC
+	MsSynchronous = unix.MS_SYNCHRONOUS
+	MsRemount     = unix.MS_REMOUNT
+	MsMandlock    = unix.MS_MANDLOCK
+	MsDirsync     = unix.MS_DIRSYNC
+	MsNosymfollow = unix.MS_NOSYMFOLLOW
+	MsNoatime     = unix.MS_NOATIME
+	MsNodiratime  = unix.MS_NODIRATIME
+	MsBind        = unix.MS_BIND
+	MsRec         = unix.MS_REC
+	MsSilent      = unix.MS_SILENT
+	MsUnbindable  = unix.MS_UNBINDABLE
+	MsPrivate     = unix.MS_PRIVATE
+	MsSlave       = unix.MS_SLAVE
+	MsShared      = unix.MS_SHARED
+	MsRelatime    = unix.MS_RELATIME
+	MsStrictatime = unix.MS_STRICTATIME
+	MsLazytime    = unix.MS_LAZYTIME
+)
+
+// Flags of umount2(2).
+const (
+	MntDetach      = unix.MNT_DETACH
+	UmountNofollow = unix.UMOUNT_NOFOLLOW
+)
+
+// Attributes of mount_setattr(2).
+const (
+	AttrRdonly      = unix.MOUNT_ATTR_RDONLY
+	AttrNosuid      = unix.MOUNT_ATTR_NOSUID
+	AttrNodev       = unix.MOUNT_ATTR_NODEV
+	AttrNoexec      = unix.MOUNT_ATTR_NOEXEC
+	AttrNodiratime  = unix.MOUNT_ATTR_NODIRATIME
+	AttrNosymfollow = unix.MOUNT_ATTR_NOSYMFOLLOW
+	AttrRelatime    = unix.MOUNT_ATTR_RELATIME
+	AttrNoatime     = unix.MOUNT_ATTR_NOATIME
+	AttrStrictatime = unix.MOUNT_ATTR_STRICTATIME
+	AttrAtime       = unix.MOUNT_ATTR__ATIME // the mask of the three before
+	AttrIDMap       = unix.MOUNT_ATTR_IDMAP
+)
+
+// pageSize is how many bytes of data mount(2) reads, the closing NUL included. It cuts off the rest
+// without a word.
+const pageSize = 4096
+
+// Mount is mount(2): a new mount, a bind, a remount or a change of propagation, by its flags. It
+// shows itself as the mount(8) command, and so do its errors.
+func Mount(source, target, fstype string, flags uintptr, data string) error {
+	argv := mountCommand(source, target, fstype, flags, data)
+	Trace(argv...)
+	return mount(argv, source, target, fstype, flags, data)
+}
+
+// mount does what argv shows.
+func mount(argv []string, source, target, fstype string, flags uintptr, data string) error {
+	err := error(unix.E2BIG)
+	if len(data) < pageSize {
+		err = unix.Mount(source, target, fstype, flags, data)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", shorten(argv), err)
+	}
+	return nil
+}
+
+// shorten makes a command fit for an error: the options of an image with many layers fill pages.
+func shorten(argv []string) string {
+	short := make([]string, len(argv))
+	for i, word := range argv {
+		if short[i] = word; len(word) > 256 {
+			short[i] = word[:256] + "…"
+		}
+	}
+	return Quote(short...)
+}
+
+// mountCommand returns the mount(8) command for a call of mount(2).
+func mountCommand(source, target, fstype string, flags uintptr, data string) []string {
+	argv := []string{"mount"}
+	const propagation = unix.MS_SHARED | unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_UNBINDABLE
+	recursive := ""
+	if flags&unix.MS_REC != 0 {
+		recursive = "r"
+	}
+	switch {
+	case flags&propagation != 0:
+		kinds := map[uintptr]string{unix.MS_SHARED: "shared", unix.MS_PRIVATE: "private", unix.MS_SLAVE: "slave", unix.MS_UNBINDABLE: "unbindable"}
+		return append(argv, "--make-"+recursive+kinds[flags&propagation], target)
+	case flags&unix.MS_MOVE != 0:
+		return append(argv, "--move", source, target)
+	case flags&unix.MS_BIND != 0 && flags&unix.MS_REMOUNT == 0:
+		return append(argv, "--"+recursive+"bind", source, target)
+	case flags&unix.MS_REMOUNT == 0:
+		argv = append(argv, "-t", fstype)
+	}
+	if options := mountOptions(flags, data); options != "" {
+		argv = append(argv, "-o", options)
+	}
+	if flags&unix.MS_REMOUNT == 0 {
+		argv = append(argv, source)
+	}
+	return append(argv, target)
+}
+
+// mountOptions returns flags and data as mount(8) takes them behind -o.
+func mountOptions(flags uintptr, data string) string {
+	names := []struct {
+		flag uintptr
+		name string
+	}{
+		{unix.MS_REMOUNT, "remount"}, {unix.MS_BIND, "bind"}, {unix.MS_RDONLY, "ro"}, {unix.MS_NOSUID, "nosuid"},
+		{unix.MS_NODEV, "nodev"}, {unix.MS_NOEXEC, "noexec"}, {unix.MS_SYNCHRONOUS, "sync"}, {unix.MS_MANDLOCK, "mand"},
+		{unix.MS_DIRSYNC, "dirsync"}, {unix.MS_NOSYMFOLLOW, "nosymfollow"}, {unix.MS_NOATIME, "noatime"},
+		{unix.MS_NODIRATIME, "nodiratime"}, {unix.MS_SILENT, "silent"}, {unix.MS_RELATIME, "relatime"},
+		{unix.MS_STRICTATIME, "strictatime"}, {unix.MS_LAZYTIME, "lazytime"},
+	}
+	var options []string
+	for _, n := range names {
+		if flags&n.flag != 0 {
+			options = append(options, n.name)
+		}
+	}
+	if data != "" {
+		options = append(options, data)
+	}
+	return strings.Join(options, ",")
+}
+
+// Unmount is umount2(2). What is not a mount point is the error syscall.EINVAL, what is not there
+// syscall.ENOENT.
+func Unmount(target string, flags int) error {
+	argv := []string{"umount"}
+	if flags&unix.MNT_DETACH != 0 {
+		argv = append(argv, "-l")
+	}
+	argv = append(argv, target)
+	Trace(argv...)
+	if err := unix.Unmount(target, flags); err != nil {
+		return fmt.Errorf("%s: %w", Quote(argv...), err)
+	}
+	return nil
+}
+
+// MountAttr says what mount_setattr(2) changes: attributes to set and to clear, and the propagation
+// (MsPrivate …; 0 leaves it).
+type MountAttr struct {
+	Set         uint64
+	Clear       uint64
+	Propagation uint64
+	UserNS      *os.File // with AttrIDMap in Set
+}
+
+// MountSetattr changes the mount at target, and with recursive those beneath it too (Linux 5.12). To
+// mean a mount by its descriptor, give [FDPath].
+func MountSetattr(target string, recursive bool, attr MountAttr) error {
+	raw := unix.MountAttr{Attr_set: attr.Set, Attr_clr: attr.Clear, Propagation: attr.Propagation}
+	if attr.UserNS != nil {
+		raw.Userns_fd = uint64(attr.UserNS.Fd())
+	}
+	flags := uint(0)
+	if recursive {
+		flags = unix.AT_RECURSIVE
+	}
+	if err := unix.MountSetattr(unix.AT_FDCWD, target, flags, &raw); err != nil {
+		return fmt.Errorf("change attributes of mount %s: %w", target, err)
+	}
+	return nil
+}
+
+// HasMountSetattr reports whether the kernel has mount_setattr(2), and so can make a tree of mounts
+// read-only as a whole.
+func HasMountSetattr() bool {
+	return !errors.Is(unix.MountSetattr(-1, "", unix.AT_EMPTY_PATH, &unix.MountAttr{}), unix.ENOSYS)
+}
+
+// OpenTree returns a detached copy of the mount at path, a bind mount that is nowhere yet, with
+// those beneath it where recursive is set (open_tree(2), OPEN_TREE_CLONE; Linux 5.2).
+func OpenTree(path string, recursive bool) (*os.File, error) {
+	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
+	if recursive {
+		flags |= unix.AT_RECURSIVE
+	}
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, flags)
+	if err != nil {
+		return nil, fmt.Errorf("open mount %s: %w", path, err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// MoveMount attaches what [OpenTree] returned at the open file or directory target (move_mount(2)).
+func MoveMount(tree, target *os.File) error {
+	Trace("mount", "--bind", tree.Name(), target.Name())
+	err := unix.MoveMount(int(tree.Fd()), "", int(target.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+	if err != nil {
+		return fmt.Errorf("mount %s at %s: %w", tree.Name(), target.Name(), err)
+	}
+	return nil
+}
