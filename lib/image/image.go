@@ -30,7 +30,8 @@
 package image
 
 import (
-	"encoding/hex"
+	_ "crypto/sha256" // go-digest finds the algorithms by registration
+	_ "crypto/sha512"
 	"path/filepath"
 	"time"
 
@@ -127,10 +128,6 @@ func chainIDs(diffIDs []digest.Digest) []digest.Digest {
 	return chain
 }
 
-// shortID returns the form in which people see a digest: 12 digits.
-func shortID(d digest.Digest) string {
-	if hex := d.Encoded(); len(hex) >= 12 {
-		return hex[:12]
-	}
-	return hex.EncodeToString(make([]byte, 6))
-}
+// shortID returns the form in which people see a digest, 12 digits. It wants a digest that
+// [checkDigest] has passed.
+func shortID(d digest.Digest) string { return d.Encoded()[:12] }

@@ -1,0 +1,243 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dir is an open directory. Its methods act on one name in it and never follow a link there, so
+// that a tree made by strangers can be built and read: [Root.OpenDir] resolves the parent, these the
+// last element, which must be a plain name.
+type Dir struct{ *os.File }
+
+// OpenDir opens the directory that name means beneath the root.
+func (r *Root) OpenDir(name string) (Dir, error) {
+	f, err := r.Open(name, unix.O_PATH|unix.O_DIRECTORY)
+	return Dir{f}, err
+}
+
+func (d Dir) fd() int { return int(d.Fd()) }
+
+func (d Dir) wrap(op, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &os.PathError{Op: op, Path: filepath.Join(d.Name(), name), Err: err}
+}
+
+// OpenDir opens the directory name for reading.
+func (d Dir) OpenDir(name string) (Dir, error) {
+	fd, err := unix.Openat(d.fd(), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return Dir{}, d.wrap("open", name, err)
+	}
+	return Dir{os.NewFile(uintptr(fd), filepath.Join(d.Name(), name))}, nil
+}
+
+// OpenFile opens the regular file name for reading. A fifo is not waited for.
+func (d Dir) OpenFile(name string) (*os.File, error) {
+	fd, err := unix.Openat(d.fd(), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, d.wrap("open", name, err)
+	}
+	return os.NewFile(uintptr(fd), filepath.Join(d.Name(), name)), nil
+}
+
+// CreateFile makes the file name, open for writing and closed to others than its owner.
+func (d Dir) CreateFile(name string) (*os.File, error) {
+	fd, err := unix.Openat(d.fd(), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, d.wrap("create", name, err)
+	}
+	return os.NewFile(uintptr(fd), filepath.Join(d.Name(), name)), nil
+}
+
+// Stat describes name.
+func (d Dir) Stat(name string) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	err := unix.Fstatat(d.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return st, d.wrap("stat", name, err)
+}
+
+// Mkdir makes a directory that is closed to others than its owner.
+func (d Dir) Mkdir(name string) error {
+	return d.wrap("mkdir", name, unix.Mkdirat(d.fd(), name, 0o700))
+}
+
+// Symlink makes name a link to target.
+func (d Dir) Symlink(target, name string) error {
+	return d.wrap("symlink", name, unix.Symlinkat(target, d.fd(), name))
+}
+
+// Link makes name another name of what old is in from.
+func (d Dir) Link(from Dir, old, name string) error {
+	return d.wrap("link", name, unix.Linkat(from.fd(), old, d.fd(), name, 0))
+}
+
+// Mknod makes a special file; mode holds its type (mknod(2)).
+func (d Dir) Mknod(name string, mode uint32, major, minor uint32) error {
+	return d.wrap("mknod", name, unix.Mknodat(d.fd(), name, mode, int(unix.Mkdev(major, minor))))
+}
+
+// Readlink returns the target of the link name.
+func (d Dir) Readlink(name string) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(d.fd(), name, buf)
+	if err != nil {
+		return "", d.wrap("readlink", name, err)
+	}
+	return string(buf[:n]), nil
+}
+
+// RemoveAll removes name and, where it is a directory, all in it.
+func (d Dir) RemoveAll(name string) error {
+	err := unix.Unlinkat(d.fd(), name, 0)
+	if err == nil || err == unix.ENOENT {
+		return nil
+	}
+	if err != unix.EISDIR && err != unix.EPERM {
+		return d.wrap("remove", name, err)
+	}
+	sub, err := d.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	names, err := sub.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, inner := range names {
+		if err := sub.RemoveAll(inner); err != nil {
+			return err
+		}
+	}
+	return d.wrap("remove", name, unix.Unlinkat(d.fd(), name, unix.AT_REMOVEDIR))
+}
+
+// Chown gives name to an owner and a group.
+func (d Dir) Chown(name string, uid, gid int) error {
+	return d.wrap("chown", name, unix.Fchownat(d.fd(), name, uid, gid, unix.AT_SYMLINK_NOFOLLOW))
+}
+
+// Chmod sets the permissions of name, the bits setuid, setgid and sticky among them. It is no link.
+func (d Dir) Chmod(name string, mode uint32) error {
+	// fchmodat(2) follows links; a descriptor of the thing itself does not.
+	fd, err := unix.Openat(d.fd(), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return d.wrap("chmod", name, err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return d.wrap("chmod", name, err)
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return d.wrap("chmod", name, unix.ELOOP)
+	}
+	return d.wrap("chmod", name, unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode))
+}
+
+// Chtime sets the times of access and of modification of name.
+func (d Dir) Chtime(name string, t time.Time) error {
+	ts, err := unix.TimeToTimespec(t)
+	if err != nil {
+		return d.wrap("set the time of", name, err)
+	}
+	return d.wrap("set the time of", name, unix.UtimesNanoAt(d.fd(), name, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW))
+}
+
+// entryPath is a path by which system calls that take no descriptor mean name in d. Its last element
+// must not be followed.
+func (d Dir) entryPath(name string) string { return FDPath(d.File) + "/" + name }
+
+// SetXattr sets an extended attribute of name (xattr(7)).
+func (d Dir) SetXattr(name, key string, value []byte) error {
+	return d.wrap("set "+key+" of", name, unix.Lsetxattr(d.entryPath(name), key, value, 0))
+}
+
+// Xattrs returns the extended attributes of name; none where the file system knows none.
+func (d Dir) Xattrs(name string) (map[string][]byte, error) {
+	path := d.entryPath(name)
+	list := make([]byte, 64<<10) // the kernel's bound (XATTR_LIST_MAX)
+	n, err := unix.Llistxattr(path, list)
+	if errors.Is(err, unix.ENOTSUP) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, d.wrap("list attributes of", name, err)
+	}
+	attrs := make(map[string][]byte)
+	for _, key := range splitZero(list[:n]) {
+		value := make([]byte, 64<<10) // XATTR_SIZE_MAX
+		n, err := unix.Lgetxattr(path, key, value)
+		if err != nil {
+			return nil, d.wrap("get "+key+" of", name, err)
+		}
+		attrs[key] = value[:n]
+	}
+	return attrs, nil
+}
+
+// HasXattr reports whether name has the attribute with the value.
+func (d Dir) HasXattr(name, key, value string) bool {
+	buf := make([]byte, len(value)+1)
+	n, err := unix.Lgetxattr(d.entryPath(name), key, buf)
+	return err == nil && string(buf[:n]) == value
+}
+
+func splitZero(list []byte) []string {
+	var words []string
+	start := 0
+	for i, c := range list {
+		if c == 0 {
+			words = append(words, string(list[start:i]))
+			start = i + 1
+		}
+	}
+	return words
+}
+
+// Chmod sets the permissions of an open file, setuid, setgid and sticky among them.
+func Fchmod(f *os.File, mode uint32) error {
+	if err := unix.Fchmod(int(f.Fd()), mode); err != nil {
+		return &os.PathError{Op: "chmod", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
+// SyncFS writes all that is cached of the file system that dir is on to the disk (syncfs(2)).
+func SyncFS(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return &os.PathError{Op: "syncfs", Path: dir, Err: err}
+	}
+	return nil
+}
+
+// StartWriteback makes the kernel begin to write an open file to the disk, and waits for nothing
+// (sync_file_range(2)). It only saves time at a later sync.
+func StartWriteback(f *os.File) {
+	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+}
+
+// FreeSpace returns the bytes and the files that users may still add to the file system of dir.
+func FreeSpace(dir string) (bytes, files uint64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	if st.Files == 0 { // btrfs and others count no files
+		st.Ffree = 1 << 62
+	}
+	return st.Bavail * uint64(st.Bsize), st.Ffree, nil
+}
