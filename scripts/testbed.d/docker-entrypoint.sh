@@ -9,7 +9,7 @@ socket=/run/mysqld/mysqld.sock
 initialise() {
   : "${MYSQL_ROOT_PASSWORD:?database is uninitialized and MYSQL_ROOT_PASSWORD is not set}"
   echo 'Initializing database'
-  mysql_install_db --user=mysql --datadir=$data --skip-test-db --auth-root-authentication-method=normal >/dev/null
+  mysql_install_db --user=mysql --datadir=$data --skip-test-db --auth-root-authentication-method=normal --force
   echo 'Database initialized'
 
   gosu mysqld --skip-networking --socket=$socket &
