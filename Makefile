@@ -1,12 +1,11 @@
 # The targets are listed by `make help`.
 
-GO      ?= $(shell command -v go || echo /usr/local/go/bin/go)
-PREFIX  ?= /usr/local
+GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
+PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZTIME ?= 10s
 
-tools  := md-pull md-rootfs md-cgroup md-net md-spawn md-ps mydocker
-man    := $(wildcard man/*.[1-9])
+tools := md-pull md-rootfs md-cgroup md-net md-spawn md-ps mydocker
 export GO
 export CGO_ENABLED = 0
 
@@ -42,7 +41,7 @@ e2e: build ## the README's session and the rest, in real shells on a real regist
 fuzz: ## fuzz each parser for FUZZTIME (10s)
 	scripts/test/fuzz $(FUZZTIME)
 
-install: build ## put the programs into DESTDIR/PREFIX/bin, and man pages and completions
+install: build ## put the programs into DESTDIR and PREFIX/bin
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(tools:%=bin/%) $(DESTDIR)$(PREFIX)/bin
 

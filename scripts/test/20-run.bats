@@ -1,0 +1,264 @@
+#!/usr/bin/env bats
+# What `mydocker run` and its neighbours mean where the README is silent: streams, exit codes, the
+# program's surroundings.
+load lib
+
+setup_file() { warm_up busybox odd; }
+setup() { setup_leakcheck; }
+teardown() { teardown_leakcheck; }
+
+@test "the exit code is the program's" {
+  run mydocker run --rm -i busybox sh -c 'exit 7'
+  same 7 "$status"
+  run mydocker run --rm -i busybox sh -c 'kill -TERM $$'
+  same 143 "$status"
+  refuses 126 '/etc/passwd' mydocker run --rm -i busybox /etc/passwd
+  refuses 127 'nonsense' mydocker run --rm -i busybox nonsense
+}
+
+@test "the image may stand without -i, and flags after it are the program's" {
+  does mydocker run --rm busybox echo -n --name x
+  same '--name x' "$output"
+  does mydocker run --rm busybox:latest -- echo hello
+  same hello "$output"
+}
+
+@test "run -d prints 12 hex digits and nothing else" {
+  does mydocker run -d -i busybox sleep 100
+  like "$id_form" "$output"
+  same 1 "${#lines[@]}"
+}
+
+@test "stdout and stderr stay apart in run, exec and logs" {
+  local both='echo out; echo err >&2; echo out2'
+  run --separate-stderr mydocker run --name talker -i busybox sh -c "$both"
+  same $'out\nout2' "$output"
+  same err "$stderr"
+  run --separate-stderr mydocker logs talker
+  same $'out\nout2' "$output"
+  same err "$stderr"
+  mydocker start talker >/dev/null
+  mydocker run -d --name idle -i busybox sleep 100 >/dev/null
+  run --separate-stderr mydocker exec idle sh -c "$both"
+  same $'out\nout2' "$output"
+  same err "$stderr"
+}
+
+@test "stdin reaches the program, binary and whole" {
+  head -c 3000000 /dev/urandom >"$BATS_TEST_TMPDIR/noise"
+  mydocker run --rm --interactive -i busybox cat <"$BATS_TEST_TMPDIR/noise" | cmp - "$BATS_TEST_TMPDIR/noise"
+  mydocker run -d --name cat -i busybox sleep 100 >/dev/null
+  mydocker exec cat cat <"$BATS_TEST_TMPDIR/noise" | cmp - "$BATS_TEST_TMPDIR/noise"
+}
+
+@test "the last line comes out, even without its end" {
+  local n
+  for n in 1 2 3 4 5; do
+    same "tail $n" "$(mydocker run --rm --net none -i busybox printf 'tail %d' $n)"
+  done
+}
+
+@test "environment: the image's, the file's, the flags'; nothing of the host's" {
+  printf '# comment\nA=file\nB=file # no comment\nQ="quoted"\nHOSTS\n' >"$BATS_TEST_TMPDIR/env"
+  HOSTS=mine LEAK=1 does mydocker run --rm --env-file "$BATS_TEST_TMPDIR/env" -e A=flag -e COPIED -e SPACED='x y=z' \
+    --hostname box -i busybox env
+  for line in A=flag 'B=file # no comment' 'Q="quoted"' HOSTS=mine 'SPACED=x y=z' HOME=/root HOSTNAME=box \
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; do
+    [[ $'\n'$output$'\n' == *$'\n'"$line"$'\n'* ]] || fail "missing: $line" "$output"
+  done
+  unlike 'LEAK|COPIED|TERM=|MYDOCKER' "$output"
+}
+
+@test "the image's user, directory, entrypoint, command and environment" {
+  does mydocker run --rm odd
+  same 'two words from cmd' "$output"
+  does mydocker run --rm odd mine
+  same 'two words mine' "$output"
+  does mydocker run --rm --entrypoint sh odd -c 'id; pwd; echo "$SPACED $HOME"; stat -c "%u:%g %a" . /data /data/seed; cat /data/seed'
+  same 'uid=1234(app) gid=2345(app) groups=2345(app),3456(extra)' "${lines[0]}"
+  same /srv/app/work "${lines[1]}"
+  same 'a b=c /srv/app' "${lines[2]}"
+  like '^1234:2345 ' "${lines[4]}"
+  same seed "${lines[6]}"
+}
+
+@test "-u, -w, --hostname, --label" {
+  does mydocker run --rm -u nobody -w /tmp --hostname box -i busybox sh -c 'id -u; id -g; pwd; hostname; cat /etc/hostname; grep -c box /etc/hosts'
+  same $'65534\n65534\n/tmp\nbox\nbox\n1' "$output"
+  does mydocker run --rm -u 1000:2000 -i busybox id
+  like 'uid=1000 gid=2000' "$output"
+  does mydocker run -d --name labelled --label a=b --label c -i busybox sleep 100
+  mydocker inspect labelled 2>/dev/null | grep -q '"a": "b"'
+}
+
+@test "--read-only, --tmpfs" {
+  does mydocker run --rm --read-only --tmpfs /scratch:size=1m -i busybox sh -c \
+    'touch /x 2>/dev/null || echo ro; touch /scratch/x && echo rw; df -k /scratch | tail -1 | awk "{print \$2}"'
+  same $'ro\nrw\n1024' "$output"
+}
+
+@test "--init is PID 1, passes signals on and reaps" {
+  does mydocker run -d --init --name init -i busybox sleep 100
+  like 'md-spawn|init' "$(mydocker exec init cat /proc/1/cmdline | tr '\0' ' ')"
+  local start=$SECONDS
+  mydocker stop init
+  ((SECONDS - start < 5)) || fail 'stop took the whole time-out'
+}
+
+@test "binds: a directory, a file, read-only, made if missing" {
+  mkdir "$BATS_TEST_TMPDIR/dir"
+  echo text >"$BATS_TEST_TMPDIR/file"
+  does mydocker run --rm -v "$BATS_TEST_TMPDIR/dir:/mnt/d" -v "$BATS_TEST_TMPDIR/file:/mnt/f:ro" -i busybox sh -c \
+    'echo made >/mnt/d/x; cat /mnt/f; echo no 2>/dev/null >/mnt/f || echo ro'
+  same $'text\nro' "$output"
+  same made "$(cat "$BATS_TEST_TMPDIR/dir/x")"
+  run --separate-stderr mydocker run --rm -v "$BATS_TEST_TMPDIR/new:/n" -i busybox ls -d /n
+  same 0 "$status"
+  like 'warning: .*/new' "$stderr"
+  [[ -d $BATS_TEST_TMPDIR/new ]]
+}
+
+@test "volumes: named ones live on, anonymous ones go with --rm, both are filled from the image" {
+  does mydocker run --rm -v keep:/data --entrypoint cat odd /data/seed
+  same seed "$output"
+  does mydocker run --rm -u root -v keep:/data --entrypoint sh odd -c 'echo kept >/data/more'
+  does mydocker run --rm -v keep:/v -i busybox cat /v/more
+  same kept "$output"
+  does mydocker run --rm -v /data --entrypoint cat odd /data/seed
+  same seed "$output"
+  same keep "$(ls /var/lib/mydocker/volumes)"
+  rm -rf /var/lib/mydocker/volumes/keep
+}
+
+@test "each container has its own files" {
+  mydocker run --name one -i busybox sh -c 'echo 1 >/etc/mine; rm /etc/group'
+  run mydocker run --rm -i busybox ls /etc/mine /etc/group
+  like '/etc/mine: No such file' "$output"
+  like $'/etc/group' "$output"
+}
+
+@test "storage drivers: overlay2 and vfs hold the same files" {
+  local driver
+  for driver in overlay2 vfs; do
+    does mydocker run --rm -s "$driver" -i busybox sh -c 'cat /var/www/index.html; stat -c %a /tmp; touch /bin/new; ls /bin/new'
+    same $'hello from busybox\n1777\n/bin/new' "$output"
+  done
+}
+
+@test "ps: -q, --format json, exited ones with their code" {
+  mydocker run --name gone -i busybox sh -c 'exit 3' || true
+  does mydocker run -d --name here -i busybox sleep 100
+  local id=$output
+  does mydocker ps
+  like $'\tgone\tbusybox(:latest)?\texited' "$(cells <<<"$output")"
+  does mydocker ps -q
+  like "$id" "$output"
+  same 2 "${#lines[@]}"
+  same 2 "$(mydocker ps --format json | jq -s length)"
+}
+
+@test "a name, an id and the beginning of an id name a container" {
+  does mydocker run -d --name web -i busybox sleep 100
+  local id=$output arg
+  for arg in web "$id" "${id:0:6}"; do
+    does mydocker exec "$arg" hostname
+  done
+}
+
+@test "logs: --tail, --since, -t, -f until the end" {
+  mydocker run -d --name counter -i busybox sh -c 'for i in 1 2 3 4 5 6; do echo $i; sleep 0.2; done' >/dev/null
+  same $'1\n2\n3\n4\n5\n6' "$(timeout 10 mydocker logs -f counter)"
+  same $'5\n6' "$(mydocker logs --tail 2 counter)"
+  same '' "$(mydocker logs --tail 0 counter)"
+  like '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{9}(Z|[+-][0-9:]{5}) 1' "$(mydocker logs -t counter)"
+  same $'1\n2\n3\n4\n5\n6' "$(mydocker logs --since 1m counter)"
+  sleep 1
+  same '' "$(mydocker logs --since 500ms counter)"
+}
+
+@test "stop: TERM, then KILL after -t; -s another; the code is kept" {
+  mydocker run -d --name deaf -i busybox sh -c 'trap "" TERM; while :; do sleep 0.1; done' >/dev/null
+  sleep 0.3
+  local start=$SECONDS
+  mydocker stop -t 1 deaf
+  ((SECONDS - start <= 4)) || fail "took $((SECONDS - start)) s"
+  mydocker ps --format json | grep -q 137
+  mydocker run -d --name polite -i busybox sh -c 'trap "exit 5" USR1; while :; do sleep 0.1; done' >/dev/null
+  sleep 0.3
+  mydocker stop -s USR1 polite
+  mydocker ps --format json | grep -qE '\b5\b'
+}
+
+@test "start and restart keep id, files, environment and address; logs append" {
+  mydocker run -d --name again -e K=V -i busybox sh -c 'echo "run $K"; date >>/times; sleep 100' >/dev/null
+  local id ip
+  id=$(mydocker ps -q)
+  ip=$(mydocker exec again hostname -i)
+  mydocker stop -t 0 again
+  same "$id" "$(mydocker start again)"
+  same "$id"$'\n'"$id" "$(mydocker restart -t 0 again)"
+  eventually 5 bash -c "[[ \$(mydocker exec again wc -l /times) == '3 /times' ]]"
+  same $'run V\nrun V\nrun V' "$(mydocker logs again)"
+  same "$ip" "$(mydocker exec again hostname -i)"
+}
+
+@test "several at once: ids in the order of the arguments, errors do not stop the others" {
+  local a b
+  a=$(mydocker run -d --name aa -i busybox sleep 100)
+  b=$(mydocker run -d --name bb -i busybox sleep 100)
+  run --separate-stderr mydocker stop -t 0 aa nobody bb
+  same 1 "$status"
+  same "$a"$'\n'"$b" "$output"
+  like 'nobody' "$stderr"
+  same 1 "${#stderr_lines[@]}"
+  same "$a"$'\n'"$b" "$(mydocker rm aa bb)"
+}
+
+@test "rm: running is refused, -f kills" {
+  local id
+  id=$(mydocker run -d --name busy -i busybox sleep 100)
+  refuses 1 'busy.*running' mydocker rm busy
+  same "$id" "$(mydocker rm -f busy)"
+}
+
+@test "exec: the container's environment, user, directory and limits" {
+  mydocker run -d --name odd -e K=V --entrypoint sleep odd 100 >/dev/null
+  does mydocker exec odd sh -c 'id -un; pwd; echo $K'
+  same $'app\n/srv/app/work\nV' "$output"
+  does mydocker exec -u root -w / -e K=W odd sh -c 'id -un; pwd; echo $K'
+  same $'root\n/\nW' "$output"
+  run mydocker exec odd sh -c 'exit 9'
+  same 9 "$status"
+  run mydocker exec odd nonsense
+  same 127 "$status"
+  same "$(mydocker exec odd cat /proc/1/cgroup)" "$(mydocker exec odd cat /proc/self/cgroup)"
+}
+
+@test "Ctrl-C and TERM at run go to the program" {
+  mydocker run --rm --name sig -i busybox sh -c 'trap "echo caught; exit 4" TERM; echo ready; while :; do sleep 0.1; done' \
+    >"$BATS_TEST_TMPDIR/out" 3>&- &
+  local run=$!
+  eventually 10 grep -q ready "$BATS_TEST_TMPDIR/out"
+  kill -TERM $run
+  local code=0
+  wait $run || code=$?
+  same 4 "$code"
+  same $'ready\ncaught' "$(cat "$BATS_TEST_TMPDIR/out")"
+}
+
+@test "no descriptor of the caller reaches the program or stays with the monitor" {
+  does mydocker run --rm -i busybox ls /proc/self/fd 7</etc/passwd
+  same $'0\n1\n2\n3' "$output" # 3 is ls's own
+  mydocker run -d -i busybox sleep 100 7<"$BATS_TEST_FILENAME" >/dev/null
+  same '' "$(find /proc/[0-9]*/fd -lname "$BATS_TEST_FILENAME" 2>/dev/null | grep -v "^/proc/$$/")"
+}
+
+@test "two sets of state side by side" {
+  export MYDOCKER_ROOT=$BATS_TEST_TMPDIR/root MYDOCKER_RUN=$BATS_TEST_TMPDIR/run
+  mydocker pull -q busybox >/dev/null
+  mydocker run --net none --name twin -i busybox true
+  does mydocker ps -q
+  same 1 "${#lines[@]}"
+  MYDOCKER_ROOT='' MYDOCKER_RUN='' mydocker run --net none --name twin -i busybox true
+  mydocker rm twin
+}

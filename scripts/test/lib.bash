@@ -1,0 +1,90 @@
+# shellcheck shell=bash
+# What the end-to-end tests share. They run inside scripts/test/ring, so names, ports and /var/lib/mydocker
+# are theirs.
+bats_require_minimum_version 1.5.0
+
+leakcheck=$BATS_TEST_DIRNAME/../leakcheck
+# shellcheck disable=SC2034 # for those who load this
+time_form='[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}'
+# shellcheck disable=SC2034
+id_form='^[0-9a-f]{12}$'
+
+fail() {
+  printf '%s\n' "$@" >&2
+  return 1
+}
+
+# same WANT GOT
+same() {
+  [[ $1 == "$2" ]] || fail "want: $1" "got:  $2"
+}
+
+# like REGEX TEXT
+like() {
+  [[ $2 =~ $1 ]] || fail "want: $1" "got:  $2"
+}
+
+# unlike REGEX TEXT
+unlike() {
+  [[ ! $2 =~ $1 ]] || fail "do not want: $1" "got: $2"
+}
+
+# does COMMAND... succeeds and says nothing on stderr; $output is what it says on stdout.
+does() {
+  run --separate-stderr "$@"
+  [[ $status == 0 && -z $stderr ]] || fail "$*: exit $status" "stdout: $output" "stderr: $stderr"
+}
+
+# refuses CODE REGEX COMMAND... : that exit code, nothing on stdout, one line on stderr that names the
+# tool and matches, and perhaps a hint on a second line.
+refuses() {
+  local code=$1 pattern=$2
+  shift 2
+  run --separate-stderr "$@"
+  [[ $status == "$code" ]] || fail "$*: exit $status, want $code" "stdout: $output" "stderr: $stderr"
+  [[ -z $output ]] || fail "$*: stdout: $output"
+  like '^(mydocker|md-[a-z]+): ' "${stderr_lines[0]}"
+  like "$pattern" "${stderr_lines[0]}"
+  unlike 'failed to|panic|goroutine' "$stderr"
+  [[ ${#stderr_lines[@]} == 1 || (${#stderr_lines[@]} == 2 && ${stderr_lines[1]} == 'hint: '*) ]] ||
+    fail "$*: more than a line and a hint: $stderr"
+}
+
+# eventually SECONDS COMMAND... : it succeeds before that
+eventually() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < end)) || fail "still not: $*"
+    sleep 0.1
+  done
+}
+
+# cells prints a table with a tab between cells: cells are at least three blanks apart.
+cells() { sed -E 's/ {3,}/\t/g; s/ +$//'; }
+
+# What a file needs once: the images, and the default network, which stays once it is made. After that
+# every test has to leave the host as it found it.
+warm_up() {
+  local image
+  for image; do
+    mydocker pull "$image" >/dev/null
+  done
+  mydocker run --rm -i "$1" true
+}
+
+setup_leakcheck() {
+  "$leakcheck" snapshot "$BATS_TEST_TMPDIR/before"
+}
+
+# What a failed test leaves must not make the next one fail.
+teardown_leakcheck() {
+  local id network
+  for id in $(mydocker ps -q); do
+    mydocker rm -f -v "$id" >/dev/null
+  done
+  for network in $(mydocker networks | awk 'NR > 1 && $1 != "mydocker0" {print $1}'); do
+    mydocker rmn "$network" >/dev/null
+  done
+  "$leakcheck" compare "$BATS_TEST_TMPDIR/before"
+}
