@@ -113,8 +113,25 @@ func (s *Store) List(bad func(error)) ([]*Image, error) {
 	return list, nil
 }
 
-// load reads the image of one index entry; its names are those of all entries of the same image.
+// load reads the image of one index entry, with its layers.
 func (s *Store) load(index *v1.Index, entry v1.Descriptor) (*Image, error) {
+	img, err := s.head(index, entry)
+	if err != nil {
+		return nil, err
+	}
+	for _, chain := range chainIDs(img.Config.RootFS.DiffIDs) {
+		layer, err := s.readLayer(chain)
+		if err != nil {
+			return nil, fmt.Errorf("image %.300q: %w (pull it again)", img.Name(), err)
+		}
+		img.Layers = append(img.Layers, layer)
+		img.Size += layer.Size
+	}
+	return img, nil
+}
+
+// head reads what the blobs say of an image. Its names are those of all entries of the same image.
+func (s *Store) head(index *v1.Index, entry v1.Descriptor) (*Image, error) {
 	name := entry.Annotations[v1.AnnotationRefName]
 	if name == "" {
 		name = entry.Digest.String()
@@ -132,14 +149,6 @@ func (s *Store) load(index *v1.Index, entry v1.Descriptor) (*Image, error) {
 	img.Created, _ = time.Parse(time.RFC3339Nano, entry.Annotations[annotationCreated])
 	if err := s.readBlobJSON(manifest.Config, &img.Config); err != nil {
 		return nil, fmt.Errorf("image %.300q: configuration: %w", name, err)
-	}
-	for _, chain := range chainIDs(img.Config.RootFS.DiffIDs) {
-		layer, err := s.readLayer(chain)
-		if err != nil {
-			return nil, fmt.Errorf("image %.300q: %w (pull it again)", name, err)
-		}
-		img.Layers = append(img.Layers, layer)
-		img.Size += layer.Size
 	}
 	for _, other := range index.Manifests {
 		ref, err := ParseReference(other.Annotations[v1.AnnotationRefName])

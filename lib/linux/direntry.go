@@ -2,9 +2,9 @@ package linux
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -127,7 +127,11 @@ func (d Dir) Chown(name string, uid, gid int) error {
 
 // Chmod sets the permissions of name, the bits setuid, setgid and sticky among them. It is no link.
 func (d Dir) Chmod(name string, mode uint32) error {
-	// fchmodat(2) follows links; a descriptor of the thing itself does not.
+	err := unix.Fchmodat(d.fd(), name, mode, unix.AT_SYMLINK_NOFOLLOW) // fchmodat2(2), Linux 6.6
+	if err != unix.EOPNOTSUPP {
+		return d.wrap("chmod", name, err)
+	}
+	// Before that every call by name followed links; a descriptor of the thing itself does not.
 	fd, err := unix.Openat(d.fd(), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return d.wrap("chmod", name, err)
@@ -140,7 +144,7 @@ func (d Dir) Chmod(name string, mode uint32) error {
 	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
 		return d.wrap("chmod", name, unix.ELOOP)
 	}
-	return d.wrap("chmod", name, unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode))
+	return d.wrap("chmod", name, unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), mode))
 }
 
 // Chtime sets the times of access and of modification of name.
@@ -201,14 +205,6 @@ func splitZero(list []byte) []string {
 		}
 	}
 	return words
-}
-
-// Chmod sets the permissions of an open file, setuid, setgid and sticky among them.
-func Fchmod(f *os.File, mode uint32) error {
-	if err := unix.Fchmod(int(f.Fd()), mode); err != nil {
-		return &os.PathError{Op: "chmod", Path: f.Name(), Err: err}
-	}
-	return nil
 }
 
 // SyncFS writes all that is cached of the file system that dir is on to the disk (syncfs(2)).

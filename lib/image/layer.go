@@ -1,0 +1,303 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Whatever is wrong with a source, it is asked at most so often for one layer.
+const maxTries = 3
+
+// fetchLayer brings one layer into the store, unless it or somebody else did before.
+func (p *pull) fetchLayer(ctx context.Context, l *layer) error {
+	unlock, err := p.store.lock(ctx, "layer-"+l.chain.Encoded())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	_, err = p.store.readLayer(l.chain)
+	unpacked := err == nil
+	if unpacked && p.store.hasBlob(l) {
+		p.news(l, Exists, l.desc.Size)
+		return nil
+	}
+	for try := 1; ; try++ {
+		err := p.tryLayer(ctx, l, unpacked)
+		var wrong *wrongContent
+		if !errors.As(err, &wrong) || try == maxTries {
+			if err == nil {
+				p.news(l, Complete, l.desc.Size)
+			}
+			return err
+		}
+	}
+}
+
+// hasBlob reports whether the layer's blob is there. Its size is a sign; its digest is checked when it
+// is read.
+func (s *Store) hasBlob(l *layer) bool {
+	info, err := os.Stat(s.blobPath(l.desc.Digest))
+	return err == nil && info.Size() == l.desc.Size
+}
+
+// tryLayer fetches the blob and unpacks it meanwhile, in a directory that gets its name when all is
+// right.
+func (p *pull) tryLayer(ctx context.Context, l *layer, unpacked bool) error {
+	if unpacked {
+		_, err := p.stream(ctx, l, nil)
+		return err
+	}
+	tmp := filepath.Join(p.store.dir.Layers(), state.TempPrefix+l.chain.Encoded())
+	root := filepath.Join(tmp, layerFS)
+	if err := os.RemoveAll(tmp); err != nil { // of a pull that was killed
+		return err
+	}
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	if err := os.Chmod(root, 0o755); err != nil { // what the root directory is where the layer says nothing
+		return err
+	}
+	linux.Trace("tar", "-xpf", p.store.blobPath(l.desc.Digest), "-C", root)
+	u, err := newUnpacker(ctx, root)
+	if err != nil {
+		return err
+	}
+	defer u.close()
+	diff, err := p.stream(ctx, l, u)
+	if err != nil {
+		return err
+	}
+	if diff != l.diff {
+		return fmt.Errorf("unpacked content: %w", &wrongContent{what: "layer", want: l.diff, got: diff})
+	}
+	// The blob's lock is given back by now: a layer below may need it.
+	if err := u.finish(func() ([]string, error) { return p.waitLower(ctx, l) }); err != nil {
+		return err
+	}
+	return p.store.addLayer(tmp, Layer{ChainID: l.chain, DiffID: l.diff, Size: u.size})
+}
+
+// waitLower waits for the layers below l and returns their directories.
+func (p *pull) waitLower(ctx context.Context, l *layer) ([]string, error) {
+	var dirs []string
+	for _, below := range l.lower {
+		select {
+		case <-below.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		dirs = append(dirs, filepath.Join(p.store.layerPath(below.chain), layerFS))
+	}
+	return dirs, nil
+}
+
+// addLayer makes the unpacked layer in tmp count: all of it is on the disk before its marker is.
+func (s *Store) addLayer(tmp string, l Layer) error {
+	if err := linux.SyncFS(tmp); err != nil {
+		return err
+	}
+	if err := state.WriteJSON(filepath.Join(tmp, layerFile), l); err != nil {
+		return err
+	}
+	final := s.layerPath(l.ChainID)
+	if err := os.RemoveAll(final); err != nil { // one without a marker
+		return err
+	}
+	return os.Rename(tmp, final)
+}
+
+// stream reads the layer's blob once, from the store or else from the source into the store, and
+// hands it to u, if there is one, uncompressed. It returns the digest of the uncompressed archive.
+func (p *pull) stream(ctx context.Context, l *layer, u *unpacker) (digest.Digest, error) {
+	unlock, err := p.store.lock(ctx, "blob-"+l.desc.Digest.Encoded())
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	blob, err := p.openBlob(ctx, l)
+	if err != nil {
+		return "", err
+	}
+	defer blob.close()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	compressed := readAhead(ctx, blob.in, blob.take)
+	diff, err := extract(ctx, compressed, l.diff.Algorithm(), u)
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		return "", err // of the disk or the network
+	}
+	// The archive may end before its blob does. And damage shows first as a broken archive: only the
+	// digest of the whole blob tells whether another try may help.
+	if _, err := io.Copy(io.Discard, compressed); err != nil {
+		return "", err
+	}
+	if err := blob.verify(l); err != nil {
+		return "", err
+	}
+	if err != nil {
+		return "", err
+	}
+	return diff, blob.commit()
+}
+
+// extract unpacks a compressed archive and returns the digest of what it was uncompressed.
+func extract(ctx context.Context, compressed io.Reader, algorithm digest.Algorithm, u *unpacker) (digest.Digest, error) {
+	if u == nil {
+		_, err := io.Copy(io.Discard, compressed)
+		return "", err
+	}
+	plain, closer, err := decompress(compressed)
+	if err != nil {
+		return "", err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	digester := algorithm.Digester()
+	archive := readAhead(ctx, plain, func(b []byte) error {
+		digester.Hash().Write(b)
+		return nil
+	})
+	// The decompressor is not to be closed while it reads.
+	defer func() {
+		stop()
+		<-archive.done
+		closer()
+	}()
+	if err := u.extract(archive); err != nil {
+		return "", err
+	}
+	if _, err := io.Copy(io.Discard, archive); err != nil { // what pads the archive's end
+		return "", err
+	}
+	return digester.Digest(), nil
+}
+
+// blob is a layer's blob on its way.
+type blob struct {
+	in     io.ReadCloser
+	file   *os.File // where it is kept until it is verified; nil: it is in the store
+	path   string
+	hash   hash.Hash
+	size   int64
+	limit  int64
+	report func(size int64)
+}
+
+// openBlob opens the layer's blob in the store, or else at the source.
+func (p *pull) openBlob(ctx context.Context, l *layer) (*blob, error) {
+	path := p.store.blobPath(l.desc.Digest)
+	b := &blob{path: path, hash: l.desc.Digest.Algorithm().Hash(), limit: l.desc.Size}
+	if p.store.hasBlob(l) {
+		b.report = func(size int64) { p.news(l, Unpacking, size) }
+		f, err := os.Open(path)
+		b.in = f
+		return b, err
+	}
+	b.report = func(size int64) { p.news(l, Downloading, size) }
+	in, err := p.src.Blob(ctx, l.desc)
+	if err != nil {
+		return nil, err
+	}
+	b.in = in
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		in.Close()
+		return nil, err
+	}
+	b.file, err = os.OpenFile(b.temp(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		in.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *blob) temp() string {
+	return filepath.Join(filepath.Dir(b.path), state.TempPrefix+filepath.Base(b.path))
+}
+
+// take is given all of the blob piece by piece.
+func (b *blob) take(data []byte) error {
+	b.size += int64(len(data))
+	if b.size > b.limit {
+		return fmt.Errorf("it is longer than the %d bytes that the manifest says", b.limit)
+	}
+	b.hash.Write(data)
+	if b.file != nil {
+		if _, err := b.file.Write(data); err != nil {
+			return err
+		}
+	}
+	b.report(b.size)
+	return nil
+}
+
+// verify returns an error where the blob is not what it should be. One in the store is taken away, so
+// that another try asks the source.
+func (b *blob) verify(l *layer) error {
+	got := digest.NewDigest(l.desc.Digest.Algorithm(), b.hash)
+	if got == l.desc.Digest {
+		if b.size != b.limit {
+			return fmt.Errorf("it has %d bytes, the manifest says %d", b.size, b.limit)
+		}
+		return nil
+	}
+	if b.file == nil {
+		os.Remove(b.path)
+	}
+	return &wrongContent{what: "blob", want: l.desc.Digest, got: got}
+}
+
+// commit makes the blob count.
+func (b *blob) commit() error {
+	if b.file == nil {
+		return nil
+	}
+	if err := b.file.Sync(); err != nil {
+		return err
+	}
+	return os.Rename(b.temp(), b.path)
+}
+
+func (b *blob) close() {
+	b.in.Close()
+	if b.file != nil {
+		b.file.Close()
+		os.Remove(b.temp()) // gone if it counts
+	}
+}
+
+// lock waits for a lock of the store, or for the end of the context.
+func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error) {
+	type result struct {
+		unlock func()
+		err    error
+	}
+	got := make(chan result, 1)
+	go func() {
+		unlock, err := s.dir.LockShared(name)
+		got <- result{unlock, err}
+	}()
+	select {
+	case r := <-got:
+		return r.unlock, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-got; r.err == nil {
+				r.unlock()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,310 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// PullOptions say what of a source is wanted.
+type PullOptions struct {
+	Platform string // OS/ARCH[/VARIANT]; empty: the host's
+	Parallel int    // layers at once; 0: three
+}
+
+// Status is how far a layer has come, in docker's words.
+type Status string
+
+// The stations of a pull. Started is of the whole image, and comes once there is something to pull.
+const (
+	Started     Status = "Pulling"
+	Waiting     Status = "Pulling fs layer"
+	Downloading Status = "Downloading"
+	Unpacking   Status = "Extracting"
+	Complete    Status = "Pull complete"
+	Exists      Status = "Already exists"
+)
+
+// Event is one piece of news of a pull. Events come from several goroutines.
+type Event struct {
+	Status  Status
+	Layer   string // the first 12 digits of its blob's digest
+	Index   int    // of the layer, 0 the lowest
+	Current int64  // bytes that have come, of Total
+	Total   int64
+}
+
+// Result is what a pull did.
+type Result struct {
+	Image *Image
+	New   bool // something changed; else the store had all of it under this name
+}
+
+// pull is one pull at work.
+type pull struct {
+	store    *Store
+	src      Source
+	progress func(Event)
+	root     v1.Descriptor // what the name stands for
+	desc     v1.Descriptor // the manifest for the platform
+	manifest []byte
+	config   []byte
+	layers   []*layer
+}
+
+// layer is one layer of a pull.
+type layer struct {
+	index int
+	desc  v1.Descriptor
+	diff  digest.Digest
+	chain digest.Digest
+	lower []*layer
+	done  chan struct{} // closed when it is in the store
+}
+
+// Pull brings an image into the store. What is there already is not fetched again. Nothing counts as
+// there before its digest was checked and it is on the disk, and no name before all of its image is.
+func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress func(Event)) (*Result, error) {
+	p := &pull{store: s, src: src, progress: progress}
+	if err := p.find(ctx, opts.Platform); err != nil {
+		return nil, err
+	}
+	unregister, err := p.register()
+	if err != nil {
+		return nil, err
+	}
+	defer unregister()
+	progress(Event{Status: Started})
+	if err := p.fetchLayers(ctx, opts.Parallel); err != nil {
+		return nil, err
+	}
+	isNew, err := p.commit()
+	if err != nil {
+		return nil, err
+	}
+	arg := src.Reference().String()
+	if arg == "" {
+		arg = p.desc.Digest.String()
+	}
+	img, err := s.Resolve(arg)
+	return &Result{Image: img, New: isNew}, err
+}
+
+// find reads the manifest for the platform and the configuration.
+func (p *pull) find(ctx context.Context, platform string) error {
+	want, err := ParsePlatform(platform)
+	if err != nil {
+		return err
+	}
+	p.root, p.manifest, err = p.src.Root(ctx)
+	if err != nil {
+		return err
+	}
+	if pinned := p.src.Reference().Digest; pinned != "" && pinned != p.root.Digest {
+		return &wrongContent{what: "image", want: pinned, got: p.root.Digest}
+	}
+	if err := checkContent(p.root, p.manifest); err != nil {
+		return err
+	}
+	p.desc = p.root
+	doc, err := parseDocument(p.desc, p.manifest)
+	for depth := 0; err == nil && doc.Manifests != nil; depth++ {
+		if depth == 4 {
+			return errors.New("indexes within indexes, more than four deep")
+		}
+		if p.desc, err = choose(doc.Manifests, want); err != nil {
+			return err
+		}
+		if p.manifest, err = p.document(ctx, p.desc, p.src.Manifest); err != nil {
+			return err
+		}
+		doc, err = parseDocument(p.desc, p.manifest)
+	}
+	if err == nil {
+		err = doc.check()
+	}
+	if err != nil {
+		return err
+	}
+	return p.readConfig(ctx, doc, platform, want)
+}
+
+// document returns a small blob, from the store where it has it.
+func (p *pull) document(ctx context.Context, d v1.Descriptor, get func(context.Context, v1.Descriptor) ([]byte, error)) ([]byte, error) {
+	if err := checkDescriptor(d); err != nil {
+		return nil, err
+	}
+	if data, err := p.store.readBlob(d.Digest); err == nil && checkContent(d, data) == nil {
+		return data, nil
+	}
+	data, err := get(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	return data, checkContent(d, data)
+}
+
+func (p *pull) readConfig(ctx context.Context, doc *document, platform string, want v1.Platform) error {
+	data, err := p.document(ctx, *doc.Config, func(ctx context.Context, d v1.Descriptor) ([]byte, error) {
+		r, err := p.src.Blob(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		return readBounded(r)
+	})
+	if err != nil {
+		return err
+	}
+	var config v1.Image
+	if err := json.Unmarshal(data, &config); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	diffIDs := config.RootFS.DiffIDs
+	if len(diffIDs) != len(doc.Layers) {
+		return fmt.Errorf("configuration: it speaks of %d layers, the manifest of %d", len(diffIDs), len(doc.Layers))
+	}
+	if platform != "" && !fits(want, config.Platform, false) {
+		return fmt.Errorf("no image for platform %s: there is only %.100q", platformString(want), platformString(config.Platform))
+	}
+	for i, d := range diffIDs {
+		if err := checkDigest(d); err != nil {
+			return fmt.Errorf("configuration: layer %d: %w", i, err)
+		}
+	}
+	p.config = data
+	p.desc = v1.Descriptor{MediaType: p.desc.MediaType, Digest: p.desc.Digest, Size: int64(len(p.manifest)), Platform: &config.Platform}
+	if p.desc.MediaType == "" {
+		p.desc.MediaType = v1.MediaTypeImageManifest
+	}
+	for i, chain := range chainIDs(diffIDs) {
+		p.layers = append(p.layers, &layer{index: i, desc: doc.Layers[i], diff: diffIDs[i], chain: chain, lower: p.layers[:i:i], done: make(chan struct{})})
+	}
+	return nil
+}
+
+// fetchLayers brings the layers into the store, several at once. They start in their order, so that
+// whoever waits for a lower one waits for one that has started.
+func (p *pull) fetchLayers(ctx context.Context, parallel int) error {
+	if parallel <= 0 {
+		parallel = 3
+	}
+	for _, l := range p.layers {
+		p.news(l, Waiting, 0)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for _, l := range p.layers {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := p.fetchLayer(ctx, l); err != nil {
+				return fmt.Errorf("layer %s: %w", shortID(l.desc.Digest), err)
+			}
+			close(l.done)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (p *pull) news(l *layer, status Status, current int64) {
+	p.progress(Event{Status: status, Layer: shortID(l.desc.Digest), Index: l.index, Current: current, Total: l.desc.Size})
+}
+
+// commit writes the small blobs and, last, the name.
+func (p *pull) commit() (changed bool, err error) {
+	// The layers must be on the disk before the index says that they are.
+	if err := linux.SyncFS(p.store.dir.Layers()); err != nil {
+		return false, err
+	}
+	unlock, err := p.store.Lock()
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	config := digest.FromBytes(p.config)
+	for d, data := range map[digest.Digest][]byte{config: p.config, p.desc.Digest: p.manifest} {
+		if err := p.store.writeBlob(d, data); err != nil {
+			return false, err
+		}
+	}
+	index, err := p.store.readIndex()
+	if err != nil {
+		return false, err
+	}
+	entry := p.desc
+	entry.Annotations = map[string]string{
+		annotationCreated: time.Now().UTC().Format(time.RFC3339Nano),
+		annotationSource:  p.root.Digest.String(),
+	}
+	if name := p.src.Reference().String(); name != "" {
+		entry.Annotations[v1.AnnotationRefName] = name
+	}
+	if !addEntry(index, entry) {
+		return false, nil
+	}
+	return true, p.store.writeIndex(index)
+}
+
+// addEntry puts an entry at the end of the index, and reports whether that changes anything. An image
+// that loses its last name to it stays, without a name: containers may use it.
+func addEntry(index *v1.Index, entry v1.Descriptor) bool {
+	name := entry.Annotations[v1.AnnotationRefName]
+	count := make(map[digest.Digest]int)
+	for _, old := range index.Manifests {
+		count[old.Digest]++
+	}
+	kept := index.Manifests[:0:0]
+	for _, old := range index.Manifests {
+		oldName := old.Annotations[v1.AnnotationRefName]
+		same := old.Digest == entry.Digest
+		switch {
+		case same && (name == "" || oldName == name && sourceDigest(old) == sourceDigest(entry)):
+			return false
+		case same && (oldName == name || oldName == ""):
+			continue
+		case oldName == name && name != "":
+			if count[old.Digest] > 1 {
+				continue
+			}
+			delete(old.Annotations, v1.AnnotationRefName)
+		}
+		kept = append(kept, old)
+	}
+	index.Manifests = append(kept, entry)
+	return true
+}
+
+func (s *Store) writeBlob(d digest.Digest, data []byte) error {
+	path := s.blobPath(d)
+	if old, err := os.ReadFile(path); err == nil && d.Algorithm().FromBytes(old) == d {
+		return nil
+	}
+	return state.WriteFile(path, data, 0o600)
+}
+
+// writeIndex wants the store's lock.
+func (s *Store) writeIndex(index *v1.Index) error {
+	layout := filepath.Join(s.dir.Images(), v1.ImageLayoutFile)
+	if _, err := os.Stat(layout); err != nil {
+		if err := state.WriteJSON(layout, v1.ImageLayout{Version: v1.ImageLayoutVersion}); err != nil {
+			return err
+		}
+	}
+	index.Versioned = specs.Versioned{SchemaVersion: 2}
+	return state.WriteJSON(s.indexPath(), index)
+}

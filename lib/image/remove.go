@@ -1,0 +1,237 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Removed is what a removal took away.
+type Removed struct {
+	Untagged []string        // names: mysql:5.7.25
+	Deleted  []digest.Digest // the image's id and the chain ids of its layers; none while it has names
+}
+
+// Remove takes a name away, or by an id all names of an image, and with the last name the image and
+// those of its blobs and layers that nothing else needs. Before an image goes, inUse is asked with the
+// store locked; its error (who uses it) stops the removal.
+func (s *Store) Remove(arg string, inUse func(*Image) error) (*Removed, error) {
+	unlock, err := s.Lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	index, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.match(index, arg)
+	if err != nil {
+		return nil, err
+	}
+	img, err := s.head(index, entries[0])
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) > 1 && len(repositories(entries)) > 1 {
+		return nil, fmt.Errorf("image %s has names in several repositories: remove them one by one: %s", img.ID, strings.Join(repositories(entries), " "))
+	}
+	last := len(entries) >= len(img.References)
+	if last {
+		if err := inUse(img); err != nil {
+			return nil, err
+		}
+	}
+	removed := &Removed{}
+	index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool {
+		gone := slices.ContainsFunc(entries, func(e v1.Descriptor) bool { return sameEntry(e, d) })
+		if name := d.Annotations[v1.AnnotationRefName]; gone && name != "" {
+			removed.Untagged = append(removed.Untagged, name)
+		}
+		return gone
+	})
+	if err := s.writeIndex(index); err != nil {
+		return nil, err
+	}
+	if !last {
+		return removed, nil
+	}
+	removed.Deleted = append(removed.Deleted, img.ConfigDigest)
+	chains, err := s.sweep(index)
+	removed.Deleted = append(removed.Deleted, chains...)
+	return removed, err
+}
+
+func sameEntry(a, b v1.Descriptor) bool {
+	return a.Digest == b.Digest && a.Annotations[v1.AnnotationRefName] == b.Annotations[v1.AnnotationRefName]
+}
+
+func repositories(entries []v1.Descriptor) []string {
+	var repos []string
+	for _, e := range entries {
+		if ref, err := ParseReference(e.Annotations[v1.AnnotationRefName]); err == nil && !slices.Contains(repos, ref.Repo()) {
+			repos = append(repos, ref.Repo())
+		}
+	}
+	return repos
+}
+
+// pullRecord says what a running pull needs.
+type pullRecord struct {
+	Process state.Process   `json:"process"`
+	Blobs   []digest.Digest `json:"blobs"`
+	Chains  []digest.Digest `json:"chains"`
+}
+
+func (s *Store) pullsDir() string { return filepath.Join(s.dir.Run, "pulls") }
+
+// register keeps what the pull needs from being removed, and takes away what killed pulls left.
+func (p *pull) register() (unregister func(), err error) {
+	unlock, err := p.store.Lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	self, err := state.FindProcess(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	record := pullRecord{Process: self, Blobs: []digest.Digest{p.desc.Digest, digest.FromBytes(p.config)}}
+	for _, l := range p.layers {
+		record.Blobs = append(record.Blobs, l.desc.Digest)
+		record.Chains = append(record.Chains, l.chain)
+	}
+	path := filepath.Join(p.store.pullsDir(), state.NewID()+".json")
+	if err := state.WriteJSON(path, record); err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{p.store.dir.Layers(), p.store.dir.Images()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	index, err := p.store.readIndex()
+	if err == nil {
+		_, err = p.store.sweep(index)
+	}
+	if err != nil {
+		slog.Debug("remains of other pulls are left where they are", "cause", err)
+	}
+	return func() { os.Remove(path) }, nil
+}
+
+// needs is what must stay: the names in blobs/ and layers/.
+type needs struct{ blobs, layers map[string]bool }
+
+// needed returns what the index and the running pulls need. Where that cannot be told of an image,
+// nothing may be removed.
+func (s *Store) needed(index *v1.Index) (needs, error) {
+	n := needs{blobs: make(map[string]bool), layers: make(map[string]bool)}
+	for _, entry := range index.Manifests {
+		manifest, err := s.readManifest(entry)
+		if err != nil {
+			return n, err
+		}
+		var config v1.Image
+		if err := s.readBlobJSON(manifest.Config, &config); err != nil {
+			return n, err
+		}
+		n.blobs[entry.Digest.Encoded()] = true
+		n.blobs[manifest.Config.Digest.Encoded()] = true
+		for _, l := range manifest.Layers {
+			if checkDigest(l.Digest) == nil {
+				n.blobs[l.Digest.Encoded()] = true
+			}
+		}
+		for _, chain := range chainIDs(config.RootFS.DiffIDs) {
+			n.layers[chain.Encoded()] = true
+		}
+	}
+	return n, s.neededByPulls(n)
+}
+
+func (s *Store) neededByPulls(n needs) error {
+	entries, err := os.ReadDir(s.pullsDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(s.pullsDir(), e.Name())
+		var record pullRecord
+		if err := state.ReadJSON(path, &record); err != nil || !record.Process.Alive() {
+			os.Remove(path)
+			continue
+		}
+		for _, d := range record.Blobs {
+			n.blobs[d.Encoded()] = true
+		}
+		for _, d := range record.Chains {
+			n.layers[d.Encoded()] = true
+		}
+	}
+	return nil
+}
+
+// sweep removes the blobs and layers that nothing needs, and returns the chain ids of the layers. It
+// wants the store's lock. A store without an index was not made by us, or lost it: nothing is removed.
+func (s *Store) sweep(index *v1.Index) (gone []digest.Digest, err error) {
+	if _, err := os.Stat(s.indexPath()); err != nil {
+		return nil, nil
+	}
+	n, err := s.needed(index)
+	if err != nil {
+		return nil, err
+	}
+	blobs := filepath.Join(s.dir.Images(), v1.ImageBlobsDir)
+	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
+		if _, err := sweepDir(filepath.Join(blobs, algorithm.String()), n.blobs); err != nil {
+			return nil, err
+		}
+	}
+	names, err := sweepDir(s.dir.Layers(), n.layers)
+	for _, name := range names {
+		gone = append(gone, digest.NewDigestFromEncoded(digest.SHA256, name))
+	}
+	return gone, err
+}
+
+// sweepDir removes the entries of dir that are not needed, under their name or while they are made,
+// and returns the names of the whole ones.
+func sweepDir(dir string, needed map[string]bool) (gone []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, e := range entries {
+		name, temporary := strings.CutPrefix(e.Name(), state.TempPrefix)
+		if needed[name] {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		if !temporary {
+			gone = append(gone, name)
+			// Half a removed layer must not look whole.
+			tmp := filepath.Join(dir, state.TempPrefix+"gone-"+name)
+			if err := os.Rename(path, tmp); err != nil {
+				return gone, err
+			}
+			path = tmp
+		}
+		linux.Trace("rm", "-rf", path)
+		if err := os.RemoveAll(path); err != nil {
+			return gone, err
+		}
+	}
+	return gone, nil
+}

@@ -1,0 +1,163 @@
+package image
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// A stream is handed between its stages in chunks, so that each runs on a processor of its own.
+const (
+	chunkSize  = 256 << 10
+	chunkCount = 8
+)
+
+// A zstd stream may ask its reader for a window of any size. 128 MiB is what zstd itself takes at most
+// unless told otherwise (zstd(1), --long).
+const maxWindow = 128 << 20
+
+// ahead reads from a source in goroutines of its own while its reader works on what came before.
+type ahead struct {
+	ctx    context.Context
+	stop   context.CancelFunc
+	full   <-chan chunk
+	free   chan []byte
+	done   chan struct{} // closed when the source is not read any more
+	rest   []byte
+	buffer []byte // the one that rest is in
+	err    error
+}
+
+type chunk struct {
+	data   []byte
+	buffer []byte
+	err    error
+}
+
+// readAhead returns a reader of r. Each stage is given each chunk before the reader sees it, in a
+// goroutine of its own; an error of a stage ends the stream.
+func readAhead(ctx context.Context, r io.Reader, stages ...func([]byte) error) *ahead {
+	ctx, stop := context.WithCancel(ctx)
+	a := &ahead{ctx: ctx, stop: stop, free: make(chan []byte, chunkCount), done: make(chan struct{})}
+	for range chunkCount {
+		a.free <- nil // made when first used: most streams are short
+	}
+	read := make(chan chunk, chunkCount)
+	go a.fill(r, read)
+	a.full = read
+	for _, stage := range stages {
+		a.full = a.pass(a.full, stage)
+	}
+	return a
+}
+
+func (a *ahead) fill(r io.Reader, out chan<- chunk) {
+	defer close(a.done)
+	for {
+		var buffer []byte
+		select {
+		case buffer = <-a.free:
+		case <-a.ctx.Done():
+			return
+		}
+		if buffer == nil {
+			buffer = make([]byte, chunkSize)
+		}
+		var n int
+		var err error
+		for n < len(buffer) && err == nil {
+			var m int
+			m, err = r.Read(buffer[n:])
+			n += m
+		}
+		out <- chunk{buffer[:n], buffer, err} // never waits: there are as many places as buffers
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (a *ahead) pass(in <-chan chunk, stage func([]byte) error) <-chan chunk {
+	out := make(chan chunk, chunkCount)
+	go func() {
+		for {
+			select {
+			case c := <-in:
+				if err := stage(c.data); err != nil {
+					c.err = err
+				}
+				out <- c
+				if c.err != nil {
+					return
+				}
+			case <-a.ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// Read implements io.Reader.
+func (a *ahead) Read(p []byte) (int, error) {
+	for len(a.rest) == 0 {
+		if a.err != nil {
+			return 0, a.err
+		}
+		if a.buffer != nil {
+			a.free <- a.buffer
+			a.buffer = nil
+		}
+		select {
+		case c := <-a.full:
+			a.rest, a.buffer, a.err = c.data, c.buffer, c.err
+		case <-a.ctx.Done():
+			a.err = a.ctx.Err()
+		}
+	}
+	n := copy(p, a.rest)
+	a.rest = a.rest[n:]
+	return n, nil
+}
+
+// decompress returns a reader of what r holds uncompressed, by the first bytes: what a descriptor says
+// of the compression is not always true. The caller calls closer when done.
+func decompress(r io.Reader) (plain io.Reader, closer func(), err error) {
+	in := bufio.NewReaderSize(r, chunkSize)
+	magic, err := in.Peek(4)
+	if err != nil && err != io.EOF {
+		return nil, nil, err
+	}
+	switch {
+	case isGzip(magic):
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, nil, fmt.Errorf("gzip: %w", err)
+		}
+		return z, func() { z.Close() }, nil
+	case isZstd(magic):
+		z, err := zstd.NewReader(in, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			return nil, nil, fmt.Errorf("zstd: %w", err)
+		}
+		return z, z.Close, nil
+	}
+	return in, func() {}, nil
+}
+
+// compressed reports whether a file that starts so is compressed in a way that [decompress] knows.
+func compressed(magic []byte) bool { return isGzip(magic) || isZstd(magic) }
+
+// isGzip knows gzip by RFC 1952, 2.3.1.
+func isGzip(magic []byte) bool { return bytes.HasPrefix(magic, []byte{0x1f, 0x8b}) }
+
+// isZstd knows zstd by RFC 8878, 3.1.1, and 3.1.2 for a skippable frame at the start.
+func isZstd(magic []byte) bool {
+	return bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}) ||
+		len(magic) == 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:], []byte{0x2a, 0x4d, 0x18})
+}
