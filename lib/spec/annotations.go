@@ -21,6 +21,8 @@ const (
 	AnnotationStop    = Prefix + "stopsignal"
 	AnnotationInit    = Prefix + "init" // "true": our small init is PID 1
 	AnnotationCreated = Prefix + "created"
+
+	AnnotationInteractive = Prefix + "interactive" // "true": standard input stays open
 )
 
 // Annotation returns the value of an annotation, "" where it is missing.

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/rootfs"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+type mount struct {
+	rootfs.Options
+	Spec  string   `placeholder:"FILE" help:"Fill in the document in this file (- for standard input), not a new one"`
+	Image string   `arg:"" help:"Name or id of an image"`
+	Args  []string `arg:"" optional:"" passthrough:"" help:"Program, or arguments of the image's entrypoint"`
+}
+
+// Run makes the document, or undoes one that was handed over.
+func (c *mount) Run(ctx context.Context, io *cli.IO) error {
+	dir, err := state.FromEnv()
+	if err != nil {
+		return err
+	}
+	s := spec.New(state.NewID())
+	if c.Spec != "" {
+		if s, err = (cli.StageFlags{Spec: c.Spec}).Read(io.In); err != nil {
+			return err
+		}
+	}
+	m := rootfs.New(dir)
+	m.Warn = func(format string, args ...any) { cli.Warn(io.Err, "md-rootfs", format, args...) }
+	return cli.Emit(ctx, io, s, func(ctx context.Context, s *spec.Spec) error {
+		if err := m.Check(c.Options); err != nil {
+			return cli.Usagef("%w", err)
+		}
+		err := m.Mount(c.Options, c.Image, c.Args)(ctx, s)
+		if errors.Is(err, state.ErrNotFound) {
+			err = fmt.Errorf("%w (md-pull gets it)", err)
+		}
+		return err
+	})
+}
+
+type umount struct {
+	ID []string `arg:"" help:"Containers: ids or names"`
+}
+
+// Run releases one container after the other. What is gone already is no error.
+func (c *umount) Run(ctx context.Context, io *cli.IO) error {
+	dir, err := state.FromEnv()
+	if err != nil {
+		return err
+	}
+	return cli.Each(io, "md-rootfs", "umount", c.ID, func(arg string) error {
+		id, err := dir.Resolve(arg)
+		switch {
+		case errors.Is(err, state.ErrNotFound) && state.IsID(arg):
+			id = arg
+		case err != nil:
+			return err
+		}
+		return rootfs.New(dir).Unmount(ctx, id)
+	})
+}
+
+type path struct {
+	ID string `arg:"" help:"Container: id or name"`
+}
+
+func (c *path) Run(_ context.Context, io *cli.IO) error {
+	dir, err := state.FromEnv()
+	if err != nil {
+		return err
+	}
+	id, err := dir.Resolve(c.ID)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(io.Out, dir.Rootfs(id))
+	return err
+}
+
+type diff struct {
+	ID string `arg:"" help:"Container: id or name"`
+}
+
+func (c *diff) Run(ctx context.Context, io *cli.IO) error {
+	dir, err := state.FromEnv()
+	if err != nil {
+		return err
+	}
+	id, err := dir.Resolve(c.ID)
+	if err != nil {
+		return err
+	}
+	changes, err := rootfs.New(dir).Diff(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, change := range changes {
+		if _, err := fmt.Fprintln(io.Out, cli.OneLine(change.String())); err != nil {
+			return err
+		}
+	}
+	return nil
+}

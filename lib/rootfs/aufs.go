@@ -1,0 +1,142 @@
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// aufs stacks the layers by aufs, which Debian's and Ubuntu's kernels had until 2019 or so
+// (aufs(5)).
+type aufs struct{}
+
+func (aufs) mount(ctx context.Context, p place, layers []string) error {
+	if err := p.mkdir(p.root); err != nil {
+		return err
+	}
+	if err := p.mkdiff(layers); err != nil {
+		return err
+	}
+	err := linux.Mount("none", p.root, "aufs", 0, "br="+p.diff+"=rw")
+	if errors.Is(err, syscall.ENODEV) {
+		return &hinted{errors.New("mount the root by aufs: this kernel has no aufs"), "--storage-driver overlay2 is what kernels have today"}
+	}
+	if err != nil {
+		return err
+	}
+	for i, layer := range reversed(layers) {
+		branch := filepath.Join(p.bundle, "aufs", strconv.Itoa(i))
+		if err := translate(ctx, layer, branch); err != nil {
+			return errors.Join(fmt.Errorf("make layer %s fit for aufs: %w", layer, err), linux.Unmount(p.root, linux.MntDetach))
+		}
+		// One by one: mount(2) takes a page of options. ro+wh: whiteouts count though it is read-only.
+		if err := linux.Mount("none", p.root, "aufs", linux.MsRemount, "append:"+branch+"=ro+wh"); err != nil {
+			return errors.Join(err, linux.Unmount(p.root, linux.MntDetach))
+		}
+	}
+	return nil
+}
+
+// The names that mean something to aufs (aufs(5), "Whiteout").
+const (
+	aufsWhiteout = ".wh."
+	aufsOpaque   = ".wh..wh..opq"
+)
+
+// translate makes a copy of a layer, its files hard links, in which what overlayfs marks as removed
+// is marked in aufs' way. A copy that is there already is taken.
+func translate(ctx context.Context, layer, branch string) error {
+	if _, err := os.Lstat(branch); err == nil {
+		return nil
+	}
+	temp := branch + ".tmp"
+	if err := os.RemoveAll(temp); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(temp, 0o755); err != nil {
+		return err
+	}
+	linux.Trace("cp", "-al", layer+"/.", temp)
+	from, err := linux.OpenDir(layer)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := linux.OpenDir(temp)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	if err := translateDir(ctx, from, to); err != nil {
+		return err
+	}
+	if err := copyAttributes(from, ".", to, "."); err != nil {
+		return err
+	}
+	return os.Rename(temp, branch)
+}
+
+func translateDir(ctx context.Context, from, to linux.Dir) error {
+	names, err := from.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := translateEntry(ctx, from, to, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func translateEntry(ctx context.Context, from, to linux.Dir, name string) error {
+	st, err := from.Stat(name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case isWhiteout(st.Mode, st.Rdev):
+		return touch(to, aufsWhiteout+name)
+	case st.Mode&syscall.S_IFMT != syscall.S_IFDIR:
+		return to.Link(from, name, name)
+	}
+	if err := to.Mkdir(name); err != nil {
+		return err
+	}
+	inner, err := from.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	defer inner.Close()
+	outer, err := to.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	defer outer.Close()
+	if isOpaque(from, name) {
+		if err := touch(outer, aufsOpaque); err != nil {
+			return err
+		}
+	}
+	if err := translateDir(ctx, inner, outer); err != nil {
+		return err
+	}
+	return copyAttributes(from, name, to, name)
+}
+
+func touch(dir linux.Dir, name string) error {
+	f, err := dir.CreateFile(name)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}

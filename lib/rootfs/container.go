@@ -1,0 +1,239 @@
+package rootfs
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/image"
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// container is one that is being made.
+type container struct {
+	*Manager
+	*plan
+	id     string
+	args   []string
+	image  *image.Image
+	record Record
+
+	// What this very call made, to be undone.
+	bundle  bool
+	sources []string // directories for sources of binds, the innermost first
+	named   []string // named volumes
+}
+
+// create makes the bundle, claims the name and writes down what the container will hold, so that
+// nobody removes the image and a release finds everything, however far we come.
+func (c *container) create(ref string) error {
+	unlock, err := c.images.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if c.image, err = c.images.Resolve(ref); err != nil {
+		return err
+	}
+	if err := c.addImageVolumes(c.image.Config.Config.Volumes); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.dir.Containers(), 0o700); err != nil {
+		return err
+	}
+	linux.Trace("mkdir", "-m", "700", c.dir.Bundle(c.id))
+	if err := os.Mkdir(c.dir.Bundle(c.id), 0o700); err != nil {
+		return fmt.Errorf("make the bundle: %w", err)
+	}
+	c.bundle = true
+	if c.options.Name != "" {
+		if err := c.dir.ClaimName(c.options.Name, c.id); err != nil {
+			return err
+		}
+	}
+	c.record = Record{
+		Name: c.options.Name, Image: imageName(c.image, ref), ImageID: c.image.ConfigDigest.String(),
+		Driver: c.driverName, Layers: c.image.LayerDirs(), Volumes: c.volumeRecords(c.volumes),
+	}
+	return writeRecord(c.dir, c.id, &c.record)
+}
+
+// fill does all that needs the mounted root, and writes the document.
+func (c *container) fill(ctx context.Context, s *spec.Spec) error {
+	root, err := linux.OpenRoot(c.dir.Rootfs(c.id))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	s.Root = &specs.Root{Path: c.dir.Rootfs(c.id), Readonly: c.options.ReadOnly}
+	if c.options.Hostname != "" || s.Hostname == "" {
+		s.Hostname = c.options.Hostname
+	}
+	if s.Hostname == "" {
+		s.Hostname = c.id
+	}
+	if err := c.fillProcess(s, root); err != nil {
+		return err
+	}
+	mounts, err := c.writeEtc(s.Hostname)
+	if err != nil {
+		return err
+	}
+	for _, t := range c.tmpfs {
+		mounts = append(mounts, t.mount())
+	}
+	for _, v := range c.volumes {
+		mount, err := c.prepareVolume(ctx, v, root)
+		if err != nil {
+			return fmt.Errorf("volume %s: %w", v, err)
+		}
+		if v.propagation != "" {
+			propagateRoot(s, v.propagation)
+		}
+		mounts = append(mounts, mount)
+	}
+	s.Mounts = addMounts(s.Mounts, mounts)
+	for _, mount := range mounts {
+		if err := makeTarget(root, s.Mounts, mount); err != nil {
+			return err
+		}
+	}
+	if err := makeCwd(root, s.Mounts, s.Process.Cwd); err != nil {
+		return err
+	}
+	c.annotate(s)
+	return nil
+}
+
+// annotate says what the document has no field for. Labels of the image stay with the image: an
+// annotation can be an order to a runtime (crun obeys run.oci.*), and an image must not give any.
+func (c *container) annotate(s *spec.Spec) {
+	for key, value := range c.labels {
+		if s.Annotations == nil {
+			s.Annotations = make(map[string]string)
+		}
+		s.Annotations[key] = value
+	}
+	stop := c.stopSignal
+	if stop == "" {
+		// The image's is a stranger's word: what is no signal counts as none.
+		if sig, err := linux.SignalNumber(c.image.Config.Config.StopSignal); err == nil {
+			stop = linux.SignalName(sig)
+		}
+	}
+	s.Annotate(spec.AnnotationName, c.options.Name)
+	s.Annotate(spec.AnnotationImage, c.record.Image)
+	s.Annotate(spec.AnnotationImageID, c.record.ImageID)
+	s.Annotate(spec.AnnotationDriver, c.driverName)
+	s.Annotate(spec.AnnotationDNS, strings.Join(c.dns, ","))
+	s.Annotate(spec.AnnotationStop, stop)
+	if c.options.Init {
+		s.Annotate(spec.AnnotationInit, "true")
+	}
+	if c.options.Interactive {
+		s.Annotate(spec.AnnotationInteractive, "true")
+	}
+}
+
+// undo takes back what this call made, and nothing of a container that was there before.
+func (c *container) undo(ctx context.Context) {
+	if c.bundle {
+		if err := c.Remove(ctx, c.id, true); err != nil {
+			c.Warn("clean up: %v", err)
+		}
+	}
+	for _, name := range c.named {
+		c.removeEmptyVolume(name)
+	}
+	for _, dir := range c.sources {
+		os.Remove(dir) // fails where somebody uses it meanwhile, and should
+	}
+}
+
+// imageName returns the familiar name of the image that the user asked for as ref.
+func imageName(img *image.Image, ref string) string {
+	if parsed, err := image.ParseReference(ref); err == nil {
+		for _, name := range img.References {
+			if name == parsed {
+				return name.String()
+			}
+		}
+	}
+	return img.Name()
+}
+
+// makeTarget makes the mount point of one of our mounts in the root, unless it lies in another mount.
+func makeTarget(root *linux.Root, all []specs.Mount, mount specs.Mount) error {
+	for _, other := range all {
+		if beneath(mount.Destination, other.Destination) {
+			return nil
+		}
+	}
+	if mount.Type == "bind" {
+		info, err := os.Stat(mount.Source)
+		if err != nil {
+			return err
+		}
+		if !info.IsDir() {
+			f, err := root.CreateFile(mount.Destination, 0o644)
+			if err != nil {
+				return fmt.Errorf("make mount point: %w", err)
+			}
+			return f.Close()
+		}
+	}
+	f, err := root.MkdirAll(mount.Destination, 0o755)
+	if err != nil {
+		return fmt.Errorf("make mount point: %w", err)
+	}
+	return f.Close()
+}
+
+// makeCwd makes the working directory where the image has none, as docker does.
+func makeCwd(root *linux.Root, all []specs.Mount, cwd string) error {
+	for _, mount := range all {
+		if cwd == mount.Destination || beneath(cwd, mount.Destination) {
+			return nil
+		}
+	}
+	f, err := root.MkdirAll(cwd, 0o755)
+	if err != nil {
+		return fmt.Errorf("make working directory: %w", err)
+	}
+	return f.Close()
+}
+
+// beneath reports whether path lies in dir, and is not dir itself. Both are clean.
+func beneath(path, dir string) bool {
+	return path != dir && strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// addMounts puts ours into the document's mounts: in place of one with the same destination, else
+// before the first that lies in ours, else last. Those of ours come parents first.
+func addMounts(mounts, ours []specs.Mount) []specs.Mount {
+	sortByDepth(ours)
+	out := append([]specs.Mount(nil), mounts...)
+next:
+	for _, mount := range ours {
+		for i := range out {
+			if filepath.Clean(out[i].Destination) == mount.Destination {
+				out[i] = mount
+				continue next
+			}
+		}
+		at := len(out)
+		for i := range out {
+			if beneath(out[i].Destination, mount.Destination) {
+				at = i
+				break
+			}
+		}
+		out = append(out[:at], append([]specs.Mount{mount}, out[at:]...)...)
+	}
+	return out
+}

@@ -1,0 +1,229 @@
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// copyTree copies what is in directory from into directory to, with owners, modes, times, extended
+// attributes, hard links, devices and holes, and the directory's own attributes last. With layer set,
+// from is a layer in overlayfs' form, laid over what to holds: what it marks as removed goes.
+func copyTree(ctx context.Context, from, to string, layer bool) error {
+	src, err := linux.OpenDir(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	return copyOpenTree(ctx, src, to, layer)
+}
+
+func copyOpenTree(ctx context.Context, src linux.Dir, to string, layer bool) error {
+	dst, err := linux.OpenDir(to)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	c := &copier{ctx: ctx, top: dst, layer: layer, links: make(map[inode]string)}
+	if err := c.dir(src, dst, ""); err != nil {
+		return err
+	}
+	return copyAttributes(src, ".", dst, ".")
+}
+
+type copier struct {
+	ctx   context.Context
+	top   linux.Dir
+	layer bool
+	links map[inode]string // where a file with several names was copied to, from top
+}
+
+type inode struct{ dev, ino uint64 }
+
+// dir copies what is in src, which lies at path in the tree.
+func (c *copier) dir(src, dst linux.Dir, path string) error {
+	names, err := src.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		if err := c.entry(src, dst, name, path+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *copier) entry(src, dst linux.Dir, name, path string) error {
+	st, err := src.Stat(name)
+	if err != nil {
+		return err
+	}
+	kind := st.Mode & syscall.S_IFMT
+	if c.layer {
+		if kind != syscall.S_IFDIR || isOpaque(src, name) || !isDir(dst, name) {
+			if err := dst.RemoveAll(name); err != nil {
+				return err
+			}
+		}
+		if isWhiteout(st.Mode, st.Rdev) {
+			return nil
+		}
+	}
+	if kind == syscall.S_IFDIR {
+		return c.subdir(src, dst, name, path)
+	}
+	id := inode{st.Dev, st.Ino}
+	if first, ok := c.links[id]; ok {
+		return dst.Link(c.top, first, name)
+	}
+	if st.Nlink > 1 {
+		c.links[id] = path
+	}
+	switch kind {
+	case syscall.S_IFREG:
+		err = copyFile(src, dst, name)
+	case syscall.S_IFLNK:
+		var target string
+		if target, err = src.Readlink(name); err == nil {
+			err = dst.Symlink(target, name)
+		}
+	default:
+		err = dst.Mknod(name, st.Mode, linux.Major(st.Rdev), linux.Minor(st.Rdev))
+	}
+	if err != nil {
+		return err
+	}
+	return copyAttributes(src, name, dst, name)
+}
+
+func (c *copier) subdir(src, dst linux.Dir, name, path string) error {
+	if err := dst.Mkdir(name); err != nil && !(c.layer && errors.Is(err, syscall.EEXIST)) {
+		return err
+	}
+	inner, err := src.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	defer inner.Close()
+	outer, err := dst.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	defer outer.Close()
+	if err := c.dir(inner, outer, path+"/"); err != nil {
+		return err
+	}
+	return copyAttributes(src, name, dst, name)
+}
+
+// isWhiteout reports whether a file of a layer stands for one that is removed, and isOpaque whether
+// a directory hides what lies below it (kernel: filesystems/overlayfs, "whiteouts and opaque
+// directories").
+func isWhiteout(mode uint32, rdev uint64) bool {
+	return mode&syscall.S_IFMT == syscall.S_IFCHR && rdev == 0
+}
+
+func isOpaque(dir linux.Dir, name string) bool {
+	return dir.HasXattr(name, "trusted.overlay.opaque", "y")
+}
+
+func isDir(dir linux.Dir, name string) bool {
+	st, err := dir.Stat(name)
+	return err == nil && st.Mode&syscall.S_IFMT == syscall.S_IFDIR
+}
+
+// copyAttributes gives a copy its owner, extended attributes, mode and times, in the order in which
+// none undoes another: a new owner takes setuid and capabilities away, and all of it changes times.
+func copyAttributes(src linux.Dir, from string, dst linux.Dir, to string) error {
+	st, err := src.Stat(from)
+	if err != nil {
+		return err
+	}
+	if err := dst.Chown(to, int(st.Uid), int(st.Gid)); err != nil {
+		return err
+	}
+	attrs, err := src.Xattrs(from)
+	if err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(attrs)) {
+		if strings.HasPrefix(key, "trusted.overlay.") {
+			continue // words of overlayfs about this very layer
+		}
+		// A file system that cannot hold it is no error, as for cp -a.
+		if err := dst.SetXattr(to, key, attrs[key]); err != nil && !errors.Is(err, syscall.EOPNOTSUPP) {
+			return err
+		}
+	}
+	if st.Mode&syscall.S_IFMT != syscall.S_IFLNK {
+		if err := dst.Chmod(to, st.Mode&0o7777); err != nil {
+			return err
+		}
+	}
+	return dst.Chtime(to, time.Unix(st.Mtim.Unix()))
+}
+
+// The positions of lseek(2) that step over holes.
+const (
+	seekData = 3
+	seekHole = 4
+)
+
+// copyFile copies the content of a regular file. Holes stay holes.
+func copyFile(src, dst linux.Dir, name string) error {
+	in, err := src.OpenFile(name)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	out, err := dst.CreateFile(name)
+	if err != nil {
+		return err
+	}
+	err = copyExtents(out, in, info.Size())
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func copyExtents(out, in *os.File, size int64) error {
+	for end := int64(0); ; {
+		start, err := in.Seek(end, seekData)
+		if errors.Is(err, syscall.ENXIO) {
+			return out.Truncate(size) // nothing but a hole is left
+		}
+		if err != nil {
+			return err
+		}
+		if end, err = in.Seek(start, seekHole); err != nil {
+			return err
+		}
+		if _, err := in.Seek(start, io.SeekStart); err != nil {
+			return err
+		}
+		if _, err := out.Seek(start, io.SeekStart); err != nil {
+			return err
+		}
+		if _, err := io.CopyN(out, in, end-start); err != nil { // copy_file_range(2) where it can
+			return fmt.Errorf("copy %s: %w", in.Name(), err)
+		}
+	}
+}

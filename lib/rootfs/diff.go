@@ -1,0 +1,188 @@
+package rootfs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Change is one difference between the root of a container and its image.
+type Change struct {
+	Kind byte   // A added, C changed, D deleted
+	Path string // absolute, in the container
+}
+
+func (c Change) String() string { return string(c.Kind) + " " + c.Path }
+
+// Diff returns what container id changed in its root, in the order of paths. A directory in which
+// something changed counts as changed. Only the writable layer is read; the container may run.
+func (m *Manager) Diff(ctx context.Context, id string) ([]Change, error) {
+	record, err := ReadRecord(m.dir, id)
+	if err != nil {
+		return nil, err
+	}
+	switch record.Driver {
+	case "":
+		return nil, fmt.Errorf("root of container %s: %w", id, state.ErrNotFound)
+	case "overlay2":
+	default:
+		return nil, fmt.Errorf("container %s: storage driver %s keeps no record of changes, overlay2 does", id, record.Driver)
+	}
+	upper, err := linux.OpenDir(m.place(id).diff)
+	if err != nil {
+		return nil, err
+	}
+	defer upper.Close()
+	lower, closeAll, err := openLayers(record.Layers)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll()
+	d := &differ{ctx: ctx}
+	if err := d.dir(upper, lower, ""); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(d.changes, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
+	return d.changes, nil
+}
+
+// openLayers opens the layers, the topmost first.
+func openLayers(layers []string) (dirs []linux.Dir, closeAll func(), err error) {
+	closeAll = func() {
+		for _, dir := range dirs {
+			dir.Close()
+		}
+	}
+	for _, layer := range reversed(layers) {
+		dir, err := linux.OpenDir(layer)
+		if err != nil {
+			closeAll()
+			return nil, nil, err
+		}
+		dirs = append(dirs, dir)
+	}
+	return dirs, closeAll, nil
+}
+
+type differ struct {
+	ctx     context.Context
+	changes []Change
+}
+
+func (d *differ) add(kind byte, path string) {
+	d.changes = append(d.changes, Change{kind, path})
+}
+
+// dir compares directory upper with the same directory in the layers that show through it.
+func (d *differ) dir(upper linux.Dir, lower []linux.Dir, path string) error {
+	names, err := upper.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := d.ctx.Err(); err != nil {
+			return err
+		}
+		if err := d.entry(upper, lower, name, path+"/"+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *differ) entry(upper linux.Dir, lower []linux.Dir, name, path string) error {
+	st, err := upper.Stat(name)
+	if err != nil {
+		return err
+	}
+	existed := visible(lower, name)
+	switch {
+	case isWhiteout(st.Mode, st.Rdev):
+		if existed {
+			d.add('D', path)
+		}
+		return nil
+	case existed:
+		d.add('C', path)
+	default:
+		d.add('A', path)
+	}
+	if !isDir(upper, name) {
+		return nil
+	}
+	inner, err := upper.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	defer inner.Close()
+	below, closeAll, err := descend(lower, name)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	if isOpaque(upper, name) {
+		if err := d.hidden(inner, below, path); err != nil {
+			return err
+		}
+	}
+	return d.dir(inner, below, path)
+}
+
+// hidden adds what an opaque directory hides of the layers and has no successor for.
+func (d *differ) hidden(upper linux.Dir, lower []linux.Dir, path string) error {
+	seen := make(map[string]bool)
+	for _, layer := range lower {
+		names, err := layer.Readdirnames(-1)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if _, err := upper.Stat(name); err != nil && !seen[name] && visible(lower, name) {
+				d.add('D', path+"/"+name)
+			}
+			seen[name] = true
+		}
+	}
+	return nil
+}
+
+// visible reports whether the union of the layers has name.
+func visible(lower []linux.Dir, name string) bool {
+	for _, layer := range lower {
+		if st, err := layer.Stat(name); err == nil {
+			return !isWhiteout(st.Mode, st.Rdev)
+		}
+	}
+	return false
+}
+
+// descend opens the directory name in the layers, down to the one that hides the rest.
+func descend(lower []linux.Dir, name string) (dirs []linux.Dir, closeAll func(), err error) {
+	closeAll = func() {
+		for _, dir := range dirs {
+			dir.Close()
+		}
+	}
+	for _, layer := range lower {
+		if _, err := layer.Stat(name); err != nil {
+			continue
+		}
+		if !isDir(layer, name) {
+			break
+		}
+		dir, err := layer.OpenDir(name)
+		if err != nil {
+			closeAll()
+			return nil, nil, err
+		}
+		dirs = append(dirs, dir)
+		if isOpaque(layer, name) {
+			break
+		}
+	}
+	return dirs, closeAll, nil
+}

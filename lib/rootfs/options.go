@@ -1,0 +1,206 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"path"
+	"strings"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Options are what a user says about a container's root and program. They are parted so that
+// `mydocker run` can list its options in the README's order.
+type Options struct {
+	Identity
+	Files
+	Driver
+	Extras
+}
+
+// Identity is how the container is called, and whom it asks for names.
+type Identity struct {
+	Name     string   `short:"n" help:"Assign a name to the container"`
+	Hostname string   `help:"Set hostname in the container"`
+	DNS      []string `name:"dns" help:"Set DNS servers in the container (default: \"8.8.8.8\", \"8.8.4.4\")"`
+}
+
+// Files are the environment and the volumes.
+type Files struct {
+	Env    []string `short:"e" sep:"none" help:"Set environment variables, e.g. -e key=value"`
+	Volume []string `short:"v" sep:"none" help:"Bind a local directory/file, e.g. -v /src:/dst"`
+}
+
+// Driver chooses how the image's layers become a root.
+type Driver struct {
+	StorageDriver string `short:"s" help:"Storage driver to be used (default: \"overlay2\")"`
+}
+
+// Extras are the options that the README does not list.
+type Extras struct {
+	EnvFile     []string `sep:"none" help:"Set environment variables from a file, one key=value per line"`
+	Workdir     string   `short:"w" help:"Working directory in the container"`
+	User        string   `short:"u" help:"User of the program: name or number, or user:group"`
+	Entrypoint  *string  `help:"Program to run in place of the image's entrypoint; empty for none"`
+	Label       []string `short:"l" sep:"none" help:"Set a label on the container, e.g. -l key=value"`
+	ReadOnly    bool     `help:"Make the root file system read-only"`
+	Tmpfs       []string `sep:"none" help:"Mount an empty tmpfs, e.g. --tmpfs /run:size=64m"`
+	Init        bool     `help:"Run a small init as PID 1, which passes on signals and reaps processes"`
+	TTY         *bool    `name:"tty" short:"t" help:"Give the program a terminal"`
+	Interactive bool     `help:"Keep standard input open"`
+	StopSignal  string   `help:"Signal that asks the program to end (default: the image's, else SIGTERM)"`
+}
+
+// plan is what the options mean, all of it checked before anything is made.
+type plan struct {
+	options    Options
+	driver     driver
+	driverName string
+	dns        []string
+	env        []variable
+	labels     map[string]string
+	tmpfs      []tmpfs
+	volumes    []volume
+	stopSignal string
+}
+
+// Check returns an error where the options are wrong as such, so that nothing needs to be tried.
+func (m *Manager) Check(o Options) error {
+	_, err := m.parse(o)
+	return err
+}
+
+func (m *Manager) parse(o Options) (*plan, error) {
+	p := &plan{options: o, driverName: o.StorageDriver}
+	var err error
+	if p.driverName == "" {
+		p.driverName = defaultDriver
+	}
+	if p.driver, err = driverNamed(p.driverName); err != nil {
+		return nil, err
+	}
+	if o.Name != "" {
+		if err := state.CheckName("container", o.Name); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkHostname(o.Hostname); err != nil {
+		return nil, err
+	}
+	if o.Workdir != "" && !path.IsAbs(o.Workdir) {
+		return nil, fmt.Errorf("working directory %.200q: want an absolute path", o.Workdir)
+	}
+	if p.dns, err = parseDNS(o.DNS); err != nil {
+		return nil, err
+	}
+	if p.env, err = m.parseEnv(o.EnvFile, o.Env); err != nil {
+		return nil, err
+	}
+	if p.labels, err = parseLabels(o.Label); err != nil {
+		return nil, err
+	}
+	if o.StopSignal != "" {
+		sig, err := linux.SignalNumber(o.StopSignal)
+		if err != nil {
+			return nil, err
+		}
+		p.stopSignal = linux.SignalName(sig)
+	}
+	return p, m.parseMounts(p)
+}
+
+// parseMounts reads -v and --tmpfs. No destination may be given twice.
+func (m *Manager) parseMounts(p *plan) error {
+	home, _ := m.LookupEnv("HOME")
+	taken := make(map[string]bool)
+	claim := func(destination string) error {
+		if taken[destination] {
+			return fmt.Errorf("destination %.200q is given twice", destination)
+		}
+		taken[destination] = true
+		return nil
+	}
+	for _, word := range p.options.Tmpfs {
+		t, err := parseTmpfs(word)
+		if err == nil {
+			err = claim(t.destination)
+		}
+		if err != nil {
+			return fmt.Errorf("tmpfs %.200q: %w", word, err)
+		}
+		p.tmpfs = append(p.tmpfs, t)
+	}
+	for _, word := range p.options.Volume {
+		v, err := parseVolume(word, home)
+		if err == nil {
+			err = claim(v.destination)
+		}
+		if err != nil {
+			return fmt.Errorf("volume %.200q: %w", word, err)
+		}
+		p.volumes = append(p.volumes, v)
+	}
+	return nil
+}
+
+// checkHostname bounds a hostname as the kernel does (gethostname(2): 64 bytes), and to what can
+// stand in a hosts file.
+func checkHostname(name string) error {
+	if len(name) > 64 {
+		return fmt.Errorf("hostname %.80q: longer than 64 bytes", name)
+	}
+	for _, r := range name {
+		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._", r)) {
+			return fmt.Errorf("hostname %.80q: want letters, digits, dots and dashes", name)
+		}
+	}
+	return nil
+}
+
+func parseDNS(servers []string) ([]string, error) {
+	if len(servers) == 0 {
+		return []string{"8.8.8.8", "8.8.4.4"}, nil
+	}
+	out := make([]string, len(servers))
+	for i, server := range servers {
+		addr, err := netip.ParseAddr(server)
+		if err != nil {
+			return nil, fmt.Errorf("DNS server %.80q: not an IP address", server)
+		}
+		out[i] = addr.String()
+	}
+	return out, nil
+}
+
+func parseLabels(words []string) (map[string]string, error) {
+	labels := make(map[string]string, len(words))
+	for _, word := range words {
+		key, value, _ := strings.Cut(word, "=")
+		if err := spec.CheckLabel(key); err != nil {
+			return nil, err
+		}
+		labels[key] = value
+	}
+	return labels, nil
+}
+
+// checkDestination returns the clean form of a place in the container where something is mounted.
+func checkDestination(destination string) (string, error) {
+	clean := path.Clean(destination)
+	switch {
+	case destination == "":
+		return "", errors.New("the destination is empty")
+	case !path.IsAbs(destination):
+		return "", fmt.Errorf("destination %.200q: want an absolute path", destination)
+	case clean == "/":
+		return "", errors.New("the destination cannot be /")
+	case clean == "/proc" || beneath(clean, "/proc"):
+		return "", fmt.Errorf("destination %.200q: /proc is the kernel's", destination)
+	case strings.ContainsRune(clean, 0):
+		return "", errors.New("the destination has a NUL byte")
+	}
+	return clean, nil
+}

@@ -1,0 +1,45 @@
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"syscall"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// overlay2 stacks the layers by the kernel's overlay file system.
+type overlay2 struct{}
+
+func (overlay2) mount(_ context.Context, p place, layers []string) error {
+	if err := p.mkdir(p.work, p.root); err != nil {
+		return err
+	}
+	if err := p.mkdiff(layers); err != nil {
+		return err
+	}
+	if len(layers) == 0 { // an overlay has at least one lower layer
+		layers = []string{filepath.Join(p.bundle, "empty")}
+		if err := p.mkdir(layers[0]); err != nil {
+			return err
+		}
+	}
+	err := linux.MountOverlay(linux.Overlay{Lower: reversed(layers), Upper: p.diff, Work: p.work, Target: p.root})
+	return explainOverlay(err, p)
+}
+
+// explainOverlay says what the kernel says only in its log.
+func explainOverlay(err error, p place) error {
+	const hint = "--storage-driver vfs copies the layers and works anywhere"
+	switch {
+	case errors.Is(err, syscall.ENODEV):
+		return &hinted{errors.New("mount the root by overlay2: this kernel has no overlay file system"), hint}
+	case errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.EOPNOTSUPP):
+		if fstype := linux.FilesystemType(p.bundle); fstype != "" {
+			return &hinted{fmt.Errorf("mount the root by overlay2: %s lies on %s, which may not be fit to be written by way of an overlay: %w", p.bundle, fstype, errors.Unwrap(err)), hint}
+		}
+	}
+	return err
+}

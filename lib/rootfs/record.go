@@ -1,0 +1,43 @@
+package rootfs
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Record is what was made for a container: the content of rootfs.json.
+type Record struct {
+	Name    string   `json:"name,omitempty"` // as claimed; none: the container goes by its id
+	Image   string   `json:"image"`          // familiar name, or id
+	ImageID string   `json:"imageID"`        // digest of the image configuration
+	Driver  string   `json:"driver"`
+	Layers  []string `json:"layers"`        // directories, the lowest first
+	Env     []string `json:"env,omitempty"` // of image and user, without what every container gets
+	Volumes []Volume `json:"volumes,omitempty"`
+}
+
+// Volume is a directory or file from outside in a container.
+type Volume struct {
+	Name        string `json:"name,omitempty"` // none: a bind
+	Source      string `json:"source"`         // on the host
+	Destination string `json:"destination"`    // in the container
+	ReadOnly    bool   `json:"readOnly,omitempty"`
+	Anonymous   bool   `json:"anonymous,omitempty"` // goes with the container
+}
+
+// ReadRecord returns what was made for container id; the zero Record where nothing was.
+func ReadRecord(dir state.Dir, id string) (Record, error) {
+	var r Record
+	err := state.ReadJSON(filepath.Join(dir.Bundle(id), state.RootfsFile), &r)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return r, err
+}
+
+func writeRecord(dir state.Dir, id string, r *Record) error {
+	return state.WriteJSON(filepath.Join(dir.Bundle(id), state.RootfsFile), r)
+}

@@ -1,0 +1,102 @@
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Remount mounts the root of a container that was stopped and kept, with what it has written. A root
+// that is mounted already stays.
+func (m *Manager) Remount(ctx context.Context, s *spec.Spec) error {
+	id := s.ID()
+	if err := state.CheckID(id); err != nil {
+		return err
+	}
+	if linux.IsMountPoint(m.dir.Rootfs(id)) {
+		return nil
+	}
+	record, err := ReadRecord(m.dir, id)
+	if err != nil {
+		return err
+	}
+	if record.Driver == "" {
+		return fmt.Errorf("root of container %s: %w", id, state.ErrNotFound)
+	}
+	driver, err := driverNamed(record.Driver)
+	if err != nil {
+		return err
+	}
+	return driver.mount(ctx, m.place(id), record.Layers)
+}
+
+// Unmount is the release of [Manager.Mount]: it unmounts the root of container id, and where the
+// container is not kept (state.Dir.Kept) removes it altogether, with its name and its anonymous
+// volumes. It is idempotent; where there is nothing, it does nothing.
+func (m *Manager) Unmount(ctx context.Context, id string) error {
+	if err := state.CheckID(id); err != nil {
+		return err
+	}
+	if m.dir.Kept(id) {
+		return m.unmountRoot(id)
+	}
+	return m.Remove(ctx, id, true)
+}
+
+// Remove unmounts the root of container id and removes its bundle, its name and, with volumes set, its
+// anonymous volumes. It is idempotent.
+func (m *Manager) Remove(_ context.Context, id string, volumes bool) error {
+	if err := state.CheckID(id); err != nil {
+		return err
+	}
+	record, err := ReadRecord(m.dir, id)
+	if err != nil {
+		record = Record{} // torn: the name is free all the same when the bundle is gone
+	}
+	if err := m.unmountRoot(id); err != nil {
+		return err
+	}
+	var errs []error
+	if volumes {
+		errs = append(errs, m.removeAnonymous(id, record.Volumes))
+	}
+	errs = append(errs, m.removeBundle(id))
+	if record.Name != "" {
+		errs = append(errs, m.dir.ReleaseName(record.Name, id))
+	}
+	return errors.Join(errs...)
+}
+
+// unmountRoot unmounts all that is mounted at the container's root. Lazily: a process that still has
+// a file open there must not stand in the way.
+func (m *Manager) unmountRoot(id string) error {
+	root := m.dir.Rootfs(id)
+	for linux.IsMountPoint(root) {
+		err := linux.Unmount(root, linux.MntDetach|linux.UmountNofollow)
+		if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeBundle removes the bundle, in which nothing is mounted any more. The mount point goes first
+// and alone: were something still mounted there, its files would not be ours to remove.
+func (m *Manager) removeBundle(id string) error {
+	bundle := m.dir.Bundle(id)
+	if _, err := os.Lstat(bundle); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := os.Remove(m.dir.Rootfs(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove mount point: %w", err)
+	}
+	linux.Trace("rm", "-rf", bundle)
+	return os.RemoveAll(bundle)
+}

@@ -1,0 +1,187 @@
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// VolumeInfo is the content of volumes/NAME/volume.json. The volume's data lies beside it, in data/.
+type VolumeInfo struct {
+	Created   time.Time `json:"created"`
+	Container string    `json:"container,omitempty"` // whose anonymous volume it is
+}
+
+const volumeFile = "volume.json"
+
+func (m *Manager) volumeDir(name string) string  { return filepath.Join(m.dir.Volumes(), name) }
+func (m *Manager) volumeData(name string) string { return filepath.Join(m.volumeDir(name), "data") }
+
+func (m *Manager) volumeRecords(volumes []volume) []Volume {
+	var records []Volume
+	for _, v := range volumes {
+		r := Volume{Name: v.name, Source: v.source, Destination: v.destination, ReadOnly: v.readOnly, Anonymous: v.anonymous}
+		if v.name != "" {
+			r.Source = m.volumeData(v.name)
+		}
+		records = append(records, r)
+	}
+	return records
+}
+
+// prepareVolume makes what the volume is a mount of, and returns the mount.
+func (c *container) prepareVolume(ctx context.Context, v volume, root *linux.Root) (specs.Mount, error) {
+	if v.name == "" {
+		return v.mount(v.source), c.makeSource(v.source)
+	}
+	unlock, err := c.dir.LockShared("volume-" + v.name)
+	if err != nil {
+		return specs.Mount{}, err
+	}
+	defer unlock()
+	if err := c.createVolume(v); err != nil {
+		return specs.Mount{}, err
+	}
+	if !v.noCopy {
+		if err := c.fillVolume(ctx, v, root); err != nil {
+			return specs.Mount{}, fmt.Errorf("fill it from the image: %w", err)
+		}
+	}
+	return v.mount(c.volumeData(v.name)), nil
+}
+
+// makeSource makes a missing source of a bind a directory, and says so: it is often a slip.
+func (c *container) makeSource(source string) error {
+	_, err := os.Stat(source)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for dir := source; ; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(dir); err == nil || dir == "/" {
+			break
+		}
+		c.sources = append(c.sources, dir)
+	}
+	linux.Trace("mkdir", "-p", source)
+	if err := os.MkdirAll(source, 0o755); err != nil {
+		return err
+	}
+	c.Warn("volume source %s was missing: made an empty directory", source)
+	return nil
+}
+
+func (c *container) createVolume(v volume) error {
+	dir := c.volumeDir(v.name)
+	info := VolumeInfo{Created: time.Now()}
+	if v.anonymous {
+		info.Container = c.id
+	}
+	if _, err := os.Lstat(filepath.Join(dir, volumeFile)); errors.Is(err, fs.ErrNotExist) {
+		linux.Trace("mkdir", "-p", c.volumeData(v.name))
+		if err := state.WriteJSON(filepath.Join(dir, volumeFile), info); err != nil {
+			return err
+		}
+		if !v.anonymous {
+			c.named = append(c.named, v.name)
+		}
+	}
+	return os.MkdirAll(c.volumeData(v.name), 0o755)
+}
+
+// fillVolume copies what the image has at the volume's destination into an empty volume, with the
+// directory's owner and mode. It is copied aside first, so that a broken copy is not taken for a
+// filled volume.
+func (c *container) fillVolume(ctx context.Context, v volume, root *linux.Root) error {
+	data := c.volumeData(v.name)
+	entries, err := os.ReadDir(data)
+	if err != nil || len(entries) > 0 {
+		return err
+	}
+	place, err := root.OpenDir(v.destination)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	src, err := place.OpenDir(".")
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	temp := filepath.Join(c.volumeDir(v.name), state.TempPrefix+"data")
+	if err := os.RemoveAll(temp); err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	if err := os.Mkdir(temp, 0o700); err != nil {
+		return err
+	}
+	linux.Trace("cp", "-a", src.Name()+"/.", data)
+	if err := copyOpenTree(ctx, src, temp, false); err != nil {
+		return err
+	}
+	return moveContent(temp, data)
+}
+
+// moveContent moves what is in directory from into the empty directory to, which keeps its identity:
+// a running container may have it mounted.
+func moveContent(from, to string) error {
+	src, err := linux.OpenDir(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	names, err := src.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := os.Rename(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
+			return err
+		}
+	}
+	dst, err := linux.OpenDir(to)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	return copyAttributes(src, ".", dst, ".")
+}
+
+// removeAnonymous removes the anonymous volumes of container id, and none that are not.
+func (m *Manager) removeAnonymous(id string, volumes []Volume) error {
+	var errs []error
+	for _, v := range volumes {
+		if !v.Anonymous || state.CheckName("volume", v.Name) != nil {
+			continue
+		}
+		dir := m.volumeDir(v.Name)
+		var info VolumeInfo
+		err := state.ReadJSON(filepath.Join(dir, volumeFile), &info)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Container != id {
+			continue
+		}
+		linux.Trace("rm", "-rf", dir)
+		errs = append(errs, os.RemoveAll(dir))
+	}
+	return errors.Join(errs...)
+}
+
+// removeEmptyVolume takes back a named volume that has no data. One with data stays: another
+// container may use it by now.
+func (m *Manager) removeEmptyVolume(name string) {
+	if err := os.Remove(m.volumeData(name)); err == nil || errors.Is(err, fs.ErrNotExist) {
+		os.RemoveAll(m.volumeDir(name))
+	}
+}

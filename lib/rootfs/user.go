@@ -1,0 +1,162 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// account is a user of the container.
+type account struct {
+	uid, gid uint32
+	groups   []uint32 // all groups, gid first
+	home     string
+}
+
+// lookupUser reads USER[:GROUP], names or numbers, by the container's own passwd and group files. Digits
+// are always a number, whatever names the files have. Without a group it is the user's own, and the
+// others that the user is in come with it. "" is root.
+func lookupUser(root *linux.Root, who string) (account, error) {
+	user, group, grouped := strings.Cut(who, ":")
+	if user == "" {
+		user = "0"
+	}
+	passwd, perr := readDatabase(root, "/etc/passwd")
+	groups, gerr := readDatabase(root, "/etc/group")
+	a, name, err := findUser(user, passwd, perr)
+	if err != nil {
+		return a, err
+	}
+	if grouped {
+		a.gid, err = findGroup(group, groups, gerr)
+		a.groups = []uint32{a.gid}
+		return a, err
+	}
+	a.groups = []uint32{a.gid}
+	for _, gid := range memberships(name, groups) {
+		if !slices.Contains(a.groups, gid) {
+			a.groups = append(a.groups, gid)
+		}
+	}
+	return a, nil
+}
+
+// findUser finds a user by name or number. A number needs no line in passwd.
+func findUser(user string, passwd [][]string, readErr error) (account, string, error) {
+	number, isNumber, err := parseNumber("user", user)
+	if err != nil {
+		return account{}, "", err
+	}
+	for _, line := range passwd {
+		if len(line) < 6 {
+			continue
+		}
+		uid, ok1 := entryNumber(line[2])
+		gid, ok2 := entryNumber(line[3])
+		if !ok1 || !ok2 || (isNumber && uid != number) || (!isNumber && line[0] != user) {
+			continue
+		}
+		a := account{uid: uid, gid: gid, home: line[5]}
+		if a.home == "" {
+			a.home = "/"
+		}
+		return a, line[0], nil
+	}
+	if isNumber {
+		return account{uid: number, home: "/"}, "", nil
+	}
+	if readErr != nil {
+		return account{}, "", fmt.Errorf("user %.80q: %w", user, readErr)
+	}
+	return account{}, "", fmt.Errorf("user %.80q: not in the container's /etc/passwd", user)
+}
+
+func findGroup(group string, groups [][]string, readErr error) (uint32, error) {
+	number, isNumber, err := parseNumber("group", group)
+	if err != nil || isNumber {
+		return number, err
+	}
+	for _, line := range groups {
+		if len(line) >= 3 && line[0] == group {
+			if gid, ok := entryNumber(line[2]); ok {
+				return gid, nil
+			}
+		}
+	}
+	if readErr != nil {
+		return 0, fmt.Errorf("group %.80q: %w", group, readErr)
+	}
+	return 0, fmt.Errorf("group %.80q: not in the container's /etc/group", group)
+}
+
+// memberships returns the groups that list the user.
+func memberships(user string, groups [][]string) []uint32 {
+	var gids []uint32
+	for _, line := range groups {
+		if user == "" || len(line) < 4 || !slices.Contains(strings.Split(line[3], ","), user) {
+			continue
+		}
+		if gid, ok := entryNumber(line[2]); ok {
+			gids = append(gids, gid)
+		}
+	}
+	return gids
+}
+
+// parseNumber reads digits as the number of a user or group. What only looks like a number is an
+// error, not a name. The largest of 32 bits means "no change" to the kernel (setresuid(2)).
+func parseNumber(what, s string) (number uint32, isNumber bool, err error) {
+	digits := strings.TrimLeft(s, "+-")
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		if s == "" || digits == "" {
+			return 0, false, fmt.Errorf("%s %.80q: want a name or a number", what, s)
+		}
+		return 0, false, nil
+	}
+	number, ok := entryNumber(s)
+	if !ok {
+		return 0, false, fmt.Errorf("%s %.80q: want a number from 0 to 4294967294", what, s)
+	}
+	return number, true, nil
+}
+
+func entryNumber(s string) (uint32, bool) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	return uint32(n), err == nil && n != math.MaxUint32
+}
+
+// maxDatabase bounds passwd and group, which are the image's, so a stranger's.
+const maxDatabase = 1 << 20
+
+// readDatabase reads a file of the container, line by line, parted at colons. It must be a regular
+// file of bounded size, reached within the root; a link in its place is not followed.
+func readDatabase(root *linux.Root, name string) ([][]string, error) {
+	file, err := root.OpenRegular(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("the container's %s: %w", name, err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxDatabase+1))
+	if err != nil {
+		return nil, fmt.Errorf("the container's %s: %w", name, err)
+	}
+	if len(data) > maxDatabase {
+		return nil, fmt.Errorf("the container's %s is longer than %d bytes", name, maxDatabase)
+	}
+	var lines [][]string
+	for _, line := range strings.Split(string(data), "\n") {
+		lines = append(lines, strings.Split(strings.TrimSpace(line), ":"))
+	}
+	return lines, nil
+}

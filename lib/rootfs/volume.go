@@ -1,0 +1,225 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// volume is one -v, or one VOLUME of the image.
+type volume struct {
+	word        string // as the user wrote it
+	name        string // of a named or, once it has one, an anonymous volume
+	anonymous   bool
+	source      string // of a bind: absolute, on the host
+	destination string // clean, absolute, not /
+	readOnly    bool
+	propagation string // shared, rshared …; "" is rprivate
+	noCopy      bool
+}
+
+func (v volume) String() string { return v.word }
+
+// parseVolume reads the grammar of -v:
+//
+//	[SOURCE:]DESTINATION[:OPTION,…]
+//
+// A source that starts with / . or ~ is a bind; another is the name of a volume; none makes an
+// anonymous volume. Options are ro, rw, nocopy (volumes), and [r]shared, [r]slave, [r]private (binds).
+func parseVolume(word, home string) (volume, error) {
+	v := volume{word: word}
+	parts := strings.Split(word, ":")
+	if slices.Contains(parts, "") || len(parts) > 3 {
+		return v, errors.New("want [SOURCE:]DESTINATION[:OPTIONS]")
+	}
+	destination := parts[0]
+	if len(parts) > 1 {
+		if err := v.setSource(parts[0], home); err != nil {
+			return v, err
+		}
+		destination = parts[1]
+	} else {
+		v.anonymous = true
+	}
+	var err error
+	if v.destination, err = checkDestination(destination); err != nil {
+		return v, err
+	}
+	if len(parts) == 3 {
+		return v, v.setOptions(strings.Split(parts[2], ","))
+	}
+	return v, nil
+}
+
+func (v *volume) setSource(source, home string) error {
+	switch {
+	case strings.ContainsRune(source, 0):
+		return errors.New("the source has a NUL byte")
+	case source == "~" || strings.HasPrefix(source, "~/"):
+		if !filepath.IsAbs(home) {
+			return errors.New("~ means nothing: HOME is not set")
+		}
+		source = home + source[1:]
+	case source[0] == '~':
+		return fmt.Errorf("source %.200q: ~ with a user's name is not understood", source)
+	case source[0] != '/' && source[0] != '.':
+		v.name = source
+		return state.CheckName("volume", source)
+	}
+	absolute, err := filepath.Abs(source)
+	v.source = absolute
+	return err
+}
+
+func (v *volume) setOptions(options []string) error {
+	access := ""
+	for _, option := range options {
+		switch option {
+		case "ro", "rw":
+			if access != "" && access != option {
+				return errors.New("ro and rw exclude each other")
+			}
+			access = option
+			v.readOnly = option == "ro"
+		case "shared", "rshared", "slave", "rslave", "private", "rprivate":
+			if v.source == "" {
+				return fmt.Errorf("option %s is for binds, not for volumes", option)
+			}
+			if v.propagation != "" {
+				return fmt.Errorf("options %s and %s exclude each other", v.propagation, option)
+			}
+			v.propagation = option
+		case "nocopy":
+			if v.source != "" {
+				return errors.New("option nocopy is for volumes, not for binds")
+			}
+			v.noCopy = true
+		default:
+			return fmt.Errorf("option %.80q: want ro, rw, nocopy, [r]shared, [r]slave or [r]private", option)
+		}
+	}
+	return nil
+}
+
+// addImageVolumes adds an anonymous volume for each of the image's VOLUMEs that the user has put
+// nothing at.
+func (p *plan) addImageVolumes(declared map[string]struct{}) error {
+	taken := make(map[string]bool)
+	for _, v := range p.volumes {
+		taken[v.destination] = true
+	}
+	for _, t := range p.tmpfs {
+		taken[t.destination] = true
+	}
+	words := make([]string, 0, len(declared))
+	for word := range declared {
+		words = append(words, word)
+	}
+	sort.Strings(words)
+	for _, word := range words {
+		destination, err := checkDestination(path.Clean("/" + word))
+		if err != nil {
+			return fmt.Errorf("the image's VOLUME %.200q: %w", word, err)
+		}
+		if !taken[destination] {
+			taken[destination] = true
+			p.volumes = append(p.volumes, volume{word: destination, anonymous: true, destination: destination})
+		}
+	}
+	for i := range p.volumes {
+		if v := &p.volumes[i]; v.anonymous {
+			v.name = state.NewID() + state.NewID()
+		}
+	}
+	return nil
+}
+
+// mount returns the document's mount of the volume, whose data lies at source.
+func (v volume) mount(source string) specs.Mount {
+	options := []string{"rbind"}
+	if v.readOnly {
+		options = append(options, "ro")
+		if linux.HasMountSetattr() {
+			options = append(options, "rro") // mounts beneath the source too
+		}
+	}
+	propagation := v.propagation
+	if propagation == "" {
+		propagation = "rprivate"
+	}
+	return specs.Mount{Destination: v.destination, Type: "bind", Source: source, Options: append(options, propagation)}
+}
+
+// propagateRoot gives the container's root the propagation without which a bind cannot have its
+// own: a mount under a private root neither sends nor gets (mount_namespaces(7)).
+func propagateRoot(s *spec.Spec, propagation string) {
+	l := s.LinuxPart()
+	switch strings.TrimPrefix(propagation, "r") {
+	case "shared":
+		l.RootfsPropagation = "rshared"
+	case "slave":
+		if l.RootfsPropagation != "rshared" && l.RootfsPropagation != "shared" {
+			l.RootfsPropagation = "rslave"
+		}
+	}
+}
+
+// tmpfs is one --tmpfs.
+type tmpfs struct {
+	destination string
+	options     []string
+}
+
+// parseTmpfs reads DESTINATION[:OPTION,…]. Options are those of tmpfs(5) and the plain ones of
+// mount(8); without others it is nosuid, nodev, noexec and as large as the kernel lets it be.
+func parseTmpfs(word string) (tmpfs, error) {
+	place, options, _ := strings.Cut(word, ":")
+	destination, err := checkDestination(place)
+	if err != nil {
+		return tmpfs{}, err
+	}
+	t := tmpfs{destination: destination, options: []string{"nosuid", "nodev", "noexec"}}
+	if options == "" {
+		return t, nil
+	}
+	for _, option := range strings.Split(options, ",") {
+		if !isTmpfsOption(option) {
+			return tmpfs{}, fmt.Errorf("option %.80q: not one of tmpfs", option)
+		}
+		t.options = slices.DeleteFunc(t.options, func(o string) bool { return o == option || o == "no"+option })
+		t.options = append(t.options, option)
+	}
+	return t, nil
+}
+
+func isTmpfsOption(option string) bool {
+	if key, value, valued := strings.Cut(option, "="); valued {
+		known := slices.Contains([]string{"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks"}, key)
+		return known && value != "" && strings.Trim(value, "0123456789kKmMgG%") == ""
+	}
+	return slices.Contains([]string{
+		"ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync",
+		"noatime", "relatime", "strictatime", "nodiratime",
+	}, option)
+}
+
+func (t tmpfs) mount() specs.Mount {
+	return specs.Mount{Destination: t.destination, Type: "tmpfs", Source: "tmpfs", Options: t.options}
+}
+
+// sortByDepth puts parents before what lies in them.
+func sortByDepth(mounts []specs.Mount) {
+	slices.SortStableFunc(mounts, func(a, b specs.Mount) int {
+		return strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/")
+	})
+}
