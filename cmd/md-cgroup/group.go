@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// groups are the arguments of the commands that act on groups one by one.
+type groups struct {
+	IDs []string `arg:"" name:"id" help:"Ids or names of containers"`
+}
+
+func (c groups) each(io *cli.IO, command string, f func(*cgroup.Group) error) error {
+	return cli.Each(io, "md-cgroup", command, c.IDs, func(arg string) error {
+		g, err := open(arg)
+		if err != nil {
+			return err
+		}
+		return f(g)
+	})
+}
+
+type set struct {
+	cgroup.Limits
+	ID string `arg:"" help:"The id or name of the container"`
+}
+
+func (c *set) Run(context.Context, *cli.IO) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	r, err := c.Resources()
+	if err != nil {
+		return err
+	}
+	r.Devices = nil // stay as they are
+	g, err := open(c.ID)
+	if err != nil {
+		return err
+	}
+	return g.Set(r)
+}
+
+type show struct{ groups }
+
+func (c *show) Run(_ context.Context, io *cli.IO) error {
+	return c.each(io, "show", func(g *cgroup.Group) error {
+		stats, err := g.Stats()
+		if err != nil {
+			return err
+		}
+		return cli.JSON(io.Out, stats)
+	})
+}
+
+type procs struct{ groups }
+
+func (c *procs) Run(_ context.Context, io *cli.IO) error {
+	return c.each(io, "procs", func(g *cgroup.Group) error {
+		pids, err := g.Procs()
+		for _, pid := range pids {
+			fmt.Fprintln(io.Out, pid)
+		}
+		return err
+	})
+}
+
+type freeze struct{ groups }
+
+func (c *freeze) Run(ctx context.Context, io *cli.IO) error {
+	return c.each(io, "freeze", func(g *cgroup.Group) error { return g.Freeze(ctx) })
+}
+
+type thaw struct{ groups }
+
+func (c *thaw) Run(ctx context.Context, io *cli.IO) error {
+	return c.each(io, "thaw", func(g *cgroup.Group) error { return g.Thaw(ctx) })
+}
+
+type remove struct{ groups }
+
+func (c *remove) Run(ctx context.Context, io *cli.IO) error {
+	dir, err := state.FromEnv()
+	if err != nil {
+		return err
+	}
+	return cli.Each(io, "md-cgroup", "delete", c.IDs, func(id string) error { return cgroup.New(dir).Delete(ctx, id) })
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+
+	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// create is the stage of the pipe.
+type create struct {
+	cli.StageFlags
+	cgroup.Limits
+}
+
+func (c *create) Run(ctx context.Context, io *cli.IO) error {
+	dir, err := state.FromEnv()
+	if err != nil {
+		return err
+	}
+	return c.Pass(ctx, io, cgroup.New(dir).Create(c.Limits))
+}
+
+// run limits any program.
+type run struct {
+	cgroup.Limits
+	Command []string `arg:"" passthrough:"" help:"The program and its arguments"`
+}
+
+func (c *run) Run(ctx context.Context, io *cli.IO) error {
+	if len(c.Command) == 0 {
+		return cli.Usagef("no program is named")
+	}
+	dir, err := state.FromEnv()
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	id := state.NewID()
+	launch := append([]string{self, "exec", id, "--"}, c.Command...)
+	code, err := cgroup.New(dir).Run(ctx, c.Limits, id, launch, io.In, io.Out, io.Err)
+	if err == nil && code != 0 {
+		err = cli.Status(code)
+	}
+	return err
+}
+
+// execIn becomes a program in a group.
+type execIn struct {
+	ID      string   `arg:"" help:"The id of the group"`
+	Command []string `arg:"" passthrough:"" help:"The program and its arguments"`
+}
+
+func (c *execIn) Run(context.Context, *cli.IO) error {
+	if len(c.Command) == 0 {
+		return cli.Usagef("no program is named")
+	}
+	g, err := open(c.ID)
+	if err != nil {
+		return err
+	}
+	err = g.Exec(c.Command)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return cli.WithCode(cli.ExitNotExec, err)
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
+		return cli.WithCode(cli.ExitNotFound, err)
+	}
+	return err
+}
+
+// open finds the group of a container by its id, name or the beginning of its id.
+func open(arg string) (*cgroup.Group, error) {
+	dir, err := state.FromEnv()
+	if err != nil {
+		return nil, err
+	}
+	id := arg
+	if !state.IsID(arg) { // a group may have no container: an id stands for itself
+		if id, err = dir.Resolve(arg); err != nil {
+			return nil, err
+		}
+	}
+	return cgroup.New(dir).Open(id)
+}

@@ -1,0 +1,102 @@
+package cgroup
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+func (p *plan) cpuset(c *specs.LinuxCPU) {
+	if c.Cpus != "" {
+		p.set("cpuset", "--cpuset-cpus", "cpuset.cpus", c.Cpus)
+	}
+	if c.Mems != "" {
+		p.set("cpuset", "--cpuset-mems", "cpuset.mems", c.Mems)
+	}
+}
+
+func (p *plan) cpu(c *specs.LinuxCPU) {
+	if c.Shares != nil && *c.Shares != 0 { // docker's documents say 0 where none was given
+		p.setByVersion("cpu", "--cpu-shares", "cpu.shares", number(*c.Shares), "cpu.weight", number(weight(*c.Shares)))
+	}
+	period, quota := c.Period != nil && *c.Period != 0, c.Quota != nil && *c.Quota != 0
+	switch {
+	case p.version("cpu") == 2 && (period || quota):
+		p.cpuMax(c, period, quota)
+	default:
+		if period {
+			p.set("cpu", "--cpu-cfs-period", "cpu.cfs_period_us", number(*c.Period))
+		}
+		if quota {
+			p.set("cpu", "--cpu-cfs-quota", "cpu.cfs_quota_us", number(*c.Quota))
+		}
+	}
+	if c.Burst != nil {
+		p.setByVersion("cpu", "linux.resources.cpu.burst", "cpu.cfs_burst_us", number(*c.Burst), "cpu.max.burst", number(*c.Burst))
+	}
+	if c.Idle != nil {
+		p.set("cpu", "linux.resources.cpu.idle", "cpu.idle", number(*c.Idle))
+	}
+}
+
+// cpuMax plans v2's one file for quota and period: the one that was not given stays as it is.
+func (p *plan) cpuMax(c *specs.LinuxCPU, period, quota bool) {
+	flag, max := "--cpu-cfs-quota", "max"
+	if old, _, ok := strings.Cut(p.now(p.trees.find("cpu"), "cpu.max"), " "); ok {
+		max = old
+	}
+	if quota {
+		max = orMax(*c.Quota, 1)
+	}
+	if period {
+		max += " " + number(*c.Period)
+		if !quota {
+			flag = "--cpu-cfs-period"
+		}
+	}
+	p.set("cpu", flag, "cpu.max", max)
+}
+
+func (p *plan) realtime(c *specs.LinuxCPU) {
+	period := c.RealtimePeriod != nil && *c.RealtimePeriod != 0
+	runtime := c.RealtimeRuntime != nil && *c.RealtimeRuntime != 0
+	if (period || runtime) && p.version("cpu") == 2 {
+		flag := "--cpu-rt-runtime"
+		if !runtime {
+			flag = "--cpu-rt-period"
+		}
+		p.refuse(flag, "cgroup v2 has no realtime budget", "leave it out, or boot with cgroup v1")
+		return
+	}
+	if period {
+		p.set("cpu", "--cpu-rt-period", "cpu.rt_period_us", number(*c.RealtimePeriod))
+	}
+	if runtime {
+		p.set("cpu", "--cpu-rt-runtime", rtRuntime, number(*c.RealtimeRuntime))
+	}
+}
+
+// weight converts v1's cpu.shares (2 to 262144, default 1024) to v2's cpu.weight (1 to 10000, default
+// 100) so that both ends and the defaults meet: a parabola in the logarithms, as in runc and crun now.
+func weight(shares uint64) uint64 {
+	switch {
+	case shares <= minShares:
+		return 1
+	case shares >= maxShares:
+		return 10000
+	}
+	l := math.Log2(float64(shares))
+	return uint64(math.Ceil(math.Pow(10, (l*l+125*l)/612-7.0/34)))
+}
+
+// ratio is a realtime budget's share of its period, in the kernel's fixed point of 2^20.
+func ratio(runtime, period string) int64 {
+	r, err1 := strconv.ParseInt(runtime, 10, 64)
+	p, err2 := strconv.ParseInt(period, 10, 64)
+	if err1 != nil || err2 != nil || r < 0 || p <= 0 {
+		return 0
+	}
+	return int64(float64(r) / float64(p) * (1 << 20))
+}

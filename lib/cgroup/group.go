@@ -1,0 +1,212 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// Group is one control group: the directories of one path in all hierarchies. It need not exist.
+type Group struct {
+	Path  string // within each hierarchy: /mydocker/4f2322145e66
+	base  string // the parent of our groups, which goes with the last of them
+	trees trees
+}
+
+// Open returns the group at path, which is taken from the root of what is mounted of each hierarchy,
+// wherever this process itself stands.
+func Open(path string) (*Group, error) {
+	path, err := cleanPath(path)
+	if err != nil {
+		return nil, err
+	}
+	ts, err := hostTrees()
+	if err != nil {
+		return nil, err
+	}
+	return &Group{Path: path, base: base, trees: ts}, nil
+}
+
+// cleanPath returns path absolute and without "..", so that it never leaves the hierarchy. Paths in
+// systemd's form (slice:prefix:name) and the root group are refused.
+func cleanPath(path string) (string, error) {
+	if strings.Count(path, ":") == 2 && !strings.Contains(path, "/") {
+		return "", fmt.Errorf("cgroup path %.80q: systemd's form is not understood: want a path such as %s/ID", path, base)
+	}
+	if strings.ContainsAny(path, "\x00\n") {
+		return "", fmt.Errorf("cgroup path %.80q: holds a control byte", path)
+	}
+	clean := filepath.Clean("/" + path)
+	if clean == "/" {
+		return "", fmt.Errorf("cgroup path %.80q: is the root of all groups", path)
+	}
+	return clean, nil
+}
+
+// make makes the directories of the group that are missing, and gives each what a process needs to
+// join it. It returns how to take away what it made.
+func (g *Group) make() (undo func(), err error) {
+	var made []string
+	undo = func() {
+		for i := len(made) - 1; i >= 0; i-- {
+			linux.Trace("rmdir", made[i])
+			_ = rmdir(made[i]) // another may use a parent by now
+		}
+	}
+	for _, t := range g.trees {
+		// A parent may go between two steps, with the last group in it that another removes.
+		for try := 0; ; try++ {
+			err = g.makeIn(t, &made)
+			if err == nil || try == 10 || !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+		}
+		if err != nil {
+			undo()
+			return nil, err
+		}
+	}
+	return undo, nil
+}
+
+// makeIn makes the group in one hierarchy, from the top down.
+func (g *Group) makeIn(t *tree, made *[]string) error {
+	dir := t.mount
+	for _, name := range strings.Split(g.Path[1:], "/") {
+		parent := dir
+		dir = filepath.Join(dir, name)
+		if _, err := os.Stat(dir); err != nil {
+			linux.Trace("mkdir", dir)
+			err := os.Mkdir(dir, 0o755)
+			if err == nil {
+				*made = append(*made, dir)
+			} else if !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+		}
+		if t.version == 1 && t.has("cpuset") {
+			if err := seedCpuset(parent, dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// seedCpuset gives a group its parent's cpus and memory nodes: v1 starts with none, and no process can
+// join then (cgroup-v1/cpusets.rst).
+func seedCpuset(parent, dir string) error {
+	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+		has, err := readWord(filepath.Join(dir, file))
+		if err != nil {
+			return err
+		}
+		if has != "" {
+			continue
+		}
+		want, err := readWord(filepath.Join(parent, file))
+		if err != nil {
+			return err
+		}
+		if err := write(filepath.Join(dir, file), want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Add moves a process into the group, in every hierarchy. Its children to come are born there.
+func (g *Group) Add(pid int) error {
+	return g.join("cgroup.procs", "cgroup.procs", strconv.Itoa(pid), pid)
+}
+
+// Enter moves the calling thread into the group, in every hierarchy: for a thread that is locked to
+// its goroutine and is about to become a program (execve(2) ends the process's other threads). On v1
+// this costs microseconds, and Add milliseconds: a thread that moves itself needs no lock that waits
+// for all cpus. v2 has whole processes only.
+func (g *Group) Enter() error {
+	return g.join("tasks", "cgroup.procs", "0", os.Getpid())
+}
+
+func (g *Group) join(v1, v2, value string, pid int) error {
+	for _, t := range g.trees {
+		file := v1
+		if t.version == 2 {
+			file = v2
+		}
+		if err := write(filepath.Join(t.dir(g.Path), file), value); err != nil {
+			return fmt.Errorf("join process %d to group %s: %w", pid, g.Path, err)
+		}
+	}
+	return nil
+}
+
+// exists reports whether the group is there in any hierarchy.
+func (g *Group) exists() bool {
+	for _, t := range g.trees {
+		if _, err := os.Stat(t.dir(g.Path)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Procs returns the processes in the group, those in groups below it not.
+func (g *Group) Procs() ([]int, error) {
+	err := fs.ErrNotExist
+	for _, t := range g.trees {
+		var data []byte
+		if data, err = os.ReadFile(filepath.Join(t.dir(g.Path), "cgroup.procs")); err != nil {
+			continue
+		}
+		pids := []int{}
+		for _, word := range strings.Fields(string(data)) {
+			pid, err := strconv.Atoi(word)
+			if err != nil {
+				return nil, fmt.Errorf("list the processes of group %s: %w", g.Path, err)
+			}
+			pids = append(pids, pid)
+		}
+		return pids, nil
+	}
+	return nil, fmt.Errorf("list the processes of group %s: %w", g.Path, err)
+}
+
+// now reads a file of the group, "" where there is none.
+func (g *Group) now(t *tree, file string) string {
+	value, err := readWord(filepath.Join(t.dir(g.Path), file))
+	if err != nil {
+		return ""
+	}
+	return value
+}
+
+// write shows and writes one value. The file is there already: the kernel made it.
+func write(path, value string) error {
+	linux.TraceWrite(path, value)
+	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// rmdir removes one directory. One that is gone is fine.
+func rmdir(dir string) error {
+	err := syscall.Rmdir(dir)
+	if err == nil || err == syscall.ENOENT {
+		return nil
+	}
+	return &fs.PathError{Op: "rmdir", Path: dir, Err: err}
+}

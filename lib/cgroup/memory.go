@@ -1,0 +1,125 @@
+package cgroup
+
+import (
+	"math"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+func (p *plan) memory(m *specs.LinuxMemory) {
+	if p.version("memory") == 2 {
+		p.memoryV2(m)
+	} else {
+		p.memoryV1(m)
+	}
+}
+
+func (p *plan) memoryV1(m *specs.LinuxMemory) {
+	limit := func() {
+		if m.Limit != nil {
+			p.set("memory", "--memory-limit", "memory.limit_in_bytes", number(*m.Limit))
+		}
+	}
+	swap := func() {
+		if m.Swap != nil {
+			p.set("memory", "--memory-swap-limit", memsw, number(*m.Swap))
+		}
+	}
+	if p.raisesSwapFirst(m) {
+		swap()
+		limit()
+	} else {
+		limit()
+		swap()
+	}
+	if m.Reservation != nil {
+		p.set("memory", "--memory-soft-limit", "memory.soft_limit_in_bytes", number(*m.Reservation))
+	}
+	if m.Kernel != nil {
+		p.set("memory", "--kernel-memory-limit", "memory.kmem.limit_in_bytes", number(*m.Kernel))
+	}
+	if m.KernelTCP != nil {
+		p.set("memory", "--kernel-memory-tcp-limit", "memory.kmem.tcp.limit_in_bytes", number(*m.KernelTCP))
+	}
+	if m.Swappiness != nil {
+		p.set("memory", "--memory-swappiness", "memory.swappiness", number(*m.Swappiness))
+	}
+	if m.DisableOOMKiller != nil && *m.DisableOOMKiller {
+		p.set("memory", "--oom-kill-disable", "memory.oom_control", "1")
+	}
+}
+
+const memsw = "memory.memsw.limit_in_bytes"
+
+// raisesSwapFirst reports whether the new memory limit is above the present limit of memory plus
+// swap: the kernel refuses a limit above that one at every moment.
+func (p *plan) raisesSwapFirst(m *specs.LinuxMemory) bool {
+	if m.Limit == nil || m.Swap == nil {
+		return false
+	}
+	t := p.trees.find("memory")
+	if t == nil {
+		return false
+	}
+	present, err := strconv.ParseInt(p.now(t, memsw), 10, 64)
+	if err != nil {
+		return false // a new group, which has no limit yet
+	}
+	limit := *m.Limit
+	if limit < 0 {
+		limit = math.MaxInt64
+	}
+	return limit > present
+}
+
+func (p *plan) memoryV2(m *specs.LinuxMemory) {
+	if m.Limit != nil {
+		p.set("memory", "--memory-limit", "memory.max", orMax(*m.Limit, 0))
+	}
+	if m.Swap != nil {
+		p.swapV2(m)
+	}
+	if m.Reservation != nil {
+		low := max(*m.Reservation, 0) // no soft limit protects nothing: "max" would protect everything
+		p.set("memory", "--memory-soft-limit", "memory.low", number(low))
+	}
+	const v2 = "cgroup v2 has none"
+	const counted = "kernel memory counts in --memory-limit; leave the option out"
+	if m.Kernel != nil && *m.Kernel >= 0 {
+		p.refuse("--kernel-memory-limit", v2, counted)
+	}
+	if m.KernelTCP != nil && *m.KernelTCP >= 0 {
+		p.refuse("--kernel-memory-tcp-limit", v2, counted)
+	}
+	if m.Swappiness != nil {
+		p.refuse("--memory-swappiness", v2, "leave it out, or set vm.swappiness for the host")
+	}
+	if m.DisableOOMKiller != nil && *m.DisableOOMKiller {
+		p.refuse("--oom-kill-disable", v2, "leave it out")
+	}
+}
+
+// swapV2 plans memory.swap.max, which counts swap alone where the document counts memory plus swap.
+func (p *plan) swapV2(m *specs.LinuxMemory) {
+	const flag = "--memory-swap-limit"
+	if *m.Swap < 0 {
+		p.set("memory", flag, "memory.swap.max", "max")
+		return
+	}
+	limit, known := int64(0), m.Limit != nil && *m.Limit >= 0
+	if known {
+		limit = *m.Limit
+	} else if t := p.trees.find("memory"); t != nil && m.Limit == nil {
+		n, err := strconv.ParseInt(p.now(t, "memory.max"), 10, 64)
+		limit, known = n, err == nil
+	}
+	switch {
+	case !known:
+		p.refuse(flag, "is memory plus swap", "give --memory-limit too")
+	case *m.Swap < limit:
+		p.refuse(flag, "is memory plus swap, and less than the memory limit", "give at least "+number(limit))
+	default:
+		p.set("memory", flag, "memory.swap.max", number(*m.Swap-limit))
+	}
+}

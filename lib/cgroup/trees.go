@@ -1,0 +1,133 @@
+package cgroup
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// tree is one mounted hierarchy: with cgroup v1 there is one per controller or few, with v2 one for
+// all, and a hybrid host has both kinds.
+type tree struct {
+	version     int      // 1 or 2
+	mount       string   // where it is mounted: /sys/fs/cgroup/memory
+	controllers []string // what it controls; none for v1's named hierarchies
+}
+
+// dir is the directory of the group at path.
+func (t *tree) dir(path string) string { return filepath.Join(t.mount, path) }
+
+func (t *tree) has(controller string) bool { return slices.Contains(t.controllers, controller) }
+
+// trees are all hierarchies of the host, each once.
+type trees []*tree
+
+// find returns the hierarchy that a controller lives in, nil where it is not mounted.
+func (ts trees) find(controller string) *tree {
+	for _, t := range ts {
+		if t.has(controller) {
+			return t
+		}
+	}
+	return nil
+}
+
+// unified returns the v2 hierarchy, nil where it is not mounted.
+func (ts trees) unified() *tree {
+	for _, t := range ts {
+		if t.version == 2 {
+			return t
+		}
+	}
+	return nil
+}
+
+// hostTrees returns the hierarchies that this process sees.
+func hostTrees() (trees, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("find the cgroup hierarchies: %w", err)
+	}
+	defer f.Close()
+	ts, err := parseTrees(f)
+	if err != nil {
+		return nil, fmt.Errorf("find the cgroup hierarchies: %w", err)
+	}
+	if len(ts) == 0 {
+		return nil, errors.New("find the cgroup hierarchies: none is mounted: mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+	}
+	return ts, nil
+}
+
+// parseTrees reads /proc/pid/mountinfo (proc_pid_mountinfo(5)). A hierarchy that is mounted more than once
+// counts where it is mounted whole, or else where it was mounted first.
+func parseTrees(mountinfo io.Reader) (trees, error) {
+	var ts trees
+	whole := make(map[string]bool) // by device number
+	index := make(map[string]int)
+	lines := bufio.NewScanner(mountinfo)
+	lines.Buffer(nil, 1<<20) // overlay mounts with many layers have long lines
+	for lines.Scan() {
+		before, after, ok := strings.Cut(lines.Text(), " - ")
+		fields, super := strings.Fields(before), strings.Fields(after)
+		if !ok || len(fields) < 6 || len(super) < 3 || (super[0] != "cgroup" && super[0] != "cgroup2") {
+			continue
+		}
+		device, isWhole := fields[2], fields[3] == "/"
+		at, seen := index[device]
+		if seen && (whole[device] || !isWhole) {
+			continue
+		}
+		t := &tree{version: 1, mount: unescape(fields[4])}
+		if super[0] == "cgroup" {
+			t.controllers = controllersOf(super[2])
+		} else {
+			t.version = 2
+			available, err := readWord(filepath.Join(t.mount, "cgroup.controllers"))
+			if err != nil {
+				return nil, err
+			}
+			t.controllers = strings.Fields(available)
+		}
+		if !seen {
+			at = len(ts)
+			ts = append(ts, nil)
+		}
+		ts[at], index[device], whole[device] = t, at, isWhole
+	}
+	return ts, lines.Err()
+}
+
+// controllersOf picks the controllers out of a v1 hierarchy's mount options: "rw,cpu,cpuacct". What
+// is no controller ("xattr", "name=systemd") is never asked for, so it does no harm here.
+func controllersOf(options string) []string {
+	var list []string
+	for _, word := range strings.Split(options, ",") {
+		if word != "rw" && word != "ro" && !strings.Contains(word, "=") {
+			list = append(list, word)
+		}
+	}
+	return list
+}
+
+// unescape turns mountinfo's \040 back into the byte that it stands for.
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
