@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"reflect"
 	"strings"
 	"syscall"
 	"time"
@@ -158,6 +159,9 @@ func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 	if err == nil {
 		_, err = parser.Parse(args)
 	}
+	if err == nil {
+		dropDashes(parser.Model.Node)
+	}
 	var early *earlyExit
 	if errors.As(err, &early) {
 		if early.version {
@@ -179,6 +183,15 @@ func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 		err = runner.Run(ctx, io)
 	}
 	return c.report(t, err, io)
+}
+
+// dropDashes takes the "--" away that kong leaves at the head of a passthrough argument.
+func dropDashes(node *kong.Node) {
+	for _, arg := range node.Positional {
+		if words, ok := arg.Target.Interface().([]string); ok && arg.Passthrough && len(words) > 0 && words[0] == "--" {
+			arg.Target.Set(reflect.ValueOf(words[1:]))
+		}
+	}
 }
 
 // path is the command as the user types it.
