@@ -1,0 +1,103 @@
+// Package lib_test holds the house together: who may import whom.
+package lib_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/weikeit/mydocker/"
+
+// floors is the house from the top down: a package imports only what stands below it.
+var floors = []string{
+	"lib/container", "lib/cli", "lib/registry", "lib/rootfs", "lib/spawn",
+	"lib/image", "lib/network", "lib/cgroup", "lib/state", "lib/spec", "lib/linux",
+}
+
+// narrow lists packages that may import less of what stands below them.
+var narrow = map[string][]string{
+	"lib/cli": {"lib/state", "lib/spec", "lib/linux"},
+}
+
+// only lists modules, by the start of their path, that are for some packages alone.
+var only = map[string][]string{
+	"golang.org/x/sys/unix":         {"lib/linux"},
+	"github.com/alecthomas/kong":    {"lib/cli"},
+	"github.com/regclient/":         {"lib/registry"},
+	module + "lib/registry":         {"lib/registry", "cmd/md-pull"},
+	"github.com/vishvananda/":       {"lib/network", "lib/linux"},
+	"github.com/klauspost/compress": {"lib/image"},
+}
+
+// imports returns what the packages below lib and cmd import, tests left out, by the package's path.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	found := make(map[string][]string)
+	for _, top := range []string{"lib", "cmd"} {
+		err := filepath.WalkDir(filepath.Join("..", top), func(file string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+				return err
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+			if err != nil {
+				return err
+			}
+			pkg := strings.TrimPrefix(path.Dir(filepath.ToSlash(file)), "../")
+			for _, spec := range f.Imports {
+				name, err := strconv.Unquote(spec.Path.Value)
+				if err != nil {
+					return err
+				}
+				found[pkg] = append(found[pkg], name)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(found) < len(floors) {
+		t.Fatalf("only %d packages were found: is this the top of the module?", len(found))
+	}
+	return found
+}
+
+func TestArrowsPointDown(t *testing.T) {
+	for pkg, names := range imports(t) {
+		own := slices.Index(floors, pkg)
+		if own < 0 && strings.HasPrefix(pkg, "lib/") {
+			t.Errorf("%s: a package that has no floor in the house", pkg)
+		}
+		for _, name := range names {
+			target, ours := strings.CutPrefix(name, module)
+			if !ours {
+				continue
+			}
+			floor := slices.Index(floors, target)
+			if allowed, some := narrow[pkg]; some && !slices.Contains(allowed, target) {
+				t.Errorf("%s imports %s: it may import %v alone", pkg, target, allowed)
+			} else if floor <= own {
+				t.Errorf("%s imports %s: arrows point down", pkg, target)
+			}
+		}
+	}
+}
+
+func TestOnlyImporters(t *testing.T) {
+	for pkg, names := range imports(t) {
+		for _, name := range names {
+			for start, allowed := range only {
+				if strings.HasPrefix(name, start) && !slices.Contains(allowed, pkg) {
+					t.Errorf("%s imports %s: that is for %v alone", pkg, name, allowed)
+				}
+			}
+		}
+	}
+}
