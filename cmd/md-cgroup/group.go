@@ -24,6 +24,34 @@ func (c groups) each(io *cli.IO, command string, f func(*cgroup.Group) error) er
 	})
 }
 
+// find returns the id of a container that the user means. An id stands for itself: a group may have
+// no container.
+func find(arg string) (*cgroup.Manager, string, error) {
+	dir, err := state.FromEnv()
+	if err != nil {
+		return nil, "", err
+	}
+	if !state.IsID(arg) {
+		if arg, err = dir.Resolve(arg); err != nil {
+			return nil, "", err
+		}
+	}
+	return cgroup.New(dir), arg, nil
+}
+
+// open returns a group that is there.
+func open(arg string) (*cgroup.Group, error) {
+	m, id, err := find(arg)
+	if err != nil {
+		return nil, err
+	}
+	g, err := m.Open(id)
+	if err == nil && !g.Exists() {
+		err = fmt.Errorf("group %s: %w", g.Path, state.ErrNotFound)
+	}
+	return g, err
+}
+
 type set struct {
 	cgroup.Limits
 	ID string `arg:"" help:"The id or name of the container"`
@@ -84,9 +112,11 @@ func (c *thaw) Run(ctx context.Context, io *cli.IO) error {
 type remove struct{ groups }
 
 func (c *remove) Run(ctx context.Context, io *cli.IO) error {
-	dir, err := state.FromEnv()
-	if err != nil {
-		return err
-	}
-	return cli.Each(io, "md-cgroup", "delete", c.IDs, func(id string) error { return cgroup.New(dir).Delete(ctx, id) })
+	return cli.Each(io, "md-cgroup", "delete", c.IDs, func(arg string) error {
+		m, id, err := find(arg)
+		if err != nil {
+			return err
+		}
+		return m.Delete(ctx, id)
+	})
 }

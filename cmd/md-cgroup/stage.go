@@ -77,17 +77,3 @@ func (c *execIn) Run(context.Context, *cli.IO) error {
 	return err
 }
 
-// open finds the group of a container by its id, name or the beginning of its id.
-func open(arg string) (*cgroup.Group, error) {
-	dir, err := state.FromEnv()
-	if err != nil {
-		return nil, err
-	}
-	id := arg
-	if !state.IsID(arg) { // a group may have no container: an id stands for itself
-		if id, err = dir.Resolve(arg); err != nil {
-			return nil, err
-		}
-	}
-	return cgroup.New(dir).Open(id)
-}

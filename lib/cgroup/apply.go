@@ -15,7 +15,7 @@ import (
 
 // Set writes the limits that r holds and leaves the others as they are. It makes no group.
 func (g *Group) Set(r *specs.LinuxResources) error {
-	if !g.exists() {
+	if !g.Exists() {
 		return fmt.Errorf("limit group %s: %w", g.Path, fs.ErrNotExist)
 	}
 	p, err := makePlan(g.trees, r, g.now)

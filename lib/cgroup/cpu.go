@@ -98,5 +98,5 @@ func ratio(runtime, period string) int64 {
 	if err1 != nil || err2 != nil || r < 0 || p <= 0 {
 		return 0
 	}
-	return int64(float64(r) / float64(p) * (1 << 20))
+	return r << 20 / p
 }

@@ -148,8 +148,8 @@ func (g *Group) join(v1, v2, value string, pid int) error {
 	return nil
 }
 
-// exists reports whether the group is there in any hierarchy.
-func (g *Group) exists() bool {
+// Exists reports whether the group is there in any hierarchy.
+func (g *Group) Exists() bool {
 	for _, t := range g.trees {
 		if _, err := os.Stat(t.dir(g.Path)); err == nil {
 			return true
@@ -188,18 +188,22 @@ func (g *Group) now(t *tree, file string) string {
 	return value
 }
 
-// write shows and writes one value. The file is there already: the kernel made it.
+// write shows and writes one value. The file is there already: the kernel made it. These are plain
+// system calls since os.File would register every file of the kernel's with its poller.
 func write(path, value string) error {
 	linux.TraceWrite(path, value)
-	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_CLOEXEC, 0)
+	fd, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	_, err = f.WriteString(value)
-	if cerr := f.Close(); err == nil {
-		err = cerr
+	defer syscall.Close(fd)
+	for err = syscall.EINTR; err == syscall.EINTR; {
+		_, err = syscall.Write(fd, []byte(value))
 	}
-	return err
+	if err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
 }
 
 // rmdir removes one directory. One that is gone is fine.

@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"math"
 	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -26,10 +25,14 @@ func (p *plan) memoryV1(m *specs.LinuxMemory) {
 			p.set("memory", "--memory-swap-limit", memsw, number(*m.Swap))
 		}
 	}
-	if p.raisesSwapFirst(m) {
+	above := p.aboveSwap(m)
+	switch {
+	case above && m.Swap == nil:
+		p.refuse("--memory-limit", "is above the present limit of memory plus swap", "give --memory-swap-limit too")
+	case above:
 		swap()
 		limit()
-	} else {
+	default:
 		limit()
 		swap()
 	}
@@ -52,25 +55,18 @@ func (p *plan) memoryV1(m *specs.LinuxMemory) {
 
 const memsw = "memory.memsw.limit_in_bytes"
 
-// raisesSwapFirst reports whether the new memory limit is above the present limit of memory plus
-// swap: the kernel refuses a limit above that one at every moment.
-func (p *plan) raisesSwapFirst(m *specs.LinuxMemory) bool {
-	if m.Limit == nil || m.Swap == nil {
-		return false
-	}
+// aboveSwap reports whether the new memory limit is above the present limit of memory plus swap, which
+// the kernel refuses at every moment.
+func (p *plan) aboveSwap(m *specs.LinuxMemory) bool {
 	t := p.trees.find("memory")
-	if t == nil {
+	if t == nil || m.Limit == nil {
 		return false
 	}
 	present, err := strconv.ParseInt(p.now(t, memsw), 10, 64)
-	if err != nil {
-		return false // a new group, which has no limit yet
+	if err != nil || present >= v1NoLimit {
+		return false
 	}
-	limit := *m.Limit
-	if limit < 0 {
-		limit = math.MaxInt64
-	}
-	return limit > present
+	return *m.Limit < 0 || *m.Limit > present
 }
 
 func (p *plan) memoryV2(m *specs.LinuxMemory) {

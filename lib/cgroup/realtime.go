@@ -2,7 +2,6 @@ package cgroup
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -48,9 +47,8 @@ func (g *Group) lendRealtime(s step) error {
 	if err != nil {
 		return err
 	}
-	// One microsecond more than the sum, which was rounded down.
-	runtime := int64(math.Ceil(float64(need)/(1<<20)*float64(us))) + 1
-	if err := write(filepath.Join(dir, rtRuntime), number(min(runtime, us))); err != nil {
+	runtime := (need*us + 1<<20 - 1) >> 20 // rounded up, as ratios are rounded down
+	if err := write(filepath.Join(dir, rtRuntime), number(runtime)); err != nil {
 		return fmt.Errorf("%s %s: the host's realtime budget is spent: see /proc/sys/kernel/sched_rt_runtime_us: %w",
 			s.flag, s.value, err)
 	}

@@ -56,7 +56,7 @@ type BlockStats struct {
 
 // Stats returns what the group uses now.
 func (g *Group) Stats() (Stats, error) {
-	if !g.exists() {
+	if !g.Exists() {
 		return Stats{}, fmt.Errorf("show group %s: %w", g.Path, fs.ErrNotExist)
 	}
 	frozen, err := g.Frozen()
