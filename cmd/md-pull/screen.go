@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/docker/go-units"
+
+	"github.com/weikeit/mydocker/lib/image"
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// screen shows a pull: on a terminal one line per layer, drawn again in place; else plain lines, as
+// docker prints them.
+type screen struct {
+	out   io.Writer
+	tty   *os.File // nil: plain lines
+	ref   image.Reference
+	quiet bool
+
+	mu     sync.Mutex
+	layers []layerLine
+	drawn  int // lines on the terminal
+	stop   chan struct{}
+	done   sync.WaitGroup
+}
+
+// layerLine is one layer on the terminal.
+type layerLine struct {
+	image.Event
+	begun time.Time
+}
+
+// How often the terminal is drawn, and its size where it does not say.
+const (
+	interval    = 100 * time.Millisecond
+	defaultCols = 80
+	defaultRows = 24
+)
+
+func newScreen(out io.Writer, ref image.Reference, quiet bool) *screen {
+	s := &screen{out: out, ref: ref, quiet: quiet, stop: make(chan struct{})}
+	if f, ok := out.(*os.File); ok && !quiet && linux.IsTerminal(int(f.Fd())) {
+		s.tty = f
+	}
+	return s
+}
+
+// event is called by the pull, from several goroutines.
+func (s *screen) event(e image.Event) {
+	if s.quiet {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case e.Status == image.Started:
+		s.start()
+	case s.tty != nil:
+		s.keep(e)
+	case e.Status == image.Waiting || e.Status == image.Complete || e.Status == image.Exists:
+		fmt.Fprintf(s.out, "%s: %s\n", e.Layer, e.Status)
+	}
+}
+
+func (s *screen) start() {
+	from := s.ref.Path
+	if from == "" {
+		from = "an archive"
+	}
+	if tag := s.ref.Tag; tag != "" {
+		fmt.Fprintf(s.out, "%s: ", tag)
+	}
+	fmt.Fprintf(s.out, "Pulling from %s\n", from)
+	if s.tty == nil {
+		return
+	}
+	s.done.Add(1)
+	go func() {
+		defer s.done.Done()
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				s.mu.Lock()
+				s.draw()
+				s.mu.Unlock()
+			case <-s.stop:
+				return
+			}
+		}
+	}()
+}
+
+// keep remembers what the terminal is to show of a layer.
+func (s *screen) keep(e image.Event) {
+	for len(s.layers) <= e.Index {
+		s.layers = append(s.layers, layerLine{})
+	}
+	l := &s.layers[e.Index]
+	if l.begun.IsZero() && e.Status != image.Waiting {
+		l.begun = time.Now()
+	}
+	l.Event = e
+}
+
+// close ends the drawing, with all as it is now.
+func (s *screen) close() {
+	close(s.stop)
+	s.done.Wait()
+	if s.tty != nil && len(s.layers) > 0 {
+		s.draw()
+	}
+}
+
+// draw writes all lines at the place where they were. A terminal with less rows shows the last ones:
+// what has left it at the top cannot be drawn again.
+func (s *screen) draw() {
+	cols, rows := defaultCols, defaultRows
+	if ws, err := linux.GetWindowSize(s.tty); err == nil && ws.Cols > 0 && ws.Rows > 0 {
+		cols, rows = int(ws.Cols), int(ws.Rows)
+	}
+	layers := s.layers
+	if over := len(layers) - (rows - 1); over > 0 {
+		layers = layers[over:]
+	}
+	var b strings.Builder
+	if up := min(s.drawn, rows-1); up > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", up)
+	}
+	for _, l := range layers {
+		text := l.String()
+		if len(text) > cols-1 {
+			text = text[:cols-1]
+		}
+		b.WriteString("\r\x1b[K" + text + "\n")
+	}
+	s.drawn = len(layers)
+	io.WriteString(s.out, b.String())
+}
+
+// String is one layer's line: what, how far, how fast, how long yet.
+func (l layerLine) String() string {
+	text := l.Layer + ": " + string(l.Status)
+	if l.Status != image.Downloading && l.Status != image.Unpacking {
+		return text
+	}
+	text += fmt.Sprintf("  %s of %s", units.HumanSize(float64(l.Current)), units.HumanSize(float64(l.Total)))
+	spent := time.Since(l.begun).Seconds()
+	if spent < 0.5 || l.Current == 0 || l.Current >= l.Total {
+		return text
+	}
+	rate := float64(l.Current) / spent
+	left := time.Duration(float64(l.Total-l.Current) / rate * float64(time.Second))
+	return text + fmt.Sprintf("  %s/s  %s left", units.HumanSize(rate), left.Round(time.Second))
+}
+
+// result prints the end of a pull that succeeded.
+func (s *screen) result(r *image.Result) error {
+	if s.quiet {
+		return print(s.out, "%s\n", r.Image.Digest)
+	}
+	status := "Image is up to date for"
+	if r.New {
+		status = "Downloaded newer image for"
+	}
+	name := s.ref.String()
+	if name == "" {
+		name = r.Image.ID
+	}
+	return print(s.out, "Digest: %s\nStatus: %s %s\n", r.Image.Digest, status, name)
+}

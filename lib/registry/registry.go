@@ -1,0 +1,279 @@
+// Package registry fetches images from registries (OCI distribution-spec, docker's registry API v2)
+// into the store of lib/image. It is linked into md-pull only.
+//
+// Logins are those of docker: ~/.docker/config.json (DOCKER_CONFIG moves it), with its credential helpers.
+// Mirrors stand in a file in the form of containers-registries.conf(5), version 2:
+// $CONTAINERS_REGISTRIES_CONF, else /etc/mydocker/registries.conf, else
+// /etc/containers/registries.conf. An image keeps its name, wherever its content comes from.
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/regclient/regclient"
+	regconfig "github.com/regclient/regclient/config"
+	"github.com/regclient/regclient/scheme/reg"
+	"github.com/regclient/regclient/types/descriptor"
+	"github.com/regclient/regclient/types/errs"
+	"github.com/regclient/regclient/types/manifest"
+	"github.com/regclient/regclient/types/ref"
+
+	"github.com/weikeit/mydocker/lib/image"
+)
+
+// Options say how registries are spoken to.
+type Options struct {
+	Insecure bool // plain http and unverified https are fine; for loopback addresses they always are
+}
+
+// maxManifest bounds manifests in bytes, as docker does.
+const maxManifest = 4 << 20
+
+// source is an image in a registry, or in a mirror of it.
+type source struct {
+	ref     image.Reference
+	clients []*client // in the order in which they are tried
+}
+
+// client speaks to one endpoint.
+type client struct {
+	endpoint
+	rc        *regclient.RegClient
+	transport *transport
+}
+
+// Open returns the image that the name means as a source. It asks nobody yet, but whether an insecure
+// registry speaks https.
+func Open(ctx context.Context, name image.Reference, opts Options) (image.Source, error) {
+	c, err := readConfig()
+	if err != nil {
+		return nil, err
+	}
+	endpoints, err := c.endpoints(name, opts.Insecure)
+	if err != nil {
+		return nil, err
+	}
+	s := &source{ref: name}
+	for _, e := range endpoints {
+		s.clients = append(s.clients, newClient(ctx, e))
+	}
+	return s, nil
+}
+
+func newClient(ctx context.Context, e endpoint) *client {
+	t := newTransport(e.insecure)
+	host := regconfig.Host{Name: e.host, TLS: regconfig.TLSEnabled, ReqConcurrent: 8}
+	if e.insecure && !speaksTLS(ctx, e.host) {
+		host.TLS = regconfig.TLSDisabled
+	}
+	rc := regclient.New(
+		regclient.WithSlog(slog.New(quiet{})),
+		regclient.WithUserAgent("mydocker"),
+		regclient.WithDockerCreds(),
+		regclient.WithDockerCerts(),
+		regclient.WithConfigHost(host),
+		regclient.WithRegOpts(
+			reg.WithHTTPClient(&http.Client{Transport: t}),
+			reg.WithRetryLimit(3),
+			reg.WithDelay(200*time.Millisecond, 10*time.Second),
+			reg.WithManifestMax(maxManifest, maxManifest),
+		))
+	return &client{endpoint: e, rc: rc, transport: t}
+}
+
+// speaksTLS reports whether an insecure registry answers in TLS.
+func speaksTLS(ctx context.Context, host string) bool {
+	if _, _, err := net.SplitHostPort(host); err != nil {
+		host = net.JoinHostPort(strings.Trim(host, "[]"), "443")
+	}
+	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
+	defer stop()
+	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // only to see whether it is TLS
+	conn, err := d.DialContext(ctx, "tcp", host)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// Reference implements image.Source.
+func (s *source) Reference() image.Reference { return s.ref }
+
+// Close implements image.Source.
+func (s *source) Close() error {
+	for _, c := range s.clients {
+		c.transport.base.CloseIdleConnections()
+	}
+	return nil
+}
+
+// Root implements image.Source.
+func (s *source) Root(ctx context.Context) (v1.Descriptor, []byte, error) {
+	return s.manifest(ctx, s.ref.Tag, s.ref.Digest)
+}
+
+// Manifest implements image.Source.
+func (s *source) Manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) {
+	_, data, err := s.manifest(ctx, "", d.Digest)
+	return data, err
+}
+
+func (s *source) manifest(ctx context.Context, tag string, d digest.Digest) (v1.Descriptor, []byte, error) {
+	var found manifest.Manifest
+	err := s.each(ctx, what(tag, d), func(c *client) (err error) {
+		found, err = c.rc.ManifestGet(ctx, c.ref(tag, d))
+		return err
+	})
+	if err != nil {
+		return v1.Descriptor{}, nil, err
+	}
+	data, err := found.RawBody()
+	desc := found.GetDescriptor()
+	return v1.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: int64(len(data))}, data, err
+}
+
+// Blob implements image.Source.
+func (s *source) Blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+	var found io.ReadCloser
+	err := s.each(ctx, what("", d.Digest), func(c *client) error {
+		// Without the size, which is not believed, and the urls, which are not followed.
+		r, err := c.rc.BlobGet(ctx, c.ref("", d.Digest), descriptor.Descriptor{MediaType: d.MediaType, Digest: d.Digest})
+		if err != nil {
+			return err
+		}
+		found = &body{ReadCloser: r, host: c.host}
+		return nil
+	})
+	return found, err
+}
+
+// each tries the endpoints in turn. One that worked comes first from then on.
+func (s *source) each(ctx context.Context, what string, do func(*client) error) error {
+	var reasons []string
+	var last error
+	for _, c := range s.clients {
+		c.transport.status.Store(0)
+		err := do(c)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		slog.Debug("registry: "+c.host, "error", err)
+		last = c.explain(err, what)
+		reasons = append(reasons, last.Error())
+	}
+	if len(reasons) == 1 {
+		return last
+	}
+	return errors.New(strings.Join(reasons, "; "))
+}
+
+func what(tag string, d digest.Digest) string {
+	if d != "" {
+		return "content " + d.String()
+	}
+	return "tag " + tag
+}
+
+func (c *client) ref(tag string, d digest.Digest) ref.Ref {
+	r := ref.Ref{Scheme: "reg", Registry: c.host, Repository: c.path}
+	if d != "" {
+		return r.SetDigest(d.String())
+	}
+	return r.SetTag(tag)
+}
+
+// explain turns an error of regclient into one line: what, why, and what to do.
+func (c *client) explain(err error, what string) error {
+	status := int(c.transport.status.Load())
+	var network net.Error
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.Is(err, errs.ErrNotFound) || status == http.StatusNotFound:
+		return fmt.Errorf("registry %s has no image %s with %s: check its name and tag", c.host, c.path, what)
+	case errors.Is(err, errs.ErrHTTPUnauthorized), errors.Is(err, errs.ErrNoNewChallenge), errors.Is(err, errs.ErrEmptyChallenge), status == http.StatusForbidden:
+		return fmt.Errorf("registry %s refuses image %s: it needs a login (docker login %s), or there is no such image", c.host, c.path, c.host)
+	case errors.Is(err, errs.ErrHTTPRateLimit) || status == http.StatusTooManyRequests:
+		return fmt.Errorf("registry %s: too many requests: log in, wait, or set up a mirror in %s", c.host, ownConfig)
+	case status >= 500:
+		return fmt.Errorf("registry %s answers %d %s: try again later", c.host, status, http.StatusText(status))
+	case errors.As(err, &certificate):
+		return fmt.Errorf("registry %s: %w: add its certificate to /etc/docker/certs.d/%s, or use --insecure", c.host, certificate.Err, c.host)
+	case errors.As(err, &record):
+		return fmt.Errorf("registry %s does not speak https: use --insecure if that is meant to be", c.host)
+	case errors.As(err, &network):
+		return fmt.Errorf("registry %s cannot be reached: %w", c.host, innermost(network))
+	}
+	return fmt.Errorf("registry %s: %w", c.host, err)
+}
+
+// innermost takes the request from a network error: its address is long and says nothing new.
+func innermost(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op
+	}
+	return err
+}
+
+// body is a blob from the network.
+type body struct {
+	io.ReadCloser
+	host string
+}
+
+// Read implements io.Reader. A wrong digest is left to [image.Pull], which tries again.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == nil || err == io.EOF:
+		return n, err
+	case errors.Is(err, errs.ErrDigestMismatch):
+		return n, io.EOF
+	case errors.Is(err, errs.ErrShortRead), errors.Is(err, io.ErrUnexpectedEOF):
+		return n, fmt.Errorf("registry %s: the answer broke off: %w", b.host, io.ErrUnexpectedEOF)
+	}
+	return n, fmt.Errorf("registry %s: %w", b.host, innermost(err))
+}
+
+// quiet passes regclient's log on as debug messages of ours, whatever it thinks of them.
+type quiet struct{ attrs []slog.Attr }
+
+// Enabled implements slog.Handler.
+func (quiet) Enabled(ctx context.Context, _ slog.Level) bool {
+	return slog.Default().Enabled(ctx, slog.LevelDebug)
+}
+
+// Handle implements slog.Handler.
+func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+	own := slog.NewRecord(r.Time, slog.LevelDebug, "registry: "+r.Message, r.PC)
+	own.AddAttrs(q.attrs...)
+	r.Attrs(func(a slog.Attr) bool {
+		own.AddAttrs(a)
+		return true
+	})
+	return slog.Default().Handler().Handle(ctx, own)
+}
+
+// WithAttrs implements slog.Handler.
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return quiet{append(q.attrs[:len(q.attrs):len(q.attrs)], attrs...)}
+}
+
+// WithGroup implements slog.Handler.
+func (q quiet) WithGroup(string) slog.Handler { return q }
