@@ -1,0 +1,161 @@
+package rootfs
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+const passwd = `root:x:0:0:root:/root:/bin/sh
+broken
+toolarge:x:4294967295:0::/:/bin/sh
+mysql:x:999:998::/var/lib/mysql:/bin/false
+1000:x:0:0:a number for a name:/root:/bin/sh
+user:x:1000:1000::/home/user:/bin/sh
+nohome:x:1001:1001:::/bin/sh
+`
+
+const group = `root:x:0:
+mysql:x:998:
+adm:x:4:root,user
+disk:x:6:user,root,user
+user:x:1000:user
+twin:x:4:user
+`
+
+func openTree(t *testing.T, tree map[string]string) (root *linux.Root, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	files(tree)(t, dir)
+	root, err := linux.OpenRoot(dir)
+	must(t, err)
+	t.Cleanup(func() { root.Close() })
+	return root, dir
+}
+
+func TestLookupUser(t *testing.T) {
+	root, _ := openTree(t, map[string]string{"etc/passwd": passwd, "etc/group": group})
+	tests := []struct {
+		who   string
+		want  account
+		error string
+	}{
+		{who: "", want: account{0, 0, []uint32{0, 4, 6}, "/root"}},
+		{who: "root", want: account{0, 0, []uint32{0, 4, 6}, "/root"}},
+		{who: "mysql", want: account{999, 998, []uint32{998}, "/var/lib/mysql"}},
+		{who: "999", want: account{999, 998, []uint32{998}, "/var/lib/mysql"}},
+		{who: "user", want: account{1000, 1000, []uint32{1000, 4, 6}, "/home/user"}},
+		{who: "1000", want: account{1000, 1000, []uint32{1000, 4, 6}, "/home/user"}},
+		{who: "nohome", want: account{1001, 1001, []uint32{1001}, "/"}},
+		{who: "4711", want: account{4711, 0, []uint32{0}, "/"}},
+		{who: "user:mysql", want: account{1000, 998, []uint32{998}, "/home/user"}},
+		{who: "user:5", want: account{1000, 5, []uint32{5}, "/home/user"}},
+		{who: ":5", want: account{0, 5, []uint32{5}, "/root"}},
+		{who: "4294967294:4294967294", want: account{4294967294, 4294967294, []uint32{4294967294}, "/"}},
+		{who: "4294967295", error: "want a number from 0 to 4294967294"},
+		{who: "4294967296", error: "want a number from 0 to 4294967294"},
+		{who: "18446744073709551616", error: "want a number from 0 to 4294967294"},
+		{who: "-1", error: "want a number from 0 to 4294967294"},
+		{who: "+5", error: "want a number from 0 to 4294967294"},
+		{who: "-", error: "want a name or a number"},
+		{who: "user:", error: "want a name or a number"},
+		{who: "user:-1", error: "want a number from 0 to 4294967294"},
+		{who: "user:a:b", error: "not in the container's /etc/group"},
+		{who: "nobody", error: "not in the container's /etc/passwd"},
+		{who: "broken", error: "not in the container's /etc/passwd"},
+		{who: "toolarge", error: "not in the container's /etc/passwd"},
+	}
+	for _, tt := range tests {
+		got, err := lookupUser(root, tt.who)
+		switch {
+		case tt.error != "" && (err == nil || !strings.Contains(err.Error(), tt.error)):
+			t.Errorf("%q: got error %v, want %q", tt.who, err, tt.error)
+		case tt.error == "" && (err != nil || !reflect.DeepEqual(got, tt.want)):
+			t.Errorf("%q: got %+v, %v", tt.who, got, err)
+		}
+	}
+}
+
+// TestHostileDatabases has what must not be read in passwd's place. A number works all the same.
+func TestHostileDatabases(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "passwd")
+	mustWrite(t, outside, "evil:x:0:0::/root:/bin/sh\n", 0o644)
+	for name, plant := range map[string]func(path string) error{
+		"link out":    func(path string) error { return os.Symlink(outside, path) },
+		"link in":     func(path string) error { return os.Symlink("../real", path) },
+		"proc link":   func(path string) error { return os.Symlink("/proc/self/fd/0", path) },
+		"fifo":        func(path string) error { return syscall.Mkfifo(path, 0o644) },
+		"directory":   func(path string) error { return os.Mkdir(path, 0o755) },
+		"sparse huge": func(path string) error { return growing(path, 1<<40) },
+		"just large":  func(path string) error { return growing(path, maxDatabase+1) },
+	} {
+		root, dir := openTree(t, map[string]string{"real": "evil:x:0:0::/root:/bin/sh\n", "etc/": ""})
+		must(t, plant(filepath.Join(dir, "etc/passwd")))
+		start := time.Now()
+		if a, err := lookupUser(root, "evil"); err == nil {
+			t.Errorf("%s: got %+v", name, a)
+		}
+		if a, err := lookupUser(root, "12:13"); err != nil || a.uid != 12 {
+			t.Errorf("%s: a number: %+v, %v", name, a, err)
+		}
+		if time.Since(start) > time.Second {
+			t.Errorf("%s: took %v", name, time.Since(start))
+		}
+	}
+}
+
+// growing makes a file of size bytes that starts with a user's line and goes on with a hole.
+func growing(path string, size int64) error {
+	if err := os.WriteFile(path, []byte("evil:x:0:0::/root:/bin/sh\n"), 0o644); err != nil {
+		return err
+	}
+	return os.Truncate(path, size)
+}
+
+func TestLinkedEtcStaysInside(t *testing.T) {
+	outside := t.TempDir()
+	mustWrite(t, filepath.Join(outside, "passwd"), "evil:x:0:0::/root:/bin/sh\n", 0o644)
+	root, dir := openTree(t, map[string]string{"a": ""})
+	must(t, os.Symlink(outside, filepath.Join(dir, "etc")))
+	if a, err := lookupUser(root, "evil"); err == nil {
+		t.Errorf("got %+v", a)
+	}
+}
+
+func TestOtherUsersHaveNoCapabilities(t *testing.T) {
+	root, _ := openTree(t, map[string]string{"etc/passwd": passwd})
+	for who, want := range map[string]int{"root": 1, "mysql": 0} {
+		caps := []string{"CAP_CHOWN"}
+		p := &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps}}
+		if _, err := fillUser(p, root, who); err != nil {
+			t.Fatal(err)
+		}
+		c := p.Capabilities
+		if len(c.Bounding) != 1 || len(c.Effective) != want || len(c.Permitted) != want || *p.User.Umask != 0o022 {
+			t.Errorf("%s: %+v, umask %o", who, c, *p.User.Umask)
+		}
+	}
+}
+
+func FuzzPasswd(f *testing.F) {
+	f.Add("user", passwd, group)
+	f.Add("1000:adm", passwd, group)
+	f.Fuzz(func(t *testing.T, who, passwd, group string) {
+		root, _ := openTree(t, map[string]string{"etc/passwd": passwd, "etc/group": group})
+		a, err := lookupUser(root, who)
+		if err != nil {
+			return
+		}
+		if a.uid == 1<<32-1 || a.gid == 1<<32-1 || len(a.groups) == 0 || a.groups[0] != a.gid {
+			t.Errorf("%q: %+v", who, a)
+		}
+	})
+}

@@ -1,0 +1,196 @@
+package rootfs
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+func TestParseVolume(t *testing.T) {
+	tests := []struct {
+		word  string
+		want  volume // word is filled in
+		error string
+	}{
+		{word: "/data", want: volume{anonymous: true, destination: "/data"}},
+		{word: "/a:/b", want: volume{source: "/a", destination: "/b"}},
+		{word: "/a/../c/:/b/../d/", want: volume{source: "/c", destination: "/d"}},
+		{word: "~:/b", want: volume{source: "/home/me", destination: "/b"}},
+		{word: "~/x:/b:ro", want: volume{source: "/home/me/x", destination: "/b", readOnly: true}},
+		{word: "db:/b:rw,nocopy", want: volume{name: "db", destination: "/b", noCopy: true}},
+		{word: "/a:/b:ro,rslave", want: volume{source: "/a", destination: "/b", readOnly: true, propagation: "rslave"}},
+		{word: "/a:/b:shared", want: volume{source: "/a", destination: "/b", propagation: "shared"}},
+		{word: "", error: "want [SOURCE:]DESTINATION[:OPTIONS]"},
+		{word: ":/b", error: "want [SOURCE:]DESTINATION[:OPTIONS]"},
+		{word: "/a:", error: "want [SOURCE:]DESTINATION[:OPTIONS]"},
+		{word: "/a:/b:", error: "want [SOURCE:]DESTINATION[:OPTIONS]"},
+		{word: "/a:/b:ro:rw", error: "want [SOURCE:]DESTINATION[:OPTIONS]"},
+		{word: "/", error: "cannot be /"},
+		{word: "/a:/", error: "cannot be /"},
+		{word: "/a:/b/..", error: "cannot be /"},
+		{word: "/a:b", error: "want an absolute path"},
+		{word: "a:b", error: "volume name"},
+		{word: "ab:b", error: "want an absolute path"},
+		{word: "/a:/proc/sys", error: "/proc is the kernel's"},
+		{word: "~you/x:/b", error: "not understood"},
+		{word: "-db:/b", error: "volume name"},
+		{word: "d/b:/b", error: "volume name"},
+		{word: "/a:/b:z", error: `option "z"`},
+		{word: "/a:/b:ro,rw", error: "exclude each other"},
+		{word: "/a:/b:shared,slave", error: "exclude each other"},
+		{word: "/a:/b:nocopy", error: "for volumes"},
+		{word: "db:/b:shared", error: "for binds"},
+		{word: "/a:/b:ro,", error: "option"},
+	}
+	for _, tt := range tests {
+		got, err := parseVolume(tt.word, "/home/me")
+		tt.want.word = tt.word
+		switch {
+		case tt.error != "" && (err == nil || !strings.Contains(err.Error(), tt.error)):
+			t.Errorf("%q: got error %v, want %q", tt.word, err, tt.error)
+		case tt.error == "" && (err != nil || got != tt.want):
+			t.Errorf("%q: got %+v, %v", tt.word, got, err)
+		}
+	}
+	if _, err := parseVolume("~/x:/b", ""); err == nil || !strings.Contains(err.Error(), "HOME") {
+		t.Errorf("without HOME: %v", err)
+	}
+}
+
+func TestParseTmpfs(t *testing.T) {
+	tests := []struct {
+		word  string
+		want  []string
+		error string
+	}{
+		{word: "/run", want: []string{"nosuid", "nodev", "noexec"}},
+		{word: "/run:size=64m,mode=1777", want: []string{"nosuid", "nodev", "noexec", "size=64m", "mode=1777"}},
+		{word: "/run:exec,ro", want: []string{"nosuid", "nodev", "exec", "ro"}},
+		{word: "/run:noexec", want: []string{"nosuid", "nodev", "noexec"}},
+		{word: "run", error: "absolute"},
+		{word: "/", error: "cannot be /"},
+		{word: "/run:size", error: "not one of tmpfs"},
+		{word: "/run:size=", error: "not one of tmpfs"},
+		{word: "/run:ro=1", error: "not one of tmpfs"},
+		{word: "/run:upperdir=/x", error: "not one of tmpfs"},
+	}
+	for _, tt := range tests {
+		got, err := parseTmpfs(tt.word)
+		switch {
+		case tt.error != "" && (err == nil || !strings.Contains(err.Error(), tt.error)):
+			t.Errorf("%q: got error %v, want %q", tt.word, err, tt.error)
+		case tt.error == "" && (err != nil || !reflect.DeepEqual(got.options, tt.want)):
+			t.Errorf("%q: got %q, %v", tt.word, got.options, err)
+		}
+	}
+}
+
+func TestDestinationsAreTakenOnce(t *testing.T) {
+	m := New(state.Dir{Root: "/nowhere", Run: "/nowhere"})
+	for _, o := range []Options{
+		{Files: Files{Volume: []string{"/a:/x", "/b:/x/"}}},
+		{Files: Files{Volume: []string{"/a:/x"}}, Extras: Extras{Tmpfs: []string{"/y/../x"}}},
+	} {
+		if err := m.Check(o); err == nil || !strings.Contains(err.Error(), "given twice") {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
+func TestCheckOptions(t *testing.T) {
+	m := New(state.Dir{Root: "/nowhere", Run: "/nowhere"})
+	for want, o := range map[string]Options{
+		"container name":     {Identity: Identity{Name: "../x"}},
+		"hostname":           {Identity: Identity{Hostname: "a b"}},
+		"longer than 64":     {Identity: Identity{Hostname: strings.Repeat("a", 65)}},
+		"not an IP address":  {Identity: Identity{DNS: []string{"dns.example"}}},
+		"working directory":  {Extras: Extras{Workdir: "x"}},
+		"want NAME=VALUE":    {Files: Files{Env: []string{"=x"}}},
+		"environment file":   {Extras: Extras{EnvFile: []string{"/nowhere/env"}}},
+		"label":              {Extras: Extras{Label: []string{"=x"}}},
+		"are ours":           {Extras: Extras{Label: []string{"mydocker.id=x"}}},
+		"no such signal":     {Extras: Extras{StopSignal: "SIGNOT"}},
+		"the destination":    {Files: Files{Volume: []string{"/a:/"}}},
+		"not one of tmpfs":   {Extras: Extras{Tmpfs: []string{"/x:y"}}},
+		"want overlay2, auf": {Driver: Driver{StorageDriver: "btrfs"}},
+	} {
+		if err := m.Check(o); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+func TestAddImageVolumes(t *testing.T) {
+	p := &plan{volumes: []volume{{destination: "/a", source: "/x"}}, tmpfs: []tmpfs{{destination: "/t"}}}
+	if err := p.addImageVolumes(map[string]struct{}{"/a/": {}, "b": {}, "/b/": {}, "/c/../d": {}, "/t": {}}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, v := range p.volumes[1:] {
+		got = append(got, v.destination)
+		if !v.anonymous || state.CheckName("volume", v.name) != nil {
+			t.Errorf("%+v", v)
+		}
+	}
+	if want := []string{"/b", "/d"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, word := range []string{"/", "..", "/proc"} {
+		if err := p.addImageVolumes(map[string]struct{}{word: {}}); err == nil {
+			t.Errorf("VOLUME %q is taken", word)
+		}
+	}
+}
+
+func TestAddMounts(t *testing.T) {
+	at := func(destinations ...string) (mounts []specs.Mount) {
+		for _, d := range destinations {
+			mounts = append(mounts, specs.Mount{Destination: d})
+		}
+		return mounts
+	}
+	tests := []struct{ have, ours, want []specs.Mount }{
+		{at("/proc", "/dev", "/dev/shm"), at("/x"), at("/proc", "/dev", "/dev/shm", "/x")},
+		{at("/proc", "/dev", "/dev/shm"), at("/dev/shm"), at("/proc", "/dev", "/dev/shm")},
+		{at("/proc", "/sys/fs/cgroup"), at("/sys"), at("/proc", "/sys", "/sys/fs/cgroup")},
+		{nil, at("/etc/hosts", "/a/b/c", "/etc", "/a"), at("/etc", "/a", "/etc/hosts", "/a/b/c")},
+		{at("/a"), at("/ab", "/a/b"), at("/a", "/ab", "/a/b")},
+	}
+	for _, tt := range tests {
+		if got := addMounts(tt.have, tt.ours); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("got %v, want %v", got, tt.want)
+		}
+	}
+}
+
+// FuzzParseVolume looks for a volume that reaches what it must not.
+func FuzzParseVolume(f *testing.F) {
+	for _, word := range []string{"/data", "/a:/b:ro", "db:/b:nocopy", "~/x:/b", "../x:/y"} {
+		f.Add(word)
+	}
+	f.Fuzz(func(t *testing.T, word string) {
+		v, err := parseVolume(word, "/home/me")
+		if err != nil {
+			return
+		}
+		if d, err := checkDestination(v.destination); err != nil || d != v.destination {
+			t.Errorf("destination %q: %v", v.destination, err)
+		}
+		if v.name != "" && state.CheckName("volume", v.name) != nil {
+			t.Errorf("name %q", v.name)
+		}
+		kinds := 0
+		for _, is := range []bool{v.name != "", v.source != "", v.anonymous} {
+			if is {
+				kinds++
+			}
+		}
+		if kinds != 1 {
+			t.Errorf("%+v is not one of bind, named, anonymous", v)
+		}
+	})
+}
