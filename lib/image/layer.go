@@ -26,12 +26,12 @@ func (p *pull) fetchLayer(ctx context.Context, l *layer) error {
 		return err
 	}
 	defer unlock()
-	_, err = p.store.readLayer(l.chain)
-	unpacked := err == nil
-	if unpacked && p.store.hasBlob(l) {
+	if p.store.hasLayer(l) { // now
 		p.news(l, Exists, l.desc.Size)
 		return nil
 	}
+	_, err = p.store.readLayer(l.chain)
+	unpacked := err == nil
 	for try := 1; ; try++ {
 		err := p.tryLayer(ctx, l, unpacked)
 		var wrong *wrongContent
@@ -42,6 +42,12 @@ func (p *pull) fetchLayer(ctx context.Context, l *layer) error {
 			return err
 		}
 	}
+}
+
+// hasLayer reports whether there is nothing to do for a layer.
+func (s *Store) hasLayer(l *layer) bool {
+	_, err := s.readLayer(l.chain)
+	return err == nil && s.hasBlob(l)
 }
 
 // hasBlob reports whether the layer's blob is there. Its size is a sign; its digest is checked when it

@@ -185,9 +185,14 @@ func (p *pull) readConfig(ctx context.Context, doc *document, platform string, w
 		}
 	}
 	p.config = data
-	p.desc = v1.Descriptor{MediaType: p.desc.MediaType, Digest: p.desc.Digest, Size: int64(len(p.manifest)), Platform: &config.Platform}
-	if p.desc.MediaType == "" {
-		p.desc.MediaType = v1.MediaTypeImageManifest
+	if p.manifest, err = doc.toOCI(p.manifest); err != nil {
+		return err
+	}
+	p.desc = v1.Descriptor{
+		MediaType: v1.MediaTypeImageManifest,
+		Digest:    digest.FromBytes(p.manifest),
+		Size:      int64(len(p.manifest)),
+		Platform:  &config.Platform,
 	}
 	for i, chain := range chainIDs(diffIDs) {
 		p.layers = append(p.layers, &layer{index: i, desc: doc.Layers[i], diff: diffIDs[i], chain: chain, lower: p.layers[:i:i], done: make(chan struct{})})
@@ -201,16 +206,20 @@ func (p *pull) fetchLayers(ctx context.Context, parallel int) error {
 	if parallel <= 0 {
 		parallel = 3
 	}
+	var missing []*layer
 	for _, l := range p.layers {
+		if p.store.hasLayer(l) {
+			p.news(l, Exists, l.desc.Size)
+			close(l.done)
+			continue
+		}
 		p.news(l, Waiting, 0)
+		missing = append(missing, l)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
-	for _, l := range p.layers {
+	for _, l := range missing {
 		group.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
 			if err := p.fetchLayer(ctx, l); err != nil {
 				return fmt.Errorf("layer %s: %w", shortID(l.desc.Digest), err)
 			}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -92,6 +93,28 @@ func (doc *document) check() error {
 		}
 	}
 	return nil
+}
+
+// toOCI returns the manifest as OCI has it: docker's is the same but for the media types, and programs
+// that read layouts pass over it. What the name stood for at the source is noted in the index.
+func (doc *document) toOCI(data []byte) ([]byte, error) {
+	if doc.Config.MediaType == v1.MediaTypeImageConfig {
+		return data, nil
+	}
+	m := v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest, Config: *doc.Config, Layers: []v1.Descriptor{}}
+	m.Config.MediaType = v1.MediaTypeImageConfig
+	for _, l := range doc.Layers {
+		switch {
+		case strings.HasSuffix(l.MediaType, "gzip"):
+			l.MediaType = v1.MediaTypeImageLayerGzip
+		case strings.HasSuffix(l.MediaType, "zstd"):
+			l.MediaType = v1.MediaTypeImageLayerZstd
+		default:
+			l.MediaType = v1.MediaTypeImageLayer
+		}
+		m.Layers = append(m.Layers, l)
+	}
+	return json.Marshal(m)
 }
 
 func checkDescriptor(d v1.Descriptor) error {
