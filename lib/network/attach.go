@@ -1,0 +1,384 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/vishvananda/netlink"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Attach returns the stage that connects a container for the first time: it claims addresses and ports,
+// makes the namespace and the links in it, and publishes the ports. The document gets the path of the
+// namespace, and a hook that undoes all that.
+func (m *Manager) Attach(o Options) spec.Stage {
+	return func(ctx context.Context, s *spec.Spec) error {
+		id, err := state.EnsureID(s)
+		if err != nil {
+			return err
+		}
+		mode, networks, err := parseNetworks(o.Network)
+		if err != nil {
+			return err
+		}
+		ports, err := parsePorts(o.Publish)
+		if err == nil {
+			err = checkPorts(mode, ports)
+		}
+		if err != nil {
+			return err
+		}
+		unlock, err := m.lockContainer(id)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if before, err := m.dir.ReadNet(id); err != nil || before.Mode != "" {
+			return errors.Join(err, fmt.Errorf("container %s is attached already", id))
+		}
+		n := state.Net{Mode: mode, Ports: ports}
+		err = m.attach(ctx, s, id, &n, networks)
+		if err == nil {
+			err = s.AddRelease(m.dir.Env(), "md-net", "detach", id)
+		}
+		if err != nil {
+			return errors.Join(err, m.forget(context.WithoutCancel(ctx), id, n))
+		}
+		annotate(s, n)
+		return nil
+	}
+}
+
+// checkPorts refuses ports that nothing could answer.
+func checkPorts(mode string, ports []state.Port) error {
+	for _, p := range ports {
+		if mode != modeBridge {
+			return fmt.Errorf("publish %d/%s: a container with --network %s has no ports of its own", p.ContainerPort, p.Protocol, mode)
+		}
+		if p.HostIP.Is6() {
+			return fmt.Errorf("publish %d/%s on %s: the container has no IPv6 address", p.ContainerPort, p.Protocol, p.HostIP)
+		}
+	}
+	return nil
+}
+
+// attach claims what the container needs, stores it, and makes it. What it claimed stands in n, also
+// where it fails.
+func (m *Manager) attach(ctx context.Context, s *spec.Spec, id string, n *state.Net, networks []string) error {
+	// Leases of a container without a bundle count as those of one that is gone.
+	if err := os.MkdirAll(m.dir.Bundle(id), 0o700); err != nil {
+		return err
+	}
+	if strings.HasPrefix(n.Mode, modeContainer) {
+		other, err := m.dir.Resolve(strings.TrimPrefix(n.Mode, modeContainer))
+		if err != nil {
+			return fmt.Errorf("network %s: %w", n.Mode, err)
+		}
+		n.Mode = modeContainer + other // a name may be given to another one
+	}
+	if err := m.claimPorts(n.Ports, id); err != nil { // chooses those that are 0
+		return err
+	}
+	for _, name := range networks {
+		e, err := m.newEndpoint(ctx, name, id)
+		if err != nil {
+			return err
+		}
+		n.Endpoints = append(n.Endpoints, e)
+	}
+	// Before the links, so that they are found even after a SIGKILL.
+	if err := m.writeNet(id, *n); err != nil {
+		return err
+	}
+	return m.makeUp(ctx, s, id, *n)
+}
+
+// Up connects a kept container again, as it was: the same addresses and ports.
+func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
+	id := s.ID()
+	if err := state.CheckID(id); err != nil {
+		return err
+	}
+	unlock, err := m.lockContainer(id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	n, err := m.dir.ReadNet(id)
+	if err != nil {
+		return err
+	}
+	if n.Mode == "" {
+		return fmt.Errorf("container %s: it was never attached to a network", id)
+	}
+	// What a start that was killed left behind would be in the way.
+	if err := m.makeDown(ctx, id, n); err != nil {
+		return err
+	}
+	err = m.claimPorts(n.Ports, id)
+	for _, e := range n.Endpoints {
+		if err == nil {
+			err = m.renew(e.Network, e.Address.Addr(), id)
+		}
+	}
+	if err == nil {
+		err = m.makeUp(ctx, s, id, n)
+	}
+	if err != nil {
+		return errors.Join(err, m.makeDown(context.WithoutCancel(ctx), id, n))
+	}
+	return nil
+}
+
+// Down removes what does not survive the container's process: links, namespace, rules. Addresses and
+// net.json stay. It is idempotent.
+func (m *Manager) Down(ctx context.Context, id string) error {
+	return m.change(ctx, id, m.makeDown)
+}
+
+// Release removes all of a container's connections. It is idempotent.
+func (m *Manager) Release(ctx context.Context, id string) error {
+	return m.change(ctx, id, m.forget)
+}
+
+// Detach is the end of a container's process: a kept container goes down, and any other one is released.
+func (m *Manager) Detach(ctx context.Context, id string) error {
+	if m.dir.Kept(id) {
+		return m.Down(ctx, id)
+	}
+	return m.Release(ctx, id)
+}
+
+// change does something to a container's connections under its lock.
+func (m *Manager) change(ctx context.Context, id string, do func(context.Context, string, state.Net) error) error {
+	if err := state.CheckID(id); err != nil {
+		return err
+	}
+	unlock, err := m.lockContainer(id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	n, err := m.dir.ReadNet(id)
+	return errors.Join(err, do(ctx, id, n))
+}
+
+// makeUp makes what n says, and gives the document the namespace.
+func (m *Manager) makeUp(ctx context.Context, s *spec.Spec, id string, n state.Net) error {
+	path, err := m.foreignNamespace(n.Mode)
+	switch {
+	case err != nil:
+		return err
+	case n.Mode == modeHost:
+		s.RemoveNamespace(specs.NetworkNamespace)
+		return nil
+	case path != "":
+		s.SetNamespace(specs.NetworkNamespace, path)
+		return nil
+	}
+	path = m.dir.NetNS(id)
+	if err := linux.NewNetNS(path, func() error { return setLoopbackUp(path) }); err != nil {
+		return err
+	}
+	for i, e := range n.Endpoints {
+		if err := m.plugIn(ctx, e, path, i == 0); err != nil {
+			return err
+		}
+	}
+	if err := m.publish(ctx, id, n); err != nil {
+		return err
+	}
+	s.SetNamespace(specs.NetworkNamespace, path)
+	return nil
+}
+
+// makeDown removes what makeUp made, and gives the ports back.
+func (m *Manager) makeDown(ctx context.Context, id string, n state.Net) error {
+	errs := []error{m.unpublish(ctx, id, n), m.releasePorts(n.Ports, id), linux.RemoveNetNS(m.dir.NetNS(id))}
+	for _, e := range n.Endpoints {
+		errs = append(errs, deleteLink(e.HostLink))
+	}
+	return errors.Join(errs...)
+}
+
+// forget removes everything about a container's connections.
+func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
+	errs := []error{m.makeDown(ctx, id, n)}
+	for _, e := range n.Endpoints {
+		errs = append(errs, m.free(e.Network, e.Address.Addr(), id))
+	}
+	err := os.Remove(m.netPath(id))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	_ = os.Remove(m.dir.Bundle(id)) // it stays, of course, where other tools have files in it
+	return errors.Join(append(errs, m.dropLock(id))...)
+}
+
+// newEndpoint claims an address of the network, and brings it up.
+func (m *Manager) newEndpoint(ctx context.Context, network, id string) (state.Endpoint, error) {
+	unlock, err := m.lock()
+	if err != nil {
+		return state.Endpoint{}, err
+	}
+	defer unlock()
+	n, err := m.load(network)
+	if err != nil {
+		return state.Endpoint{}, err
+	}
+	// The bridge comes first: it settles the addresses of the default network.
+	if _, err := m.bringUp(ctx, &n); err != nil {
+		return state.Endpoint{}, err
+	}
+	addr, err := m.lease(n, id)
+	if err != nil {
+		return state.Endpoint{}, err
+	}
+	eid := state.NewID()
+	return state.Endpoint{
+		ID: eid, Network: n.Name, Driver: n.Driver, Address: addr, MAC: macOf(addr.Addr()).String(),
+		HostLink: "veth-" + eid[:8], Link: "ceth-" + eid[:8],
+	}, nil
+}
+
+// plugIn connects the namespace at path to the endpoint's network, whose gateway becomes that of the
+// container where it is the first.
+func (m *Manager) plugIn(ctx context.Context, e state.Endpoint, path string, first bool) error {
+	bridge, n, err := m.bridge(ctx, e.Network)
+	if err != nil {
+		return err
+	}
+	var gateway netip.Addr
+	if first {
+		gateway = n.Gateways[0]
+	}
+	return plug(bridge, e, path, gateway)
+}
+
+// bridge returns the bridge of a network, which is brought up if it must.
+func (m *Manager) bridge(ctx context.Context, network string) (netlink.Link, Network, error) {
+	unlock, err := m.lock()
+	if err != nil {
+		return nil, Network{}, err
+	}
+	defer unlock()
+	n, err := m.load(network)
+	if err != nil {
+		return nil, n, err
+	}
+	link, err := m.bringUp(ctx, &n)
+	return link, n, err
+}
+
+// publish makes the rules of a container's ports, which lead to its first address.
+func (m *Manager) publish(ctx context.Context, id string, n state.Net) error {
+	if len(n.Ports) == 0 || len(n.Endpoints) == 0 {
+		return nil
+	}
+	to := n.Endpoints[0]
+	if publishPorts(ctx, id, to.Address.Addr(), n.Ports) == nil {
+		return nil
+	}
+	// The chain may be gone with a flushed firewall: put the network's rules back and try again.
+	if err := m.repair(ctx, to.Network); err != nil {
+		return err
+	}
+	return publishPorts(ctx, id, to.Address.Addr(), n.Ports)
+}
+
+// repair puts the rules of a network back in place.
+func (m *Manager) repair(ctx context.Context, network string) error {
+	unlock, err := m.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	n, err := m.load(network)
+	if err != nil {
+		return err
+	}
+	return installRules(ctx, n.Link, n.IPNets[0])
+}
+
+// unpublish deletes the rules of a container's ports. There are none without a claim on the ports.
+func (m *Manager) unpublish(ctx context.Context, id string, n state.Net) error {
+	if len(n.Endpoints) == 0 || !m.holdsPorts(n.Ports, id) {
+		return nil
+	}
+	return unpublishPorts(ctx, id, n.Endpoints[0].Address.Addr(), n.Ports)
+}
+
+// foreignNamespace returns the path of the namespace that a container of this mode shares; "" where it
+// has its own, or the host's.
+func (m *Manager) foreignNamespace(mode string) (string, error) {
+	if path, ok := strings.CutPrefix(mode, modePath); ok {
+		if !filepath.IsAbs(path) {
+			return "", fmt.Errorf("network %s: want an absolute path", mode)
+		}
+		if err := linux.CheckNetNS(path); err != nil {
+			return "", fmt.Errorf("network %s: %w", mode, err)
+		}
+		return path, nil
+	}
+	other, ok := strings.CutPrefix(mode, modeContainer)
+	if !ok {
+		return "", nil
+	}
+	if linux.CheckNetNS(m.dir.NetNS(other)) == nil {
+		return m.dir.NetNS(other), nil
+	}
+	run, err := m.dir.ReadRun(other)
+	if err == nil && !run.Init.Alive() {
+		err = errors.New("it is not running")
+	}
+	if err != nil {
+		return "", fmt.Errorf("network of container %s: %w", m.containerName(other), err)
+	}
+	// It has not its own either: the host's, a third one's, or one of a namespace's path.
+	return fmt.Sprintf("/proc/%d/ns/net", run.Init.PID), nil
+}
+
+// lockContainer takes the lock on a container's connections.
+func (m *Manager) lockContainer(id string) (unlock func(), err error) {
+	return m.dir.LockShared("net-" + id)
+}
+
+// dropLock removes the lock's file, which the caller holds.
+func (m *Manager) dropLock(id string) error {
+	err := os.Remove(filepath.Join(m.dir.Run, "locks", "net-"+id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func (m *Manager) netPath(id string) string { return filepath.Join(m.dir.Bundle(id), state.NetFile) }
+
+func (m *Manager) writeNet(id string, n state.Net) error { return state.WriteJSON(m.netPath(id), n) }
+
+// annotate writes the container's networks and ports into the document.
+func annotate(s *spec.Spec, n state.Net) {
+	nets := []string{n.Mode}
+	if n.Mode == modeBridge {
+		nets = nil
+	}
+	for _, e := range n.Endpoints {
+		nets = append(nets, e.Network+"="+e.Address.String())
+	}
+	var ports []string
+	for _, p := range n.Ports {
+		ports = append(ports, formatPort(p))
+	}
+	s.Annotate(spec.AnnotationNets, strings.Join(nets, ","))
+	s.Annotate(spec.AnnotationPorts, strings.Join(ports, ","))
+}

@@ -1,0 +1,215 @@
+package network
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// maxLink is the length of the longest name of a link (IFNAMSIZ less the final zero).
+const maxLink = 15
+
+// defaultMTU is that of a bridge on a host without a default route.
+const defaultMTU = 1500
+
+// alias marks a bridge as that of a network of this state directory (ip-link(8), alias).
+func (m *Manager) alias(link string) string {
+	return fmt.Sprintf("mydocker network %s of %.150s", link, m.dir.Root)
+}
+
+// chooseLink returns the name of the network's bridge: the network's own where it is one for a link and free,
+// else a short one made of it and of the state directory.
+func (m *Manager) chooseLink(name string) (string, error) {
+	if len(name) <= maxLink && name != "all" && name != "default" { // those two are words in /proc/sys/net
+		link, err := findLink(name)
+		if err != nil {
+			return "", err
+		}
+		if link == nil {
+			return name, nil
+		}
+	}
+	sum := fnv.New64a()
+	fmt.Fprintf(sum, "%s\n%s", m.dir.Root, name)
+	return fmt.Sprintf("md-%012x", sum.Sum64()>>16), nil
+}
+
+// findLink returns the link of that name, nil where there is none.
+func findLink(name string) (netlink.Link, error) {
+	link, err := netlink.LinkByName(name)
+	var missing netlink.LinkNotFoundError
+	if errors.As(err, &missing) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for link %s: %w", name, err)
+	}
+	return link, nil
+}
+
+// owns reports whether a link is the bridge of the network. One whose maker was killed before it set the
+// alias is known by its hardware address.
+func (m *Manager) owns(link netlink.Link, n Network) bool {
+	a := link.Attrs()
+	return a.Alias == m.alias(n.Link) ||
+		a.Alias == "" && link.Type() == "bridge" && bytes.Equal(a.HardwareAddr, macOf(n.Gateways[0]))
+}
+
+// bringUp returns the bridge of a network, made with its rules where it is not there. The caller holds
+// the lock. A bridge that is up is complete: that comes last.
+func (m *Manager) bringUp(ctx context.Context, n *Network) (netlink.Link, error) {
+	if n.Link == "" {
+		if err := m.settleDefault(n); err != nil {
+			return nil, err
+		}
+	}
+	link, err := findLink(n.Link)
+	if err != nil {
+		return nil, err
+	}
+	if link != nil && !m.owns(link, *n) {
+		return nil, fmt.Errorf("network %s: the link %s exists and is not ours", n.Name, n.Link)
+	}
+	if link != nil && link.Attrs().Flags&net.FlagUp != 0 {
+		return link, nil
+	}
+	if link, err = m.makeBridge(ctx, *n, link); err != nil {
+		return nil, fmt.Errorf("network %s: %w", n.Name, errors.Join(err, m.takeDown(context.WithoutCancel(ctx), *n)))
+	}
+	return link, nil
+}
+
+// settleDefault gives the default network its addresses and its bridge's name for good: the usual ones,
+// or others where this host, or a second state directory on it, has these already.
+func (m *Manager) settleDefault(n *Network) error {
+	used, err := m.used(*n)
+	if err != nil {
+		return err
+	}
+	subnet := n.IPNets[0]
+	if checkOverlap(subnet, used) != nil {
+		if subnet, err = freeSubnet(used); err != nil {
+			return fmt.Errorf("network %s: %w", n.Name, err)
+		}
+	}
+	settled, err := m.describe(n.Name, subnet)
+	if err != nil {
+		return err
+	}
+	settled.Created = n.Created
+	*n = settled
+	return m.store(*n)
+}
+
+// makeBridge makes the bridge of a network, or completes one that an earlier try left half made.
+func (m *Manager) makeBridge(ctx context.Context, n Network, link netlink.Link) (netlink.Link, error) {
+	subnet := n.IPNets[0]
+	used, err := m.used(n)
+	if err == nil {
+		err = checkOverlap(subnet, used)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if link == nil {
+		if link, err = addBridge(n.Link, n.Gateways[0]); err != nil {
+			return nil, err
+		}
+	}
+	linux.Trace("ip", "link", "set", n.Link, "alias", m.alias(n.Link))
+	if err := netlink.LinkSetAlias(link, m.alias(n.Link)); err != nil {
+		return nil, fmt.Errorf("set alias of %s: %w", n.Link, err)
+	}
+	if err := addAddress(link, netip.PrefixFrom(n.Gateways[0], subnet.Bits())); err != nil {
+		return nil, err
+	}
+	if err := sysctl("net/ipv4/ip_forward", "1"); err != nil {
+		return nil, err
+	}
+	// For 127.0.0.1:PORT on this host; the rules keep the containers from using it.
+	if err := sysctl("net/ipv4/conf/"+n.Link+"/route_localnet", "1"); err != nil {
+		return nil, err
+	}
+	if err := installRules(ctx, n.Link, subnet); err != nil {
+		return nil, err
+	}
+	return link, setUp(link)
+}
+
+// takeDown removes the bridge of a network and its rules. It is idempotent.
+func (m *Manager) takeDown(ctx context.Context, n Network) error {
+	if n.Link == "" {
+		return nil
+	}
+	link, err := findLink(n.Link)
+	if err != nil || link != nil && !m.owns(link, n) {
+		return err
+	}
+	err = uninstallRules(ctx, networkTag(n.Link))
+	if isMissingTool(err) {
+		err = nil
+	}
+	return errors.Join(err, deleteLink(n.Link))
+}
+
+// addBridge makes a bridge with a fixed hardware address: it would else take over its ports', and
+// change when they come and go.
+func addBridge(name string, gateway netip.Addr) (netlink.Link, error) {
+	mtu := hostMTU()
+	mac := macOf(gateway)
+	linux.Trace("ip", "link", "add", name, "mtu", strconv.Itoa(mtu), "address", mac.String(), "type", "bridge")
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name, MTU: mtu, HardwareAddr: mac, TxQLen: -1}}
+	if err := netlink.LinkAdd(bridge); err != nil {
+		return nil, fmt.Errorf("add bridge %s: %w", name, err)
+	}
+	return bridge, nil
+}
+
+// hostMTU returns the MTU of the link behind the host's default route.
+func hostMTU() int {
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return defaultMTU
+	}
+	for _, r := range routes {
+		if r.Dst != nil && !r.Dst.IP.IsUnspecified() {
+			continue
+		}
+		if link, err := netlink.LinkByIndex(r.LinkIndex); err == nil && link.Attrs().MTU > 0 {
+			return link.Attrs().MTU
+		}
+	}
+	return defaultMTU
+}
+
+// macOf returns the hardware address of an address: a local one (IEEE 802, bit 1 of the first byte) that
+// ends with it. The next owner of the address has it too, so that no neighbour's cache is ever wrong.
+func macOf(addr netip.Addr) net.HardwareAddr {
+	b := addr.AsSlice()
+	return append(net.HardwareAddr{0x02, 0x6d}, b[len(b)-4:]...)
+}
+
+// sysctl sets a parameter of this host, if it has another value.
+func sysctl(name, value string) error {
+	path := "/proc/sys/" + name
+	old, err := os.ReadFile(path)
+	if err == nil && string(bytes.TrimSpace(old)) == value {
+		return nil
+	}
+	linux.TraceWrite(path, value)
+	if err := os.WriteFile(path, []byte(value), 0o644); err != nil {
+		return fmt.Errorf("set %s to %s: %w", strings.ReplaceAll(name, "/", "."), value, err)
+	}
+	return nil
+}

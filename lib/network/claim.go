@@ -1,0 +1,192 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// A published range of ports is claimed by a file in the runtime directory, ports/tcp-8036-8036-any,
+// that holds the container's id: two containers that start at once cannot get the same port, and the
+// list of names alone tells what is taken.
+
+// firstRandomPort starts the range from which ports are chosen (RFC 6335, section 6: dynamic ports).
+const firstRandomPort = 49152
+
+func (m *Manager) portDir() string { return filepath.Join(m.dir.Run, "ports") }
+
+// claimPorts claims the ports for container id, and chooses those that are 0. Where one is taken, by
+// another container or by any program of the host, nothing is claimed.
+func (m *Manager) claimPorts(ports []state.Port, id string) error {
+	if len(ports) == 0 {
+		return nil
+	}
+	unlock, err := m.dir.LockShared("ports")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	taken := m.claims()
+	for i := range ports {
+		if p := &ports[i]; p.HostPort == 0 {
+			if err := choosePort(p, ports, taken); err != nil {
+				return err
+			}
+		}
+	}
+	wanted := ranges(ports)
+	for i, r := range wanted {
+		if err := m.checkRange(r, wanted[:i], taken); err != nil {
+			return fmt.Errorf("publish %d/%s: %w", r.container, r.protocol, err)
+		}
+	}
+	for _, r := range wanted {
+		if err := state.Claim(m.claimPath(r), id); err != nil {
+			return errors.Join(err, m.releasePorts(ports, id))
+		}
+	}
+	return nil
+}
+
+// choosePort gives p a free port of the host.
+func choosePort(p *state.Port, own []state.Port, taken []portRange) error {
+	const span = 65536 - firstRandomPort
+	start := rand.IntN(span)
+next:
+	for i := range span {
+		port := uint16(firstRandomPort + (start+i)%span)
+		r := portRange{p.HostIP, port, port, p.ContainerPort, p.Protocol}
+		for _, t := range append(ranges(own), taken...) {
+			if r.overlaps(t) {
+				continue next
+			}
+		}
+		if tryBind(r.hostIP, port, r.protocol) == nil {
+			p.HostPort = port
+			return nil
+		}
+	}
+	return fmt.Errorf("publish %d/%s: no free port on this host from %d on", p.ContainerPort, p.Protocol, firstRandomPort)
+}
+
+// checkRange returns an error where a port of r is taken: by the container itself, another container,
+// or a program.
+func (m *Manager) checkRange(r portRange, own, taken []portRange) error {
+	for _, o := range own {
+		if r.overlaps(o) {
+			return fmt.Errorf("port %d is published twice", max(r.first, o.first))
+		}
+	}
+	for _, o := range taken {
+		if !r.overlaps(o) {
+			continue
+		}
+		holder := state.Holder(m.claimPath(o))
+		if !m.gone(holder) {
+			return fmt.Errorf("port %d is taken by container %s", max(r.first, o.first), m.containerName(holder))
+		}
+		if err := state.Release(m.claimPath(o), holder); err != nil {
+			return err
+		}
+	}
+	for port := int(r.first); port <= int(r.last); port++ {
+		if err := tryBind(r.hostIP, uint16(port), r.protocol); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tryBind listens on a port for a moment. The rules that publish a port bind nothing, so this sees
+// the host's programs only.
+func tryBind(ip netip.Addr, port uint16, protocol string) error {
+	address := net.JoinHostPort("", strconv.Itoa(int(port)))
+	if ip.IsValid() {
+		address = net.JoinHostPort(ip.String(), strconv.Itoa(int(port)))
+	}
+	var closer interface{ Close() error }
+	var err error
+	switch protocol {
+	case "tcp":
+		closer, err = net.Listen("tcp", address)
+	case "udp":
+		closer, err = net.ListenPacket("udp", address)
+	default:
+		return nil // few kernels have sctp, and hardly a host a program that listens with it
+	}
+	switch {
+	case err == nil:
+		return closer.Close()
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("port %d is taken by another program on this host", port)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s is no address of this host", ip)
+	}
+	return err
+}
+
+// claims returns all ranges that are claimed.
+func (m *Manager) claims() []portRange {
+	entries, _ := os.ReadDir(m.portDir()) // no claims, no directory
+	var list []portRange
+	for _, e := range entries {
+		if r, ok := parseClaim(e.Name()); ok {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+func (m *Manager) claimPath(r portRange) string {
+	ip := "any"
+	if r.hostIP.IsValid() {
+		ip = r.hostIP.String()
+	}
+	return filepath.Join(m.portDir(), fmt.Sprintf("%s-%d-%d-%s", r.protocol, r.first, r.last, ip))
+}
+
+// parseClaim reads the name of a claim's file. What the container's port is does not stand there.
+func parseClaim(name string) (portRange, bool) {
+	parts := strings.Split(name, "-")
+	if len(parts) != 4 {
+		return portRange{}, false
+	}
+	first, err1 := parseNumber(parts[1])
+	last, err2 := parseNumber(parts[2])
+	ip, err3 := netip.ParseAddr(parts[3])
+	if parts[3] == "any" {
+		err3 = nil
+	}
+	return portRange{hostIP: ip, first: first, last: last, protocol: parts[0]}, errors.Join(err1, err2, err3) == nil
+}
+
+// holdsPorts reports whether container id holds a claim on one of the ports: if so, rules may be there.
+func (m *Manager) holdsPorts(ports []state.Port, id string) bool {
+	for _, r := range ranges(ports) {
+		if state.Holder(m.claimPath(r)) == id {
+			return true
+		}
+	}
+	return false
+}
+
+// releasePorts gives the ports of container id back. It is idempotent.
+func (m *Manager) releasePorts(ports []state.Port, id string) error {
+	var errs []error
+	for _, r := range ranges(ports) {
+		if err := state.Release(m.claimPath(r), id); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,145 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// A lease is a file named by an address that holds the id of the container that has it. It is made
+// by one link(2) call ([state.Claim]), so that two cannot have one.
+
+func (m *Manager) leases(network string) string { return filepath.Join(m.path(network), "leases") }
+
+// lease gives a free address of the network to container id. When there is none left, the leases of
+// containers that are gone are taken back.
+func (m *Manager) lease(n Network, id string) (netip.Prefix, error) {
+	addr, err := m.claimFree(n, id)
+	if err != nil || addr.IsValid() {
+		return addr, err
+	}
+	for _, addr := range m.leased(n.Name) {
+		if holder := m.holder(n.Name, addr); m.gone(holder) {
+			if err := m.free(n.Name, addr, holder); err != nil {
+				return netip.Prefix{}, err
+			}
+		}
+	}
+	addr, err = m.claimFree(n, id)
+	if err == nil && !addr.IsValid() {
+		err = fmt.Errorf("network %s: no free address in %s", n.Name, n.IPNets[0])
+	}
+	return addr, err
+}
+
+// claimFree claims the lowest address that nobody holds. The zero Prefix says that there is none.
+func (m *Manager) claimFree(n Network, id string) (netip.Prefix, error) {
+	held := make(map[netip.Addr]bool)
+	for _, addr := range m.leased(n.Name) {
+		held[addr] = true
+	}
+	subnet, last := n.IPNets[0], broadcast(n.IPNets[0])
+	for addr := subnet.Addr().Next(); addr.Less(last); addr = addr.Next() {
+		if held[addr] || addr == n.Gateways[0] {
+			continue
+		}
+		err := state.Claim(m.leasePath(n.Name, addr), id)
+		var taken *state.TakenError
+		if errors.As(err, &taken) {
+			continue
+		}
+		return netip.PrefixFrom(addr, subnet.Bits()), err
+	}
+	return netip.Prefix{}, nil
+}
+
+// renew makes sure that container id still has its address, as it should after a stop.
+func (m *Manager) renew(network string, addr netip.Addr, id string) error {
+	path := m.leasePath(network, addr)
+	err := state.Claim(path, id)
+	var taken *state.TakenError
+	switch {
+	case !errors.As(err, &taken):
+		return err
+	case taken.Holder == id:
+		return nil
+	case !m.gone(taken.Holder):
+		return fmt.Errorf("network %s: address %s is taken by container %s", network, addr, m.containerName(taken.Holder))
+	}
+	if err := m.free(network, addr, taken.Holder); err != nil {
+		return err
+	}
+	return state.Claim(path, id)
+}
+
+// free gives the address of container id back. It is idempotent.
+func (m *Manager) free(network string, addr netip.Addr, id string) error {
+	return state.Release(m.leasePath(network, addr), id)
+}
+
+func (m *Manager) leasePath(network string, addr netip.Addr) string {
+	return filepath.Join(m.leases(network), addr.String())
+}
+
+// holder returns the id of the container that has the address.
+func (m *Manager) holder(network string, addr netip.Addr) string {
+	return state.Holder(m.leasePath(network, addr))
+}
+
+// leased returns the addresses of the network that are in use.
+func (m *Manager) leased(network string) []netip.Addr {
+	entries, _ := os.ReadDir(m.leases(network)) // no leases, no directory
+	addrs := make([]netip.Addr, 0, len(entries))
+	for _, e := range entries {
+		if addr, err := netip.ParseAddr(e.Name()); err == nil {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs
+}
+
+// users returns the ids of the containers that hold an address of the network, in order.
+func (m *Manager) users(network string) []string {
+	var ids []string
+	for _, addr := range m.leased(network) {
+		if id := m.holder(network, addr); !m.gone(id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// userNames returns the names of a network's containers, for people.
+func (m *Manager) userNames(network string) string {
+	names := m.users(network)
+	for i, id := range names {
+		names[i] = m.containerName(id)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// gone reports whether there is no container id any more.
+func (m *Manager) gone(id string) bool {
+	if !state.IsID(id) {
+		return true
+	}
+	_, err := os.Stat(m.dir.Bundle(id))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// containerName returns the name of a container, or its id where it has none or is being made.
+func (m *Manager) containerName(id string) string {
+	if c, err := m.dir.Load(id); err == nil {
+		return c.Spec.Name()
+	}
+	return id
+}

@@ -1,0 +1,206 @@
+// Package network connects containers: bridges on the host, pairs of virtual links between them and
+// the containers, addresses, and the firewall rules that let traffic through and publish ports.
+//
+// A network is a directory, networks/NAME, with network.json and one lease per address in use, which
+// holds the id of its container. How a container is connected stands in its net.json ([state.Net]).
+// Both survive a reboot; bridges, links, namespaces and rules are made from them when they are needed,
+// so nothing has to run at boot. Reading (List, Inspect) never touches the kernel.
+//
+// The network mydocker0 always exists. Its bridge is made by the first container that uses it.
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Default is the network of containers that name none. It is listed from the start and cannot be removed.
+const Default = "mydocker0"
+
+// DriverBridge is the one driver: a Linux bridge, and masquerading towards the world.
+const DriverBridge = "bridge"
+
+// defaultSubnet is that of [Default], unless the host already uses these addresses when its bridge is
+// first made.
+var defaultSubnet = netip.MustParsePrefix("10.20.30.0/24")
+
+// Manager works on the networks and connections of one state directory.
+type Manager struct{ dir state.Dir }
+
+// New returns the manager of the networks in dir. It does nothing yet.
+func New(dir state.Dir) *Manager { return &Manager{dir} }
+
+// Network is one network: the content of network.json, and how many containers are connected.
+type Network struct {
+	Name     string         `json:"name"`
+	Driver   string         `json:"driver"`
+	Link     string         `json:"link"` // the bridge; "" until mydocker0's is first made
+	IPNets   []netip.Prefix `json:"ipnets"`
+	Gateways []netip.Addr   `json:"gateways"` // one for each of IPNets: the bridge's own address
+	Created  time.Time      `json:"created"`
+	Counts   int            `json:"-"` // containers that hold an address, the stopped ones included
+}
+
+// CreateOptions say what a new network is like.
+type CreateOptions struct {
+	Subnet string `name:"subnet" short:"s" placeholder:"CIDR" help:"The addresses of the network, e.g. 10.10.1.0/24 (default: a free /24)"`
+}
+
+// Create makes a network. Its bridge comes with the first container.
+func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	unlock, err := m.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := m.load(name); !errors.Is(err, state.ErrNotFound) {
+		if err == nil {
+			err = fmt.Errorf("network %s: the name is taken", name)
+		}
+		return err
+	}
+	used, err := m.used(Network{Name: name})
+	if err != nil {
+		return err
+	}
+	subnet, err := chooseSubnet(o.Subnet, used)
+	if err != nil {
+		return fmt.Errorf("network %s: %w", name, err)
+	}
+	n, err := m.describe(name, subnet)
+	if err != nil {
+		return err
+	}
+	n.Created = time.Now()
+	return m.store(n)
+}
+
+// describe fills in what follows from the name and the addresses of a bridge network.
+func (m *Manager) describe(name string, subnet netip.Prefix) (Network, error) {
+	link, err := m.chooseLink(name)
+	return Network{
+		Name: name, Driver: DriverBridge, Link: link,
+		IPNets: []netip.Prefix{subnet}, Gateways: []netip.Addr{subnet.Addr().Next()},
+	}, err
+}
+
+// Remove removes a network that no container uses, with its bridge and rules.
+func (m *Manager) Remove(ctx context.Context, name string) error {
+	unlock, err := m.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	n, err := m.Inspect(name)
+	switch {
+	case err != nil:
+		return err
+	case name == Default:
+		return fmt.Errorf("network %s: it is the default network and stays", name)
+	case n.Counts > 0:
+		return fmt.Errorf("network %s: used by %d container(s): %s", name, n.Counts, m.userNames(name))
+	}
+	if err := m.takeDown(ctx, n); err != nil {
+		return fmt.Errorf("network %s: %w", name, err)
+	}
+	return os.RemoveAll(m.path(name))
+}
+
+// Inspect returns one network. The error wraps [state.ErrNotFound] where there is none.
+func (m *Manager) Inspect(name string) (Network, error) { return m.counted(m.load(name)) }
+
+// List returns all networks, the default one first, then the oldest. A network that cannot be read
+// does not hide the others: the error about it comes beside them.
+func (m *Manager) List() ([]Network, error) {
+	entries, err := os.ReadDir(m.dir.Networks())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list networks: %w", err)
+	}
+	first, err := m.Inspect(Default)
+	list, errs := []Network{first}, []error{err}
+	for _, e := range entries {
+		if e.Name() == Default || checkName(e.Name()) != nil {
+			continue
+		}
+		n, err := m.Inspect(e.Name())
+		switch {
+		case err == nil:
+			list = append(list, n)
+		case !errors.Is(err, state.ErrNotFound): // not a directory whose network was just removed
+			errs = append(errs, err)
+		}
+	}
+	slices.SortStableFunc(list[1:], func(a, b Network) int { return a.Created.Compare(b.Created) })
+	return list, errors.Join(errs...)
+}
+
+// lock takes the lock on what all containers share: the list of networks, leases, bridges.
+func (m *Manager) lock() (unlock func(), err error) { return m.dir.LockShared("network") }
+
+func (m *Manager) path(name string) string { return filepath.Join(m.dir.Networks(), name) }
+
+func (m *Manager) store(n Network) error {
+	return state.WriteJSON(filepath.Join(m.path(n.Name), "network.json"), n)
+}
+
+// load reads a network.
+func (m *Manager) load(name string) (Network, error) {
+	if err := checkName(name); err != nil {
+		return Network{}, err
+	}
+	var n Network
+	err := state.ReadJSON(filepath.Join(m.path(name), "network.json"), &n)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && name == Default:
+		n = m.unstoredDefault()
+	case errors.Is(err, fs.ErrNotExist):
+		return Network{}, fmt.Errorf("network %s: %w", name, state.ErrNotFound)
+	case err != nil:
+		return Network{}, fmt.Errorf("network %s: %w", name, err)
+	case len(n.IPNets) == 0 || len(n.Gateways) != len(n.IPNets) || n.Link == "":
+		return Network{}, fmt.Errorf("network %s: network.json lacks addresses or the link", name)
+	}
+	return n, nil
+}
+
+// counted fills in how many containers use a network.
+func (m *Manager) counted(n Network, err error) (Network, error) {
+	if err == nil {
+		n.Counts = len(m.users(n.Name))
+	}
+	return n, err
+}
+
+// unstoredDefault is the default network before its first container. It was made with the state
+// directory, so that its age does not change from one look to the next.
+func (m *Manager) unstoredDefault() Network {
+	created, err := linux.BirthTime(m.dir.Root)
+	if err != nil {
+		created = time.Now()
+	}
+	return Network{
+		Name: Default, Driver: DriverBridge, Created: created,
+		IPNets: []netip.Prefix{defaultSubnet}, Gateways: []netip.Addr{defaultSubnet.Addr().Next()},
+	}
+}
+
+// checkName refuses names that cannot be a network's: those that --network gives a meaning of its own.
+func checkName(name string) error {
+	if name == modeNone || name == modeHost {
+		return fmt.Errorf("network name %s: the word has a meaning of its own", name)
+	}
+	return state.CheckName("network", name)
+}
