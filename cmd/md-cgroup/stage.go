@@ -76,4 +76,3 @@ func (c *execIn) Run(context.Context, *cli.IO) error {
 	}
 	return err
 }
-

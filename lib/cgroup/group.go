@@ -192,7 +192,7 @@ func (g *Group) now(t *tree, file string) string {
 // system calls since os.File would register every file of the kernel's with its poller.
 func write(path, value string) error {
 	linux.TraceWrite(path, value)
-	fd, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+	fd, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_TRUNC|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: path, Err: err}
 	}

@@ -92,9 +92,10 @@ func (p *plan) refuse(flag, reason, remedy string) {
 	p.errs = append(p.errs, fmt.Errorf("%s: %s: %s", flag, reason, remedy))
 }
 
-// mountHint says how the user gets a controller that is missing.
+// mountHint says how the user gets a controller that is missing. Those of the network are v1's
+// alone, and can stand beside v2.
 func (p *plan) mountHint(controller string) string {
-	if t := p.trees.unified(); t != nil && len(p.trees) == 1 {
+	if t := p.trees.unified(); t != nil && len(p.trees) == 1 && !strings.HasPrefix(controller, "net_") {
 		return "leave the option out, or boot a kernel that lists it in " + t.dir("cgroup.controllers")
 	}
 	return fmt.Sprintf("mount -t cgroup -o %s cgroup /sys/fs/cgroup/%s", controller, controller)

@@ -1,0 +1,377 @@
+package cgroup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// enterEnv makes the test program one that enters a group and becomes what its arguments name.
+const enterEnv = "CGROUP_TEST_ENTER"
+
+func TestMain(m *testing.M) {
+	path := os.Getenv(enterEnv)
+	if path == "" {
+		os.Exit(m.Run())
+	}
+	g, err := Open(path)
+	if err == nil {
+		err = g.Exec(os.Args[1:])
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(125)
+}
+
+// requireRoot skips a test that changes the kernel's state where that cannot be, and fails where it
+// must be possible.
+func requireRoot(t *testing.T) {
+	t.Helper()
+	skip := t.Skipf
+	if os.Getenv("MYDOCKER_MUST_RUN") != "" {
+		skip = t.Fatalf
+	}
+	if os.Getuid() != 0 {
+		skip("needs root")
+	}
+	if _, err := hostTrees(); err != nil {
+		skip("needs cgroups: %v", err)
+	}
+}
+
+// realGroup makes a group that goes with the test, which checks that no hierarchy keeps anything of it.
+func realGroup(t *testing.T, l Limits) *Group {
+	t.Helper()
+	requireRoot(t)
+	top := "/mydocker-test-" + state.NewID()
+	g, err := Open(top + "/" + state.NewID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.base = top
+	t.Cleanup(func() {
+		if err := errors.Join(g.Kill(context.Background()), g.Remove(context.Background())); err != nil {
+			t.Error(err)
+		}
+		for _, tr := range g.trees {
+			if _, err := os.Stat(tr.dir(top)); err == nil {
+				t.Errorf("%s is left", tr.dir(top))
+			}
+		}
+	})
+	if err := l.Check(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := l.Resources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.create(r); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// inside returns a command that runs in the group.
+func inside(t *testing.T, g *Group, argv ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, argv...)
+	cmd.Env = append(os.Environ(), enterEnv+"="+g.Path)
+	return cmd
+}
+
+// needs skips a test where the host cannot limit that.
+func needs(t *testing.T, g *Group, controller string) *tree {
+	t.Helper()
+	tr := g.trees.find(controller)
+	if tr == nil {
+		t.Skipf("no hierarchy has the %s controller", controller)
+	}
+	return tr
+}
+
+func TestEnterIsComplete(t *testing.T) {
+	g := realGroup(t, Limits{})
+	out, err := inside(t, g, "cat", "/proc/self/cgroup").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if n := bytes.Count(out, []byte(":"+g.Path+"\n")); n != len(g.trees) {
+		t.Errorf("in %d of %d hierarchies:\n%s", n, len(g.trees), out)
+	}
+}
+
+func TestAddIsComplete(t *testing.T) {
+	g := realGroup(t, Limits{})
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	if err := g.Add(cmd.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	for _, tr := range g.trees {
+		says(t, tr.dir(g.Path), "cgroup.procs="+strconv.Itoa(cmd.Process.Pid))
+	}
+	if err := g.Add(1 << 22); err == nil {
+		t.Error("a process that does not exist was added")
+	}
+}
+
+func TestMemoryLimitKills(t *testing.T) {
+	g := realGroup(t, Limits{Memory: ptr[Size](16 << 20)})
+	needs(t, g, "memory")
+	// tail keeps a line that never ends in memory.
+	out, err := inside(t, g, "sh", "-c", "head -c 8m /dev/zero | tail -n 1 | wc -c").CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != "8388608" {
+		t.Errorf("half of the limit: %v: %s", err, out)
+	}
+	if n := g.OOMKills(); n != 0 {
+		t.Errorf("%d were killed below the limit", n)
+	}
+	cmd := inside(t, g, "tail", "-n", "1", "/dev/zero")
+	err = cmd.Run()
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		t.Errorf("over the limit: %v, want SIGKILL", err)
+	}
+	if n := g.OOMKills(); n != 1 {
+		t.Errorf("%d killed for want of memory, want 1", n)
+	}
+}
+
+func TestPidsMaxStopsForks(t *testing.T) {
+	g := realGroup(t, Limits{PidsMax: ptr[int64](3)})
+	needs(t, g, "pids")
+	out, err := inside(t, g, "sh", "-c", "for i in 1 2 3; do sleep 60 >/dev/null 2>&1 & done").CombinedOutput()
+	if err == nil || !bytes.Contains(out, []byte("fork")) {
+		t.Errorf("a process too many: %v: %s", err, out)
+	}
+	if pids, err := g.Procs(); err != nil || len(pids) > 3 {
+		t.Errorf("processes %v, %v, want at most 3", pids, err)
+	}
+}
+
+func TestCpusetIsAffinity(t *testing.T) {
+	online, err := onlineCPUs()
+	if err != nil {
+		t.Skip(err)
+	}
+	last := online[strings.LastIndexAny(online, ",-")+1:]
+	g := realGroup(t, Limits{CpusetCPUs: last})
+	needs(t, g, "cpuset")
+	out, err := inside(t, g, "grep", "Cpus_allowed_list", "/proc/self/status").CombinedOutput()
+	fields := strings.Fields(string(out))
+	if err != nil || fields[len(fields)-1] != last {
+		t.Errorf("cpus: %v: %s, want %s", err, out, last)
+	}
+}
+
+func TestQuotaIsTime(t *testing.T) {
+	g := realGroup(t, Limits{CPUPeriod: ptr[uint64](20000), CPUQuota: ptr[int64](4000)}) // a fifth of a cpu
+	needs(t, g, "cpu")
+	cmd := inside(t, g, "timeout", "1.5", "sh", "-c", "while :; do :; done")
+	start := time.Now()
+	_ = cmd.Run() // ends by the time-out
+	wall := time.Since(start).Seconds()
+	used := (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+	if share := used / wall; share < 0.10 || share > 0.26 {
+		t.Errorf("used %.2f of a cpu, want about 0.20", share)
+	}
+}
+
+func TestDevicesAreDenied(t *testing.T) {
+	g := realGroup(t, Limits{})
+	if tr := needs(t, g, "devices"); tr.version != 1 {
+		t.Skip("v2 has no device files")
+	}
+	script := `
+		for d in null zero full random urandom; do head -c 0 /dev/$d || echo $d; done
+		mknod "$1/kmsg" c 1 11 || echo mknod
+		cat "$1/kmsg" 2>&1 | head -c 100`
+	out, _ := inside(t, g, "sh", "-c", script, "sh", t.TempDir()).CombinedOutput()
+	if !bytes.Contains(out, []byte("not permitted")) || bytes.Contains(out, []byte("\n\n")) {
+		t.Errorf("reading the kernel's log: %s", out)
+	}
+	for _, word := range []string{"null", "zero", "full", "random", "mknod"} {
+		if strings.Contains(string(out), word+"\n") {
+			t.Errorf("%s is denied: %s", word, out)
+		}
+	}
+}
+
+func TestFreeze(t *testing.T) {
+	g := realGroup(t, Limits{})
+	cmd := inside(t, g, "sh", "-c", "while :; do :; done")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	ticks := func() string {
+		data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "stat"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(strings.Fields(string(data))[13:15], " ") // utime, stime
+	}
+	time.Sleep(100 * time.Millisecond)
+	if err := g.Freeze(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := ticks()
+	time.Sleep(100 * time.Millisecond)
+	if after := ticks(); after != before {
+		t.Errorf("frozen, it went on from %s to %s", before, after)
+	}
+	if err := g.Thaw(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond)
+	if after := ticks(); after == before {
+		t.Error("thawed, it does not go on")
+	}
+	// What is frozen can be killed.
+	if err := g.Freeze(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	if err := g.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+}
+
+// Remove waits for a process that is ending, and leaves one alone that is not.
+func TestRemoveWaits(t *testing.T) {
+	g := realGroup(t, Limits{})
+	cmd := inside(t, g, "sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	for pids := []int(nil); len(pids) == 0; pids, _ = g.Procs() {
+		time.Sleep(time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := g.Remove(ctx); !errors.Is(err, syscall.EBUSY) {
+		t.Errorf("removed under a living process: %v", err)
+	}
+	if cmd.Process.Signal(syscall.Signal(0)) != nil {
+		t.Error("the process is gone")
+	}
+	time.AfterFunc(100*time.Millisecond, func() { cmd.Process.Kill(); cmd.Wait() })
+	if err := g.Remove(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKernelMemory(t *testing.T) {
+	g := realGroup(t, Limits{})
+	if needs(t, g, "memory").version != 1 {
+		t.Skip("v2 refuses it before")
+	}
+	err := g.Set(&specs.LinuxResources{Memory: &specs.LinuxMemory{Kernel: ptr[int64](64 << 20)}})
+	limit := g.now(g.trees.find("memory"), "memory.kmem.limit_in_bytes")
+	if (err == nil) != (limit == strconv.Itoa(64<<20)) {
+		t.Errorf("error %v, but the limit is %s", err, limit)
+	}
+}
+
+func TestSetRaisesAndLowers(t *testing.T) {
+	g := realGroup(t, Limits{})
+	needs(t, g, "memory")
+	for _, mb := range []Size{64, 32, 128} {
+		l := Limits{Memory: ptr(mb << 20), MemorySwap: ptr(2 * mb << 20)}
+		r, err := l.Resources()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Devices = nil
+		if err := g.Set(r); err != nil {
+			t.Fatal(err)
+		}
+		stats, err := g.Stats()
+		if err != nil || stats.Memory.Limit == nil || Size(*stats.Memory.Limit) != mb<<20 {
+			t.Errorf("limit %v, %v, want %d", stats.Memory.Limit, err, mb<<20)
+		}
+	}
+}
+
+// The stage writes the two fields and its release, and a group made side by side with others that
+// are removed at the same moment is whole.
+func TestStageManyAtOnce(t *testing.T) {
+	requireRoot(t)
+	dir := t.TempDir()
+	fake(t, dir, "md-cgroup=")
+	if err := os.Chmod(filepath.Join(dir, "md-cgroup"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	m := New(state.Dir{Root: dir, Run: dir})
+	m.base = "/mydocker-test-" + state.NewID()
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			for range 10 {
+				s := spec.New("")
+				if err := m.Create(Limits{Memory: ptr[Size](32 << 20)})(t.Context(), s); err != nil {
+					t.Error(err)
+					return
+				}
+				if s.Linux.CgroupsPath != m.base+"/"+s.ID() || *s.Linux.Resources.Memory.Limit != 32<<20 || len(s.Hooks.Poststop) != 1 {
+					t.Errorf("document: %+v, %+v", s.Linux, s.Hooks)
+				}
+				if err := m.Delete(t.Context(), s.ID()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	ts, _ := hostTrees()
+	for _, tr := range ts {
+		if _, err := os.Stat(tr.dir(m.base)); err == nil {
+			t.Errorf("%s is left", tr.dir(m.base))
+		}
+	}
+}
+
+func TestFailedStageLeavesNothing(t *testing.T) {
+	requireRoot(t)
+	t.Setenv("PATH", "") // no md-cgroup to name in the release
+	m := New(state.Dir{Root: "/nonexistent", Run: "/nonexistent"})
+	m.base = "/mydocker-test-" + state.NewID()
+	s := spec.New(state.NewID())
+	if err := m.Create(Limits{})(t.Context(), s); err == nil {
+		t.Fatal("a release that cannot be written is no error")
+	}
+	if s.Linux.CgroupsPath != "" || s.Linux.Resources != nil {
+		t.Errorf("the document was changed: %+v", s.Linux)
+	}
+	ts, _ := hostTrees()
+	for _, tr := range ts {
+		if _, err := os.Stat(tr.dir(m.base)); err == nil {
+			t.Errorf("%s is left", tr.dir(m.base))
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package cgroup
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// What the README's inspect prints for its run example.
+const readmeResources = `{
+    "CpuCfsPeriod": 200000,
+    "CpuCfsQuota": 500000,
+    "CpuRtPeriod": 1000000,
+    "CpuRtRuntime": 950000,
+    "CpuShares": 2048,
+    "CpusetCpus": "1-2",
+    "CpusetMems": "0",
+    "MemoryLimit": 512000000,
+    "MemorySoftLimit": 1024000000,
+    "MemorySwapLimit": -1,
+    "MemorySwappiness": 60,
+    "OomKillDisable": false,
+    "KernelMemoryLimit": -1,
+    "KernelMemoryTCPLimit": -1,
+    "BlkioWeight": 0,
+    "BlkioLeafWeight": 0,
+    "BlkioWeightDevice": null,
+    "BlkioLeafWeightDevice": null,
+    "BlkioThrottleReadBpsDevice": null,
+    "BlkioThrottleWriteBpsDevice": null,
+    "BlkioThrottleReadIOPSDevice": null,
+    "BlkioThrottleWriteIOPSDevice": null,
+    "Device": null,
+    "PidsMax": 100,
+    "NetClsClassid": 0,
+    "NetPrioIfpriomap": null,
+    "Freezer": "",
+    "HugepagesLimit": null
+}`
+
+func TestView(t *testing.T) {
+	l := readme()
+	l.CpusetCPUs = "1-2"
+	r, err := l.Resources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := json.MarshalIndent(View(r), "", "    "); string(got) != readmeResources {
+		t.Errorf("got\n%s\nwant\n%s", got, readmeResources)
+	}
+}
+
+func TestViewOfNothing(t *testing.T) {
+	none, _ := json.Marshal(View(nil))
+	defaults, _ := json.Marshal(View(&specs.LinuxResources{Devices: DefaultDevices()}))
+	if !bytes.Equal(none, defaults) {
+		t.Errorf("no limits shown as\n%s\nand the default ones as\n%s", none, defaults)
+	}
+	v := View(nil)
+	if v.CpusetCpus == "" || v.CpusetMems == "" || v.PidsMax != 0 || v.MemoryLimit != -1 {
+		t.Errorf("defaults: %+v", v)
+	}
+}
+
+func TestViewOfDevices(t *testing.T) {
+	extra := specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: ptr[int64](10), Minor: ptr[int64](229), Access: "rwm"}
+	v := View(&specs.LinuxResources{Devices: append(DefaultDevices(), extra), Pids: &specs.LinuxPids{Limit: ptr[int64](-1)}})
+	if len(v.Device) != 1 || *v.Device[0].Minor != 229 {
+		t.Errorf("the rule beyond the default ones: %+v", v.Device)
+	}
+	if v.PidsMax != 0 {
+		t.Errorf("no limit of processes is shown as %d", v.PidsMax)
+	}
+}
