@@ -3,8 +3,7 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
+	"errors"
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/image"
@@ -34,17 +33,35 @@ func (p *pull) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return err
 	}
+	refs := make(map[string]image.Reference)
+	for _, name := range p.Names {
+		if image.IsLocal(name) {
+			continue
+		}
+		if refs[name], err = image.ParseReference(name); err != nil {
+			return cli.Usagef("%w", err)
+		}
+	}
 	store := image.Open(dir)
 	return cli.Each(io, "md-pull", "", p.Names, func(name string) error {
-		return p.one(ctx, store, name, io)
+		var src image.Source
+		var err error
+		if image.IsLocal(name) {
+			src, err = store.OpenSource(ctx, name, io.In)
+		} else {
+			src, err = registry.Open(ctx, refs[name], registry.Options{Insecure: p.Insecure})
+		}
+		if err == nil {
+			err = p.pull(ctx, store, src, io)
+		}
+		if ctx.Err() != nil {
+			err = errors.New("interrupted")
+		}
+		return cli.About(name, err)
 	})
 }
 
-func (p *pull) one(ctx context.Context, store *image.Store, name string, io *cli.IO) error {
-	src, err := p.open(ctx, store, name, io.In)
-	if err != nil {
-		return cli.About(name, err)
-	}
+func (p *pull) pull(ctx context.Context, store *image.Store, src image.Source, io *cli.IO) error {
 	defer src.Close()
 	out := io.Out
 	if p.Stderr {
@@ -54,23 +71,7 @@ func (p *pull) one(ctx context.Context, store *image.Store, name string, io *cli
 	result, err := image.Pull(ctx, store, src, image.PullOptions{Platform: p.Platform}, screen.event)
 	screen.close()
 	if err != nil {
-		return cli.About(name, err)
+		return err
 	}
 	return screen.result(result)
-}
-
-func (p *pull) open(ctx context.Context, store *image.Store, name string, stdin io.Reader) (image.Source, error) {
-	if image.IsLocal(name) {
-		return store.OpenSource(ctx, name, stdin)
-	}
-	ref, err := image.ParseReference(name)
-	if err != nil {
-		return nil, cli.Usagef("%w", err)
-	}
-	return registry.Open(ctx, ref, registry.Options{Insecure: p.Insecure})
-}
-
-func print(w io.Writer, format string, args ...any) error {
-	_, err := fmt.Fprintf(w, format, args...)
-	return err
 }

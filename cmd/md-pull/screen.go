@@ -163,7 +163,8 @@ func (l layerLine) String() string {
 // result prints the end of a pull that succeeded.
 func (s *screen) result(r *image.Result) error {
 	if s.quiet {
-		return print(s.out, "%s\n", r.Image.Digest)
+		_, err := fmt.Fprintln(s.out, r.Image.Digest)
+		return err
 	}
 	status := "Image is up to date for"
 	if r.New {
@@ -173,5 +174,6 @@ func (s *screen) result(r *image.Result) error {
 	if name == "" {
 		name = r.Image.ID
 	}
-	return print(s.out, "Digest: %s\nStatus: %s %s\n", r.Image.Digest, status, name)
+	_, err := fmt.Fprintf(s.out, "Digest: %s\nStatus: %s %s\n", r.Image.Digest, status, name)
+	return err
 }

@@ -292,7 +292,7 @@ func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error
 	}
 	got := make(chan result, 1)
 	go func() {
-		unlock, err := s.dir.LockShared(name)
+		unlock, err := s.dir.LockBriefly(name)
 		got <- result{unlock, err}
 	}()
 	select {

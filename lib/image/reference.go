@@ -65,7 +65,7 @@ func parseReference(s string) (Reference, error) {
 	}
 	for _, part := range strings.Split(ref.Path, "/") {
 		if !isPathComponent(part) {
-			return ref, fmt.Errorf("%q: want small letters and digits, parted by . _ __ or -", part)
+			return ref, errors.New("want small letters and digits, parted by . _ __ - or /")
 		}
 	}
 	switch {

@@ -47,3 +47,17 @@ func lockFile(path string) (func(), error) {
 		}
 	}
 }
+
+// LockBriefly is [Dir.LockShared] for names that come and go, such as that of a layer being fetched:
+// the file of the lock goes with its holder.
+func (d Dir) LockBriefly(name string) (unlock func(), err error) {
+	path := filepath.Join(d.Run, "locks", name)
+	unlock, err = lockFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		os.Remove(path) // while it is held: who waits for it looks again
+		unlock()
+	}, nil
+}
