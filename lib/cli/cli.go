@@ -94,7 +94,7 @@ func (t Tool) Run(ctx context.Context, args []string, io *IO) int {
 		return ExitUsage
 	}
 	if opts.debug {
-		setDebug(io.Err)
+		Debug(io.Err)
 	}
 	switch {
 	case opts.version:
@@ -172,7 +172,7 @@ func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 		return 0
 	}
 	if opts.Debug {
-		setDebug(io.Err)
+		Debug(io.Err)
 	}
 	if err != nil {
 		err = &usageError{fmt.Errorf("%w (see '%s --help')", err, c.path(t))}
@@ -245,8 +245,8 @@ func (g *globals) parse(args []string) ([]string, error) {
 	return args, nil
 }
 
-// setDebug sends debug messages to w in the README's log format.
-func setDebug(w io.Writer) {
+// Debug sends debug messages to w in the README's log format.
+func Debug(w io.Writer) {
 	slog.SetDefault(slog.New(&debugHandler{w: w}))
 }
 

@@ -22,13 +22,10 @@ type coded struct {
 
 func (e *coded) Unwrap() error { return e.error }
 
+func (e *coded) ExitCode() int { return e.code }
+
 // WithCode gives an error an exit code of its own.
-func WithCode(code int, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &coded{err, code}
-}
+func WithCode(code int, err error) error { return &coded{err, code} }
 
 // usageError marks wrong usage.
 type usageError struct{ error }
@@ -56,7 +53,8 @@ func About(subject string, err error) error {
 	return &about{err, subject}
 }
 
-// report prints an error and returns the exit code.
+// report prints an error and returns the exit code: that which the error has of its own (a method
+// ExitCode), or what the table in lib/spec says.
 func (c Command) report(t Tool, err error, io *IO) int {
 	var status Status
 	switch {
@@ -66,11 +64,11 @@ func (c Command) report(t Tool, err error, io *IO) int {
 		return int(status)
 	}
 	c.print(t, err, io)
-	var own *coded
+	var own interface{ ExitCode() int }
 	var usage *usageError
 	switch {
 	case errors.As(err, &own):
-		return own.code
+		return own.ExitCode()
 	case c.Failure != 0:
 		return c.Failure
 	case errors.As(err, &usage):

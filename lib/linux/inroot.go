@@ -57,7 +57,7 @@ func (r *Root) MkdirAll(name string, mode uint32) (*os.File, error) {
 		return nil, err
 	}
 	done := "."
-	for _, element := range strings.Split(path.Clean("/"+name)[1:], "/") {
+	for _, element := range strings.Split(path.Clean("/" + name)[1:], "/") {
 		if element == "" {
 			continue
 		}
@@ -68,7 +68,9 @@ func (r *Root) MkdirAll(name string, mode uint32) (*os.File, error) {
 				dir.Close()
 				return nil, fmt.Errorf("mkdir %s: %w", path.Join(r.dir.Name(), done), err)
 			}
-			next, err = r.Open(done, unix.O_PATH|unix.O_DIRECTORY)
+			if next, err = r.Open(done, unix.O_PATH|unix.O_DIRECTORY); err == nil {
+				err = wrap("mkdir "+next.Name(), unix.Chmod(FDPath(next), mode)) // whatever the umask
+			}
 		}
 		dir.Close()
 		if err != nil {
@@ -97,7 +99,11 @@ func (r *Root) CreateFile(name string, mode uint32) (*os.File, error) {
 		return nil, fmt.Errorf("make %s: %w", path.Join(r.dir.Name(), name), err)
 	}
 	if err == nil {
+		err = unix.Fchmod(fd, mode) // whatever the umask
 		unix.Close(fd)
+		if err != nil {
+			return nil, fmt.Errorf("make %s: %w", path.Join(r.dir.Name(), name), err)
+		}
 	}
 	return r.Open(name, unix.O_PATH)
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,7 +70,9 @@ func NewSessionKeyring() error {
 }
 
 // SetHostname and SetDomainname change the names of the UTS namespace.
-func SetHostname(name string) error { return wrap("set hostname "+name, unix.Sethostname([]byte(name))) }
+func SetHostname(name string) error {
+	return wrap("set hostname "+name, unix.Sethostname([]byte(name)))
+}
 
 // SetDomainname changes the NIS domain name of the UTS namespace.
 func SetDomainname(name string) error {
@@ -146,6 +149,20 @@ func RlimitNumber(name string) (int, bool) {
 // CloseOnExecFrom marks every descriptor from first on, so that no program gets one by accident.
 func CloseOnExecFrom(first int) error {
 	return wrap("mark descriptors close-on-exec", unix.CloseRange(uint(first), ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC))
+}
+
+// ResetSignals gives signals that are ignored their default action: an ignored signal stays so when a
+// program is executed, and nohup(1) before our command is not meant for the container.
+func ResetSignals() {
+	var action struct{ handler, flags, restorer, mask uintptr }
+	for sig := uintptr(1); sig <= 64; sig++ {
+		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, 0, uintptr(unsafe.Pointer(&action)), 8, 0, 0)
+		if errno != 0 || action.handler != 1 { // SIG_IGN
+			continue
+		}
+		action.handler, action.flags, action.restorer, action.mask = 0, 0, 0, 0
+		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
+	}
 }
 
 // SignalNumber returns the number of a signal given as TERM, SIGTERM, sigterm or 15.

@@ -47,6 +47,10 @@ func Receive(socket *os.File, buffer []byte) (int, *os.File, error) {
 		if err != nil || len(fds) != 1 {
 			return n, nil, fmt.Errorf("receive: want one descriptor")
 		}
+		// Non-blocking, so that Go's poller takes it: reads then end when a deadline is set.
+		if err := unix.SetNonblock(fds[0], true); err != nil {
+			return n, nil, wrap("receive", err)
+		}
 		return n, os.NewFile(uintptr(fds[0]), "received"), nil
 	}
 }

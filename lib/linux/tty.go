@@ -22,7 +22,11 @@ type WindowSize struct {
 
 // GetWindowSize returns the size of a terminal.
 func GetWindowSize(tty *os.File) (WindowSize, error) {
-	ws, err := unix.IoctlGetWinsize(int(tty.Fd()), unix.TIOCGWINSZ)
+	var ws *unix.Winsize
+	err := control(tty, func(fd int) (err error) {
+		ws, err = unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
+		return err
+	})
 	if err != nil {
 		return WindowSize{}, fmt.Errorf("get the size of %s: %w", tty.Name(), err)
 	}
@@ -31,7 +35,9 @@ func GetWindowSize(tty *os.File) (WindowSize, error) {
 
 // SetWindowSize sets the size of a terminal; its foreground processes get SIGWINCH.
 func SetWindowSize(tty *os.File, size WindowSize) error {
-	err := unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Cols})
+	err := control(tty, func(fd int) error {
+		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Cols})
+	})
 	return wrap("set the size of "+tty.Name(), err)
 }
 
@@ -88,4 +94,17 @@ func SetControllingTerminal(tty *os.File) error {
 // Dup3 makes fd mean what file is; it stays open when a program is executed.
 func Dup3(file *os.File, fd int) error {
 	return wrap("dup", unix.Dup3(int(file.Fd()), fd, 0))
+}
+
+// control calls f with the file's descriptor and leaves the file in Go's poller, which Fd would not.
+func control(file *os.File, f func(fd int) error) error {
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var result error
+	if err := conn.Control(func(fd uintptr) { result = f(int(fd)) }); err != nil {
+		return err
+	}
+	return result
 }

@@ -64,17 +64,26 @@ func (s *Spec) RunHooks(ctx context.Context, hooks []specs.Hook, status specs.Co
 	if len(hooks) == 0 {
 		return nil
 	}
+	state, err := s.State(status, pid)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, hook := range hooks {
+		errs = append(errs, RunHook(ctx, hook, state))
+	}
+	return errors.Join(errs...)
+}
+
+// State returns the container's state as hooks get it (runtime-spec, runtime.md "State").
+func (s *Spec) State(status specs.ContainerState, pid int) ([]byte, error) {
 	state, err := json.Marshal(specs.State{
 		Version: s.Version, ID: s.ID(), Status: status, Pid: pid, Bundle: s.bundle(), Annotations: s.Annotations,
 	})
 	if err != nil {
-		return fmt.Errorf("encode the state for hooks: %w", err)
+		return nil, fmt.Errorf("encode the state for hooks: %w", err)
 	}
-	var errs []error
-	for _, hook := range hooks {
-		errs = append(errs, runHook(ctx, hook, state))
-	}
-	return errors.Join(errs...)
+	return state, nil
 }
 
 // bundle is the directory of the container: the root file system lies in it.
@@ -85,7 +94,8 @@ func (s *Spec) bundle() string {
 	return filepath.Dir(s.Root.Path)
 }
 
-func runHook(ctx context.Context, hook specs.Hook, state []byte) error {
+// RunHook runs one hook with the state, a JSON document, on its standard input.
+func RunHook(ctx context.Context, hook specs.Hook, state []byte) error {
 	timeout := hookTimeout
 	if hook.Timeout != nil {
 		timeout = time.Duration(*hook.Timeout) * time.Second

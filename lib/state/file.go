@@ -37,6 +37,23 @@ func WriteJSON(path string, v any) error {
 	return WriteFile(path, append(data, '\n'), 0o600)
 }
 
+// WriteVolatile writes v as [WriteJSON] does, but does not wait for the disk: for what means nothing
+// after a reboot.
+func WriteVolatile(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	tmp := filepath.Join(filepath.Dir(path), TempPrefix+filepath.Base(path))
+	if err := os.WriteFile(tmp, append(data, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
 // ReadJSON reads the file at path into v. The error wraps fs.ErrNotExist where there is none.
 func ReadJSON(path string, v any) error {
 	data, err := os.ReadFile(path)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
@@ -192,4 +194,17 @@ func (d Dir) gone(id string) bool {
 	}
 	_, err := os.Stat(d.Bundle(id))
 	return errors.Is(err, fs.ErrNotExist)
+}
+
+// OCIState returns the state of the container as hooks and other tools know it (runtime-spec,
+// runtime.md "State").
+func (c *Container) OCIState() ([]byte, error) {
+	status := map[string]specs.ContainerState{
+		StatusCreated: specs.StateCreated, StatusRunning: specs.StateRunning, StatusExited: specs.StateStopped,
+	}[c.Status()]
+	pid := 0
+	if c.Running {
+		pid = c.Run.Init.PID
+	}
+	return c.Spec.State(status, pid)
 }

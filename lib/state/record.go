@@ -15,7 +15,7 @@ const (
 	NetFile    = "net.json"    // lib/network, in the bundle: Net
 	SpawnFile  = "spawn.json"  // lib/spawn, in the bundle: Spawn
 	RunFile    = "state.json"  // lib/spawn, in the runtime directory: Run
-	LogFile    = "log.json"    // lib/spawn, in the bundle: one JSON object per line of output
+	LogFile    = "log"         // lib/spawn, in the bundle: what the program wrote, a line per line
 )
 
 // Net is how a container is connected: the content of net.json.

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/rootfs"
+	"github.com/weikeit/mydocker/lib/spawn"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+type run struct {
+	cli.StageFlags
+	Detach      bool     `short:"d" help:"Run the container in background and print its id"`
+	Keep        bool     `help:"Keep the container when its program ends, until it is deleted"`
+	TTY         *bool    `name:"tty" short:"t" help:"Give the program a terminal: that of /dev/tty"`
+	Interactive bool     `help:"Keep standard input open (with --spec or --bundle)"`
+	Args        []string `arg:"" optional:"" passthrough:"" help:"Run this in place of the document's program"`
+}
+
+// Run implements cli.Runner.
+func (c *run) Run(ctx context.Context, io *cli.IO) error {
+	dir, err := state.FromEnv()
+	if err != nil {
+		return err
+	}
+	s, err := c.Read(io.In)
+	if err != nil {
+		return err
+	}
+	if len(c.Args) > 0 {
+		s.ProcessPart().Args = c.Args
+	}
+	if c.TTY != nil {
+		s.ProcessPart().Terminal = *c.TTY
+	}
+	o := spawn.Options{Detach: c.Detach, Keep: c.Keep, Interactive: c.Interactive, Streams: c.streams(io, s)}
+	code, err := spawn.New(dir).Run(ctx, s, o)
+	switch {
+	case err != nil:
+		return err
+	case c.Detach:
+		_, err = fmt.Fprintln(io.Out, s.ID())
+		return err
+	case code != 0:
+		return cli.Status(code)
+	}
+	return nil
+}
+
+// streams connects the program. Standard input is spent on the document, so a terminal is asked for at
+// /dev/tty.
+func (c *run) streams(io *cli.IO, s *spec.Spec) spawn.Streams {
+	in := io.In
+	if c.Spec == "" && c.Bundle == "" {
+		in = nil
+		if s.Process != nil && s.Process.Terminal && !c.Detach {
+			if tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0); err == nil {
+				in = tty // without one, as in cron, the program gets no input
+			}
+		}
+	}
+	return spawn.Connect(in, io.Out, io.Err, s.Process != nil && s.Process.Terminal, c.Interactive)
+}
+
+type execute struct {
+	rootfs.ExecOptions
+	Container string   `arg:"" help:"Id or name of a container"`
+	Args      []string `arg:"" passthrough:"" help:"The command"`
+}
+
+// Run implements cli.Runner.
+func (c *execute) Run(ctx context.Context, io *cli.IO) error {
+	dir, box, err := load(c.Container)
+	if err != nil {
+		return cli.About(c.Container, err)
+	}
+	if !box.Running {
+		return cli.About(c.Container, spawn.ErrNotRunning)
+	}
+	if c.TTY == nil && spawn.OnTerminal(io.In, io.Out) {
+		c.TTY, c.Interactive = new(bool), true
+		*c.TTY = true
+	}
+	proc, err := rootfs.New(dir).ExecProcess(box.Spec, box.Run.Init.PID, c.ExecOptions, c.Args)
+	if err != nil {
+		return cli.About(c.Container, err)
+	}
+	o := spawn.Options{Interactive: c.Interactive, Streams: spawn.Connect(io.In, io.Out, io.Err, proc.Terminal, c.Interactive)}
+	code, err := spawn.New(dir).Exec(ctx, box, proc, o)
+	if err == nil && code != 0 {
+		err = cli.Status(code)
+	}
+	return cli.About(c.Container, err)
+}
+
+type kill struct {
+	Container string `arg:"" help:"Id or name of a container"`
+	Signal    string `arg:"" optional:"" default:"SIGTERM" help:"Signal, by name or number (default: SIGTERM)"`
+}
+
+// Run implements cli.Runner.
+func (c *kill) Run(_ context.Context, _ *cli.IO) error {
+	sig, err := linux.SignalNumber(c.Signal)
+	if err != nil {
+		return cli.Usagef("%w", err)
+	}
+	dir, box, err := load(c.Container)
+	if err == nil {
+		err = spawn.New(dir).Signal(box, sig)
+	}
+	return cli.About(c.Container, err)
+}
+
+type wait struct {
+	Containers []string `arg:"" help:"Ids or names of containers"`
+}
+
+// Run implements cli.Runner.
+func (c *wait) Run(ctx context.Context, io *cli.IO) error {
+	return cli.Each(io, "md-spawn", "wait", c.Containers, func(arg string) error {
+		dir, box, err := load(arg)
+		if err != nil {
+			return cli.About(arg, err)
+		}
+		code, err := spawn.New(dir).WaitCode(ctx, box)
+		if err == nil {
+			_, err = fmt.Fprintln(io.Out, code)
+		}
+		return cli.About(arg, err)
+	})
+}
+
+type show struct {
+	Container string `arg:"" help:"Id or name of a container"`
+}
+
+// Run implements cli.Runner.
+func (c *show) Run(_ context.Context, io *cli.IO) error {
+	_, box, err := load(c.Container)
+	if err != nil {
+		return cli.About(c.Container, err)
+	}
+	data, err := box.OCIState()
+	if err == nil {
+		_, err = fmt.Fprintf(io.Out, "%s\n", data)
+	}
+	return err
+}
+
+type logs struct {
+	spawn.LogFlags
+	Container string `arg:"" help:"Id or name of a container"`
+}
+
+// Run implements cli.Runner.
+func (c *logs) Run(ctx context.Context, io *cli.IO) error {
+	o, err := c.LogFlags.Parse(time.Now())
+	if err != nil {
+		return cli.Usagef("%w", err)
+	}
+	dir, box, err := load(c.Container)
+	if err == nil {
+		err = spawn.New(dir).Logs(ctx, box, o, io.Out, io.Err)
+	}
+	return cli.About(c.Container, err)
+}
+
+type remove struct {
+	Force      bool     `short:"f" help:"Kill those that run"`
+	Containers []string `arg:"" help:"Ids or names of containers"`
+}
+
+// Run implements cli.Runner.
+func (c *remove) Run(ctx context.Context, io *cli.IO) error {
+	return cli.Each(io, "md-spawn", "delete", c.Containers, func(arg string) error {
+		dir, box, err := load(arg)
+		if errors.Is(err, state.ErrNotFound) && c.Force {
+			return nil
+		}
+		if err != nil {
+			return cli.About(arg, err)
+		}
+		r := spawn.New(dir)
+		if box.Running && !c.Force {
+			return cli.About(arg, fmt.Errorf("it is running: kill it first, or use --force"))
+		}
+		if box.Running {
+			if err := r.Signal(box, syscall.SIGKILL); err != nil && !errors.Is(err, spawn.ErrNotRunning) {
+				return cli.About(arg, err)
+			}
+		}
+		if err := r.Settle(ctx, box); err != nil {
+			return cli.About(arg, err)
+		}
+		return cli.About(arg, r.Remove(ctx, box.Spec))
+	})
+}
+
+// load finds a container by what the user calls it.
+func load(arg string) (state.Dir, *state.Container, error) {
+	dir, err := state.FromEnv()
+	if err != nil {
+		return dir, nil, err
+	}
+	id, err := dir.Resolve(arg)
+	if err != nil {
+		return dir, nil, err
+	}
+	box, err := dir.Load(id)
+	return dir, box, err
+}

@@ -1,0 +1,75 @@
+package rootfs
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// ExecOptions are what a user says about a further program in a running container.
+type ExecOptions struct {
+	Env         []string `short:"e" sep:"none" help:"Set environment variables, e.g. -e key=value"`
+	EnvFile     []string `sep:"none" help:"Set environment variables from a file, one key=value per line"`
+	Workdir     string   `short:"w" help:"Working directory in the container"`
+	User        string   `short:"u" help:"User of the program: name or number, or user:group"`
+	TTY         *bool    `name:"tty" short:"t" help:"Give the program a terminal"`
+	Interactive bool     `help:"Keep standard input open"`
+}
+
+// ExecProcess returns the process of a further program in a running container: that of its document,
+// changed by the options. pid is the container's first process, by whose root users are looked up.
+func (m *Manager) ExecProcess(s *spec.Spec, pid int, o ExecOptions, args []string) (*specs.Process, error) {
+	p := *s.ProcessPart()
+	p.Args, p.CommandLine, p.Terminal = args, "", false
+	p.Env = slices.Clone(p.Env)
+	if o.TTY != nil {
+		p.Terminal = *o.TTY
+	}
+	if o.Workdir != "" {
+		if !path.IsAbs(o.Workdir) {
+			return nil, fmt.Errorf("working directory %.200q: want an absolute path", o.Workdir)
+		}
+		p.Cwd = path.Clean(o.Workdir)
+	}
+	vars, err := m.parseEnv(o.EnvFile, o.Env)
+	if err != nil {
+		return nil, err
+	}
+	if p.Terminal {
+		p.Env = defaultEnv(p.Env, []variable{{name: "TERM", value: "xterm"}})
+	}
+	if o.User != "" {
+		root, err := linux.OpenRoot("/proc/" + strconv.Itoa(pid) + "/root")
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		if err := changeUser(&p, root, o.User); err != nil {
+			return nil, err
+		}
+	}
+	p.Env = setEnv(p.Env, vars)
+	return &p, nil
+}
+
+// changeUser gives a copied process another user, with the home and the capabilities of that one.
+func changeUser(p *specs.Process, root *linux.Root, who string) error {
+	if caps := p.Capabilities; caps != nil {
+		// Root has again what the container's bound allows; fillUser takes it from others.
+		p.Capabilities = &specs.LinuxCapabilities{
+			Bounding: caps.Bounding, Effective: caps.Bounding, Permitted: caps.Bounding,
+		}
+	}
+	home, err := fillUser(p, root, who)
+	if err != nil {
+		return err
+	}
+	p.Env = setEnv(p.Env, []variable{{name: "HOME", value: home}})
+	return nil
+}

@@ -1,0 +1,108 @@
+package spawn
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// check refuses a document that cannot be run as it says: what we do not do is named, never left out
+// in silence.
+func check(s *spec.Spec) error {
+	if s.Root == nil || s.Root.Path == "" {
+		return fmt.Errorf("the document has no root.path: md-rootfs mount, or another tool, gives it one")
+	}
+	if s.Process == nil || len(s.Process.Args) == 0 || s.Process.Args[0] == "" {
+		return fmt.Errorf("no command: neither the image nor the command line names a program")
+	}
+	if s.Process.Cwd != "" && !filepath.IsAbs(s.Process.Cwd) {
+		return fmt.Errorf("process.cwd %.80q: not an absolute path", s.Process.Cwd)
+	}
+	l := s.LinuxPart()
+	if !hasNamespace(l, specs.MountNamespace) {
+		return fmt.Errorf("linux.namespaces: a container without a mount namespace of its own is not possible")
+	}
+	for _, ns := range l.Namespaces {
+		if _, ok := namespaceFlags()[ns.Type]; !ok {
+			return fmt.Errorf("linux.namespaces: type %.40q is not supported", ns.Type)
+		}
+		if ns.Type == specs.MountNamespace && ns.Path != "" {
+			return fmt.Errorf("linux.namespaces: joining a mount namespace is not supported")
+		}
+	}
+	if err := checkSysctls(l); err != nil {
+		return err
+	}
+	return checkUnsupported(s)
+}
+
+func hasNamespace(l *specs.Linux, kind specs.LinuxNamespaceType) bool {
+	for _, ns := range l.Namespaces {
+		if ns.Type == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// checkUnsupported names the parts of the specification that this version does not do.
+func checkUnsupported(s *spec.Spec) error {
+	p, l := s.Process, s.Linux
+	for _, part := range []struct {
+		name string
+		used bool
+	}{
+		{"linux.seccomp", l.Seccomp != nil},
+		{"linux.uidMappings", len(l.UIDMappings) > 0 || len(l.GIDMappings) > 0},
+		{"linux.timeOffsets", len(l.TimeOffsets) > 0},
+		{"linux.intelRdt", l.IntelRdt != nil},
+		{"linux.personality", l.Personality != nil},
+		{"linux.mountLabel", l.MountLabel != ""},
+		{"linux.memoryPolicy", l.MemoryPolicy != nil},
+		{"linux.netDevices", len(l.NetDevices) > 0},
+		{"process.apparmorProfile", p.ApparmorProfile != ""},
+		{"process.selinuxLabel", p.SelinuxLabel != ""},
+		{"process.ioPriority", p.IOPriority != nil},
+		{"process.scheduler", p.Scheduler != nil},
+		{"process.execCPUAffinity", p.ExecCPUAffinity != nil},
+		{"vm", s.VM != nil}, {"windows", s.Windows != nil}, {"solaris", s.Solaris != nil}, {"zos", s.ZOS != nil},
+	} {
+		if part.used {
+			return fmt.Errorf("%s is not supported by this version: take it out of the document, or end the pipe with another OCI runtime", part.name)
+		}
+	}
+	for _, m := range s.Mounts {
+		if len(m.UIDMappings) > 0 || len(m.GIDMappings) > 0 {
+			return fmt.Errorf("mounts: %s: uidMappings and gidMappings are not supported by this version", m.Destination)
+		}
+	}
+	return nil
+}
+
+// checkSysctls refuses settings that are not of a namespace of the container: they would be the host's.
+func checkSysctls(l *specs.Linux) error {
+	for key := range l.Sysctl {
+		var kind specs.LinuxNamespaceType
+		switch {
+		case strings.Contains(key, "..") || strings.ContainsAny(key, "/\x00"):
+			return fmt.Errorf("linux.sysctl: %.80q: want a name such as net.core.somaxconn", key)
+		case strings.HasPrefix(key, "net."):
+			kind = specs.NetworkNamespace
+		case key == "kernel.domainname" || key == "kernel.hostname":
+			kind = specs.UTSNamespace
+		case strings.HasPrefix(key, "kernel.msg") || strings.HasPrefix(key, "kernel.shm") || key == "kernel.sem" ||
+			strings.HasPrefix(key, "fs.mqueue."):
+			kind = specs.IPCNamespace
+		default:
+			return fmt.Errorf("linux.sysctl: %s belongs to the host, not to a namespace", key)
+		}
+		if !hasNamespace(l, kind) {
+			return fmt.Errorf("linux.sysctl: %s: the container has no %s namespace of its own", key, kind)
+		}
+	}
+	return nil
+}

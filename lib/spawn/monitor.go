@@ -1,0 +1,104 @@
+package spawn
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// MonitorArg is the first argument that makes md-spawn the monitor of a detached container: md-spawn
+// monitor ID. It reports on descriptor 3 in one JSON line, an [*Error] or null, and stays.
+const MonitorArg = "monitor"
+
+const reportFD = 3
+
+// detach runs a registered container in the background and returns when its program runs.
+func (r *Runtime) detach(ctx context.Context, s *spec.Spec, o Options) error {
+	path, err := spec.Sibling("md-spawn")
+	if err != nil {
+		return err
+	}
+	ours, theirs, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer ours.Close()
+	args := []string{"md-spawn", MonitorArg, s.ID()}
+	if o.Interactive {
+		args = append(args, "interactive")
+	}
+	if linux.Tracing() {
+		args = append(args, "debug")
+	}
+	cmd := &exec.Cmd{
+		Path: path, Args: args, Env: append(r.dir.Env(), "GOMAXPROCS=1", "PATH="+os.Getenv("PATH")),
+		ExtraFiles:  []*os.File{theirs},
+		Dir:         "/",
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true}, // it outlives the terminal
+	}
+	if linux.Tracing() {
+		cmd.Stderr = os.Stderr
+	}
+	linux.Trace("setsid", path, MonitorArg, s.ID(), "&")
+	err = cmd.Start()
+	theirs.Close()
+	if err != nil {
+		return fmt.Errorf("start the monitor: %w", err)
+	}
+	report, err := io.ReadAll(ours)
+	if err != nil {
+		return fmt.Errorf("start the monitor: %w", err)
+	}
+	var failure *Error
+	if err := decodeLine(report, &failure); err != nil {
+		return fmt.Errorf("start the monitor: %w", errors.Join(err, cmd.Wait()))
+	}
+	if failure != nil {
+		_ = cmd.Wait() // it has said why
+		return failure
+	}
+	return cmd.Process.Release()
+}
+
+// Monitor is the program behind [MonitorArg].
+func (r *Runtime) Monitor(ctx context.Context, id string, interactive bool) int {
+	report := os.NewFile(reportFD, "report")
+	told := false
+	tell := func(err error) {
+		if told {
+			return
+		}
+		told = true
+		var failure *Error
+		if err != nil {
+			failure = asError(err)
+		}
+		data, _ := json.Marshal(failure) // a struct of plain fields always encodes
+		_, _ = report.Write(append(data, '\n'))
+		report.Close()
+	}
+	c, err := r.dir.Load(id)
+	if err != nil {
+		tell(err)
+		return 1
+	}
+	o := Options{Interactive: interactive, Streams: Streams{Out: io.Discard, Err: io.Discard}}
+	code, err := r.run(ctx, c.Spec, o, func(*child) error {
+		err := r.started(id)
+		tell(err)
+		return err
+	})
+	tell(err)
+	if err != nil {
+		return 1
+	}
+	return code
+}

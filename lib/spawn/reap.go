@@ -1,0 +1,75 @@
+package spawn
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// ReapArg is the first argument that makes md-spawn the small init that stays in a container as
+// PID 1 (--init): md-spawn reap PATH ARGV...
+const ReapArg = "reap"
+
+// Reap starts the program, passes signals on to it, reaps the orphans that come to PID 1, and returns
+// the program's exit code when it ends.
+func Reap(args []string) int {
+	if len(args) < 2 {
+		return 125
+	}
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals)
+	attr := &syscall.ProcAttr{
+		Env: os.Environ(), Files: []uintptr{0, 1, 2},
+		// Its own process group, so that a signal from the terminal does not come twice.
+		Sys: &syscall.SysProcAttr{Setpgid: true},
+	}
+	if linux.IsTerminal(0) {
+		attr.Sys.Foreground = true
+	}
+	pid, err := syscall.ForkExec(args[0], args[1:], attr)
+	if err != nil {
+		e := asError(execError(args[1], err))
+		fmt.Fprintln(os.Stderr, "md-spawn:", e.Text)
+		return e.ExitCode()
+	}
+	for sig := range signals {
+		switch n := sig.(syscall.Signal); n {
+		case syscall.SIGCHLD:
+			if code, ended := collect(pid); ended {
+				return code
+			}
+		case syscall.SIGURG, syscall.SIGPIPE, syscall.SIGTTOU, syscall.SIGTTIN: // Go's own, and the terminal's to us
+		default:
+			_ = syscall.Kill(pid, n) // it may have ended: SIGCHLD tells
+		}
+	}
+	return 125
+}
+
+// collect reaps all that ended, and reports whether the program was among them.
+func collect(program int) (code int, ended bool) {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			return code, ended
+		}
+		if pid == program && (status.Exited() || status.Signaled()) {
+			code, ended = exitCode(status), true
+		}
+	}
+}
+
+// exitCode is the shell's: 128+n for signal n.
+func exitCode(status syscall.WaitStatus) int {
+	if status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return status.ExitStatus()
+}

@@ -1,0 +1,325 @@
+// Package spawn runs the program of an OCI document in namespaces of its own, and later ones beside it
+// (exec). It is the last stage of the pipe: it reads everything and writes nothing into the document.
+//
+// Who does what:
+//
+//	md-spawn init     starts inside the new namespaces, mounts, drops rights and becomes the program
+//	the foreground    md-spawn run or mydocker run: moves the streams, passes signals on, keeps the log
+//	md-spawn monitor  the same for a detached container, with nobody in front of it
+//	md-spawn reap     stays in the container as PID 1 (--init)
+//
+// Whoever waits for a container is its parent, and the container dies with it: what runs has a reader
+// of its output and somebody who records its end, always.
+//
+// State: RunFile in the runtime directory while the program runs; SpawnFile in the bundle where the
+// container is kept when it ends; config.json and LogFile in the bundle.
+package spawn
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Runtime starts containers of one state directory.
+type Runtime struct {
+	dir state.Dir
+
+	// Release gives back what the other tools made for the container, when its program has ended:
+	// by the document's poststop hooks, unless the caller can do the same without more processes.
+	Release func(context.Context, *spec.Spec) error
+}
+
+// New returns the runtime of the state directory. It makes nothing.
+func New(dir state.Dir) *Runtime {
+	return &Runtime{dir: dir, Release: func(ctx context.Context, s *spec.Spec) error { return s.Undo(ctx) }}
+}
+
+// Options say how a container is run.
+type Options struct {
+	Detach      bool // in the background, with a monitor
+	Keep        bool // the container stays when its program ends, until it is removed
+	Interactive bool // the program's input stays open, or is the caller's
+	Streams     Streams
+}
+
+// Run runs the container of a document for the first time. In the foreground it returns the program's
+// exit code when the program has ended; detached, 0 when it runs. Where the program does not come to
+// run, all that the document stands for is released.
+func (r *Runtime) Run(ctx context.Context, s *spec.Spec, o Options) (code int, err error) {
+	if err = r.register(s, o); err == nil {
+		code, err = r.Start(ctx, s, o)
+	}
+	var late *lateError
+	if err != nil && !errors.As(err, &late) {
+		r.unregister(s.ID())
+		err = errors.Join(err, r.Release(context.WithoutCancel(ctx), s))
+	}
+	return code, err
+}
+
+// Start runs a registered container, for the first time or again. Where its program does not come to
+// run, what it was to use is the caller's to release.
+func (r *Runtime) Start(ctx context.Context, s *spec.Spec, o Options) (code int, err error) {
+	if o.Detach {
+		return 0, r.detach(ctx, s, o)
+	}
+	return r.run(ctx, s, o, func(*child) error { return r.started(s.ID()) })
+}
+
+// lateError is what went wrong when the program had ended.
+type lateError struct{ error }
+
+func (e *lateError) Unwrap() error { return e.error }
+
+// register writes the document into the bundle, and the file that makes the container stay. A
+// document that came without a bundle of ours gets one.
+func (r *Runtime) register(s *spec.Spec, o Options) error {
+	if err := check(s); err != nil {
+		return err
+	}
+	id, err := state.EnsureID(s)
+	if err != nil {
+		return err
+	}
+	data, err := s.Encode()
+	if err != nil {
+		return err
+	}
+	if o.Keep {
+		life := state.Spawn{Created: time.Now(), Detached: o.Detach}
+		if err := state.WriteJSON(r.spawnFile(id), life); err != nil {
+			return fmt.Errorf("register container %s: %w", id, err)
+		}
+	}
+	if err := state.WriteFile(r.dir.Config(id), data, 0o600); err != nil {
+		return fmt.Errorf("register container %s: %w", id, err)
+	}
+	return nil
+}
+
+// unregister takes back what register and the run have written. What other tools keep in the bundle
+// is theirs. It is idempotent.
+func (r *Runtime) unregister(id string) {
+	if !state.IsID(id) {
+		return
+	}
+	for _, path := range []string{r.spawnFile(id), r.dir.Config(id), r.LogPath(id)} {
+		_ = os.Remove(path) // the bundle goes as a whole when the root file system does
+	}
+	_ = os.Remove(r.dir.Bundle(id)) // stays where another tool has something in it
+	_ = os.RemoveAll(r.dir.Runtime(id))
+}
+
+// Remove removes a container that does not run: everything that was made for it. It is idempotent.
+func (r *Runtime) Remove(ctx context.Context, s *spec.Spec) error {
+	unlock, err := r.dir.Lock(s.ID())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	// From here on it is not kept, and so the release is a whole one: also after a crash in the middle.
+	if err := os.Remove(r.spawnFile(s.ID())); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	err = r.Release(ctx, s)
+	r.unregister(s.ID())
+	return err
+}
+
+// LogPath is where the output of container id is kept.
+func (r *Runtime) LogPath(id string) string { return filepath.Join(r.dir.Bundle(id), state.LogFile) }
+
+func (r *Runtime) spawnFile(id string) string {
+	return filepath.Join(r.dir.Bundle(id), state.SpawnFile)
+}
+
+func (r *Runtime) runFile(id string) string {
+	return filepath.Join(r.dir.Runtime(id), state.RunFile)
+}
+
+// run starts the container, calls running, and stays with it to its end.
+func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func(*child) error) (int, error) {
+	log, err := OpenLog(r.LogPath(s.ID()))
+	if err != nil {
+		return 0, err
+	}
+	defer log.Close()
+	c, p, err := r.start(ctx, s, o)
+	if err != nil {
+		return 0, err
+	}
+	noted := running(c)
+	if noted != nil {
+		c.signal(syscall.SIGKILL) // and attended to all the same, to its end
+	}
+	code, err := p.attend(c, o.Streams, log.Write)
+	if err != nil {
+		c.signal(syscall.SIGKILL)
+		code = c.wait()
+	}
+	if cerr := log.Close(); err == nil && !errors.Is(cerr, os.ErrClosed) {
+		err = cerr
+	}
+	if err = errors.Join(noted, err, r.finish(context.WithoutCancel(ctx), s, code)); err != nil {
+		return code, &lateError{err}
+	}
+	return code, nil
+}
+
+// start makes the container and starts its program.
+func (r *Runtime) start(ctx context.Context, s *spec.Spec, o Options) (*child, *pump, error) {
+	if err := cancelled(ctx); err != nil {
+		return nil, nil, err
+	}
+	p, theirs := &pump{}, &stdio{}
+	if !s.Process.Terminal {
+		var err error
+		if theirs, p, err = pipes(o.Interactive); err != nil {
+			return nil, nil, err
+		}
+	}
+	l, err := r.launchOf(s)
+	if err == nil {
+		l.stdio = theirs
+		l.plan.Size = sizeOf(o.Streams.Screen)
+		l.before = func(pid int) error { return r.created(ctx, s, pid) }
+		var c *child
+		if c, err = l.start(); err == nil {
+			r.runHooks(ctx, s, c.pid)
+			return c, p, nil
+		}
+	}
+	theirs.close()
+	p.close()
+	return nil, nil, errors.Join(err, os.Remove(r.runFile(s.ID())))
+}
+
+// launchOf turns the document into what is to be started.
+func (r *Runtime) launchOf(s *spec.Spec) (launch, error) {
+	b := &build{Spec: &s.Spec, Bundle: r.dir.Bundle(s.ID()), Root: s.Root.Path}
+	if !filepath.IsAbs(b.Root) {
+		b.Root = filepath.Join(b.Bundle, b.Root)
+	}
+	l := launch{plan: plan{
+		Process: s.Process, Build: b, Die: true, Reap: s.Annotation(spec.AnnotationInit) == "true",
+	}}
+	if err := cgroup.Apply(context.Background(), s); err != nil {
+		return l, err
+	}
+	if path := s.LinuxPart().CgroupsPath; path != "" {
+		group, err := cgroup.Open(path)
+		if err != nil {
+			return l, err
+		}
+		l.plan.Group = path
+		for _, d := range group.Dirs() {
+			b.Cgroups = append(b.Cgroups, cgroupMount{Name: d.Name, Source: d.Path})
+		}
+	}
+	words := []string{"unshare"}
+	for _, ns := range s.Linux.Namespaces {
+		if ns.Path == "" && ns.Type != specs.CgroupNamespace {
+			l.clone |= namespaceFlags()[ns.Type]
+			words = append(words, "--"+string(ns.Type))
+		}
+	}
+	linux.Trace(append(words, "--fork", "md-spawn", InitArg)...)
+	var err error
+	b.State, err = s.State(specs.StateCreating, 0)
+	return l, err
+}
+
+// created runs when the container's first process is there: it is written down, so that whoever comes
+// finds it, and the hooks of the outside run.
+func (r *Runtime) created(ctx context.Context, s *spec.Spec, pid int) error {
+	if err := cancelled(ctx); err != nil {
+		return err
+	}
+	init, err := state.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	self, err := state.FindProcess(os.Getpid())
+	if err != nil {
+		return err
+	}
+	if err := state.WriteVolatile(r.runFile(s.ID()), state.Run{Init: init, Monitor: self}); err != nil {
+		return err
+	}
+	if s.Hooks == nil {
+		return nil
+	}
+	hooks := append(append([]specs.Hook(nil), s.Hooks.Prestart...), s.Hooks.CreateRuntime...) //nolint:staticcheck // still in use
+	return s.RunHooks(ctx, hooks, specs.StateCreating, pid)
+}
+
+// runHooks runs the poststart hooks: an error of theirs is only told (runtime-spec, runtime.md
+// "Lifecycle", step 9).
+func (r *Runtime) runHooks(ctx context.Context, s *spec.Spec, pid int) {
+	if s.Hooks == nil {
+		return
+	}
+	if err := s.RunHooks(ctx, s.Hooks.Poststart, specs.StateRunning, pid); err != nil {
+		fmt.Fprintln(os.Stderr, "md-spawn: warning: poststart", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+}
+
+// finish records the end of the program and releases what the container held.
+func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int) error {
+	id := s.ID()
+	unlock, err := r.dir.Lock(id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if r.dir.Kept(id) {
+		life, _ := r.dir.ReadSpawn(id) // a torn file is written anew
+		life.Finished, life.ExitCode = time.Now(), code
+		if err := state.WriteJSON(r.spawnFile(id), life); err != nil {
+			return err
+		}
+	} else {
+		// Before the release, which removes the bundle when nothing of ours is in it any more.
+		defer r.unregister(id)
+	}
+	err = r.Release(ctx, s)
+	if rerr := os.Remove(r.runFile(id)); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
+		err = errors.Join(err, rerr)
+	}
+	return err
+}
+
+// started notes that the program of a kept container runs.
+func (r *Runtime) started(id string) error {
+	if !r.dir.Kept(id) {
+		return nil
+	}
+	life, err := r.dir.ReadSpawn(id)
+	if err != nil {
+		return err
+	}
+	life.Started, life.Finished, life.ExitCode, life.OOMKilled = time.Now(), time.Time{}, 0, false
+	return state.WriteJSON(r.spawnFile(id), life)
+}
+
+// decodeLine reads what the monitor says in its one line.
+func decodeLine(data []byte, v any) error {
+	if len(data) == 0 {
+		return errors.New("the monitor ended without a word")
+	}
+	return json.Unmarshal(data, v)
+}

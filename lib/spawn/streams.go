@@ -1,0 +1,252 @@
+package spawn
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// Streams are the caller's ends of a program's streams.
+type Streams struct {
+	In       io.Reader // nil: the program's input is empty
+	Out      io.Writer
+	Err      io.Writer
+	Terminal *os.File // the caller's own terminal, made raw meanwhile; nil where there is none
+	Screen   *os.File // the terminal whose size the program's follows; nil where there is none
+}
+
+// Connect returns the streams for a program with or without a terminal, whose caller has the given
+// ones. The caller's input is passed on where that was asked for, or where it is the terminal.
+func Connect(in io.Reader, out, errOut io.Writer, terminal, interactive bool) Streams {
+	s := Streams{Out: out, Err: errOut}
+	if interactive {
+		s.In = in
+	}
+	if !terminal {
+		return s
+	}
+	s.Screen = asTerminal(out)
+	if tty := asTerminal(in); tty != nil {
+		s.In, s.Terminal, s.Screen = in, tty, tty
+	}
+	return s
+}
+
+// OnTerminal reports whether both are terminals: a program in front of a person then gets one too.
+func OnTerminal(in io.Reader, out io.Writer) bool {
+	return asTerminal(in) != nil && asTerminal(out) != nil
+}
+
+func asTerminal(stream any) *os.File {
+	if f, ok := stream.(*os.File); ok && linux.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
+}
+
+// sink takes what a program writes; stream is "stdout" or "stderr".
+type sink func(stream string, data []byte) error
+
+// pump moves bytes between a program and its caller.
+type pump struct {
+	child   *child
+	outputs []*os.File // read from
+	input   *os.File   // written to, nil where the program has no input
+	copying sync.WaitGroup
+}
+
+// pipes makes the streams of a program that has no terminal: the program's ends and ours.
+func pipes(interactive bool) (theirs *stdio, p *pump, err error) {
+	theirs, p = &stdio{}, &pump{}
+	fail := func(err error) (*stdio, *pump, error) {
+		theirs.close()
+		p.close()
+		return nil, nil, err
+	}
+	if interactive {
+		if theirs.in, p.input, err = os.Pipe(); err != nil {
+			return fail(err)
+		}
+	}
+	for _, their := range []**os.File{&theirs.out, &theirs.err} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return fail(err)
+		}
+		*their = w
+		p.outputs = append(p.outputs, r)
+	}
+	return theirs, p, nil
+}
+
+func (p *pump) close() {
+	for _, f := range append(p.outputs, p.input) {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// run moves bytes until the program has ended and all that it wrote is delivered.
+func (p *pump) run(c *child, in io.Reader, out sink) {
+	p.child = c
+	if c.console != nil {
+		p.outputs, p.input = []*os.File{c.console}, c.console
+	}
+	if p.input != nil && in != nil {
+		go p.feed(in) // not waited for: it may sleep in a read of the caller's terminal for ever
+	}
+	for i, f := range p.outputs {
+		name := "stdout"
+		if i == 1 {
+			name = "stderr"
+		}
+		p.copying.Add(1)
+		go p.drain(f, name, out)
+	}
+	<-c.ended
+	// What the program wrote is in the pipe by now. A process that it left behind may hold the pipe
+	// open: its words are not waited for.
+	for _, f := range p.outputs {
+		_ = f.SetReadDeadline(past())
+	}
+	p.copying.Wait()
+	p.close()
+}
+
+// feed gives the program its input. The end of it ends the program's, but for a terminal, where it
+// is a byte.
+func (p *pump) feed(in io.Reader) {
+	_, _ = io.Copy(p.input, in) // a program that reads no more is no error
+	if p.input != p.child.console {
+		p.input.Close()
+	}
+}
+
+// drain delivers what the program writes to one stream. When nobody takes it, the stream is closed,
+// so that the program gets its SIGPIPE, as in any pipe.
+func (p *pump) drain(f *os.File, name string, out sink) {
+	defer p.copying.Done()
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := f.Read(buffer)
+		if n > 0 && out(name, buffer[:n]) != nil {
+			f.Close()
+			return
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			drainRest(f, name, buffer, out)
+			return
+		}
+		if err != nil {
+			return // end of file; EIO where it is a terminal
+		}
+	}
+}
+
+// drainRest delivers what is in the pipe, and waits for nothing.
+func drainRest(f *os.File, name string, buffer []byte, out sink) {
+	if f.SetReadDeadline(never()) != nil {
+		return
+	}
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	for {
+		var n int
+		var err error
+		readErr := conn.Read(func(fd uintptr) bool {
+			n, err = syscall.Read(int(fd), buffer)
+			return true
+		})
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if readErr != nil || err != nil || n <= 0 || out(name, buffer[:n]) != nil {
+			return
+		}
+	}
+}
+
+// forward passes the caller's signals on to the program until stop is called. With a terminal,
+// SIGWINCH becomes its new size.
+func forward(c *child, tty *os.File) (stop func()) {
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for sig := range signals {
+			switch n := sig.(syscall.Signal); {
+			case n == syscall.SIGCHLD || n == syscall.SIGPIPE || n == syscall.SIGURG:
+			case n == syscall.SIGWINCH && tty != nil && c.console != nil:
+				resize(c.console, tty)
+			default:
+				c.signal(n)
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		<-done
+	}
+}
+
+// resize gives the program's terminal the size of the caller's. A terminal that is gone has none.
+func resize(console, tty *os.File) {
+	if size, err := linux.GetWindowSize(tty); err == nil {
+		_ = linux.SetWindowSize(console, size)
+	}
+}
+
+// sizeOf returns the size that the program's terminal starts with; zero where the caller has none.
+func sizeOf(tty *os.File) linux.WindowSize {
+	if tty == nil {
+		return linux.WindowSize{}
+	}
+	size, err := linux.GetWindowSize(tty)
+	if err != nil {
+		return linux.WindowSize{}
+	}
+	return size
+}
+
+// attend connects a running program with the caller: streams, signals and the terminal's mode. It
+// returns when the program has ended, with its exit code.
+func (p *pump) attend(c *child, s Streams, log sink) (int, error) {
+	restore := func() {}
+	if c.console != nil && s.Screen != nil {
+		resize(c.console, s.Screen) // it may have changed since the plan was made
+	}
+	if c.console != nil && s.Terminal != nil {
+		raw, err := linux.MakeRaw(s.Terminal)
+		if err != nil {
+			return 0, err
+		}
+		restore = raw
+	}
+	stop := forward(c, s.Screen)
+	p.run(c, s.In, func(stream string, data []byte) error {
+		if log != nil {
+			if err := log(stream, data); err != nil {
+				return err
+			}
+		}
+		out := s.Out
+		if stream == "stderr" {
+			out = s.Err
+		}
+		_, err := out.Write(data)
+		return err
+	})
+	restore()
+	stop()
+	return c.wait(), nil
+}

@@ -1,0 +1,96 @@
+package spawn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// settleTime bounds how long somebody else's release is waited for.
+const settleTime = 30 * time.Second
+
+// Settle waits until a container whose program ends is released by the process that waits for it, so
+// that nothing of it changes any more under the caller's hands. Where that process is gone, or is not
+// done in time, it returns at once: releases are idempotent, and the caller's own does it.
+func (r *Runtime) Settle(ctx context.Context, c *state.Container) error {
+	if _, err := r.Wait(c, int(settleTime.Milliseconds())); err != nil {
+		return err
+	}
+	for end := time.Now().Add(settleTime); time.Now().Before(end); {
+		run, err := r.dir.ReadRun(c.ID)
+		if err != nil || run.Init != c.Run.Init || !run.Monitor.Alive() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return cancelled(ctx)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// WaitCode waits for the end of a container and returns the exit code of its program.
+func (r *Runtime) WaitCode(ctx context.Context, c *state.Container) (int, error) {
+	for ctx.Err() == nil {
+		if ended, err := r.Wait(c, 200); ended || err != nil { // so that a signal to us is seen
+			break
+		}
+	}
+	if err := cancelled(ctx); err != nil {
+		return 0, err
+	}
+	if err := r.Settle(ctx, c); err != nil {
+		return 0, err
+	}
+	life, err := r.dir.ReadSpawn(c.ID)
+	if err != nil {
+		return 0, err
+	}
+	if life.Finished.IsZero() {
+		return 0, errors.New("its exit code is not known: it was not kept, or the process that waited for it was killed")
+	}
+	return life.ExitCode, nil
+}
+
+// LogFlags are the options of the commands that show logs.
+type LogFlags struct {
+	Follow     bool   `short:"f" help:"Follow the log until the container ends"`
+	Tail       string `default:"all" help:"Show only this many lines from the end"`
+	Since      string `help:"Show lines since a time: RFC 3339, a date, unix seconds, or a duration such as 42m"`
+	Until      string `help:"Show lines before a time"`
+	Timestamps bool   `short:"t" help:"Show the time of each line"`
+}
+
+// Parse turns the options into what they mean at the given time.
+func (f LogFlags) Parse(now time.Time) (LogOptions, error) {
+	o := LogOptions{Tail: -1, Timestamps: f.Timestamps, Follow: f.Follow}
+	var err error
+	if f.Tail != "" && f.Tail != "all" {
+		if o.Tail, err = parseCount(f.Tail); err != nil {
+			return o, fmt.Errorf("--tail: %w", err)
+		}
+	}
+	if o.Since, err = parseTime(f.Since, now); err != nil {
+		return o, fmt.Errorf("--since: %w", err)
+	}
+	if o.Until, err = parseTime(f.Until, now); err != nil {
+		return o, fmt.Errorf("--until: %w", err)
+	}
+	return o, nil
+}
+
+// Logs shows the log of a container. Following ends with the container.
+func (r *Runtime) Logs(ctx context.Context, c *state.Container, o LogOptions, out, errOut io.Writer) error {
+	o.Ended = func() bool {
+		run, err := r.dir.ReadRun(c.ID)
+		return err != nil || !run.Monitor.Alive()
+	}
+	linux.Trace("cat", r.LogPath(c.ID))
+	return ReadLog(ctx, r.LogPath(c.ID), o, out, errOut)
+}
