@@ -50,9 +50,9 @@ func lockFile(path string) (func(), error) {
 
 // LockBriefly is [Dir.LockShared] for names that come and go, such as that of a layer being fetched:
 // the file of the lock goes with its holder.
-func (d Dir) LockBriefly(name string) (unlock func(), err error) {
+func (d Dir) LockBriefly(name string) (func(), error) {
 	path := filepath.Join(d.Run, "locks", name)
-	unlock, err = lockFile(path)
+	unlock, err := lockFile(path)
 	if err != nil {
 		return nil, err
 	}
