@@ -33,12 +33,13 @@ func (c *mount) Run(ctx context.Context, io *cli.IO) error {
 	m := rootfs.New(dir)
 	m.Warn = func(format string, args ...any) { cli.Warn(io.Err, "md-rootfs", format, args...) }
 	return cli.Emit(ctx, io, s, func(ctx context.Context, s *spec.Spec) error {
-		if err := m.Check(c.Options); err != nil {
-			return cli.Usagef("%w", err)
-		}
 		err := m.Mount(c.Options, c.Image, c.Args)(ctx, s)
-		if errors.Is(err, state.ErrNotFound) {
-			err = fmt.Errorf("%w (md-pull gets it)", err)
+		var wrong *rootfs.OptionError
+		switch {
+		case errors.As(err, &wrong):
+			return cli.Usagef("%w", err)
+		case errors.Is(err, state.ErrNotFound):
+			return fmt.Errorf("%w (md-pull gets it)", err)
 		}
 		return err
 	})

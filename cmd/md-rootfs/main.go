@@ -15,8 +15,10 @@ package main
 
 import "github.com/weikeit/mydocker/lib/cli"
 
-func main() {
-	cli.Main(cli.Tool{
+func main() { cli.Main(tool()) }
+
+func tool() cli.Tool {
+	return cli.Tool{
 		Name:    "md-rootfs",
 		Summary: "make the root file system of a container",
 		Commands: []cli.Command{
@@ -29,5 +31,5 @@ func main() {
 			{Name: "diff", Summary: "Print what a container changed in its root",
 				Usage: "ID", New: func() cli.Runner { return &diff{} }},
 		},
-	})
+	}
 }

@@ -31,7 +31,7 @@ type container struct {
 
 // create makes the bundle, claims the name and writes down what the container will hold, so that
 // nobody removes the image and a release finds everything, however far we come.
-func (c *container) create(ref string) error {
+func (c *container) create(s *spec.Spec, ref string) error {
 	unlock, err := c.images.Lock()
 	if err != nil {
 		return err
@@ -59,6 +59,7 @@ func (c *container) create(ref string) error {
 	c.record = Record{
 		Name: c.options.Name, Image: imageName(c.image, ref), ImageID: c.image.ConfigDigest.String(),
 		Driver: c.driverName, Layers: c.image.LayerDirs(), Volumes: c.volumeRecords(c.volumes),
+		Env: c.environment(s),
 	}
 	return writeRecord(c.dir, c.id, &c.record)
 }

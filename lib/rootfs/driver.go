@@ -67,8 +67,11 @@ func (p place) mkdiff(layers []string) error {
 	if _, err := os.Lstat(p.diff); err == nil {
 		return nil
 	}
-	if err := p.mkdir(p.diff); err != nil || len(layers) == 0 {
+	if err := p.mkdir(p.diff); err != nil {
 		return err
+	}
+	if len(layers) == 0 {
+		return os.Chmod(p.diff, 0o755) // whatever the umask
 	}
 	from, err := linux.OpenDir(layers[len(layers)-1])
 	if err != nil {

@@ -221,7 +221,7 @@ func TestTranslateForAufs(t *testing.T) {
 }
 
 func TestUnknownDriver(t *testing.T) {
-	err := New(state.Dir{}).Check(Options{Driver: Driver{StorageDriver: "zfs"}})
+	_, err := New(state.Dir{}).parse(Options{Driver: Driver{StorageDriver: "zfs"}})
 	if err == nil || err.Error() != `storage driver "zfs": want overlay2, aufs or vfs` {
 		t.Errorf("got %v", err)
 	}

@@ -176,13 +176,13 @@ func TestFailureLeavesNothing(t *testing.T) {
 	before := h.leaks()
 	entry := ""
 	for want, o := range map[string]Options{
-		"name taken is taken":      {Identity: Identity{Name: "taken"}},
-		"names no program":         {Identity: Identity{Name: "free"}, Extras: Extras{Entrypoint: &entry}},
-		"not in the container's":   {Extras: Extras{User: "nobody"}, Files: Files{Volume: []string{"vol:/data"}}},
-		"make working directory":   {Extras: Extras{Workdir: "/file/x"}, Files: Files{Volume: []string{"/data", source + ":/x", "empty:/y"}}},
-		"fill it from the image":   {Files: Files{Volume: []string{source + ":/x", "vol:/file"}}},
-		"make mount point":         {Files: Files{Volume: []string{source + ":/file/x"}}},
-		"/dev/null/y: not a dir":   {Files: Files{Volume: []string{source + ":/x", "/dev/null/y:/z"}}},
+		"name taken is taken":    {Identity: Identity{Name: "taken"}},
+		"names no program":       {Identity: Identity{Name: "free"}, Extras: Extras{Entrypoint: &entry}},
+		"not in the container's": {Extras: Extras{User: "nobody"}, Files: Files{Volume: []string{"vol:/data"}}},
+		"make working directory": {Extras: Extras{Workdir: "/file/x"}, Files: Files{Volume: []string{"/data", source + ":/x", "empty:/y"}}},
+		"fill it from the image": {Files: Files{Volume: []string{source + ":/x", "vol:/file"}}},
+		"make mount point":       {Files: Files{Volume: []string{source + ":/file/x"}}},
+		"/dev/null/y: not a dir": {Files: Files{Volume: []string{source + ":/x", "/dev/null/y:/z"}}},
 	} {
 		if _, err := h.mount(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
@@ -308,5 +308,40 @@ func TestCopyKeepsEverything(t *testing.T) {
 	buf := make([]byte, 64)
 	if n, err := syscall.Getxattr(filepath.Join(to, "sparse"), "security.capability", buf); err != nil || n != 20 {
 		t.Errorf("security.capability: %d, %v", n, err)
+	}
+}
+
+// TestUmask has a caller who closes all he makes to others: the container's other users must not notice.
+func TestUmask(t *testing.T) {
+	requireRoot(t)
+	h := newHouse(t)
+	h.image("test:latest", program)
+	old := syscall.Umask(0o077)
+	t.Cleanup(func() { syscall.Umask(old) })
+	s := h.mustMount(Options{Files: Files{Volume: []string{"vol:/a/b"}}, Extras: Extras{Workdir: "/c/d"}})
+	for path, mode := range map[string]os.FileMode{
+		s.Root.Path: 0o755, findMount(t, s, "/a/b").Source: 0o755, findMount(t, s, "/etc/hosts").Source: 0o644,
+		filepath.Join(s.Root.Path, "a/b"): 0o755, filepath.Join(s.Root.Path, "c/d"): 0o755, filepath.Join(s.Root.Path, "etc/hosts"): 0o644,
+		h.dir.Bundle(s.ID()): 0o700,
+	} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, want %v", path, info.Mode().Perm(), mode)
+		}
+	}
+}
+
+func TestUnmountLeavesWhatRuns(t *testing.T) {
+	requireRoot(t)
+	h := newHouse(t)
+	h.image("test:latest", program)
+	s := h.mustMount(Options{})
+	self, err := state.FindProcess(os.Getpid())
+	must(t, err)
+	must(t, state.WriteJSON(filepath.Join(h.dir.Runtime(s.ID()), state.RunFile), state.Run{Init: self}))
+	if err := h.Unmount(context.Background(), s.ID()); err == nil || !strings.Contains(err.Error(), "stop it first") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(s.Root.Path, "etc/hosts")); err != nil {
+		t.Error(err)
 	}
 }

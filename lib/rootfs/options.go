@@ -67,11 +67,10 @@ type plan struct {
 	stopSignal string
 }
 
-// Check returns an error where the options are wrong as such, so that nothing needs to be tried.
-func (m *Manager) Check(o Options) error {
-	_, err := m.parse(o)
-	return err
-}
+// OptionError says that the options are wrong as such: nothing was tried.
+type OptionError struct{ error }
+
+func (e *OptionError) Unwrap() error { return e.error }
 
 func (m *Manager) parse(o Options) (*plan, error) {
 	p := &plan{options: o, driverName: o.StorageDriver}

@@ -38,7 +38,7 @@ func explainOverlay(err error, p place) error {
 		return &hinted{errors.New("mount the root by overlay2: this kernel has no overlay file system"), hint}
 	case errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.EOPNOTSUPP):
 		if fstype := linux.FilesystemType(p.bundle); fstype != "" {
-			return &hinted{fmt.Errorf("mount the root by overlay2: %s lies on %s, which may not be fit to be written by way of an overlay: %w", p.bundle, fstype, errors.Unwrap(err)), hint}
+			return &hinted{fmt.Errorf("mount the root by overlay2: %s lies on %s, which cannot hold the writable layer: %w", p.bundle, fstype, errors.Unwrap(err)), hint}
 		}
 	}
 	return err

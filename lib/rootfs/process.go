@@ -42,14 +42,18 @@ func (c *container) fillProcess(s *spec.Spec, root *linux.Root) error {
 	if err != nil {
 		return err
 	}
-	c.record.Env = setEnv(p.Env, append(imageEnv(config.Env), c.env...))
-	c.record.Env = defaultEnv(c.record.Env, []variable{{name: "PATH", value: defaultPath}})
 	defaults := []variable{{name: "HOME", value: home}, {name: "HOSTNAME", value: s.Hostname}}
 	if p.Terminal {
 		defaults = append(defaults, variable{name: "TERM", value: "xterm"})
 	}
 	p.Env = defaultEnv(slices.Clone(c.record.Env), defaults)
-	return writeRecord(c.dir, c.id, &c.record)
+	return nil
+}
+
+// environment is what document, image, files and user say, in this order, and a PATH.
+func (c *container) environment(s *spec.Spec) []string {
+	env := setEnv(s.ProcessPart().Env, append(imageEnv(c.image.Config.Config.Env), c.env...))
+	return defaultEnv(env, []variable{{name: "PATH", value: defaultPath}})
 }
 
 // command joins entrypoint and arguments (docker's "CMD and ENTRYPOINT"): the user's arguments replace

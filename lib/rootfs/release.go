@@ -39,10 +39,13 @@ func (m *Manager) Remount(ctx context.Context, s *spec.Spec) error {
 
 // Unmount is the release of [Manager.Mount]: it unmounts the root of container id, and where the
 // container is not kept (state.Dir.Kept) removes it altogether, with its name and its anonymous
-// volumes. It is idempotent; where there is nothing, it does nothing.
+// volumes. It is idempotent; where there is nothing, it does nothing. What runs is left alone.
 func (m *Manager) Unmount(ctx context.Context, id string) error {
 	if err := state.CheckID(id); err != nil {
 		return err
+	}
+	if run, _ := m.dir.ReadRun(id); run.Init.Alive() {
+		return fmt.Errorf("container %s runs: stop it first", id)
 	}
 	if m.dir.Kept(id) {
 		return m.unmountRoot(id)

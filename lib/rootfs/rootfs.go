@@ -54,7 +54,7 @@ func (m *Manager) Mount(o Options, ref string, args []string) spec.Stage {
 	return func(ctx context.Context, s *spec.Spec) (err error) {
 		plan, err := m.parse(o)
 		if err != nil {
-			return err
+			return &OptionError{err}
 		}
 		id, err := state.EnsureID(s)
 		if err != nil {
@@ -66,7 +66,7 @@ func (m *Manager) Mount(o Options, ref string, args []string) spec.Stage {
 				c.undo(context.WithoutCancel(ctx))
 			}
 		}()
-		if err := c.create(ref); err != nil {
+		if err := c.create(s, ref); err != nil {
 			return err
 		}
 		if err := c.driver.mount(ctx, m.place(id), c.record.Layers); err != nil {

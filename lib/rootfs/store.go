@@ -43,11 +43,13 @@ func (c *container) prepareVolume(ctx context.Context, v volume, root *linux.Roo
 	if v.name == "" {
 		return v.mount(v.source), c.makeSource(v.source)
 	}
-	unlock, err := c.dir.LockShared("volume-" + v.name)
-	if err != nil {
-		return specs.Mount{}, err
+	if !v.anonymous { // who else could know its name?
+		unlock, err := c.dir.LockShared("volume-" + v.name)
+		if err != nil {
+			return specs.Mount{}, err
+		}
+		defer unlock()
 	}
-	defer unlock()
 	if err := c.createVolume(v); err != nil {
 		return specs.Mount{}, err
 	}
@@ -94,7 +96,14 @@ func (c *container) createVolume(v volume) error {
 			c.named = append(c.named, v.name)
 		}
 	}
-	return os.MkdirAll(c.volumeData(v.name), 0o755)
+	err := os.Mkdir(c.volumeData(v.name), 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(c.volumeData(v.name), 0o755) // whatever the umask
 }
 
 // fillVolume copies what the image has at the volume's destination into an empty volume, with the

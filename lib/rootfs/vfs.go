@@ -14,7 +14,7 @@ type vfs struct{}
 
 func (vfs) mount(ctx context.Context, p place, layers []string) error {
 	if _, err := os.Lstat(p.diff); errors.Is(err, fs.ErrNotExist) {
-		if err := p.mkdir(p.diff); err != nil {
+		if err := p.mkdiff(layers); err != nil {
 			return err
 		}
 		for _, layer := range layers {

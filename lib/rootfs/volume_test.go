@@ -95,7 +95,7 @@ func TestDestinationsAreTakenOnce(t *testing.T) {
 		{Files: Files{Volume: []string{"/a:/x", "/b:/x/"}}},
 		{Files: Files{Volume: []string{"/a:/x"}}, Extras: Extras{Tmpfs: []string{"/y/../x"}}},
 	} {
-		if err := m.Check(o); err == nil || !strings.Contains(err.Error(), "given twice") {
+		if _, err := m.parse(o); err == nil || !strings.Contains(err.Error(), "given twice") {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}
@@ -118,7 +118,7 @@ func TestCheckOptions(t *testing.T) {
 		"not one of tmpfs":   {Extras: Extras{Tmpfs: []string{"/x:y"}}},
 		"want overlay2, auf": {Driver: Driver{StorageDriver: "btrfs"}},
 	} {
-		if err := m.Check(o); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if _, err := m.parse(o); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
