@@ -175,7 +175,7 @@ func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 		Debug(io.Err)
 	}
 	if err != nil {
-		err = &usageError{fmt.Errorf("%w (see '%s --help')", err, c.path(t))}
+		err = &usageError{fmt.Errorf("%v (see '%s --help')", err, c.path(t))} // not %w: kong's errors bring exit codes of their own
 		if c.Stage {
 			undoInput(ctx, io)
 		}
