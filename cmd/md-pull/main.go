@@ -44,6 +44,9 @@ func (p *pull) Run(ctx context.Context, io *cli.IO) error {
 	}
 	store := image.Open(dir)
 	return cli.Each(io, "md-pull", "", p.Names, func(name string) error {
+		if ctx.Err() != nil {
+			return nil // the first has said so
+		}
 		var src image.Source
 		var err error
 		if image.IsLocal(name) {
