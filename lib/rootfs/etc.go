@@ -39,7 +39,7 @@ func (c *container) writeEtc(hostname string) ([]specs.Mount, error) {
 		{HostsFile, hosts}, {HostnameFile, hostname + "\n"}, {ResolvFile, resolv},
 	} {
 		destination := "/etc/" + f.name
-		if c.mounted(destination) {
+		if c.taken[destination] {
 			continue
 		}
 		path := filepath.Join(c.dir.Bundle(c.id), f.name)
@@ -55,19 +55,4 @@ func (c *container) writeEtc(hostname string) ([]specs.Mount, error) {
 		})
 	}
 	return mounts, nil
-}
-
-// mounted reports whether the user wants something else at destination.
-func (p *plan) mounted(destination string) bool {
-	for _, v := range p.volumes {
-		if v.destination == destination {
-			return true
-		}
-	}
-	for _, t := range p.tmpfs {
-		if t.destination == destination {
-			return true
-		}
-	}
-	return false
 }

@@ -64,6 +64,7 @@ type plan struct {
 	labels     map[string]string
 	tmpfs      []tmpfs
 	volumes    []volume
+	taken      map[string]bool // destinations of tmpfs and volumes
 	stopSignal string
 }
 
@@ -114,12 +115,12 @@ func (m *Manager) parse(o Options) (*plan, error) {
 // parseMounts reads -v and --tmpfs. No destination may be given twice.
 func (m *Manager) parseMounts(p *plan) error {
 	home, _ := m.LookupEnv("HOME")
-	taken := make(map[string]bool)
+	p.taken = make(map[string]bool)
 	claim := func(destination string) error {
-		if taken[destination] {
+		if p.taken[destination] {
 			return fmt.Errorf("destination %.200q is given twice", destination)
 		}
-		taken[destination] = true
+		p.taken[destination] = true
 		return nil
 	}
 	for _, word := range p.options.Tmpfs {

@@ -11,8 +11,8 @@
 //
 // Storage drivers (the equivalent shell lines are what --debug prints):
 //
-//	overlay2  mount -t overlay overlay -o lowerdir=TOP:…:BOTTOM,upperdir=diff,workdir=work rootfs
-//	aufs      mount -t aufs none -o br=diff=rw rootfs; mount -o remount,append:LAYER=ro+wh rootfs …
+//	overlay2  mount -t overlay -o lowerdir=TOP:…:BOTTOM,upperdir=diff,workdir=work overlay rootfs
+//	aufs      mount -t aufs -o br=diff=rw none rootfs; mount -o remount,append:LAYER=ro+wh rootfs; …
 //	vfs       cp -a LAYER/. diff (each layer, what it removes taken away); mount --bind diff rootfs
 //
 // Volumes become bind mounts of the document, which the runtime mounts; named and anonymous ones lie in

@@ -114,13 +114,6 @@ func (v *volume) setOptions(options []string) error {
 // addImageVolumes adds an anonymous volume for each of the image's VOLUMEs that the user has put
 // nothing at.
 func (p *plan) addImageVolumes(declared map[string]struct{}) error {
-	taken := make(map[string]bool)
-	for _, v := range p.volumes {
-		taken[v.destination] = true
-	}
-	for _, t := range p.tmpfs {
-		taken[t.destination] = true
-	}
 	words := make([]string, 0, len(declared))
 	for word := range declared {
 		words = append(words, word)
@@ -131,8 +124,8 @@ func (p *plan) addImageVolumes(declared map[string]struct{}) error {
 		if err != nil {
 			return fmt.Errorf("the image's VOLUME %.200q: %w", word, err)
 		}
-		if !taken[destination] {
-			taken[destination] = true
+		if !p.taken[destination] {
+			p.taken[destination] = true
 			p.volumes = append(p.volumes, volume{word: destination, anonymous: true, destination: destination})
 		}
 	}

@@ -125,7 +125,7 @@ func TestCheckOptions(t *testing.T) {
 }
 
 func TestAddImageVolumes(t *testing.T) {
-	p := &plan{volumes: []volume{{destination: "/a", source: "/x"}}, tmpfs: []tmpfs{{destination: "/t"}}}
+	p := &plan{volumes: []volume{{destination: "/a", source: "/x"}}, taken: map[string]bool{"/a": true, "/t": true}}
 	if err := p.addImageVolumes(map[string]struct{}{"/a/": {}, "b": {}, "/b/": {}, "/c/../d": {}, "/t": {}}); err != nil {
 		t.Fatal(err)
 	}
