@@ -76,7 +76,13 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	return cli.Each(io, "md-net", "rm", c.Names, func(name string) error { return m.Remove(ctx, name) })
+	return cli.Each(io, "md-net", "rm", c.Names, func(name string) error {
+		if err := m.Remove(ctx, name); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(io.Out, name)
+		return err
+	})
 }
 
 type attach struct {

@@ -202,9 +202,9 @@ func (m *Manager) makeUp(ctx context.Context, s *spec.Spec, id string, n state.N
 	return nil
 }
 
-// makeDown removes what makeUp made, and gives the ports back.
+// makeDown removes what makeUp made.
 func (m *Manager) makeDown(ctx context.Context, id string, n state.Net) error {
-	errs := []error{m.unpublish(ctx, id, n), m.releasePorts(n.Ports, id), linux.RemoveNetNS(m.dir.NetNS(id))}
+	errs := []error{m.unpublish(ctx, id, n), linux.RemoveNetNS(m.dir.NetNS(id))}
 	for _, e := range n.Endpoints {
 		errs = append(errs, deleteLink(e.HostLink))
 	}
@@ -278,74 +278,6 @@ func (m *Manager) bridge(ctx context.Context, network string) (netlink.Link, Net
 	}
 	link, err := m.bringUp(ctx, &n)
 	return link, n, err
-}
-
-// publish makes the rules of a container's ports, which lead to its first address.
-func (m *Manager) publish(ctx context.Context, id string, n state.Net) error {
-	if len(n.Ports) == 0 || len(n.Endpoints) == 0 {
-		return nil
-	}
-	to := n.Endpoints[0]
-	if publishPorts(ctx, id, to.Address.Addr(), n.Ports) == nil {
-		return nil
-	}
-	// The chain may be gone with a flushed firewall: put the network's rules back and try again.
-	if err := m.repair(ctx, to.Network); err != nil {
-		return err
-	}
-	return publishPorts(ctx, id, to.Address.Addr(), n.Ports)
-}
-
-// repair puts the rules of a network back in place.
-func (m *Manager) repair(ctx context.Context, network string) error {
-	unlock, err := m.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	n, err := m.load(network)
-	if err != nil {
-		return err
-	}
-	return installRules(ctx, n.Link, n.IPNets[0])
-}
-
-// unpublish deletes the rules of a container's ports. There are none without a claim on the ports.
-func (m *Manager) unpublish(ctx context.Context, id string, n state.Net) error {
-	if len(n.Endpoints) == 0 || !m.holdsPorts(n.Ports, id) {
-		return nil
-	}
-	return unpublishPorts(ctx, id, n.Endpoints[0].Address.Addr(), n.Ports)
-}
-
-// foreignNamespace returns the path of the namespace that a container of this mode shares; "" where it
-// has its own, or the host's.
-func (m *Manager) foreignNamespace(mode string) (string, error) {
-	if path, ok := strings.CutPrefix(mode, modePath); ok {
-		if !filepath.IsAbs(path) {
-			return "", fmt.Errorf("network %s: want an absolute path", mode)
-		}
-		if err := linux.CheckNetNS(path); err != nil {
-			return "", fmt.Errorf("network %s: %w", mode, err)
-		}
-		return path, nil
-	}
-	other, ok := strings.CutPrefix(mode, modeContainer)
-	if !ok {
-		return "", nil
-	}
-	if linux.CheckNetNS(m.dir.NetNS(other)) == nil {
-		return m.dir.NetNS(other), nil
-	}
-	run, err := m.dir.ReadRun(other)
-	if err == nil && !run.Init.Alive() {
-		err = errors.New("it is not running")
-	}
-	if err != nil {
-		return "", fmt.Errorf("network of container %s: %w", m.containerName(other), err)
-	}
-	// It has not its own either: the host's, a third one's, or one of a namespace's path.
-	return fmt.Sprintf("/proc/%d/ns/net", run.Init.PID), nil
 }
 
 // lockContainer takes the lock on a container's connections.

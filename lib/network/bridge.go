@@ -28,8 +28,9 @@ func (m *Manager) alias(link string) string {
 	return fmt.Sprintf("mydocker network %s of %.150s", link, m.dir.Root)
 }
 
-// chooseLink returns the name of the network's bridge: the network's own where it is one for a link and free,
-// else a short one made of it and of the state directory.
+// chooseLink returns the name of a new network's bridge: the network's own where it is one for a link and
+// free, else a short one made of it and of the state directory. A bridge that is still there from a state
+// directory that somebody deleted makes way.
 func (m *Manager) chooseLink(name string) (string, error) {
 	if len(name) <= maxLink && name != "all" && name != "default" { // those two are words in /proc/sys/net
 		link, err := findLink(name)
@@ -38,6 +39,9 @@ func (m *Manager) chooseLink(name string) (string, error) {
 		}
 		if link == nil {
 			return name, nil
+		}
+		if link.Attrs().Alias == m.alias(name) {
+			return name, deleteLink(name)
 		}
 	}
 	sum := fnv.New64a()
@@ -156,11 +160,7 @@ func (m *Manager) takeDown(ctx context.Context, n Network) error {
 	if err != nil || link != nil && !m.owns(link, n) {
 		return err
 	}
-	err = uninstallRules(ctx, networkTag(n.Link))
-	if isMissingTool(err) {
-		err = nil
-	}
-	return errors.Join(err, deleteLink(n.Link))
+	return errors.Join(uninstallRules(ctx, networkTag(n.Link)), deleteLink(n.Link))
 }
 
 // addBridge makes a bridge with a fixed hardware address: it would else take over its ports', and

@@ -3,7 +3,6 @@ package network
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -17,8 +16,8 @@ import (
 )
 
 // A published range of ports is claimed by a file in the runtime directory, ports/tcp-8036-8036-any,
-// that holds the container's id: two containers that start at once cannot get the same port, and the
-// list of names alone tells what is taken.
+// that holds the container's id: the list of names alone tells what is taken. Claims are made and given
+// back under the lock, so that two containers that start at once cannot get the same port.
 
 // firstRandomPort starts the range from which ports are chosen (RFC 6335, section 6: dynamic ports).
 const firstRandomPort = 49152
@@ -31,7 +30,7 @@ func (m *Manager) claimPorts(ports []state.Port, id string) error {
 	if len(ports) == 0 {
 		return nil
 	}
-	unlock, err := m.dir.LockShared("ports")
+	unlock, err := m.lock()
 	if err != nil {
 		return err
 	}
@@ -52,10 +51,32 @@ func (m *Manager) claimPorts(ports []state.Port, id string) error {
 	}
 	for _, r := range wanted {
 		if err := state.Claim(m.claimPath(r), id); err != nil {
-			return errors.Join(err, m.releasePorts(ports, id))
+			return errors.Join(err, m.dropClaims(wanted, id))
 		}
 	}
 	return nil
+}
+
+// releasePorts gives the ports of container id back. It is idempotent.
+func (m *Manager) releasePorts(ports []state.Port, id string) error {
+	if len(ports) == 0 {
+		return nil
+	}
+	unlock, err := m.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return m.dropClaims(ranges(ports), id)
+}
+
+func (m *Manager) dropClaims(list []portRange, id string) error {
+	var errs []error
+	for _, r := range list {
+		errs = append(errs, state.Release(m.claimPath(r), id))
+	}
+	_ = os.Remove(m.portDir()) // it stays while there are others
+	return errors.Join(errs...)
 }
 
 // choosePort gives p a free port of the host.
@@ -178,15 +199,4 @@ func (m *Manager) holdsPorts(ports []state.Port, id string) bool {
 		}
 	}
 	return false
-}
-
-// releasePorts gives the ports of container id back. It is idempotent.
-func (m *Manager) releasePorts(ports []state.Port, id string) error {
-	var errs []error
-	for _, r := range ranges(ports) {
-		if err := state.Release(m.claimPath(r), id); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
 }

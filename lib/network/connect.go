@@ -76,7 +76,10 @@ func (m *Manager) Disconnect(ctx context.Context, network, id string) error {
 		}
 		n.Endpoints = n.Endpoints[1:]
 		if len(n.Endpoints) == 0 {
-			return m.releasePorts(n.Ports, id)
+			return nil
+		}
+		if err := m.claimPorts(n.Ports, id); err != nil {
+			return err
 		}
 		return errors.Join(m.routeBy(n.Endpoints[0], m.dir.NetNS(id)), m.publish(ctx, id, n))
 	})

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/weikeit/mydocker/lib/linux"
-	"github.com/weikeit/mydocker/lib/state"
 )
 
 // installRules puts a network's rules in place, whatever is there of them. It costs two processes, once
@@ -28,24 +27,14 @@ func installRules(ctx context.Context, link string, subnet netip.Prefix) error {
 // uninstallRules deletes all rules of a network or container, whatever is there of them.
 func uninstallRules(ctx context.Context, tag string) error {
 	saved, err := saveRules(ctx)
+	var missing *missingTool
+	if errors.As(err, &missing) {
+		return nil // no tools, no rules
+	}
 	if err != nil {
 		return err
 	}
 	return restoreRules(ctx, saved.uninstall(tag))
-}
-
-// publishPorts makes the rules of a container's ports: one process.
-func publishPorts(ctx context.Context, id string, to netip.Addr, ports []state.Port) error {
-	return restoreRules(ctx, portRules(id, to, ports))
-}
-
-// unpublishPorts deletes the rules of a container's ports: one process where they are all there.
-func unpublishPorts(ctx context.Context, id string, to netip.Addr, ports []state.Port) error {
-	if restoreRules(ctx, deletions(portRules(id, to, ports))) == nil {
-		return nil
-	}
-	// Somebody flushed or changed them: look for what is left.
-	return uninstallRules(ctx, containerTag(id))
 }
 
 // restoreRules makes changes in one batch.
@@ -105,11 +94,4 @@ func (e *missingTool) Unwrap() error { return fs.ErrNotExist }
 // Hint tells the user what to do.
 func (e *missingTool) Hint() string {
 	return "install the package iptables, or run the container with --network none or --network host"
-}
-
-// isMissingTool reports whether the error is that the firewall's tools are not installed: then there
-// are no rules to delete.
-func isMissingTool(err error) bool {
-	var missing *missingTool
-	return errors.As(err, &missing)
 }

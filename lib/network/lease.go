@@ -117,14 +117,17 @@ func (m *Manager) users(network string) []string {
 	return slices.Compact(ids)
 }
 
-// userNames returns the names of a network's containers, for people.
+// userNames returns who uses a network, for people: "container web", "containers db, web".
 func (m *Manager) userNames(network string) string {
 	names := m.users(network)
 	for i, id := range names {
 		names[i] = m.containerName(id)
 	}
 	slices.Sort(names)
-	return strings.Join(names, ", ")
+	if len(names) == 1 {
+		return "container " + names[0]
+	}
+	return "containers " + strings.Join(names, ", ")
 }
 
 // gone reports whether there is no container id any more.

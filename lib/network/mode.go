@@ -1,9 +1,13 @@
 package network
 
 import (
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // Options say how a container is connected.
@@ -51,3 +55,33 @@ func isMode(v string) bool {
 
 // ownsNamespace reports whether a container of this mode has a namespace that we made.
 func ownsNamespace(mode string) bool { return mode == modeBridge || mode == modeNone }
+
+// foreignNamespace returns the path of the namespace that a container of this mode shares; "" where it
+// has its own, or the host's.
+func (m *Manager) foreignNamespace(mode string) (string, error) {
+	if path, ok := strings.CutPrefix(mode, modePath); ok {
+		if !filepath.IsAbs(path) {
+			return "", fmt.Errorf("network %s: want an absolute path", mode)
+		}
+		if err := linux.CheckNetNS(path); err != nil {
+			return "", fmt.Errorf("network %s: %w", mode, err)
+		}
+		return path, nil
+	}
+	other, ok := strings.CutPrefix(mode, modeContainer)
+	if !ok {
+		return "", nil
+	}
+	if linux.CheckNetNS(m.dir.NetNS(other)) == nil {
+		return m.dir.NetNS(other), nil
+	}
+	run, err := m.dir.ReadRun(other)
+	if err == nil && !run.Init.Alive() {
+		err = errors.New("it is not running")
+	}
+	if err != nil {
+		return "", fmt.Errorf("network of container %s: %w", m.containerName(other), err)
+	}
+	// It has not its own either: the host's, a third one's, or one of a namespace's path.
+	return fmt.Sprintf("/proc/%d/ns/net", run.Init.PID), nil
+}

@@ -24,7 +24,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Default is the network of containers that name none. It is listed from the start and cannot be removed.
+// Default is the network of containers that name none. It is listed from the start, and for ever.
 const Default = "mydocker0"
 
 // DriverBridge is the one driver: a Linux bridge, and masquerading towards the world.
@@ -53,7 +53,7 @@ type Network struct {
 
 // CreateOptions say what a new network is like.
 type CreateOptions struct {
-	Subnet string `name:"subnet" short:"s" placeholder:"CIDR" help:"The addresses of the network, e.g. 10.10.1.0/24 (default: a free /24)"`
+	Subnet []string `name:"subnet" short:"s" sep:"none" placeholder:"CIDR" help:"The addresses of the network, e.g. 10.10.1.0/24 (default: a free /24)"`
 }
 
 // Create makes a network. Its bridge comes with the first container.
@@ -66,10 +66,9 @@ func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error 
 		return err
 	}
 	defer unlock()
-	if _, err := m.load(name); !errors.Is(err, state.ErrNotFound) {
-		if err == nil {
-			err = fmt.Errorf("network %s: the name is taken", name)
-		}
+	if _, err := m.load(name); err == nil {
+		return fmt.Errorf("network %s: the name is taken", name)
+	} else if !errors.Is(err, state.ErrNotFound) {
 		return err
 	}
 	used, err := m.used(Network{Name: name})
@@ -97,7 +96,8 @@ func (m *Manager) describe(name string, subnet netip.Prefix) (Network, error) {
 	}, err
 }
 
-// Remove removes a network that no container uses, with its bridge and rules.
+// Remove removes a network that no container uses, with its bridge and rules. The default network stays
+// listed, as before its first container.
 func (m *Manager) Remove(ctx context.Context, name string) error {
 	unlock, err := m.lock()
 	if err != nil {
@@ -108,10 +108,8 @@ func (m *Manager) Remove(ctx context.Context, name string) error {
 	switch {
 	case err != nil:
 		return err
-	case name == Default:
-		return fmt.Errorf("network %s: it is the default network and stays", name)
 	case n.Counts > 0:
-		return fmt.Errorf("network %s: used by %d container(s): %s", name, n.Counts, m.userNames(name))
+		return fmt.Errorf("network %s: it is used by %s", name, m.userNames(name))
 	}
 	if err := m.takeDown(ctx, n); err != nil {
 		return fmt.Errorf("network %s: %w", name, err)

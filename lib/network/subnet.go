@@ -61,15 +61,18 @@ func hostRoutes(except string) ([]usedPrefix, error) {
 }
 
 // chooseSubnet returns the subnet that the user asked for, or a free /24, such as no others use.
-func chooseSubnet(asked string, used []usedPrefix) (netip.Prefix, error) {
-	if asked == "" {
+func chooseSubnet(asked []string, used []usedPrefix) (netip.Prefix, error) {
+	switch len(asked) {
+	case 0:
 		return freeSubnet(used)
+	case 1:
+		p, err := parseSubnet(asked[0])
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		return p, checkOverlap(p, used)
 	}
-	p, err := parseSubnet(asked)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	return p, checkOverlap(p, used)
+	return netip.Prefix{}, fmt.Errorf("subnets %.80q: a network has one", asked)
 }
 
 func checkOverlap(p netip.Prefix, used []usedPrefix) error {
