@@ -1,0 +1,313 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// newManager returns the manager of an empty state directory.
+func newManager(t *testing.T) *Manager {
+	t.Helper()
+	base := t.TempDir()
+	dir := state.Dir{Root: filepath.Join(base, "root"), Run: filepath.Join(base, "run")}
+	if err := os.Mkdir(dir.Root, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return New(dir)
+}
+
+// newContainer makes the directory of a container, and returns its id.
+func (m *Manager) newContainer(t *testing.T) string {
+	t.Helper()
+	id := state.NewID()
+	if err := os.MkdirAll(m.dir.Bundle(id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func TestDefaultIsListedFromTheStart(t *testing.T) {
+	m := newManager(t)
+	list, err := m.List()
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	row := strings.Join(list[0].Row()[:5], " ")
+	if row != "mydocker0 10.20.30.0/24 10.20.30.1 0 bridge" {
+		t.Error(row)
+	}
+	again, err := m.Inspect(Default)
+	if err != nil || !again.Created.Equal(list[0].Created) {
+		t.Errorf("created %v, then %v (%v)", list[0].Created, again.Created, err)
+	}
+	if entries, _ := os.ReadDir(m.dir.Root); len(entries) != 0 {
+		t.Error("listing made", entries)
+	}
+	if _, err := os.Stat(m.dir.Run); !errors.Is(err, os.ErrNotExist) {
+		t.Error("listing made", m.dir.Run)
+	}
+}
+
+func TestCreate(t *testing.T) {
+	m, ctx := newManager(t), context.Background()
+	if err := m.Create(ctx, "subnet1", CreateOptions{Subnet: []string{"10.210.1.0/24"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Create(ctx, "a-name-that-no-link-can-have", CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	n, err := m.Inspect("a-name-that-no-link-can-have")
+	if err != nil || len(n.Link) != maxLink || !strings.HasPrefix(n.Link, "md-") {
+		t.Errorf("link %q (%v), want 15 characters that start with md-", n.Link, err)
+	}
+	for _, c := range []struct{ name, subnet, want string }{
+		{"subnet1", "10.211.0.0/24", "network subnet1: the name is taken"},
+		{Default, "10.211.0.0/24", "network mydocker0: the name is taken"},
+		{"other", "10.210.0.0/16", "network other: subnet 10.210.0.0/16 overlaps 10.210.1.0/24: network subnet1"},
+		{"other", "10.20.30.128/25", "network other: subnet 10.20.30.128/25 overlaps 10.20.30.0/24: network mydocker0"},
+		{"none", "10.211.0.0/24", "network name none: the word has a meaning of its own"},
+		{"host", "10.211.0.0/24", "network name host: the word has a meaning of its own"},
+		{"../evil", "10.211.0.0/24", `network name "../evil"`},
+		{"", "10.211.0.0/24", `network name ""`},
+		{"other", "", `network other: subnet ""`},
+	} {
+		err := m.Create(ctx, c.name, CreateOptions{Subnet: []string{c.subnet}})
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s %s: %v; want %s", c.name, c.subnet, err, c.want)
+		}
+	}
+	list, err := m.List()
+	if err != nil || len(list) != 3 || list[0].Name != Default || list[1].Name != "subnet1" {
+		t.Error(list, err)
+	}
+}
+
+func TestTornNetworkHidesNoOther(t *testing.T) {
+	m := newManager(t)
+	if err := m.Create(context.Background(), "good", CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"torn": `{"name":`, "empty": `{}`} {
+		if err := state.WriteFile(filepath.Join(m.path(name), "network.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := m.List()
+	if len(list) != 2 || list[1].Name != "good" {
+		t.Error(list)
+	}
+	if err == nil || !strings.Contains(err.Error(), "torn") || !strings.Contains(err.Error(), "empty") {
+		t.Error(err)
+	}
+}
+
+func TestLeases(t *testing.T) {
+	m := newManager(t)
+	subnet := netip.MustParsePrefix("10.210.1.0/29") // five containers
+	n := Network{Name: "small", IPNets: []netip.Prefix{subnet}, Gateways: []netip.Addr{subnet.Addr().Next()}, Link: "small"}
+	if err := m.store(n); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for i := range 5 {
+		id := m.newContainer(t)
+		got, err := m.lease(n, id)
+		if want := fmt.Sprintf("10.210.1.%d/29", i+2); err != nil || got.String() != want {
+			t.Fatalf("got %v (%v), want %s", got, err, want)
+		}
+		ids = append(ids, id)
+	}
+	late := m.newContainer(t)
+	if got, err := m.lease(n, late); err == nil || err.Error() != "network small: no free address in 10.210.1.0/29" {
+		t.Errorf("the sixth got %v (%v)", got, err)
+	}
+	if n, err := m.Inspect("small"); err != nil || n.Counts != 5 {
+		t.Errorf("counts %d (%v), want 5", n.Counts, err)
+	}
+
+	if err := os.RemoveAll(m.dir.Bundle(ids[3])); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := m.Inspect("small"); n.Counts != 4 {
+		t.Errorf("counts %d, want 4: a container is gone", n.Counts)
+	}
+	if got, err := m.lease(n, late); err != nil || got.String() != "10.210.1.5/29" {
+		t.Errorf("got %v (%v), want that of the container that is gone", got, err)
+	}
+
+	if err := m.renew("small", netip.MustParseAddr("10.210.1.5"), late); err != nil {
+		t.Error("its own:", err)
+	}
+	if err := m.renew("small", netip.MustParseAddr("10.210.1.5"), ids[0]); err == nil {
+		t.Error("got another's address")
+	}
+	if err := m.free("small", netip.MustParseAddr("10.210.1.5"), ids[0]); err != nil {
+		t.Error(err)
+	}
+	if got := m.holder("small", netip.MustParseAddr("10.210.1.5")); got != late {
+		t.Errorf("another gave the address of %s back", late)
+	}
+}
+
+func TestLeasesAtOnce(t *testing.T) {
+	m := newManager(t)
+	subnet := netip.MustParsePrefix("10.210.1.0/26")
+	n := Network{Name: "busy", IPNets: []netip.Prefix{subnet}, Gateways: []netip.Addr{subnet.Addr().Next()}, Link: "busy"}
+	var wg sync.WaitGroup
+	got := make([]netip.Prefix, 50)
+	for i := range got {
+		id := m.newContainer(t)
+		wg.Go(func() {
+			var err error
+			if got[i], err = m.lease(n, id); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	seen := make(map[netip.Prefix]bool)
+	for _, p := range got {
+		if seen[p] {
+			t.Errorf("%s was given out twice", p)
+		}
+		seen[p] = true
+	}
+}
+
+func TestClaimPorts(t *testing.T) {
+	m := newManager(t)
+	first, second := m.newContainer(t), m.newContainer(t)
+	free := func() uint16 {
+		l, err := net.Listen("tcp", ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		return uint16(l.Addr().(*net.TCPAddr).Port)
+	}()
+	mine := []state.Port{port("", free, 80, "tcp")}
+	if err := m.claimPorts(mine, first); err != nil {
+		t.Fatal(err)
+	}
+	taken := fmt.Sprintf("publish 81/tcp: port %d is taken by container %s", free, first)
+	for _, ip := range []string{"", "127.0.0.1", "0.0.0.0"} {
+		if err := m.claimPorts([]state.Port{port(ip, free, 81, "tcp")}, second); err == nil || err.Error() != taken {
+			t.Errorf("on %q: %v; want %s", ip, err, taken)
+		}
+	}
+	if err := m.claimPorts([]state.Port{port("", free, 81, "udp")}, second); err != nil {
+		t.Errorf("udp beside tcp: %v", err)
+	}
+	if !m.holdsPorts(mine, first) || m.holdsPorts(mine, second) {
+		t.Error("claims are not known by their holder")
+	}
+	if err := m.releasePorts(mine, second); err != nil || !m.holdsPorts(mine, first) {
+		t.Errorf("another gave the port back (%v)", err)
+	}
+	if err := os.Remove(m.dir.Bundle(first)); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.claimPorts([]state.Port{port("", free, 81, "tcp")}, second); err != nil {
+		t.Errorf("the holder is gone: %v", err)
+	}
+}
+
+func TestClaimPortsOfPrograms(t *testing.T) {
+	m := newManager(t)
+	id := m.newContainer(t)
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	tcpPort, udpPort := uint16(tcp.Addr().(*net.TCPAddr).Port), uint16(udp.LocalAddr().(*net.UDPAddr).Port)
+	for _, c := range []struct {
+		port state.Port
+		want string
+	}{
+		{port("", tcpPort, 80, "tcp"), fmt.Sprintf("publish 80/tcp: port %d is taken by another program on this host", tcpPort)},
+		{port("127.0.0.1", tcpPort, 80, "tcp"), fmt.Sprintf("publish 80/tcp: port %d is taken by another program on this host", tcpPort)},
+		{port("", udpPort, 53, "udp"), fmt.Sprintf("publish 53/udp: port %d is taken by another program on this host", udpPort)},
+		{port("192.0.2.77", 8080, 80, "tcp"), "publish 80/tcp: 192.0.2.77 is no address of this host"},
+	} {
+		if err := m.claimPorts([]state.Port{c.port}, id); err == nil || err.Error() != c.want {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+	twice := []state.Port{port("", 18080, 80, "tcp"), port("127.0.0.1", 18080, 81, "tcp")}
+	if err := m.claimPorts(twice, id); err == nil || !strings.Contains(err.Error(), "port 18080 is published twice") {
+		t.Error(err)
+	}
+	if claims := m.claims(); len(claims) != 0 {
+		t.Errorf("a refused run left claims: %v", claims)
+	}
+}
+
+func TestRandomPortsAtOnce(t *testing.T) {
+	m := newManager(t)
+	var wg sync.WaitGroup
+	got := make([][]state.Port, 20)
+	for i := range got {
+		got[i] = []state.Port{port("", 0, 80, "tcp"), port("", 0, 81, "tcp")}
+		id := m.newContainer(t)
+		wg.Go(func() {
+			if err := m.claimPorts(got[i], id); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	seen := make(map[uint16]bool)
+	for _, ports := range got {
+		for _, p := range ports {
+			if p.HostPort < firstRandomPort || seen[p.HostPort] {
+				t.Errorf("port %d was given out twice, or is too low", p.HostPort)
+			}
+			seen[p.HostPort] = true
+		}
+	}
+}
+
+func TestParseNetworks(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		mode string
+		err  string
+	}{
+		{"", "bridge", ""},
+		{"a1 b1", "bridge", ""},
+		{"none", "none", ""},
+		{"host", "host", ""},
+		{"container:web", "container:web", ""},
+		{"ns:/proc/1/ns/net", "ns:/proc/1/ns/net", ""},
+		{"none a1", "", "network none: cannot be combined with other networks"},
+		{"a1 host", "", "network host: cannot be combined with other networks"},
+		{"a1 a1", "", "network a1: named twice"},
+		{"a1 ../x", "", `network name "../x"`},
+	} {
+		mode, names, err := parseNetworks(strings.Fields(c.in))
+		switch {
+		case c.err == "" && (err != nil || mode != c.mode):
+			t.Errorf("%q: %s, %v", c.in, mode, err)
+		case c.err != "" && (err == nil || !strings.HasPrefix(err.Error(), c.err)):
+			t.Errorf("%q: %v; want %s", c.in, err, c.err)
+		case c.in == "" && (len(names) != 1 || names[0] != Default):
+			t.Errorf("no --network: %v", names)
+		}
+	}
+}
