@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/weikeit/mydocker/lib/linux"
@@ -17,31 +18,46 @@ import (
 type aufs struct{}
 
 func (aufs) mount(ctx context.Context, p place, layers []string) error {
+	if strings.ContainsAny(p.bundle, ":,=") {
+		return fmt.Errorf("mount the root by aufs: %s: its options cannot hold : , or =", p.bundle)
+	}
 	if err := p.mkdir(p.root); err != nil {
 		return err
 	}
 	if err := p.mkdiff(layers); err != nil {
 		return err
 	}
-	err := linux.Mount("none", p.root, "aufs", 0, "br="+p.diff+"=rw")
+	err := linux.Mount("none", p.root, "aufs", 0, aufsTop(p.diff))
 	if errors.Is(err, syscall.ENODEV) {
 		return &hinted{errors.New("mount the root by aufs: this kernel has no aufs"), "--storage-driver overlay2 is what kernels have today"}
 	}
 	if err != nil {
 		return err
 	}
+	if err := appendBranches(ctx, p, layers); err != nil {
+		return errors.Join(err, linux.Unmount(p.root, linux.MntDetach))
+	}
+	return nil
+}
+
+// appendBranches puts the layers beneath the mounted top, one by one: mount(2) takes a page of options.
+func appendBranches(ctx context.Context, p place, layers []string) error {
 	for i, layer := range reversed(layers) {
 		branch := filepath.Join(p.bundle, "aufs", strconv.Itoa(i))
 		if err := translate(ctx, layer, branch); err != nil {
-			return errors.Join(fmt.Errorf("make layer %s fit for aufs: %w", layer, err), linux.Unmount(p.root, linux.MntDetach))
+			return fmt.Errorf("make layer %s fit for aufs: %w", layer, err)
 		}
-		// One by one: mount(2) takes a page of options. ro+wh: whiteouts count though it is read-only.
-		if err := linux.Mount("none", p.root, "aufs", linux.MsRemount, "append:"+branch+"=ro+wh"); err != nil {
-			return errors.Join(err, linux.Unmount(p.root, linux.MntDetach))
+		if err := linux.Mount("none", p.root, "aufs", linux.MsRemount, aufsBelow(branch)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
+
+// aufsTop is the option for the branch that is written, aufsBelow that for one under all others, in
+// which whiteouts count though it is read-only (aufs(5), "BRANCH SYNTAX").
+func aufsTop(dir string) string   { return "br=" + dir + "=rw" }
+func aufsBelow(dir string) string { return "append:" + dir + "=ro+wh" }
 
 // The names that mean something to aufs (aufs(5), "Whiteout").
 const (

@@ -1,9 +1,11 @@
 package rootfs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -196,6 +198,51 @@ func TestAufsWithoutKernel(t *testing.T) {
 	}
 	if left := h.leaks(); left != nil {
 		t.Errorf("left behind: %q", left)
+	}
+}
+
+func TestAufsOptions(t *testing.T) {
+	if got := aufsTop("/a/diff") + " " + aufsBelow("/a/aufs/0"); got != "br=/a/diff=rw append:/a/aufs/0=ro+wh" {
+		t.Error(got)
+	}
+	if err := (aufs{}).mount(context.Background(), place{bundle: "/a:b"}, nil); err == nil || !strings.Contains(err.Error(), "cannot hold") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestExplainOverlay(t *testing.T) {
+	for _, errno := range []error{syscall.ENODEV, nil, syscall.EINVAL} {
+		err := errno
+		if errno != nil {
+			err = fmt.Errorf("mount: %w", errno)
+		}
+		got := explainOverlay(err, place{bundle: t.TempDir()})
+		var hint interface{ Hint() string }
+		if errors.As(got, &hint) != (errno == syscall.ENODEV) || (got == nil) != (errno == nil) {
+			t.Errorf("%v: %v", errno, got)
+		}
+	}
+}
+
+// TestTrace shows what --debug prints: a command that a shell would do the same with.
+func TestTrace(t *testing.T) {
+	requireRoot(t)
+	var out bytes.Buffer
+	old := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(old) })
+	slog.SetDefault(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	h := newHouse(t)
+	h.image("test:latest", program, files(map[string]string{"a": "1"}), files(map[string]string{"b": "1"}))
+	s := h.mustMount(Options{})
+	p, record := h.place(s.ID()), h.record(s.ID())
+	must(t, h.Unmount(context.Background(), s.ID()))
+	for _, want := range []string{
+		"mount -t overlay -o lowerdir=" + record.Layers[1] + ":" + record.Layers[0] + ",upperdir=" + p.diff + ",workdir=" + p.work + " overlay " + p.root,
+		"umount -l " + p.root, "rm -rf " + p.bundle, "mkdir -p " + p.work + " " + p.root,
+	} {
+		if !strings.Contains(out.String(), `msg="`+want+`"`) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
 	}
 }
 

@@ -135,6 +135,13 @@ func (h *house) mustMount(o Options, args ...string) *spec.Spec {
 	return s
 }
 
+func (h *house) record(id string) Record {
+	h.t.Helper()
+	record, err := ReadRecord(h.dir, id)
+	must(h.t, err)
+	return record
+}
+
 // leaks returns what containers, names, volumes and mounts there are in the state directory.
 func (h *house) leaks() []string {
 	h.t.Helper()

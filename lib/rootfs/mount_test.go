@@ -69,8 +69,7 @@ func TestDocument(t *testing.T) {
 	if hook := s.Hooks.Poststop[0]; !slices.Equal(hook.Args, []string{"md-rootfs", "umount", id}) || !slices.Equal(hook.Env, h.dir.Env()) {
 		t.Errorf("hook: %+v", hook)
 	}
-	record, err := ReadRecord(h.dir, id)
-	must(t, err)
+	record := h.record(id)
 	if !slices.Equal(record.Env, []string{"PATH=/bin", "A=mine", "B=x"}) || record.Name != "db" || record.ImageID != s.Annotation(spec.AnnotationImageID) {
 		t.Errorf("record: %+v", record)
 	}
