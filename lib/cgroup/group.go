@@ -61,10 +61,11 @@ func (g *Group) make() (undo func(), err error) {
 		}
 	}
 	for _, t := range g.trees {
-		// A parent may go between two steps, with the last group in it that another removes.
+		// A parent may go between two steps, with the last group in it that another removes: then it is
+		// not there, or is no device any more to those who have just opened its files.
 		for try := 0; ; try++ {
 			err = g.makeIn(t, &made)
-			if err == nil || try == 10 || !errors.Is(err, fs.ErrNotExist) {
+			if try == 100 || !(errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)) {
 				break
 			}
 		}
@@ -128,9 +129,10 @@ func (g *Group) Add(pid int) error {
 }
 
 // Enter moves the calling thread into the group, in every hierarchy: for a thread that is locked to
-// its goroutine and is about to become a program (execve(2) ends the process's other threads). On v1
-// this costs microseconds, and Add milliseconds: a thread that moves itself needs no lock that waits
-// for all cpus. v2 has whole processes only.
+// its goroutine and is about to become a program (execve(2) ends the process's other threads). A
+// thread that moves itself on v1 needs no lock that waits for all cpus, so this costs microseconds
+// where Add costs milliseconds. v2 moves whole processes only; one that was born in [Group.Birthplace] is
+// there already.
 func (g *Group) Enter() error {
 	return g.join("tasks", "cgroup.procs", "0", os.Getpid())
 }
@@ -139,13 +141,31 @@ func (g *Group) join(v1, v2, value string, pid int) error {
 	for _, t := range g.trees {
 		file := v1
 		if t.version == 2 {
-			file = v2
+			if file = v2; value == "0" && g.bornIn() {
+				continue
+			}
 		}
 		if err := write(filepath.Join(t.dir(g.Path), file), value); err != nil {
 			return fmt.Errorf("join process %d to group %s: %w", pid, g.Path, err)
 		}
 	}
 	return nil
+}
+
+// Birthplace opens the group's directory in the v2 hierarchy, for clone3(2) with CLONE_INTO_CGROUP
+// (syscall.SysProcAttr.CgroupFD, Linux 5.7). It returns nil where v2 is not mounted.
+func (g *Group) Birthplace() (*os.File, error) {
+	t := g.trees.unified()
+	if t == nil {
+		return nil, nil
+	}
+	return os.Open(t.dir(g.Path))
+}
+
+// bornIn reports whether this process is in the group in the v2 hierarchy (cgroups(7), /proc/pid/cgroup).
+func (g *Group) bornIn() bool {
+	data, err := os.ReadFile("/proc/thread-self/cgroup")
+	return err == nil && strings.Contains("\n"+string(data), "\n0::"+g.Path+"\n")
 }
 
 // Exists reports whether the group is there in any hierarchy.

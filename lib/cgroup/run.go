@@ -58,12 +58,15 @@ func (m *Manager) Run(ctx context.Context, l Limits, id string, launch []string,
 		ctx := context.WithoutCancel(ctx)
 		err = errors.Join(err, g.Kill(ctx), g.Remove(ctx))
 	}()
-	cmd := exec.Command(launch[0], launch[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, errw
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
-	if err := cmd.Start(); err != nil {
+	cmd, err := g.start(func() *exec.Cmd {
+		cmd := exec.Command(launch[0], launch[1:]...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, errw
+		return cmd
+	})
+	if err != nil {
 		return 0, fmt.Errorf("run %s: %w", launch[0], err)
 	}
 	ended := make(chan error, 1)
@@ -76,6 +79,24 @@ func (m *Manager) Run(ctx context.Context, l Limits, id string, launch []string,
 			return exitCode(cmd.ProcessState, err)
 		}
 	}
+}
+
+// start starts a command in the group's birthplace, and beside it on kernels without clone3(2).
+func (g *Group) start(command func() *exec.Cmd) (*exec.Cmd, error) {
+	dir, err := g.Birthplace()
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close() // nil is an error that does not matter
+	cmd := command()
+	if dir != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	}
+	if err = cmd.Start(); errors.Is(err, syscall.ENOSYS) {
+		cmd = command()
+		err = cmd.Start()
+	}
+	return cmd, err
 }
 
 // exitCode returns the code of a program in the family's terms.
