@@ -62,7 +62,7 @@ func NewSession() error {
 // NewSessionKeyring gives the thread an empty session keyring, so that the caller's keys stay
 // outside (keyrings(7)). A kernel without keyrings has none to leak.
 func NewSessionKeyring() error {
-	_, err := unix.KeyctlJoinSessionKeyring("")
+	_, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) // no name: a new one
 	if err == unix.ENOSYS {
 		return nil
 	}

@@ -1,0 +1,27 @@
+// Md-ps lists containers: the README's table for people, JSON or a template for programs.
+package main
+
+import (
+	"context"
+
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/container"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+func main() {
+	cli.Main(cli.Tool{Name: "md-ps", Commands: []cli.Command{{
+		Summary: "List all containers on the host", Usage: "[command options]", New: func() cli.Runner { return &ps{} },
+	}}})
+}
+
+type ps struct{ container.ListOptions }
+
+// Run implements cli.Runner.
+func (p *ps) Run(_ context.Context, io *cli.IO) error {
+	dir, err := state.FromEnv()
+	if err != nil {
+		return err
+	}
+	return container.List(dir, p.ListOptions, io.Out, func(err error) { cli.Warn(io.Err, "md-ps", "%v", err) })
+}

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/container"
+	"github.com/weikeit/mydocker/lib/rootfs"
+	"github.com/weikeit/mydocker/lib/spawn"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+type run struct {
+	container.RunOptions
+	Args []string `arg:"" optional:"" passthrough:"" help:"The image, where -i does not name it, and the command"`
+}
+
+// Run implements cli.Runner.
+func (c *run) Run(ctx context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	if c.Image == "" && len(c.Args) > 0 {
+		c.Image, c.Args = c.Args[0], c.Args[1:]
+	}
+	id, code, err := e.Run(ctx, c.RunOptions, c.Args, container.Caller{
+		In: io.In, Out: io.Out, Err: io.Err,
+		Pull: func(ctx context.Context, ref string) error { return pullQuietly(ctx, ref, io) },
+	})
+	switch {
+	case err != nil:
+		return cli.About(c.subject(), err)
+	case c.Detach:
+		_, err = fmt.Fprintln(io.Out, id)
+		return err
+	case code != 0:
+		return cli.Status(code)
+	}
+	return nil
+}
+
+// subject is what the user will look for in an error.
+func (c *run) subject() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return c.Image
+}
+
+type ps struct{ container.ListOptions }
+
+// Run implements cli.Runner.
+func (c *ps) Run(_ context.Context, io *cli.IO) error {
+	dir, err := state.FromEnv()
+	if err != nil {
+		return err
+	}
+	return container.List(dir, c.ListOptions, io.Out, func(err error) { cli.Warn(io.Err, "mydocker", "%v", err) })
+}
+
+type logs struct {
+	spawn.LogFlags
+	Container string `arg:"" help:"Id or name of a container"`
+}
+
+// Run implements cli.Runner.
+func (c *logs) Run(ctx context.Context, io *cli.IO) error {
+	o, err := c.Parse(time.Now())
+	if err != nil {
+		return cli.Usagef("%w", err)
+	}
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	box, err := e.Load(c.Container)
+	if err == nil {
+		err = e.Logs(ctx, box, o, container.Caller{Out: io.Out, Err: io.Err})
+	}
+	return cli.About(c.Container, err)
+}
+
+type execute struct {
+	rootfs.ExecOptions
+	Container string   `arg:"" help:"Id or name of a container"`
+	Args      []string `arg:"" passthrough:"" help:"The command"`
+}
+
+// Run implements cli.Runner.
+func (c *execute) Run(ctx context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	box, err := e.Load(c.Container)
+	if err != nil {
+		return cli.About(c.Container, err)
+	}
+	code, err := e.Exec(ctx, box, c.ExecOptions, c.Args, container.Caller{In: io.In, Out: io.Out, Err: io.Err})
+	if err == nil && code != 0 {
+		err = cli.Status(code)
+	}
+	return cli.About(c.Container, err)
+}
+
+type stop struct {
+	container.StopOptions
+	Containers []string `arg:"" help:"Ids or names of containers"`
+}
+
+// Run stops all at once: they may all take their time.
+func (c *stop) Run(ctx context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	errs, ids := make([]error, len(c.Containers)), make([]string, len(c.Containers))
+	var all sync.WaitGroup
+	for i, arg := range c.Containers {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			box, err := e.Load(arg)
+			if err == nil {
+				ids[i] = box.ID
+				var killed bool
+				killed, err = e.Stop(ctx, box, c.StopOptions)
+				warnKilled(io, box, killed, c.Time)
+			}
+			errs[i] = cli.About(arg, err)
+		}()
+	}
+	all.Wait()
+	i := -1
+	return cli.Each(io, "mydocker", "stop", c.Containers, func(string) error {
+		if i++; errs[i] != nil {
+			return errs[i]
+		}
+		_, err := fmt.Fprintln(io.Out, ids[i])
+		return err
+	})
+}
+
+// warnKilled tells why a stop took so long.
+func warnKilled(io *cli.IO, box *state.Container, killed bool, seconds int) {
+	if killed {
+		cli.Warn(io.Err, "mydocker", "%s did not end within %d s and was killed: its PID 1 may ignore the signal (run it with --init)",
+			box.Spec.Name(), seconds)
+	}
+}
+
+type start struct {
+	Containers []string `arg:"" help:"Ids or names of containers"`
+}
+
+// Run implements cli.Runner.
+func (c *start) Run(ctx context.Context, io *cli.IO) error {
+	return each(io, "start", c.Containers, func(e *container.Engine, box *state.Container) error {
+		if err := e.Start(ctx, box); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(io.Out, box.ID)
+		return err
+	})
+}
+
+type restart struct {
+	container.StopOptions
+	Containers []string `arg:"" help:"Ids or names of containers"`
+}
+
+// Run prints the id twice, for the stop and for the start.
+func (c *restart) Run(ctx context.Context, io *cli.IO) error {
+	return each(io, "restart", c.Containers, func(e *container.Engine, box *state.Container) error {
+		err := e.Restart(ctx, box, c.StopOptions, func(killed bool) error {
+			warnKilled(io, box, killed, c.Time)
+			_, err := fmt.Fprintln(io.Out, box.ID)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(io.Out, box.ID)
+		return err
+	})
+}
+
+type remove struct {
+	container.RemoveOptions
+	Containers []string `arg:"" help:"Ids or names of containers"`
+}
+
+// Run implements cli.Runner.
+func (c *remove) Run(ctx context.Context, io *cli.IO) error {
+	return each(io, "rm", c.Containers, func(e *container.Engine, box *state.Container) error {
+		if err := e.Remove(ctx, box, c.RemoveOptions); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(io.Out, box.ID)
+		return err
+	})
+}
+
+type inspect struct {
+	Objects []string `arg:"" help:"Ids or names of containers, images or networks"`
+}
+
+// Run prints the JSON on standard output, and what it is of on standard error.
+func (c *inspect) Run(_ context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	return cli.Each(io, "mydocker", "inspect", c.Objects, func(arg string) error {
+		kind, value, err := e.Inspect(arg)
+		if err != nil {
+			return cli.About(arg, err)
+		}
+		fmt.Fprintf(io.Err, "Showing %s as a %s:\n", arg, kind)
+		return cli.JSON(io.Out, value)
+	})
+}
+
+// each does something to every container that is named. An error about one does not stop the others.
+func each(io *cli.IO, command string, args []string, do func(*container.Engine, *state.Container) error) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	return cli.Each(io, "mydocker", command, args, func(arg string) error {
+		box, err := e.Load(arg)
+		if err == nil {
+			err = do(e, box)
+		}
+		if errors.Is(err, spawn.ErrNotRunning) {
+			err = fmt.Errorf("it %w", err)
+		}
+		return cli.About(arg, err)
+	})
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/container"
+	"github.com/weikeit/mydocker/lib/image"
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// pull hands over to md-pull: the code that talks to registries is not in this program.
+type pull struct {
+	Quiet    bool     `short:"q" help:"Only print the digest"`
+	Platform string   `help:"Pull the image for this platform, OS/ARCH[/VARIANT], not for the host's"`
+	Insecure bool     `help:"Take registries that speak plain http, or https with a certificate that cannot be verified"`
+	Names    []string `arg:"" help:"What to pull"`
+}
+
+// Run implements cli.Runner.
+func (c *pull) Run(ctx context.Context, io *cli.IO) error {
+	var args []string
+	if c.Quiet {
+		args = append(args, "--quiet")
+	}
+	if c.Insecure {
+		args = append(args, "--insecure")
+	}
+	if c.Platform != "" {
+		args = append(args, "--platform", c.Platform)
+	}
+	return mdPull(ctx, io, append(append(args, "--"), c.Names...)...)
+}
+
+// pullQuietly gets an image that a run needs: its words are no result, and go to standard error.
+func pullQuietly(ctx context.Context, ref string, io *cli.IO) error {
+	err := mdPull(ctx, io, "--stderr", "--", ref)
+	var status cli.Status
+	if errors.As(err, &status) {
+		return cli.Status(cli.ExitOurs) // md-pull has said why
+	}
+	return err
+}
+
+func mdPull(ctx context.Context, io *cli.IO, args ...string) error {
+	path, err := spec.Sibling("md-pull")
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = io.In, io.Out, io.Err
+	// A Ctrl-C reaches it by itself, a signal to us alone does not. It cleans up, so it is not killed.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return cli.Status(exit.ExitCode())
+	}
+	return err
+}
+
+type imageList struct {
+	Quiet  bool   `short:"q" help:"Only print the ids"`
+	Format string `enum:",table,json" default:"" help:"table, or json (one object per line)"`
+}
+
+// imageRow is one name of an image; its JSON is for programs.
+type imageRow struct {
+	ID      string `json:"id"`
+	Repo    string `json:"repo"`
+	Tag     string `json:"tag"`
+	Digest  string `json:"digest"`
+	Counts  int    `json:"counts"`
+	Created string `json:"created"`
+	Size    int64  `json:"size"`
+}
+
+// Run implements cli.Runner.
+func (c *imageList) Run(_ context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	images, err := e.Images.List(func(err error) { cli.Warn(io.Err, "mydocker", "%v", err) })
+	if err != nil {
+		return err
+	}
+	counts, err := e.ImageCounts()
+	if err != nil {
+		return err
+	}
+	if c.Quiet {
+		for _, img := range images {
+			fmt.Fprintln(io.Out, img.ID)
+		}
+		return nil
+	}
+	var rows []imageRow
+	for _, img := range images {
+		rows = append(rows, imageRows(img, counts[img.ConfigDigest.String()])...)
+	}
+	if c.Format == "json" {
+		return cli.JSONLines(io.Out, rows)
+	}
+	cells := make([][]string, len(rows))
+	for i, r := range rows {
+		cells[i] = []string{r.ID, r.Repo, r.Tag, strconv.Itoa(r.Counts), r.Created, container.Size(r.Size)}
+	}
+	return cli.Table(io.Out, []string{"IMAGE ID", "REPO", "TAG", "COUNTS", "CREATED", "SIZE"}, cells)
+}
+
+// imageRows returns a row for each name; an image whose names went to a newer one has one row.
+func imageRows(img *image.Image, counts int) []imageRow {
+	row := imageRow{
+		ID: img.ID, Repo: "<none>", Tag: "<none>", Digest: img.Digest.String(), Counts: counts,
+		Created: cli.Local(img.Created), Size: img.Size,
+	}
+	if len(img.References) == 0 {
+		return []imageRow{row}
+	}
+	var rows []imageRow
+	for _, ref := range img.References {
+		row.Repo, row.Tag = ref.Repo(), ref.Tag
+		if row.Tag == "" {
+			row.Tag = "<none>"
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+type imageRemove struct {
+	Images []string `arg:"" help:"Names or ids of images"`
+}
+
+// Run implements cli.Runner.
+func (c *imageRemove) Run(_ context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	return cli.Each(io, "mydocker", "rmi", c.Images, func(arg string) error {
+		removed, err := e.RemoveImage(arg)
+		if err != nil {
+			return cli.About(arg, err)
+		}
+		for _, name := range removed.Untagged {
+			fmt.Fprintln(io.Out, "Untagged:", name)
+		}
+		for _, digest := range removed.Deleted {
+			fmt.Fprintln(io.Out, "Deleted:", digest)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,218 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/docker/go-units"
+
+	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/image"
+	"github.com/weikeit/mydocker/lib/network"
+	"github.com/weikeit/mydocker/lib/rootfs"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Inspect returns what there is to say about an object, and what kind of object it is: container, image
+// or network, in this order. The value's JSON is the README's.
+func (e *Engine) Inspect(arg string) (kind string, value any, err error) {
+	c, err := e.Load(arg)
+	if err == nil {
+		value, err := e.inspectContainer(c)
+		return "container", value, err
+	}
+	if !errors.Is(err, state.ErrNotFound) {
+		return "", nil, err
+	}
+	img, err := e.Images.Resolve(arg)
+	if err == nil {
+		counts, err := e.ImageCounts()
+		return "image", inspectImage(img, counts), err
+	}
+	if !errors.Is(err, state.ErrNotFound) {
+		return "", nil, err
+	}
+	if n, err := e.Network.Inspect(arg); err == nil {
+		return "network", inspectNetwork(n), nil
+	}
+	return "", nil, fmt.Errorf("%w: no container, image or network is called so", state.ErrNotFound)
+}
+
+type containerView struct {
+	Detach        bool
+	Uuid          string
+	Name          string
+	Hostname      string
+	Dns           []string
+	Image         string
+	CreateTime    string
+	Status        string
+	ExitCode      *int `json:",omitempty"`
+	StorageDriver string
+	Rootfs        rootfsView
+	Commands      []string
+	Cgroups       cgroupView
+	Volumes       map[string]string
+	Envs          map[string]string
+	Ports         map[string]string
+	Endpoints     []endpointView
+	Labels        map[string]string
+}
+
+type rootfsView struct{ ContainerDir, ImageDir, WriteDir, MergeDir string }
+
+type cgroupView struct {
+	Pid       int
+	Path      string
+	Resources cgroup.Resources
+}
+
+type endpointView struct {
+	IPAddr  string
+	Device  string
+	Network endpointNetwork
+	Uuid    string
+	Ports   map[string]string
+}
+
+type endpointNetwork struct {
+	Driver string `json:"driver"`
+	Name   string `json:"name"`
+}
+
+func (e *Engine) inspectContainer(c *state.Container) (*containerView, error) {
+	record, err := rootfs.ReadRecord(e.Dir, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	row := NewRow(c)
+	v := &containerView{
+		Detach: c.Spawn.Detached, Uuid: c.ID, Name: row.Name, Hostname: c.Spec.Hostname,
+		Dns: splitList(c.Spec.Annotation(spec.AnnotationDNS)), Image: row.Image, CreateTime: cli.Local(row.Created),
+		Status: row.Status, ExitCode: row.ExitCode, StorageDriver: row.Driver,
+		Rootfs: rootfsView{
+			ContainerDir: e.Dir.Bundle(c.ID), ImageDir: e.Dir.Images(),
+			WriteDir: filepath.Join(e.Dir.Bundle(c.ID), "diff"), MergeDir: e.Dir.Rootfs(c.ID),
+		},
+		Commands: row.Command,
+		Cgroups:  cgroupView{Pid: row.PID, Path: c.Spec.LinuxPart().CgroupsPath, Resources: cgroup.View(c.Spec.Linux.Resources)},
+		Volumes:  make(map[string]string), Envs: make(map[string]string), Ports: portsView(c.Net.Ports),
+		Endpoints: []endpointView{}, Labels: row.Labels,
+	}
+	for _, volume := range record.Volumes {
+		v.Volumes[volume.Source] = filepath.Join(v.Rootfs.MergeDir, volume.Destination)
+	}
+	for _, word := range record.Env {
+		name, value, _ := strings.Cut(word, "=")
+		v.Envs[name] = value
+	}
+	for _, end := range c.Net.Endpoints {
+		v.Endpoints = append(v.Endpoints, endpointView{
+			IPAddr: end.Address.Addr().String(), Device: end.HostLink + "@" + end.Link,
+			Network: endpointNetwork{Driver: end.Driver, Name: end.Network}, Uuid: end.ID, Ports: v.Ports,
+		})
+	}
+	return v, nil
+}
+
+func portsView(ports []state.Port) map[string]string {
+	v := make(map[string]string)
+	for _, p := range ports {
+		host, inside, _ := strings.Cut(portText(p), "->")
+		v[host] = inside
+	}
+	return v
+}
+
+func splitList(s string) []string {
+	if s == "" {
+		return []string{}
+	}
+	return strings.Split(s, ",")
+}
+
+type imageView struct {
+	Uuid       string
+	Size       string
+	Counts     int
+	RepoTag    string
+	WorkingDir string
+	CreateTime string
+	Entrypoint []string
+	Command    []string
+	Envs       []string
+}
+
+func inspectImage(img *image.Image, counts map[string]int) imageView {
+	config := img.Config.Config
+	return imageView{
+		Uuid: img.ID, Size: Size(img.Size), Counts: counts[img.ConfigDigest.String()], RepoTag: img.Name(),
+		WorkingDir: config.WorkingDir, CreateTime: cli.Local(img.Created),
+		Entrypoint: config.Entrypoint, Command: config.Cmd, Envs: config.Env,
+	}
+}
+
+// Size prints bytes as the README does: 354.9 MB, base 1000.
+func Size(bytes int64) string {
+	return units.CustomSize("%.4g %s", float64(bytes), 1000, []string{"B", "kB", "MB", "GB", "TB", "PB"})
+}
+
+type networkView struct {
+	IPNet, Gateway, Name string
+	Counts               int
+	Driver, CreateTime   string
+}
+
+func inspectNetwork(n network.Network) networkView {
+	cells := NetworkCells(n)
+	return networkView{Name: cells[0], IPNet: cells[1], Gateway: cells[2], Counts: n.Counts, Driver: n.Driver, CreateTime: cells[5]}
+}
+
+// NetworkCells are the row of the README's table of networks.
+func NetworkCells(n network.Network) []string {
+	var nets, gateways []string
+	for i := range n.IPNets {
+		nets = append(nets, n.IPNets[i].String())
+		gateways = append(gateways, n.Gateways[i].String())
+	}
+	return []string{
+		n.Name, strings.Join(nets, ", "), strings.Join(gateways, ", "), strconv.Itoa(n.Counts), n.Driver, cli.Local(n.Created),
+	}
+}
+
+// ImageCounts counts how many containers use each image, by the digest of its configuration.
+func (e *Engine) ImageCounts() (map[string]int, error) {
+	ids, err := e.Dir.IDs()
+	if err != nil {
+		return nil, err
+	}
+	counts := make(map[string]int)
+	for _, id := range ids {
+		// The record is there from the beginning, the document only when the container is made.
+		record, err := rootfs.ReadRecord(e.Dir, id)
+		if err == nil && record.ImageID != "" {
+			counts[record.ImageID]++
+		}
+	}
+	return counts, nil
+}
+
+// RemoveImage removes a name of an image, and the image with its last one. An image that containers
+// use stays.
+func (e *Engine) RemoveImage(arg string) (*image.Removed, error) {
+	return e.Images.Remove(arg, func(img *image.Image) error {
+		counts, err := e.ImageCounts()
+		if err != nil {
+			return err
+		}
+		if n := counts[img.ConfigDigest.String()]; n > 0 {
+			return fmt.Errorf("image %s is used by %d container(s): remove them first", img.Name(), n)
+		}
+		return nil
+	})
+}

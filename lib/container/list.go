@@ -1,0 +1,199 @@
+package container
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// ListOptions are the options of md-ps and `mydocker ps`.
+type ListOptions struct {
+	Quiet  bool     `short:"q" help:"Only print the ids"`
+	All    bool     `short:"a" hidden:"" help:"All containers: as always"`
+	Format string   `help:"table, json (one object per line), or a Go template such as '{{.Name}} {{.PID}}' (default: table)"`
+	Filter []string `short:"f" sep:"none" help:"Only those with name, id, image, status or label, e.g. --filter status=running"`
+}
+
+// Row is one container as ps shows it; its JSON is for programs.
+type Row struct {
+	ID       string            `json:"id"`
+	Name     string            `json:"name"`
+	Image    string            `json:"image"`
+	Status   string            `json:"status"`
+	ExitCode *int              `json:"exitCode,omitempty"` // of those that have ended
+	Driver   string            `json:"driver"`
+	PID      int               `json:"pid"` // 0: it does not run
+	Command  []string          `json:"command"`
+	IPs      []string          `json:"ips"`
+	Ports    []string          `json:"ports"`
+	Created  time.Time         `json:"created"`
+	Labels   map[string]string `json:"labels"`
+}
+
+// NewRow returns what ps shows of a container.
+func NewRow(c *state.Container) Row {
+	r := Row{
+		ID: c.ID, Name: c.Spec.Name(), Image: c.Spec.Annotation(spec.AnnotationImage), Status: c.Status(),
+		Driver: c.Spec.Annotation(spec.AnnotationDriver), Command: c.Spec.ProcessPart().Args,
+		IPs: []string{}, Ports: []string{}, Created: c.Created(), Labels: c.Spec.Labels(),
+	}
+	if c.Running {
+		r.PID = c.Run.Init.PID
+	} else if !c.Spawn.Finished.IsZero() {
+		r.ExitCode = &c.Spawn.ExitCode
+	}
+	for _, e := range c.Net.Endpoints {
+		r.IPs = append(r.IPs, e.Address.Addr().String())
+	}
+	for _, p := range c.Net.Ports {
+		r.Ports = append(r.Ports, portText(p))
+	}
+	return r
+}
+
+// portText returns "8036->3306", with the host's address and the protocol where they are not the usual.
+func portText(p state.Port) string {
+	text := fmt.Sprintf("%d->%d", p.HostPort, p.ContainerPort)
+	if p.HostIP.IsValid() && !p.HostIP.IsUnspecified() {
+		host := p.HostIP.String()
+		if p.HostIP.Is6() {
+			host = "[" + host + "]"
+		}
+		text = host + ":" + text
+	}
+	if p.Protocol != "tcp" {
+		text += "/" + p.Protocol
+	}
+	return text
+}
+
+// Header names the columns of [Row.Cells].
+func Header() []string {
+	return []string{"CONTAINER ID", "NAME", "IMAGE", "STATUS", "DRIVER", "PID", "COMMAND", "IPS", "PORTS", "CREATED"}
+}
+
+// Cells are the row of the README's table.
+func (r Row) Cells() []string {
+	pid := "-"
+	if r.PID != 0 {
+		pid = strconv.Itoa(r.PID)
+	}
+	return []string{
+		r.ID, r.Name, r.Image, r.Status, r.Driver, pid, fmt.Sprint(r.Command),
+		strings.Join(r.IPs, ", "), strings.Join(r.Ports, ", "), cli.Local(r.Created),
+	}
+}
+
+// List prints the containers. One that cannot be read is reported to bad, and the others are shown.
+func List(dir state.Dir, o ListOptions, out io.Writer, bad func(error)) error {
+	keep, err := parseFilters(o.Filter)
+	if err != nil {
+		return cli.Usagef("%w", err)
+	}
+	show, err := parseFormat(o)
+	if err != nil {
+		return cli.Usagef("%w", err)
+	}
+	containers, err := dir.List(bad)
+	if err != nil {
+		return err
+	}
+	rows := []Row{}
+	for _, c := range containers {
+		if r := NewRow(c); keep(r) {
+			rows = append(rows, r)
+		}
+	}
+	return show(out, rows)
+}
+
+// parseFormat returns what prints the rows.
+func parseFormat(o ListOptions) (func(io.Writer, []Row) error, error) {
+	switch {
+	case o.Quiet:
+		return func(w io.Writer, rows []Row) error {
+			for _, r := range rows {
+				if _, err := fmt.Fprintln(w, r.ID); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, nil
+	case o.Format == "json":
+		return cli.JSONLines[Row], nil
+	case o.Format == "" || o.Format == "table":
+		return func(w io.Writer, rows []Row) error {
+			cells := make([][]string, len(rows))
+			for i, r := range rows {
+				cells[i] = r.Cells()
+			}
+			return cli.Table(w, Header(), cells)
+		}, nil
+	case !strings.Contains(o.Format, "{{"):
+		return nil, fmt.Errorf("--format %.60q: want table, json or a Go template", o.Format)
+	}
+	t, err := template.New("format").Parse(o.Format)
+	if err != nil {
+		return nil, fmt.Errorf("--format: %w", err)
+	}
+	return func(w io.Writer, rows []Row) error {
+		for _, r := range rows {
+			if err := t.Execute(w, r); err != nil {
+				return fmt.Errorf("--format: %w", err)
+			}
+			fmt.Fprintln(w)
+		}
+		return nil
+	}, nil
+}
+
+// parseFilters returns what chooses rows: filters with one key are alternatives, those with different
+// keys must all hold.
+func parseFilters(words []string) (func(Row) bool, error) {
+	wanted := make(map[string][]string)
+	for _, word := range words {
+		key, value, ok := strings.Cut(word, "=")
+		switch key {
+		case "name", "id", "image", "status", "label":
+		default:
+			ok = false
+		}
+		if !ok {
+			return nil, fmt.Errorf("--filter %.60q: want name, id, image, status or label, = and a value", word)
+		}
+		wanted[key] = append(wanted[key], value)
+	}
+	return func(r Row) bool {
+		for key, values := range wanted {
+			if !r.matches(key, values) {
+				return false
+			}
+		}
+		return true
+	}, nil
+}
+
+func (r Row) matches(key string, values []string) bool {
+	for _, value := range values {
+		switch {
+		case key == "name" && strings.Contains(r.Name, value),
+			key == "id" && strings.HasPrefix(r.ID, value),
+			key == "image" && (r.Image == value || strings.TrimSuffix(r.Image, ":latest") == value),
+			key == "status" && r.Status == value:
+			return true
+		case key == "label":
+			name, want, valued := strings.Cut(value, "=")
+			if have, ok := r.Labels[name]; ok && (!valued || have == want) {
+				return true
+			}
+		}
+	}
+	return false
+}

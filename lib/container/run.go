@@ -1,0 +1,135 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/network"
+	"github.com/weikeit/mydocker/lib/rootfs"
+	"github.com/weikeit/mydocker/lib/spawn"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// RunOptions are the options of `mydocker run`: those of the parts, in the README's order.
+type RunOptions struct {
+	Detach bool `short:"d" help:"Run the container in background"`
+	rootfs.Identity
+	Image string `short:"i" help:"The image to be used (name or id)"`
+	rootfs.Files
+	network.Options
+	rootfs.Driver
+	cgroup.Limits
+	rootfs.Extras
+	Remove bool `name:"rm" help:"Remove the container and its anonymous volumes when it ends"`
+}
+
+func (o *RunOptions) rootfs() rootfs.Options {
+	return rootfs.Options{Identity: o.Identity, Files: o.Files, Driver: o.Driver, Extras: o.Extras}
+}
+
+// Caller is what surrounds a run.
+type Caller struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Pull     func(ctx context.Context, ref string) error // gets an image that is not there
+}
+
+// Run makes a container of an image and runs it. Detached it returns the id; in the foreground the
+// exit code of the program. Where the program does not come to run, nothing is left behind.
+func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller) (id string, code int, err error) {
+	if err := e.check(o); err != nil {
+		return "", 0, err
+	}
+	if o.TTY == nil {
+		terminal := !o.Detach && spawn.OnTerminal(c.In, c.Out)
+		o.TTY = &terminal
+	}
+	s, err := e.create(ctx, o, args, c)
+	if err != nil {
+		return "", 0, err
+	}
+	code, err = e.spawn.Run(ctx, s, spawn.Options{
+		Detach: o.Detach, Keep: !o.Remove, Interactive: o.Interactive,
+		Streams: spawn.Connect(c.In, c.Out, c.Err, *o.TTY, o.Interactive),
+	})
+	return s.ID(), code, err
+}
+
+// check finds what is wrong with the options before anything is made or pulled. Those of the root are
+// checked by its stage, which comes first.
+func (e *Engine) check(o RunOptions) error {
+	if o.Image == "" {
+		return errors.New("no image: name one by -i, or as the first argument")
+	}
+	if err := o.Limits.Check(); err != nil {
+		return err
+	}
+	return o.Options.Check()
+}
+
+// create runs the stages of the pipe. An image that is not there is pulled.
+func (e *Engine) create(ctx context.Context, o RunOptions, args []string, c Caller) (*spec.Spec, error) {
+	s, missing, err := e.compose(ctx, o, args)
+	if missing {
+		if err = c.Pull(ctx, o.Image); err != nil {
+			return nil, err
+		}
+		s, _, err = e.compose(ctx, o, args)
+	}
+	return s, err
+}
+
+// compose runs the stages on a new document; missing says that the image is not there.
+func (e *Engine) compose(ctx context.Context, o RunOptions, args []string) (s *spec.Spec, missing bool, err error) {
+	s = spec.New(state.NewID())
+	mount := func(ctx context.Context, s *spec.Spec) error {
+		err := e.rootfs.Mount(o.rootfs(), o.Image, args)(ctx, s)
+		missing = errors.Is(err, state.ErrNotFound)
+		return err
+	}
+	err = spec.Compose(e.undo, mount, e.cgroup.Create(o.Limits), e.Network.Attach(o.Options))(ctx, s)
+	return s, missing, err
+}
+
+// undo releases what a document stands for that came not to its end.
+func (e *Engine) undo(ctx context.Context, s *spec.Spec) {
+	if err := e.release(ctx, s); err != nil {
+		e.rootfs.Warn("clean up after container %s: %v", s.ID(), err)
+	}
+}
+
+// Start runs a stopped container again, in the background: the same files, addresses and environment,
+// and the log goes on.
+func (e *Engine) Start(ctx context.Context, c *state.Container) error {
+	unlock, err := e.Dir.Lock(c.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if c, err = e.Dir.Load(c.ID); err != nil { // another command may have been quicker
+		return err
+	}
+	if c.Running {
+		return nil
+	}
+	s := c.Spec
+	// Where the machine or the monitor died, what it should have released is still there.
+	if err := e.release(ctx, s); err != nil {
+		return fmt.Errorf("clean up after the last run: %w", err)
+	}
+	err = e.rootfs.Remount(ctx, s)
+	if err == nil {
+		err = e.Network.Up(ctx, s)
+	}
+	if err == nil {
+		_, err = e.spawn.Start(ctx, s, spawn.Options{Detach: true, Keep: true})
+	}
+	if err != nil {
+		return errors.Join(err, e.release(context.WithoutCancel(ctx), s))
+	}
+	return nil
+}

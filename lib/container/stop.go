@@ -1,0 +1,161 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/rootfs"
+	"github.com/weikeit/mydocker/lib/spawn"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// StopOptions say how a container is asked to end.
+type StopOptions struct {
+	Signal string `short:"s" help:"Signal that asks the program to end (default: the container's, else SIGTERM)"`
+	Time   int    `short:"t" default:"10" help:"Seconds until it is killed; -1 waits for ever (default: 10)"`
+}
+
+// Stop asks the program of a container to end, and kills it when it does not in time. It returns when
+// the container is released. One that does not run is left as it is. killed says that the program did
+// not listen.
+func (e *Engine) Stop(ctx context.Context, c *state.Container, o StopOptions) (killed bool, err error) {
+	sig, err := stopSignal(c, o.Signal)
+	if err != nil {
+		return false, err
+	}
+	if !c.Running {
+		return false, e.tidy(ctx, c)
+	}
+	ended := false
+	if o.Time != 0 {
+		if err := e.signal(c, sig); err != nil {
+			return false, err
+		}
+		if ended, err = e.await(ctx, c, o.Time); err != nil {
+			return false, err
+		}
+	}
+	if !ended {
+		if err := e.signal(c, syscall.SIGKILL); err != nil {
+			return false, err
+		}
+	}
+	return !ended && o.Time != 0, e.tidy(ctx, c)
+}
+
+// stopSignal is the one that the user names, else the container's own.
+func stopSignal(c *state.Container, name string) (syscall.Signal, error) {
+	if name == "" {
+		name = c.Spec.Annotation(spec.AnnotationStop)
+	}
+	if name == "" {
+		return syscall.SIGTERM, nil
+	}
+	return linux.SignalNumber(name)
+}
+
+// signal sends a signal; a container that has just ended is fine.
+func (e *Engine) signal(c *state.Container, sig syscall.Signal) error {
+	err := e.spawn.Signal(c, sig)
+	if errors.Is(err, spawn.ErrNotRunning) {
+		return nil
+	}
+	return err
+}
+
+// await waits for the end of the program for the given seconds, and without an end where they are
+// negative. It looks up now and then, so that a Ctrl-C is heard.
+func (e *Engine) await(ctx context.Context, c *state.Container, seconds int) (ended bool, err error) {
+	end := time.Now().Add(time.Duration(seconds) * time.Second)
+	for {
+		slice := 200 * time.Millisecond
+		if left := time.Until(end); seconds >= 0 && left < slice {
+			slice = max(left, 0)
+		}
+		// Rounded up, or the last part of a millisecond would be waited for busily.
+		ended, err = e.spawn.Wait(c, int((slice+time.Millisecond-1)/time.Millisecond))
+		if ended || err != nil || seconds >= 0 && !time.Now().Before(end) {
+			return ended, err
+		}
+		if err := ctx.Err(); err != nil {
+			return false, fmt.Errorf("stopped waiting: %w", err)
+		}
+	}
+}
+
+// tidy waits until the end of a container is dealt with by whoever waited for it, and deals with it where
+// that one is gone.
+func (e *Engine) tidy(ctx context.Context, c *state.Container) error {
+	if err := e.spawn.Settle(ctx, c); err != nil {
+		return err
+	}
+	return e.spawn.Recover(ctx, c.ID)
+}
+
+// Restart stops a container and starts it again.
+func (e *Engine) Restart(ctx context.Context, c *state.Container, o StopOptions, stopped func(killed bool) error) error {
+	killed, err := e.Stop(ctx, c, o)
+	if err != nil {
+		return err
+	}
+	if err := stopped(killed); err != nil {
+		return err
+	}
+	return e.Start(ctx, c)
+}
+
+// RemoveOptions say what goes with a container.
+type RemoveOptions struct {
+	Force   bool `short:"f" help:"Kill the container if it is running"`
+	Volumes bool `short:"v" help:"Remove its anonymous volumes too"`
+}
+
+// Remove removes a container with all that was made for it.
+func (e *Engine) Remove(ctx context.Context, c *state.Container, o RemoveOptions) error {
+	if c.Running {
+		if !o.Force {
+			return errRunning("stop it first, or remove it by force (-f)")
+		}
+		if err := e.signal(c, syscall.SIGKILL); err != nil {
+			return err
+		}
+	}
+	if err := e.spawn.Settle(ctx, c); err != nil {
+		return err
+	}
+	if !o.Volumes {
+		if err := e.rootfs.KeepVolumes(c.ID); err != nil {
+			return err
+		}
+	}
+	return e.spawn.Remove(ctx, c.Spec)
+}
+
+// Exec runs a command in a running container and returns its exit code.
+func (e *Engine) Exec(ctx context.Context, c *state.Container, o rootfs.ExecOptions, args []string, caller Caller) (int, error) {
+	if !c.Running {
+		return 0, spawn.ErrNotRunning
+	}
+	if o.TTY == nil && spawn.OnTerminal(caller.In, caller.Out) {
+		terminal := true
+		o.TTY = &terminal
+	}
+	proc, err := e.rootfs.ExecProcess(c.Spec, c.Run.Init.PID, o, args)
+	if err != nil {
+		return 0, err
+	}
+	return e.spawn.Exec(ctx, c, proc, spawn.Options{
+		Interactive: o.Interactive,
+		Streams:     spawn.Connect(caller.In, caller.Out, caller.Err, proc.Terminal, o.Interactive),
+	})
+}
+
+// Logs shows the log of a container.
+func (e *Engine) Logs(ctx context.Context, c *state.Container, o spawn.LogOptions, caller Caller) error {
+	return e.spawn.Logs(ctx, c, o, caller.Out, caller.Err)
+}
