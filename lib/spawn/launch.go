@@ -65,7 +65,7 @@ func (l launch) start() (*child, error) {
 	cmd := &exec.Cmd{
 		Path: path, Args: []string{"md-spawn", InitArg}, Env: []string{"GOMAXPROCS=1"}, // it does one thing at a time
 		ExtraFiles:  []*os.File{theirs},
-		SysProcAttr: &syscall.SysProcAttr{Cloneflags: uintptr(l.clone), Pdeathsig: syscall.SIGKILL},
+		SysProcAttr: &syscall.SysProcAttr{Cloneflags: uintptr(l.clone)},
 	}
 	if l.pidfd != nil {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, l.pidfd)
