@@ -38,12 +38,17 @@ does() {
 # refuses CODE REGEX COMMAND... : that exit code, nothing on stdout, one line on stderr that names the
 # tool and matches, and perhaps a hint on a second line.
 refuses() {
+  complains "$@"
+  [[ -z $output ]] || fail "${*:3}: stdout: $output"
+}
+
+# complains is the same where something was printed before it went wrong.
+complains() {
   local code=$1 pattern=$2
   shift 2
   run --separate-stderr "$@"
   [[ $status == "$code" ]] || fail "$*: exit $status, want $code" "stdout: $output" "stderr: $stderr"
-  [[ -z $output ]] || fail "$*: stdout: $output"
-  like '^(mydocker|md-[a-z]+): ' "${stderr_lines[0]}"
+  like '^(mydocker|md-[a-z]+)( [^:]+)?: ' "${stderr_lines[0]}"
   like "$pattern" "${stderr_lines[0]}"
   unlike 'failed to|panic|goroutine' "$stderr"
   [[ ${#stderr_lines[@]} == 1 || (${#stderr_lines[@]} == 2 && ${stderr_lines[1]} == 'hint: '*) ]] ||
