@@ -1,0 +1,535 @@
+package image
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// fake is a source in memory. It counts what it is asked for.
+type fake struct {
+	ref   Reference
+	root  v1.Descriptor
+	blobs map[digest.Digest][]byte
+
+	mu     sync.Mutex
+	asked  map[digest.Digest]int
+	change func(n int, data []byte) io.Reader // of the n-th answer for a layer
+}
+
+func (f *fake) Reference() Reference { return f.ref }
+func (f *fake) Close() error         { return nil }
+
+func (f *fake) Root(ctx context.Context) (v1.Descriptor, []byte, error) {
+	return f.root, f.blobs[f.root.Digest], nil
+}
+
+func (f *fake) Manifest(_ context.Context, d v1.Descriptor) ([]byte, error) {
+	return f.blobs[d.Digest], nil
+}
+
+func (f *fake) Blob(_ context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked[d.Digest]++
+	data, ok := f.blobs[d.Digest]
+	if !ok {
+		return nil, errors.New("no such blob")
+	}
+	if f.change != nil && strings.Contains(d.MediaType, "tar") {
+		return io.NopCloser(f.change(f.asked[d.Digest], data)), nil
+	}
+	return io.NopCloser(bytes.NewReader(data)), nil
+}
+
+func (f *fake) add(mediaType string, data []byte) v1.Descriptor {
+	d := v1.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(data), Size: int64(len(data))}
+	f.blobs[d.Digest] = data
+	return d
+}
+
+func (f *fake) addJSON(mediaType string, v any) v1.Descriptor {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return f.add(mediaType, data)
+}
+
+// compressions are what layers may be compressed by, by their media type.
+var compressions = map[string]func([]byte) []byte{
+	v1.MediaTypeImageLayer: func(b []byte) []byte { return b },
+	v1.MediaTypeImageLayerGzip: func(b []byte) []byte {
+		var out bytes.Buffer
+		w := gzip.NewWriter(&out)
+		w.Write(b)
+		w.Close()
+		return out.Bytes()
+	},
+	v1.MediaTypeImageLayerZstd: func(b []byte) []byte {
+		w, _ := zstd.NewWriter(nil)
+		return w.EncodeAll(b, nil)
+	},
+}
+
+// newFake makes an image of the layers.
+func newFake(t testing.TB, name string, compression string, layers ...[]byte) *fake {
+	t.Helper()
+	f := &fake{blobs: make(map[digest.Digest][]byte), asked: make(map[digest.Digest]int)}
+	if name != "" {
+		var err error
+		if f.ref, err = ParseReference(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := v1.Image{Platform: v1.Platform{OS: "linux", Architecture: "amd64"}, RootFS: v1.RootFS{Type: "layers"}}
+	m := v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest, Layers: []v1.Descriptor{}}
+	for _, l := range layers {
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(l))
+		m.Layers = append(m.Layers, f.add(compression, compressions[compression](l)))
+	}
+	m.Config = f.addJSON(v1.MediaTypeImageConfig, config)
+	f.root = f.addJSON(v1.MediaTypeImageManifest, m)
+	return f
+}
+
+// edit changes the manifest of a fake.
+func (f *fake) edit(change func(*v1.Manifest)) *fake {
+	var m v1.Manifest
+	json.Unmarshal(f.blobs[f.root.Digest], &m)
+	change(&m)
+	f.root = f.addJSON(f.root.MediaType, m)
+	return f
+}
+
+func newStore(t testing.TB) *Store {
+	dir := t.TempDir()
+	return Open(state.Dir{Root: filepath.Join(dir, "root"), Run: filepath.Join(dir, "run")})
+}
+
+func pullFrom(s *Store, src Source) (*Result, error) {
+	return Pull(context.Background(), s, src, PullOptions{}, func(Event) {})
+}
+
+func mustPull(t testing.TB, s *Store, src Source) *Result {
+	t.Helper()
+	r, err := pullFrom(s, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// clean checks that nothing is left of what was under way.
+func clean(t testing.TB, s *Store) {
+	t.Helper()
+	filepath.WalkDir(s.dir.Root, func(path string, d os.DirEntry, err error) error {
+		if err == nil && strings.HasPrefix(d.Name(), state.TempPrefix) {
+			t.Errorf("left behind: %s", path)
+		}
+		return nil
+	})
+	if left, _ := os.ReadDir(s.pullsDir()); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestPull(t *testing.T) {
+	for compression := range compressions {
+		s := newStore(t)
+		src := newFake(t, "mysql:5.7.25", compression, tarOf(file("a", "1"), file("b", "22")), tarOf(file("c", "333")))
+		r := mustPull(t, s, src)
+		clean(t, s)
+		img := r.Image
+		if !r.New || img.Name() != "mysql:5.7.25" || img.Size != 6 || len(img.LayerDirs()) != 2 || img.Digest != src.root.Digest || img.Created.IsZero() {
+			t.Errorf("%s: %+v", compression, img)
+		}
+		if got := tree(t, img.LayerDirs()[0]); got != "a=1\nb=22\n" {
+			t.Errorf("%s: lowest layer: %s", compression, got)
+		}
+		for _, arg := range []string{"mysql:5.7.25", "docker.io/library/mysql:5.7.25", img.ID, img.ID[:5], img.ConfigDigest.String(), img.Digest.String(), "mysql@" + img.Digest.String()} {
+			if got, err := s.Resolve(arg); err != nil || got.ID != img.ID {
+				t.Errorf("resolve %s: %v", arg, err)
+			}
+		}
+		for _, arg := range []string{"mysql", "", "x", "mysql:5", someDigest, "../x"} {
+			if _, err := s.Resolve(arg); !errors.Is(err, state.ErrNotFound) {
+				t.Errorf("resolve %q: %v", arg, err)
+			}
+		}
+		src.asked = make(map[digest.Digest]int)
+		if r := mustPull(t, s, src); r.New || len(src.asked) != 0 {
+			t.Errorf("%s: the second pull asked for %v", compression, src.asked)
+		}
+	}
+}
+
+func TestPullShares(t *testing.T) {
+	s := newStore(t)
+	base := tarOf(file("a", "1"))
+	mustPull(t, s, newFake(t, "one", v1.MediaTypeImageLayerGzip, base))
+	src := newFake(t, "two", v1.MediaTypeImageLayerGzip, base, tarOf(file("b", "2")))
+	two := mustPull(t, s, src).Image
+	if n := src.asked[digest.FromBytes(compressions[v1.MediaTypeImageLayerGzip](base))]; n != 0 {
+		t.Errorf("the shared layer was fetched %d times", n)
+	}
+	one, err := s.Resolve("one")
+	if err != nil || one.LayerDirs()[0] != two.LayerDirs()[0] {
+		t.Errorf("%v: layers are not shared: %v %v", err, one.LayerDirs(), two.LayerDirs())
+	}
+}
+
+// The same blob twice, hard links to a lower layer: a pull must not wait for itself.
+func TestPullWaitsForLower(t *testing.T) {
+	s := newStore(t)
+	twice := tarOf(hardlink("b", "a"))
+	src := newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1")), twice, twice, twice, twice)
+	if got := tree(t, mustPull(t, s, src).Image.LayerDirs()[4]); got != "b=1\n" {
+		t.Error(got)
+	}
+}
+
+func TestPullManyAtOnce(t *testing.T) {
+	s := newStore(t)
+	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", strings.Repeat("1", 1<<20))), tarOf(file("b", "2")))
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if _, err := pullFrom(s, src); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	clean(t, s)
+	for d, n := range src.asked {
+		if n > 1 && bytes.HasPrefix(src.blobs[d], []byte{0x1f, 0x8b}) {
+			t.Errorf("layer %s was fetched %d times", d, n)
+		}
+	}
+}
+
+func TestPullTriesAgain(t *testing.T) {
+	s := newStore(t)
+	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", "1")))
+	src.change = func(n int, data []byte) io.Reader {
+		if n < maxTries {
+			data = slices.Clone(data)
+			data[len(data)/2] ^= 1
+		}
+		return bytes.NewReader(data)
+	}
+	mustPull(t, s, src)
+	clean(t, s)
+}
+
+func TestPullRefuses(t *testing.T) {
+	layer := tarOf(file("a", "1"))
+	gz := v1.MediaTypeImageLayerGzip
+	broken := errors.New("the line is dead")
+	for name, c := range map[string]struct {
+		src  *fake
+		want string
+	}{
+		"wrong byte": {func() *fake {
+			f := newFake(t, "x", gz, layer)
+			f.change = func(_ int, data []byte) io.Reader {
+				data = slices.Clone(data)
+				data[30] ^= 1
+				return bytes.NewReader(data)
+			}
+			return f
+		}(), "the content is of sha256:"},
+		"cut off": {func() *fake {
+			f := newFake(t, "x", gz, layer)
+			f.change = func(_ int, data []byte) io.Reader { return bytes.NewReader(data[:len(data)/2]) }
+			return f
+		}(), "the content is of sha256:"},
+		"line broken": {func() *fake {
+			f := newFake(t, "x", gz, layer)
+			f.change = func(_ int, data []byte) io.Reader {
+				return io.MultiReader(bytes.NewReader(data[:20]), iotestErr{broken})
+			}
+			return f
+		}(), "the line is dead"},
+		"longer than said": {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size-- }), "longer than"},
+		"shorter":          {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size++ }), "the manifest says"},
+		"no size":          {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size = -1 }), "size -1"},
+		"other content": {func() *fake {
+			f := newFake(t, "x", gz, layer)
+			return f.edit(func(m *v1.Manifest) { m.Layers[0] = f.add(gz, compressions[gz](tarOf(file("evil", "1")))) })
+		}(), "unpacked content"},
+		"no archive": {func() *fake {
+			f := newFake(t, "x", gz, layer)
+			return f.edit(func(m *v1.Manifest) { m.Layers[0] = f.add(gz, bytes.Repeat([]byte("x"), 2000)) })
+		}(), "invalid tar header"},
+		"digest as a path": {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Digest = "sha256:../../../../x" }), "digest"},
+		"config's digest":  {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Digest = "" }), "digest"},
+		"foreign layer":    {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].URLs = []string{"http://evil/"} }), "foreign"},
+		"encrypted":        {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].MediaType += "+encrypted" }), "not understood"},
+		"a chart":          {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.MediaType = "application/vnd.cncf.helm.config.v1+json" }), "not an image"},
+		"fewer layers":     {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers = nil }), "speaks of 1 layers"},
+		"both kinds": {func() *fake {
+			f := newFake(t, "x", gz, layer)
+			f.root = f.add(v1.MediaTypeImageManifest, []byte(strings.Replace(string(f.blobs[f.root.Digest]), "{", `{"manifests":[],`, 1)))
+			return f
+		}(), "index as well"},
+		"schema 1": {func() *fake {
+			f := newFake(t, "x", gz, layer)
+			f.root = f.add(dockerSchema1+"prettyjws", []byte(`{"schemaVersion":1}`))
+			return f
+		}(), "schema 1"},
+		"not pinned": {newFake(t, "x@"+someDigest, gz, layer), "the content is of"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			_, err := pullFrom(s, c.src)
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			clean(t, s)
+			if list, err := s.List(func(err error) { t.Error(err) }); err != nil || len(list) != 0 {
+				t.Errorf("the store has %v, %v", list, err)
+			}
+			for d, n := range c.src.asked {
+				if n > maxTries {
+					t.Errorf("%s was asked for %d times", d, n)
+				}
+			}
+		})
+	}
+}
+
+// iotestErr is a reader that fails.
+type iotestErr struct{ err error }
+
+func (r iotestErr) Read([]byte) (int, error) { return 0, r.err }
+
+func TestPullInterrupted(t *testing.T) {
+	s := newStore(t)
+	ctx, stop := context.WithCancel(context.Background())
+	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", "1")))
+	hang, done := io.Pipe()
+	defer done.Close()
+	src.change = func(int, []byte) io.Reader { stop(); return hang }
+	if _, err := Pull(ctx, s, src, PullOptions{}, func(Event) {}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	clean(t, s)
+}
+
+func TestPlatforms(t *testing.T) {
+	s := newStore(t)
+	src := newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "amd64")))
+	amd := src.root
+	arm := newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "arm64")))
+	var config v1.Image
+	for d, data := range arm.blobs {
+		src.blobs[d] = data
+	}
+	json.Unmarshal(arm.blobs[arm.root.Digest], &config)
+	amd.Platform = &v1.Platform{OS: "linux", Architecture: "amd64"}
+	src.root = src.addJSON(v1.MediaTypeImageIndex, v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{amd}})
+	inner := src.root // an index within an index
+	src.root = src.addJSON(v1.MediaTypeImageIndex, v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: []v1.Descriptor{
+		{MediaType: arm.root.MediaType, Digest: arm.root.Digest, Size: arm.root.Size, Platform: &v1.Platform{OS: "linux", Architecture: "s390x"}}, inner}})
+	r, err := Pull(context.Background(), s, src, PullOptions{Platform: "linux/amd64"}, func(Event) {})
+	if err != nil || r.Image.Digest != src.root.Digest || tree(t, r.Image.LayerDirs()[0]) != "a=amd64\n" {
+		t.Fatalf("%v %+v", err, r)
+	}
+	only := newFake(t, "y", v1.MediaTypeImageLayer, tarOf(file("a", "1")))
+	e := only.root
+	e.Platform = &v1.Platform{OS: "linux", Architecture: "s390x"}
+	only.root = only.addJSON(v1.MediaTypeImageIndex, v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: []v1.Descriptor{e}})
+	if _, err := pullFrom(s, only); err == nil || !strings.Contains(err.Error(), "there are linux/s390x") {
+		t.Error(err)
+	}
+	if _, err := Pull(context.Background(), s, src, PullOptions{Platform: "a/b/c/d"}, nil); err == nil {
+		t.Error("a platform of four parts is taken")
+	}
+}
+
+func TestRemove(t *testing.T) {
+	s := newStore(t)
+	base, gz := tarOf(file("a", "1")), v1.MediaTypeImageLayerGzip
+	one := mustPull(t, s, newFake(t, "one", gz, base)).Image
+	two := mustPull(t, s, newFake(t, "two", gz, base, tarOf(file("b", "2")))).Image
+	mustPull(t, s, newFake(t, "alias:1", gz, base))
+	free := func(*Image) error { return nil }
+	used := func(img *Image) error { return fmt.Errorf("image %s is used", img.ID) }
+
+	if _, err := s.Remove("none", free); !errors.Is(err, state.ErrNotFound) {
+		t.Error(err)
+	}
+	if _, err := s.Remove(one.ID, free); err == nil || !strings.Contains(err.Error(), "alias") {
+		t.Errorf("an id with two names: %v", err)
+	}
+	if r, err := s.Remove("one", used); err != nil || len(r.Deleted) != 0 || !slices.Equal(r.Untagged, []string{"one:latest"}) {
+		t.Errorf("one of two names: %+v, %v", r, err)
+	}
+	if _, err := s.Remove("alias:1", used); err == nil {
+		t.Error("an image in use was removed")
+	}
+	if r, err := s.Remove("alias:1", free); err != nil || !slices.Equal(r.Deleted, []digest.Digest{one.ConfigDigest}) {
+		t.Errorf("its layer is shared: %+v, %v", r, err)
+	}
+	if _, err := s.Resolve("two"); err != nil {
+		t.Error(err)
+	}
+	if r, err := s.Remove(two.ID, free); err != nil || len(r.Deleted) != 3 || !slices.Equal(r.Untagged, []string{"two:latest"}) {
+		t.Errorf("the last: %+v, %v", r, err)
+	}
+	for _, dir := range []string{s.dir.Layers(), filepath.Join(s.dir.Images(), "blobs/sha256")} {
+		if left, _ := os.ReadDir(dir); len(left) != 0 {
+			t.Errorf("left in %s: %v", dir, left)
+		}
+	}
+}
+
+func TestNameMovesOn(t *testing.T) {
+	s := newStore(t)
+	old := mustPull(t, s, newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1")))).Image
+	mustPull(t, s, newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "2"))))
+	list, err := s.List(func(err error) { t.Error(err) })
+	if err != nil || len(list) != 2 || list[0].Name() != "x:latest" || list[1].ID != old.ID || len(list[1].References) != 0 {
+		t.Fatalf("%v %+v", err, list)
+	}
+	if img, err := s.Resolve(old.ID); err != nil || img.Name() != old.ID {
+		t.Errorf("%v: the old image is gone, and a container may use it", err)
+	}
+	if _, err := s.Remove(old.ID, func(*Image) error { return nil }); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a killed pull leaves is taken away by the next; what a running one needs is not.
+func TestSweep(t *testing.T) {
+	s := newStore(t)
+	mustPull(t, s, newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1"))))
+	hex := strings.Repeat("ab", 32)
+	live := strings.Repeat("cd", 32)
+	for _, name := range []string{hex, live} {
+		for _, path := range []string{filepath.Join(s.dir.Layers(), state.TempPrefix+name, "fs/x"), filepath.Join(s.dir.Layers(), name, "fs/x"),
+			filepath.Join(s.dir.Images(), "blobs/sha256", name), filepath.Join(s.dir.Images(), "blobs/sha256", state.TempPrefix+name)} {
+			os.MkdirAll(filepath.Dir(path), 0o700)
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	self, err := state.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := self
+	dead.Start++
+	running := filepath.Join(s.pullsDir(), "running.json")
+	state.WriteJSON(running, pullRecord{Process: self, Blobs: []digest.Digest{digest.Digest("sha256:" + live)}, Chains: []digest.Digest{digest.Digest("sha256:" + live)}})
+	state.WriteJSON(filepath.Join(s.pullsDir(), "dead.json"), pullRecord{Process: dead, Chains: []digest.Digest{digest.Digest("sha256:" + hex)}})
+	mustPull(t, s, newFake(t, "y", v1.MediaTypeImageLayer, tarOf(file("a", "1"))))
+	all := tree(t, s.dir.Root)
+	if strings.Contains(all, hex) || strings.Count(all, live) != 8 {
+		t.Errorf("got\n%s", all)
+	}
+	os.Remove(running)
+}
+
+func TestArchives(t *testing.T) {
+	gz := v1.MediaTypeImageLayerGzip
+	for _, compression := range []string{v1.MediaTypeImageLayer, gz} {
+		src := newFake(t, "x:1", compression, tarOf(file("a", "1")), tarOf(file("b", "2")))
+		var m v1.Manifest
+		json.Unmarshal(src.blobs[src.root.Digest], &m)
+		list, _ := json.Marshal([]dockerEntry{{Config: "c.json", RepoTags: []string{"foo/bar:2"}, Layers: []string{"1/layer.tar", "2/layer.tar"}}})
+		docker := tarOf(file("1/layer.tar", string(src.blobs[m.Layers[0].Digest])), symlink("2/layer.tar", "../shared"),
+			file("shared", string(src.blobs[m.Layers[1].Digest])), file("c.json", string(src.blobs[m.Config.Digest])), file(dockerList, string(list)))
+		root := src.root
+		root.Annotations = map[string]string{v1.AnnotationRefName: "v1"}
+		index, _ := json.Marshal(v1.Index{Manifests: []v1.Descriptor{root}})
+		files := []entry{file("oci-layout", "{}"), file("index.json", string(index))}
+		for d, data := range src.blobs {
+			files = append(files, file("blobs/sha256/"+d.Encoded(), string(data)))
+		}
+		oci := tarOf(files...)
+		dir := t.TempDir()
+		write := func(name string, data []byte) string {
+			path := filepath.Join(dir, name)
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return path
+		}
+		if err := unpackInto(t, dir, oci); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			arg   string
+			stdin []byte
+			name  string
+		}{
+			{"docker-archive:" + write("d.tar", docker), nil, "foo/bar:2"},
+			{"docker-archive:" + write("d.tar.gz", compressions[gz](docker)) + ":foo/bar:2", nil, "foo/bar:2"},
+			{"oci-archive:" + write("o.tar", oci), nil, "o:v1"},
+			{"oci-archive:" + write("o.tar.zst", compressions[v1.MediaTypeImageLayerZstd](oci)) + ":v1", nil, "o:v1"},
+			{"ocidir:" + dir + ":v1", nil, strings.ToLower(filepath.Base(dir)) + ":v1"},
+			{"-", docker, "foo/bar:2"},
+			{"-", compressions[gz](oci), ""},
+		} {
+			s := newStore(t)
+			got, err := s.OpenSource(context.Background(), c.arg, bytes.NewReader(c.stdin))
+			if err != nil {
+				t.Errorf("%s: %v", c.arg, err)
+				continue
+			}
+			r, err := pullFrom(s, got)
+			got.Close()
+			if err != nil || len(r.Image.Layers) != 2 || (c.name != "" && r.Image.Name() != c.name) {
+				t.Errorf("%s: %v, %+v", c.arg, err, r)
+			}
+			clean(t, s)
+		}
+		s := newStore(t)
+		for arg, want := range map[string]string{"ocidir:/none": "does not exist", "ocidir:" + dir + ":v9": `no image "v9"`, "docker-archive:" + dir + "/d.tar:x": "no image",
+			"oci-archive:" + dir + "/d.tar": "no image", "-": "no image"} {
+			if _, err := s.OpenSource(context.Background(), arg, strings.NewReader("")); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v", arg, err)
+			}
+		}
+	}
+}
+
+// A docker manifest is kept as an OCI one, and found by its own digest.
+func TestDockerManifest(t *testing.T) {
+	s := newStore(t)
+	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", "1"))).edit(func(m *v1.Manifest) {
+		m.MediaType, m.Config.MediaType, m.Layers[0].MediaType = dockerManifest, dockerConfig, "application/vnd.docker.image.rootfs.diff.tar.gzip"
+	})
+	src.root.MediaType = dockerManifest
+	img := mustPull(t, s, src).Image
+	if img.Digest != src.root.Digest || img.Manifest.MediaType != v1.MediaTypeImageManifest || img.Manifest.Digest == img.Digest {
+		t.Errorf("%+v", img)
+	}
+	if _, err := s.Resolve("x@" + src.root.Digest.String()); err != nil {
+		t.Error(err)
+	}
+	if r := mustPull(t, s, src); r.New {
+		t.Error("the second pull changed something")
+	}
+}
