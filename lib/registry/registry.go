@@ -16,7 +16,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -43,7 +45,8 @@ const maxManifest = 4 << 20
 // source is an image in a registry, or in a mirror of it.
 type source struct {
 	ref     image.Reference
-	clients []*client // in the order in which they are tried
+	clients []*client    // in the order in which they are tried
+	first   atomic.Int32 // the one that worked last is tried before the others
 }
 
 // client speaks to one endpoint.
@@ -132,7 +135,7 @@ func (s *source) Manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) 
 
 func (s *source) manifest(ctx context.Context, tag string, d digest.Digest) (v1.Descriptor, []byte, error) {
 	var found manifest.Manifest
-	err := s.each(ctx, what(tag, d), func(c *client) (err error) {
+	err := s.each(ctx, what(tag, d), func(ctx context.Context, c *client) (err error) {
 		found, err = c.rc.ManifestGet(ctx, c.ref(tag, d))
 		return err
 	})
@@ -147,7 +150,7 @@ func (s *source) manifest(ctx context.Context, tag string, d digest.Digest) (v1.
 // Blob implements image.Source.
 func (s *source) Blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
 	var found io.ReadCloser
-	err := s.each(ctx, what("", d.Digest), func(c *client) error {
+	err := s.each(ctx, what("", d.Digest), func(ctx context.Context, c *client) error {
 		// Without the size, which is not believed, and the urls, which are not followed.
 		r, err := c.rc.BlobGet(ctx, c.ref("", d.Digest), descriptor.Descriptor{MediaType: d.MediaType, Digest: d.Digest})
 		if err != nil {
@@ -159,25 +162,30 @@ func (s *source) Blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, erro
 	return found, err
 }
 
-// each tries the endpoints in turn. One that worked comes first from then on.
-func (s *source) each(ctx context.Context, what string, do func(*client) error) error {
+// each tries the endpoints in turn, and returns what all of them said where none has it.
+func (s *source) each(ctx context.Context, what string, do func(context.Context, *client) error) error {
 	var reasons []string
-	var last error
-	for _, c := range s.clients {
-		c.transport.status.Store(0)
-		err := do(c)
+	first := int(s.first.Load())
+	for i := range s.clients {
+		n := i
+		switch { // first, then the others in their order
+		case i == 0:
+			n = first
+		case i <= first:
+			n = i - 1
+		}
+		c := s.clients[n]
+		noted, refused := noteRefusal(ctx)
+		err := do(noted, c)
 		if err == nil {
+			s.first.Store(int32(n))
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		slog.Debug("registry: "+c.host, "error", err)
-		last = c.explain(err, what)
-		reasons = append(reasons, last.Error())
-	}
-	if len(reasons) == 1 {
-		return last
+		reasons = append(reasons, c.explain(err, int(refused.status.Load()), what).Error())
 	}
 	return errors.New(strings.Join(reasons, "; "))
 }
@@ -198,8 +206,7 @@ func (c *client) ref(tag string, d digest.Digest) ref.Ref {
 }
 
 // explain turns an error of regclient into one line: what, why, and what to do.
-func (c *client) explain(err error, what string) error {
-	status := int(c.transport.status.Load())
+func (c *client) explain(err error, status int, what string) error {
 	var network net.Error
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
@@ -227,6 +234,10 @@ func innermost(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
 		return op
+	}
+	var request *url.Error
+	if errors.As(err, &request) {
+		return request.Err
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -18,11 +19,22 @@ const (
 	headerTimeout = 60 * time.Second
 )
 
-// transport is the way to one registry. It remembers the last refusal, for the message to the user,
-// and resumes the body of a layer that broke off by asking for the rest (RFC 9110, 14.2).
+// transport is the way to one registry. It notes refusals, for the message to the user, and resumes
+// a body that broke off by asking for the rest (RFC 9110, 14.2).
 type transport struct {
-	base   *http.Transport
-	status atomic.Int32 // of the last answer that was an error; 0: there was none
+	base *http.Transport
+}
+
+// refusal is the status of the last answer to a request that was an error; 0: there was none.
+type refusal struct{ status atomic.Int32 }
+
+type refusalKey struct{}
+
+// noteRefusal returns a context whose requests note their refusals. (regclient returns the status
+// within a text.)
+func noteRefusal(ctx context.Context) (context.Context, *refusal) {
+	r := new(refusal)
+	return context.WithValue(ctx, refusalKey{}, r), r
 }
 
 func newTransport(insecure bool) *transport {
@@ -43,8 +55,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode >= 400 && resp.StatusCode != http.StatusUnauthorized {
-		t.status.Store(int32(resp.StatusCode))
+	if r, ok := req.Context().Value(refusalKey{}).(*refusal); ok && resp.StatusCode >= 400 && resp.StatusCode != http.StatusUnauthorized {
+		r.status.Store(int32(resp.StatusCode))
 	}
 	if req.Method == http.MethodGet && resp.StatusCode == http.StatusOK && req.Header.Get("Range") == "" {
 		resp.Body = &resumer{ReadCloser: resp.Body, transport: t, req: req, total: resp.ContentLength}
