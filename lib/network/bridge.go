@@ -97,6 +97,10 @@ func (m *Manager) bringUp(ctx context.Context, n *Network) (netlink.Link, error)
 // settleDefault gives the default network its addresses and its bridge's name for good: the usual ones,
 // or others where this host, or a second state directory on it, has these already.
 func (m *Manager) settleDefault(n *Network) error {
+	link, err := m.chooseLink(n.Name)
+	if err != nil {
+		return err
+	}
 	used, err := m.used(*n)
 	if err != nil {
 		return err
@@ -107,12 +111,7 @@ func (m *Manager) settleDefault(n *Network) error {
 			return fmt.Errorf("network %s: %w", n.Name, err)
 		}
 	}
-	settled, err := m.describe(n.Name, subnet)
-	if err != nil {
-		return err
-	}
-	settled.Created = n.Created
-	*n = settled
+	*n = bridgeNetwork(n.Name, link, subnet, n.Created)
 	return m.store(*n)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -20,7 +21,7 @@ func plug(bridge netlink.Link, e state.Endpoint, path string, gateway netip.Addr
 	if err := addPair(bridge, e, path); err != nil {
 		return err
 	}
-	return linux.InNetNS(path, func() error {
+	err := linux.InNetNS(path, func() error {
 		in := within(path)
 		link, err := findLink(e.Link)
 		if err != nil {
@@ -40,6 +41,30 @@ func plug(bridge netlink.Link, e state.Endpoint, path string, gateway netip.Addr
 		}
 		return addDefaultRoute(link, gateway, in...)
 	})
+	if err != nil {
+		return err
+	}
+	return awaitUp(e.HostLink, bridge.Attrs().Name)
+}
+
+// awaitUp waits until the links pass packets. The kernel notices in its own time that the other end of a link
+// is up, and until then it drops the first packets, which come again after a second only.
+func awaitUp(names ...string) error {
+	const most, step = time.Second, 100 * time.Microsecond
+	for end := time.Now().Add(most); len(names) > 0; {
+		link, err := netlink.LinkByName(names[0])
+		switch {
+		case err != nil:
+			return fmt.Errorf("wait for link %s: %w", names[0], err)
+		case link.Attrs().OperState == netlink.OperUp:
+			names = names[1:]
+		case time.Now().After(end):
+			return nil // slow is no failure
+		default:
+			time.Sleep(step)
+		}
+	}
+	return nil
 }
 
 // setLoopbackUp sets lo up in the namespace at path, in which the calling thread is.

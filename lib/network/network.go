@@ -71,6 +71,10 @@ func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error 
 	} else if !errors.Is(err, state.ErrNotFound) {
 		return err
 	}
+	link, err := m.chooseLink(name)
+	if err != nil {
+		return err
+	}
 	used, err := m.used(Network{Name: name})
 	if err != nil {
 		return err
@@ -79,21 +83,15 @@ func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error 
 	if err != nil {
 		return fmt.Errorf("network %s: %w", name, err)
 	}
-	n, err := m.describe(name, subnet)
-	if err != nil {
-		return err
-	}
-	n.Created = time.Now()
-	return m.store(n)
+	return m.store(bridgeNetwork(name, link, subnet, time.Now()))
 }
 
-// describe fills in what follows from the name and the addresses of a bridge network.
-func (m *Manager) describe(name string, subnet netip.Prefix) (Network, error) {
-	link, err := m.chooseLink(name)
+// bridgeNetwork returns a network of one subnet, whose first address is the gateway's.
+func bridgeNetwork(name, link string, subnet netip.Prefix, created time.Time) Network {
 	return Network{
-		Name: name, Driver: DriverBridge, Link: link,
+		Name: name, Driver: DriverBridge, Link: link, Created: created,
 		IPNets: []netip.Prefix{subnet}, Gateways: []netip.Addr{subnet.Addr().Next()},
-	}, err
+	}
 }
 
 // Remove removes a network that no container uses, with its bridge and rules. The default network stays
@@ -189,10 +187,7 @@ func (m *Manager) unstoredDefault() Network {
 	if err != nil {
 		created = time.Now()
 	}
-	return Network{
-		Name: Default, Driver: DriverBridge, Created: created,
-		IPNets: []netip.Prefix{defaultSubnet}, Gateways: []netip.Addr{defaultSubnet.Addr().Next()},
-	}
+	return bridgeNetwork(Default, "", defaultSubnet, created)
 }
 
 // checkName refuses names that cannot be a network's: those that --network gives a meaning of its own.

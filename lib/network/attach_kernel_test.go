@@ -1,0 +1,476 @@
+package network
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// mustRemove removes networks, as the last thing that a test does with them.
+func (m *Manager) mustRemove(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if err := m.Remove(context.Background(), name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// files lists all that is in the state directory, less what may always stay.
+func (m *Manager) files(t *testing.T) []string {
+	t.Helper()
+	var list []string
+	for _, root := range []string{m.dir.Root, m.dir.Run} {
+		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() && path != filepath.Join(m.dir.Run, "locks", "network") {
+				list = append(list, path)
+			}
+			return err
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	return list
+}
+
+func TestLifeOfAContainer(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m, ctx := newManager(t), context.Background()
+	t.Cleanup(func() {
+		m.mustRemove(t, Default)
+		if files := m.files(t); len(files) > 0 {
+			t.Errorf("left behind: %v", files)
+		}
+	})
+	c := m.attachTo(t, Options{Publish: []string{"8001:80", "80"}})
+	if c.addr.String() != "10.20.30.2" || c.path != m.dir.NetNS(c.id) {
+		t.Errorf("%s at %s", c.addr, c.path)
+	}
+	if got := c.spec.Annotation(spec.AnnotationNets); got != "mydocker0=10.20.30.2/24" {
+		t.Error(got)
+	}
+	if got := c.spec.Annotation(spec.AnnotationPorts); !strings.HasPrefix(got, "8001->80/tcp,") {
+		t.Error(got)
+	}
+	if hooks := c.spec.Hooks; hooks == nil || strings.Join(hooks.Poststop[0].Args, " ") != "md-net detach "+c.id {
+		t.Errorf("%+v", hooks)
+	}
+	if err := m.Attach(Options{})(ctx, c.spec); err == nil || !strings.Contains(err.Error(), "attached already") {
+		t.Error(err)
+	}
+	serve(t, c.path, "tcp", ":80")
+	if saw, err := ask("", "tcp", "127.0.0.1:8001"); err != nil {
+		t.Error(saw, err)
+	}
+	before, err := m.dir.ReadNet(c.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// It is kept: its end takes the links and gives the ports back, but not the address.
+	if err := state.WriteJSON(filepath.Join(m.dir.Bundle(c.id), state.SpawnFile), state.Spawn{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := m.Detach(ctx, c.id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if link, err := findLink(before.Endpoints[0].HostLink); link != nil || err != nil {
+		t.Errorf("the link stays: %v %v", link, err)
+	}
+	if linux.CheckNetNS(c.path) == nil || len(m.claims()) > 0 {
+		t.Error("the namespace or a port stays")
+	}
+	if n, _ := m.Inspect(Default); n.Counts != 1 {
+		t.Errorf("counts %d, want 1", n.Counts)
+	}
+	if other := m.attachTo(t, Options{Publish: []string{"8001:80"}}); other.addr == c.addr {
+		t.Error("another container got the address")
+	} else if err := m.Up(ctx, c.spec); err == nil || !strings.Contains(err.Error(), "port 8001 is taken by container "+other.id) {
+		t.Errorf("a start whose port another has: %v", err)
+	} else if err := m.Release(ctx, other.id); err != nil {
+		t.Error(err)
+	}
+
+	c.spec.SetNamespace(specs.NetworkNamespace, "")
+	for range 2 { // the second start finds what a start that was killed left
+		if err := m.Up(ctx, c.spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ns, _ := c.spec.Namespace(specs.NetworkNamespace); ns.Path != c.path {
+		t.Errorf("namespace %q", ns.Path)
+	}
+	after, err := m.dir.ReadNet(c.id)
+	if a, b := fmt.Sprint(before), fmt.Sprint(after); a != b || err != nil {
+		t.Errorf("before %s, after %s (%v)", a, b, err)
+	}
+	serve(t, c.path, "tcp", ":80")
+	if saw, err := ask("", "tcp", "127.0.0.1:8001"); err != nil {
+		t.Error(saw, err)
+	}
+	for range 2 {
+		if err := m.Release(ctx, c.id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, _ := m.Inspect(Default); n.Counts != 0 {
+		t.Errorf("counts %d, want 0", n.Counts)
+	}
+	if err := os.RemoveAll(m.dir.Bundle(c.id)); err != nil {
+		t.Error(err)
+	}
+}
+
+// An end that nobody keeps, such as under another OCI runtime, gives all back.
+func TestDetach(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m := newManager(t)
+	c := m.attachTo(t, Options{Publish: []string{"8001:80"}})
+	for range 2 {
+		if err := m.Detach(context.Background(), c.id); err != nil {
+			t.Error(err)
+		}
+	}
+	m.mustRemove(t, Default)
+	if files := m.files(t); len(files) > 0 {
+		t.Errorf("left behind: %v", files)
+	}
+	if err := m.Detach(context.Background(), "../../etc"); err == nil {
+		t.Error("took a path for an id")
+	}
+}
+
+func TestModes(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m, ctx := newManager(t), context.Background()
+	t.Cleanup(func() { m.mustRemove(t, Default) })
+	first := m.attachTo(t, Options{})
+	elsewhere := filepath.Join(t.TempDir(), "ns")
+	if err := linux.NewNetNS(elsewhere, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { linux.RemoveNetNS(elsewhere) })
+
+	for _, c := range []struct{ network, path, links string }{
+		{"none", "own", "lo"},
+		{"host", "", ""},
+		{"container:" + first.id, first.path, ""},
+		{"ns:" + elsewhere, elsewhere, "lo"},
+	} {
+		got := m.attachTo(t, Options{Network: []string{c.network}})
+		if c.path == "own" {
+			c.path = m.dir.NetNS(got.id)
+		}
+		if got.path != c.path {
+			t.Errorf("%s: namespace %q, want %q", c.network, got.path, c.path)
+		}
+		if c.links != "" {
+			links := sh(t, "nsenter --net=%s ip -o link show | cut -d: -f2", got.path)
+			if strings.TrimSpace(links) != c.links {
+				t.Errorf("%s: links %q, want %q", c.network, links, c.links)
+			}
+		}
+		if err := m.Down(ctx, got.id); err != nil {
+			t.Errorf("%s: %v", c.network, err)
+		}
+		if err := m.Up(ctx, got.spec); err != nil {
+			t.Errorf("%s: %v", c.network, err)
+		}
+		if _, ok := got.spec.Namespace(specs.NetworkNamespace); ok != (c.network != "host") {
+			t.Errorf("%s: namespace entry %v after a start", c.network, ok)
+		}
+		if c.network == "none" {
+			if up := sh(t, "nsenter --net=%s ip -o link show up", c.path); !strings.Contains(up, "lo:") {
+				t.Error("none: lo is down")
+			}
+		}
+	}
+	if err := linux.CheckNetNS(elsewhere); err != nil {
+		t.Error("took a namespace away that is not ours:", err)
+	}
+
+	for _, c := range []struct{ network, publish, want string }{
+		{"container:nosuch", "", `network container:nosuch: container "nosuch": not found`},
+		{"ns:relative", "", "network ns:relative: want an absolute path"},
+		{"ns:/no/such", "", "network ns:/no/such: open /no/such: no such file or directory"},
+		{"ns:/etc/passwd", "", "network ns:/etc/passwd: /etc/passwd is not a network namespace"},
+		{"ns:/proc/self/ns/uts", "", "network ns:/proc/self/ns/uts: /proc/self/ns/uts is not a network namespace"},
+		{"nosuch", "", "network nosuch: not found"},
+		{"host", "80:80", "publish 80/tcp: a container with --network host has no ports of its own"},
+		{"mydocker0", "[::1]:80:80", "publish 80/tcp on ::1: the container has no IPv6 address"},
+	} {
+		o := Options{Network: []string{c.network}}
+		if c.publish != "" {
+			o.Publish = []string{c.publish}
+		}
+		if _, err := m.tryAttach(o); err == nil || err.Error() != c.want {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+}
+
+// What fails half way leaves nothing.
+func TestFailedAttach(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m := newManager(t)
+	serve(t, "", "tcp", "127.0.0.1:9001")
+	for name, o := range map[string]Options{
+		"second network":  {Network: []string{Default, "nosuch"}, Publish: []string{"8001:80"}},
+		"port of program": {Publish: []string{"8001:80", "9001:80"}},
+		"port twice":      {Publish: []string{"8001:80", "8001:81"}},
+	} {
+		if _, err := m.tryAttach(o); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		m.mustRemove(t, Default)
+		if files := m.files(t); len(files) > 0 {
+			t.Errorf("%s: left behind: %v", name, files)
+		}
+		if dirs, _ := os.ReadDir(m.dir.Containers()); len(dirs) > 0 {
+			t.Errorf("%s: left behind: %v", name, dirs)
+		}
+	}
+}
+
+// A host whose addresses are those of the default network gets another one.
+func TestDefaultMakesRoom(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	sh(t, "ip link add mydocker0 type bridge; ip addr add 10.20.30.1/24 dev mydocker0; ip link set mydocker0 up")
+	t.Cleanup(func() { sh(t, "ip link del mydocker0") })
+	m := newManager(t)
+	t.Cleanup(func() { m.mustRemove(t, Default) })
+	c := m.attachTo(t, Options{})
+	if c.addr.String() != "10.20.31.2" {
+		t.Errorf("got %s", c.addr)
+	}
+	if err := m.Create(context.Background(), "other", CreateOptions{Subnet: []string{"10.20.30.0/25"}}); err == nil ||
+		err.Error() != "network other: subnet 10.20.30.0/25 overlaps 10.20.30.0/24: a route of this host on mydocker0" {
+		t.Error(err)
+	}
+
+	// A second state directory beside it has a default network of its own.
+	second := newManager(t)
+	t.Cleanup(func() { second.mustRemove(t, Default) })
+	if c := second.attachTo(t, Options{}); c.addr.String() != "10.20.32.2" {
+		t.Errorf("the second state directory: got %s", c.addr)
+	}
+}
+
+// Bridges do not survive a reboot, and a state directory can be deleted beneath a bridge.
+func TestBridgeComesBack(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m, ctx := newManager(t), context.Background()
+	t.Cleanup(func() { m.mustRemove(t, Default) })
+	c := m.attachTo(t, Options{})
+	sh(t, "ip link del mydocker0")
+	if err := os.RemoveAll(m.dir.Run); err == nil {
+		t.Error("the namespace is still there, so this must fail in part")
+	}
+	if err := m.Up(ctx, c.spec); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, c.path, "tcp", ":80")
+	if saw, err := ask("", "tcp", c.addr.String()+":80"); err != nil {
+		t.Error(saw, err)
+	}
+	if err := m.Release(ctx, c.id); err != nil {
+		t.Error(err)
+	}
+	if err := os.RemoveAll(m.path(Default)); err != nil {
+		t.Fatal(err)
+	}
+	if c := m.attachTo(t, Options{}); c.addr.String() != "10.20.30.2" {
+		t.Errorf("after the state was deleted: %s", c.addr)
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m, ctx := newManager(t), context.Background()
+	t.Cleanup(func() { m.mustRemove(t, Default) })
+	const many = 20
+	var (
+		wg   sync.WaitGroup
+		all  [many]attached
+		errs [many]error
+	)
+	for i := range many {
+		wg.Go(func() { all[i], errs[i] = New(m.dir).tryAttach(Options{Publish: []string{"80"}}) })
+	}
+	wg.Wait()
+	seen := make(map[string]bool)
+	for i, c := range all {
+		if errs[i] != nil {
+			t.Error(errs[i])
+			continue
+		}
+		if seen[c.addr.String()] || c.addr.String() == "10.20.30.1" {
+			t.Errorf("%s was given out twice", c.addr)
+		}
+		seen[c.addr.String()] = true
+		serve(t, c.path, "tcp", ":80")
+		hostPort, _, _ := strings.Cut(c.spec.Annotation(spec.AnnotationPorts), "->")
+		if saw, err := ask("", "tcp", "127.0.0.1:"+hostPort); err != nil {
+			t.Error(c.addr, saw, err)
+		}
+	}
+	for _, c := range all {
+		wg.Go(func() {
+			if err := m.Release(ctx, c.id); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+
+	// All want one port: one gets it.
+	for i := range many {
+		wg.Go(func() { all[i], errs[i] = New(m.dir).tryAttach(Options{Publish: []string{"8001:80"}}) })
+	}
+	wg.Wait()
+	winners := 0
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			winners++
+			if err := m.Release(ctx, all[i].id); err != nil {
+				t.Error(err)
+			}
+		case !strings.Contains(err.Error(), "port 8001 is taken by container"):
+			t.Error(err)
+		}
+	}
+	if winners != 1 {
+		t.Errorf("%d containers have port 8001", winners)
+	}
+}
+
+func TestConnect(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m, ctx := newManager(t), context.Background()
+	for name, subnet := range map[string]string{"n1": "10.77.1.0/24", "n2": "10.77.2.0/24"} {
+		if err := m.Create(ctx, name, CreateOptions{Subnet: []string{subnet}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { m.mustRemove(t, "n1", "n2", Default) })
+	c := m.attachTo(t, Options{Network: []string{"n1"}, Publish: []string{"8001:80"}})
+	serve(t, c.path, "tcp", ":80")
+	addrs := func() string {
+		return strings.Join(strings.Fields(sh(t, "nsenter --net=%s ip -o -4 addr show scope global | awk '{print $4}'", c.path)), " ")
+	}
+	route := func() string {
+		return strings.TrimSpace(sh(t, "nsenter --net=%s ip route show default | cut -d' ' -f3", c.path))
+	}
+	answers := func(when string) {
+		t.Helper()
+		if _, err := ask("", "tcp", "127.0.0.1:8001"); err != nil {
+			t.Errorf("%s: port 8001: %v", when, err)
+		}
+	}
+	check := func(when, wantAddrs, wantRoute string) {
+		t.Helper()
+		if a, r := addrs(), route(); a != wantAddrs || r != wantRoute {
+			t.Errorf("%s: addresses %q by %q, want %q by %q", when, a, r, wantAddrs, wantRoute)
+		}
+		if wantRoute != "" {
+			answers(when)
+		}
+	}
+	do := func(f func(context.Context, string, string) error, network, want string) {
+		t.Helper()
+		switch err := f(ctx, network, c.id); {
+		case want == "" && err != nil:
+			t.Error(err)
+		case want != "" && (err == nil || err.Error() != want):
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	check("at first", "10.77.1.2/24", "10.77.1.1")
+	do(m.Connect, "n1", "network n1: container "+c.id+" is connected already")
+	do(m.Connect, "nosuch", "network nosuch: not found")
+	do(m.Disconnect, "n2", "network n2: container "+c.id+" is not connected")
+	do(m.Connect, "n2", "")
+	check("connected", "10.77.1.2/24 10.77.2.2/24", "10.77.1.1")
+	do(m.Disconnect, "n1", "")
+	check("without the first", "10.77.2.2/24", "10.77.2.1")
+	do(m.Disconnect, "n2", "")
+	check("without any", "", "")
+	do(m.Connect, "n1", "")
+	check("with one again", "10.77.1.2/24", "10.77.1.1")
+
+	// Stopped.
+	if err := m.Down(ctx, c.id); err != nil {
+		t.Fatal(err)
+	}
+	do(m.Connect, "n2", "")
+	do(m.Disconnect, "n1", "")
+	do(m.Connect, "n1", "")
+	if n, _ := m.Inspect("n2"); n.Counts != 1 {
+		t.Errorf("counts %d, want 1", n.Counts)
+	}
+	if err := m.Remove(ctx, "n2"); err == nil || err.Error() != "network n2: it is used by container "+c.id {
+		t.Error(err)
+	}
+	if err := m.Up(ctx, c.spec); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, c.path, "tcp", ":80")
+	check("started", "10.77.2.2/24 10.77.1.2/24", "10.77.2.1")
+
+	host := m.attachTo(t, Options{Network: []string{"host"}})
+	if err := m.Connect(ctx, "n1", host.id); err == nil || !strings.Contains(err.Error(), "has no network namespace of its own") {
+		t.Error(err)
+	}
+	if err := m.Connect(ctx, "n1", state.NewID()); !errors.Is(err, state.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+// The stage touches its own fields of the document only.
+func TestOwnership(t *testing.T) {
+	requireKernel(t)
+	m := newManager(t)
+	t.Cleanup(func() { m.mustRemove(t, Default) })
+	s := spec.New(state.NewID())
+	s.Annotate("label", "value")
+	before, err := json.Marshal(s.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Attach(Options{Publish: []string{"8001:80"}})(context.Background(), s); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Release(context.Background(), s.ID()) })
+	s.Hooks = nil
+	s.SetNamespace(specs.NetworkNamespace, "")
+	s.Annotate(spec.AnnotationNets, "")
+	s.Annotate(spec.AnnotationPorts, "")
+	if after, err := json.Marshal(s.Spec); err != nil || string(after) != string(before) {
+		t.Errorf("before %s\nafter %s (%v)", before, after, err)
+	}
+}
