@@ -35,15 +35,13 @@ func MountOn(target *os.File, source, fstype string, flags uintptr, data string)
 	return mount(argv, source, FDPath(target), fstype, flags, data)
 }
 
-// AddMountFlags adds flags such as MsRdonly to the mount at path and keeps those that it has.
-func AddMountFlags(path string, flags uintptr) error { return ChangeMountFlags(path, flags, 0) }
-
-// ChangeMountFlags adds and takes away flags of the mount at path. mount(2) wants all of them in a
-// remount, and in a user namespace refuses to lose one: so those that it has are read first.
-func ChangeMountFlags(path string, add, remove uintptr) error {
+// ChangeMountFlags adds and takes away flags such as MsRdonly of the mount that an open file or
+// directory (O_PATH will do) is the root of. mount(2) wants all of them in a remount, and in a user
+// namespace refuses to lose one: so those that it has are read first.
+func ChangeMountFlags(target *os.File, add, remove uintptr) error {
 	var st unix.Statfs_t
-	if err := unix.Statfs(path, &st); err != nil {
-		return fmt.Errorf("statfs %s: %w", path, err)
+	if err := unix.Fstatfs(int(target.Fd()), &st); err != nil {
+		return fmt.Errorf("statfs %s: %w", target.Name(), err)
 	}
 	// The flags of statfs(2) and mount(2) have the same numbers up to relatime.
 	const same = unix.ST_RDONLY | unix.ST_NOSUID | unix.ST_NODEV | unix.ST_NOEXEC | unix.ST_SYNCHRONOUS |
@@ -52,7 +50,7 @@ func ChangeMountFlags(path string, add, remove uintptr) error {
 	if st.Flags&unix.ST_RELATIME != 0 {
 		flags |= unix.MS_RELATIME
 	}
-	return Mount("", path, "", unix.MS_REMOUNT|unix.MS_BIND|(flags&^remove)|add, "")
+	return MountOn(target, "", "", unix.MS_REMOUNT|unix.MS_BIND|(flags&^remove)|add, "")
 }
 
 // LoopbackUp sets the loopback link of the thread's network namespace up (netdevice(7)).

@@ -159,7 +159,12 @@ func lockPath(path string) error {
 
 // remountReadonly adds read-only to a mount and keeps its other flags.
 func remountReadonly(path string) error {
-	return linux.AddMountFlags(path, linux.MsRdonly)
+	target, err := os.OpenFile(path, linux.OPath, 0)
+	if err != nil {
+		return fmt.Errorf("make %s read-only: %w", path, errnoOf(err))
+	}
+	defer target.Close()
+	return linux.ChangeMountFlags(target, linux.MsRdonly, 0)
 }
 
 // maskPath hides a file behind /dev/null and a directory behind an empty one. The null device is

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -43,6 +44,7 @@ func setCredentials(proc *specs.Process) error {
 			return err
 		}
 	}
+	traceCredentials(proc)
 	u := proc.User
 	if u.Umask != nil {
 		linux.Umask(int(*u.Umask))
@@ -60,6 +62,31 @@ func setCredentials(proc *specs.Process) error {
 		return linux.SetNoNewPrivs()
 	}
 	return nil
+}
+
+// traceCredentials shows the change as setpriv(1) does it.
+func traceCredentials(proc *specs.Process) {
+	if !linux.Tracing() {
+		return
+	}
+	u := proc.User
+	words := []string{"setpriv", fmt.Sprintf("--reuid=%d", u.UID), fmt.Sprintf("--regid=%d", u.GID)}
+	if len(u.AdditionalGids) == 0 {
+		words = append(words, "--clear-groups")
+	} else {
+		words = append(words, "--groups="+strings.Trim(strings.ReplaceAll(fmt.Sprint(u.AdditionalGids), " ", ","), "[]"))
+	}
+	if c := proc.Capabilities; c != nil {
+		bounding := "-all"
+		for _, name := range c.Bounding {
+			bounding += ",+" + strings.ToLower(strings.TrimPrefix(name, "CAP_"))
+		}
+		words = append(words, "--inh-caps=-all", "--bounding-set="+bounding)
+	}
+	if proc.NoNewPrivileges {
+		words = append(words, "--no-new-privs")
+	}
+	linux.Trace(append(words, proc.Args...)...)
 }
 
 type capSets struct{ bounding, effective, permitted, inheritable, ambient linux.Capabilities }

@@ -15,19 +15,21 @@ import (
 // config-linux.md "Default Devices"), and those that the document asks for.
 func (b *build) makeDevices(root *linux.Root) error {
 	for _, d := range defaultDevices() {
-		if err := makeDevice(root, d); err != nil {
+		if err := b.makeDevice(root, d); err != nil {
 			return err
 		}
 	}
 	for _, d := range b.Spec.Linux.Devices {
-		if err := makeDevice(root, d); err != nil {
+		if err := b.makeDevice(root, d); err != nil {
 			return err
 		}
 	}
-	for name, target := range map[string]string{
-		"/dev/fd": "/proc/self/fd", "/dev/stdin": "/proc/self/fd/0", "/dev/stdout": "/proc/self/fd/1",
-		"/dev/stderr": "/proc/self/fd/2", "/dev/ptmx": "pts/ptmx",
+	for _, link := range [][2]string{
+		{"/proc/self/fd", "/dev/fd"}, {"/proc/self/fd/0", "/dev/stdin"}, {"/proc/self/fd/1", "/dev/stdout"},
+		{"/proc/self/fd/2", "/dev/stderr"}, {"pts/ptmx", "/dev/ptmx"},
 	} {
+		target, name := link[0], link[1]
+		linux.Trace("ln", "-s", target, b.Root+name)
 		if err := root.Symlink(target, name); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
@@ -48,7 +50,7 @@ func defaultDevices() []specs.LinuxDevice {
 
 // makeDevice makes one device file with its mode and owner. One that is there already is left: the
 // document may have mounted the host's.
-func makeDevice(root *linux.Root, d specs.LinuxDevice) error {
+func (b *build) makeDevice(root *linux.Root, d specs.LinuxDevice) error {
 	kinds := map[string]uint32{"c": syscall.S_IFCHR, "u": syscall.S_IFCHR, "b": syscall.S_IFBLK, "p": syscall.S_IFIFO}
 	kind, ok := kinds[d.Type]
 	if !ok {
@@ -58,6 +60,7 @@ func makeDevice(root *linux.Root, d specs.LinuxDevice) error {
 	if d.FileMode != nil {
 		mode = *d.FileMode
 	}
+	linux.Trace("mknod", "-m", fmt.Sprintf("%o", mode.Perm()), b.Root+d.Path, d.Type, fmt.Sprint(d.Major), fmt.Sprint(d.Minor))
 	err := root.Mknod(d.Path, kind|uint32(mode.Perm()), d.Major, d.Minor)
 	if errors.Is(err, os.ErrExist) {
 		return nil

@@ -100,19 +100,18 @@ func finishMount(root *linux.Root, destination string, bind bool, o options) err
 		return err
 	}
 	defer target.Close()
-	path := linux.FDPath(target)
 	if extra := o.flags &^ (linux.MsBind | linux.MsRec); bind && (extra != 0 || o.clear != 0) {
-		if err := linux.ChangeMountFlags(path, extra, o.clear); err != nil {
+		if err := linux.ChangeMountFlags(target, extra, o.clear); err != nil {
 			return err
 		}
 	}
 	for _, p := range o.propagation {
-		if err := linux.Mount("", path, "", p, ""); err != nil {
+		if err := linux.MountOn(target, "", "", p, ""); err != nil {
 			return err
 		}
 	}
 	if o.attr.Set != 0 || o.attr.Clear != 0 {
-		return linux.MountSetattr(path, true, o.attr)
+		return linux.MountSetattr(linux.FDPath(target), true, o.attr)
 	}
 	return nil
 }
