@@ -189,7 +189,7 @@ func (u *unpacker) copyDirAttributes(below union, name string) error {
 		return err
 	}
 	defer from.Close()
-	to, err := u.root.OpenDir(path.Join("/", name))
+	to, err := u.root.OpenDir("./" + name)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil // a later entry replaced it
 	}

@@ -165,7 +165,7 @@ func (u *unpacker) parent(name string) (linux.Dir, error) {
 	if dir, ok := u.parents[name]; ok {
 		return dir, nil
 	}
-	dir, err := u.root.OpenDir(name + "/.")
+	dir, err := u.root.OpenDir("./" + name)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		dir, err = u.makeParents(name)
 	}

@@ -220,12 +220,6 @@ func SyncFS(dir string) error {
 	return nil
 }
 
-// StartWriteback makes the kernel begin to write an open file to the disk, and waits for nothing
-// (sync_file_range(2)). It only saves time at a later sync.
-func StartWriteback(f *os.File) {
-	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
-}
-
 // FreeSpace returns the bytes and the files that users may still add to the file system of dir.
 func FreeSpace(dir string) (bytes, files uint64, err error) {
 	var st unix.Statfs_t
