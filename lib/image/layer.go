@@ -87,7 +87,7 @@ func (p *pull) tryLayer(ctx context.Context, l *layer, unpacked bool) error {
 		return err
 	}
 	if diff != l.diff {
-		return fmt.Errorf("unpacked content: %w", &wrongContent{what: "layer", want: l.diff, got: diff})
+		return fmt.Errorf("unpacked content is of %s, but the image's configuration says %s", diff, l.diff)
 	}
 	// The blob's lock is given back by now: a layer below may need it.
 	if err := u.finish(func() ([]string, error) { return p.waitLower(ctx, l) }); err != nil {

@@ -24,7 +24,6 @@ const maxWindow = 128 << 20
 // ahead reads from a source in goroutines of its own while its reader works on what came before.
 type ahead struct {
 	ctx    context.Context
-	stop   context.CancelFunc
 	full   <-chan chunk
 	free   chan []byte
 	done   chan struct{} // closed when the source is not read any more
@@ -40,10 +39,10 @@ type chunk struct {
 }
 
 // readAhead returns a reader of r. Each stage is given each chunk before the reader sees it, in a
-// goroutine of its own; an error of a stage ends the stream.
+// goroutine of its own; an error of a stage ends the stream. Who does not read to the end ends the
+// context.
 func readAhead(ctx context.Context, r io.Reader, stages ...func([]byte) error) *ahead {
-	ctx, stop := context.WithCancel(ctx)
-	a := &ahead{ctx: ctx, stop: stop, free: make(chan []byte, chunkCount), done: make(chan struct{})}
+	a := &ahead{ctx: ctx, free: make(chan []byte, chunkCount), done: make(chan struct{})}
 	for range chunkCount {
 		a.free <- nil // made when first used: most streams are short
 	}

@@ -262,12 +262,13 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, fmt.Errorf("registry %s: %w", b.host, innermost(err))
 }
 
-// quiet passes regclient's log on as debug messages of ours, whatever it thinks of them.
+// quiet passes regclient's log on as debug messages of ours, whatever it thinks of them. Its traces,
+// which hold whole headers, are left out.
 type quiet struct{ attrs []slog.Attr }
 
 // Enabled implements slog.Handler.
-func (quiet) Enabled(ctx context.Context, _ slog.Level) bool {
-	return slog.Default().Enabled(ctx, slog.LevelDebug)
+func (quiet) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelDebug && slog.Default().Enabled(ctx, slog.LevelDebug)
 }
 
 // Handle implements slog.Handler.

@@ -8,9 +8,12 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // How often one answer is resumed, and how long the server may think about its beginning.
@@ -51,6 +54,8 @@ func newTransport(insecure bool) *transport {
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	// Without the query: what a redirect has in it may be a password.
+	linux.Trace("curl", "-sS", "-X", req.Method, (&url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path}).String())
 	resp, err := t.base.RoundTrip(req)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,193 @@
+package image
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"path"
+	"strings"
+	"syscall"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+func (u *unpacker) rootDir(h *tar.Header) error {
+	dir, err := u.root.OpenDir(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	delete(u.implied, "")
+	u.times = append(u.times, dirTime{"", h.ModTime})
+	return u.attributes(dir, ".", h)
+}
+
+func (u *unpacker) directory(parent linux.Dir, name string, h *tar.Header) error {
+	base := path.Base(name)
+	if err := u.makeDir(parent, base, true); err != nil {
+		return err
+	}
+	delete(u.implied, name)
+	u.times = append(u.times, dirTime{name, h.ModTime})
+	return u.attributes(parent, base, h)
+}
+
+// create makes an entry with its attributes in place of what an earlier entry of the layer made.
+func (u *unpacker) create(parent linux.Dir, base string, h *tar.Header, make func() error) error {
+	err := make()
+	if errors.Is(err, fs.ErrExist) {
+		if err = u.remove(parent, base); err == nil {
+			err = make()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := u.attributes(parent, base, h); err != nil {
+		return err
+	}
+	return parent.Chtime(base, h.ModTime)
+}
+
+func (u *unpacker) file(parent linux.Dir, base string, h *tar.Header, content io.Reader) error {
+	return u.create(parent, base, h, func() error {
+		f, err := parent.CreateFile(base)
+		if err != nil {
+			return err
+		}
+		// The bare Writer: a ReadFrom of the file would take a buffer of its own.
+		n, err := io.CopyBuffer(struct{ io.Writer }{f}, content, u.buffer)
+		u.size += n
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+		return err
+	})
+}
+
+func (u *unpacker) special(parent linux.Dir, base string, h *tar.Header) error {
+	kind := uint32(syscall.S_IFIFO)
+	switch h.Typeflag {
+	case tar.TypeChar:
+		kind = syscall.S_IFCHR
+		if h.Devmajor == 0 && h.Devminor == 0 {
+			return errors.New("a character device 0:0 would remove a file of the layers below unseen")
+		}
+	case tar.TypeBlock:
+		kind = syscall.S_IFBLK
+	}
+	return u.create(parent, base, h, func() error {
+		return parent.Mknod(base, kind|0o600, uint32(h.Devmajor), uint32(h.Devminor))
+	})
+}
+
+// attributes sets owner, permissions and extended attributes, in the order in which none takes
+// another away: chown(2) clears setuid bits and capabilities.
+func (u *unpacker) attributes(parent linux.Dir, base string, h *tar.Header) error {
+	if err := parent.Chown(base, h.Uid, h.Gid); err != nil {
+		return err
+	}
+	if h.Typeflag != tar.TypeSymlink {
+		if err := parent.Chmod(base, uint32(h.Mode)&0o7777); err != nil {
+			return err
+		}
+	}
+	for key, value := range h.PAXRecords {
+		if key, ok := strings.CutPrefix(key, paxXattr); ok {
+			if err := setXattr(parent, base, key, []byte(value)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// setXattr sets an attribute of the archive, but for those by which overlayfs would be told what no
+// layer may say: to show another file, or to hide some.
+func setXattr(parent linux.Dir, base, key string, value []byte) error {
+	if strings.HasPrefix(key, "trusted.overlay.") || strings.HasPrefix(key, "user.overlay.") {
+		slog.Debug("attribute of a layer left out", "file", base, "attribute", key)
+		return nil
+	}
+	err := parent.SetXattr(base, key, value)
+	if errors.Is(err, syscall.ENOTSUP) {
+		slog.Debug("attribute of a layer left out: the file system cannot hold it", "file", base, "attribute", key)
+		return nil
+	}
+	return err
+}
+
+// whiteout does what an entry ".wh.NAME" says: NAME of the layers below is gone. What this layer itself
+// has under that name stays, wherever in the archive it stands.
+func (u *unpacker) whiteout(parent linux.Dir, base string) error {
+	if base == whiteoutOpaque {
+		return parent.SetXattr(".", opaqueXattr, []byte(opaqueValue))
+	}
+	if strings.HasPrefix(base, whiteoutMeta) {
+		return nil
+	}
+	name := strings.TrimPrefix(base, whiteoutPrefix)
+	if name == "" || name == "." || name == ".." {
+		return errors.New("a whiteout of no name")
+	}
+	err := parent.Mknod(name, syscall.S_IFCHR, 0, 0)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	st, err := parent.Stat(name)
+	if err == nil && st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
+		err = parent.SetXattr(name, opaqueXattr, []byte(opaqueValue))
+	}
+	return err
+}
+
+// hardLink makes name another name of the file target of this layer, or puts that off to the end where
+// this layer has no such file.
+func (u *unpacker) hardLink(parent linux.Dir, name, target string) error {
+	base := path.Base(name)
+	linked, err := u.linkWithin(parent, base, target)
+	if err != nil || linked {
+		return err
+	}
+	if err := u.remove(parent, base); err != nil {
+		return err
+	}
+	u.links = append(u.links, hardLink{name, target})
+	return nil
+}
+
+// linkWithin makes the hard link if this layer has the target.
+func (u *unpacker) linkWithin(parent linux.Dir, base, target string) (bool, error) {
+	dir, err := u.root.OpenDir(path.Dir("./" + target))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	from := path.Base("/" + target)
+	st, err := dir.Stat(from)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	case st.Mode&syscall.S_IFMT == syscall.S_IFDIR || target == "":
+		return false, fmt.Errorf("hard link to the directory %.300q", target)
+	case isWhiteout(st.Mode, st.Rdev):
+		return false, fmt.Errorf("hard link to %.300q, which the layer removes", target)
+	}
+	if old, err := parent.Stat(base); err == nil {
+		if old.Ino == st.Ino {
+			return true, nil // its own name
+		}
+		if err := u.remove(parent, base); err != nil {
+			return false, err
+		}
+	}
+	return true, parent.Link(dir, from, base)
+}
