@@ -451,6 +451,37 @@ func TestSweep(t *testing.T) {
 	os.Remove(running)
 }
 
+// A store whose index is lost keeps its layers: containers may run on them.
+func TestLostIndex(t *testing.T) {
+	s := newStore(t)
+	img := mustPull(t, s, newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1")))).Image
+	if err := os.Remove(s.indexPath()); err != nil {
+		t.Fatal(err)
+	}
+	bad := newFake(t, "y", v1.MediaTypeImageLayer, tarOf(file("b", "1"))).edit(func(m *v1.Manifest) { m.Layers[0].Size++ })
+	if _, err := pullFrom(s, bad); err == nil {
+		t.Error("no error")
+	}
+	if got := tree(t, img.LayerDirs()[0]); got != "a=1\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// The first pull ever leaves nothing that the second does not clean.
+func TestFirstPullKilled(t *testing.T) {
+	s := newStore(t)
+	bad := newFake(t, "y", v1.MediaTypeImageLayer, tarOf(file("b", "1"))).edit(func(m *v1.Manifest) { m.Layers[0].Size++ })
+	if _, err := pullFrom(s, bad); err == nil {
+		t.Error("no error")
+	}
+	left := filepath.Join(s.dir.Layers(), state.TempPrefix+strings.Repeat("ab", 32))
+	if err := os.MkdirAll(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mustPull(t, s, newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1"))))
+	clean(t, s)
+}
+
 func TestArchives(t *testing.T) {
 	gz := v1.MediaTypeImageLayerGzip
 	for _, compression := range []string{v1.MediaTypeImageLayer, gz} {

@@ -112,23 +112,34 @@ func (p *pull) register() (unregister func(), err error) {
 		record.Blobs = append(record.Blobs, l.desc.Digest)
 		record.Chains = append(record.Chains, l.chain)
 	}
+	index, err := p.store.begin()
+	if err != nil {
+		return nil, err
+	}
 	path := filepath.Join(p.store.pullsDir(), state.NewID()+".json")
 	if err := state.WriteJSON(path, record); err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{p.store.dir.Layers(), p.store.dir.Images()} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
-		}
-	}
-	index, err := p.store.readIndex()
-	if err == nil {
-		_, err = p.store.sweep(index)
-	}
+	_, err = p.store.sweep(index)
 	if err != nil {
 		slog.Debug("remains of other pulls are left where they are", "cause", err)
 	}
 	return func() { os.Remove(path) }, nil
+}
+
+// begin makes the store if it is new, and returns its index. It wants the store's lock.
+func (s *Store) begin() (*v1.Index, error) {
+	if err := os.MkdirAll(s.dir.Layers(), 0o700); err != nil {
+		return nil, err
+	}
+	index, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(s.dir.Images(), v1.ImageBlobsDir)); errors.Is(err, fs.ErrNotExist) {
+		return index, s.writeIndex(index)
+	}
+	return index, nil
 }
 
 // needs is what must stay: the names in blobs/ and layers/.
@@ -184,7 +195,7 @@ func (s *Store) neededByPulls(n needs) error {
 }
 
 // sweep removes the blobs and layers that nothing needs, and returns the chain ids of the layers. It
-// wants the store's lock. A store without an index was not made by us, or lost it: nothing is removed.
+// wants the store's lock. A store that lost its index may still serve containers: nothing is removed.
 func (s *Store) sweep(index *v1.Index) (gone []digest.Digest, err error) {
 	if _, err := os.Stat(s.indexPath()); err != nil {
 		return nil, nil
