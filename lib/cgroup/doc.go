@@ -37,7 +37,7 @@
 //	(3) refused where the kernel takes the value and forgets it, which those since 5.16 do
 //	(4) v2 has no files for devices but programs; there a container's devices are what its /dev holds
 //
-// Refused means: an error that names the option, the reason and a remedy, before anything is made. What nobody asked
-// for is not written: the kernel's own default stands, whatever number the help shows.
-// A value that asks for no limit never fails for want of a file or a hierarchy.
+// Refused means: an error that names the option, the reason and a remedy, before anything is made.
+// What nobody asked for is not written: the kernel's own default stands, whatever number the help
+// shows. A value that asks for no limit never fails for want of a file or a hierarchy.
 package cgroup

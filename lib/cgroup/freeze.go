@@ -72,8 +72,8 @@ func (g *Group) Frozen() (bool, error) {
 	return strings.Contains(events, "frozen 1"), err
 }
 
-// Kill ends all processes of the group with SIGKILL and waits until they are gone, up to 2 s. Those that are
-// frozen are thawed to die.
+// Kill ends all processes of the group with SIGKILL and waits until they are gone, up to 2 s. Those
+// that are frozen are thawed to die.
 func (g *Group) Kill(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -125,29 +125,39 @@ func seedCpuset(parent, dir string) error {
 
 // Add moves a process into the group, in every hierarchy. Its children to come are born there.
 func (g *Group) Add(pid int) error {
-	return g.join("cgroup.procs", "cgroup.procs", strconv.Itoa(pid), pid)
+	for _, t := range g.trees {
+		if err := g.move(t, "cgroup.procs", pid); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Enter moves the calling thread into the group, in every hierarchy: for a thread that is locked to
 // its goroutine and is about to become a program (execve(2) ends the process's other threads). A
 // thread that moves itself on v1 needs no lock that waits for all cpus, so this costs microseconds
-// where Add costs milliseconds. v2 moves whole processes only; one that was born in [Group.Birthplace] is
-// there already.
+// where Add costs milliseconds. v2 moves whole processes only; one that was born in the group's
+// [Group.Birthplace] is there already.
 func (g *Group) Enter() error {
-	return g.join("tasks", "cgroup.procs", "0", os.Getpid())
-}
-
-func (g *Group) join(v1, v2, value string, pid int) error {
 	for _, t := range g.trees {
-		file := v1
+		file := "tasks"
 		if t.version == 2 {
-			if file = v2; value == "0" && g.bornIn() {
+			if g.bornIn() {
 				continue
 			}
+			file = "cgroup.procs"
 		}
-		if err := write(filepath.Join(t.dir(g.Path), file), value); err != nil {
-			return fmt.Errorf("join process %d to group %s: %w", pid, g.Path, err)
+		if err := g.move(t, file, 0); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// move moves a process or thread, 0 for the calling one, in one hierarchy.
+func (g *Group) move(t *tree, file string, pid int) error {
+	if err := write(filepath.Join(t.dir(g.Path), file), strconv.Itoa(pid)); err != nil {
+		return fmt.Errorf("join process %d to group %s: %w", pid, g.Path, err)
 	}
 	return nil
 }

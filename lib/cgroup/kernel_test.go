@@ -4,109 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-
-	"github.com/weikeit/mydocker/lib/spec"
-	"github.com/weikeit/mydocker/lib/state"
 )
-
-// enterEnv makes the test program one that enters a group and becomes what its arguments name.
-const enterEnv = "CGROUP_TEST_ENTER"
-
-func TestMain(m *testing.M) {
-	path := os.Getenv(enterEnv)
-	if path == "" {
-		os.Exit(m.Run())
-	}
-	g, err := Open(path)
-	if err == nil {
-		err = g.Exec(os.Args[1:])
-	}
-	fmt.Fprintln(os.Stderr, err)
-	os.Exit(125)
-}
-
-// requireRoot skips a test that changes the kernel's state where that cannot be, and fails where it
-// must be possible.
-func requireRoot(t *testing.T) {
-	t.Helper()
-	skip := t.Skipf
-	if os.Getenv("MYDOCKER_MUST_RUN") != "" {
-		skip = t.Fatalf
-	}
-	if os.Getuid() != 0 {
-		skip("needs root")
-	}
-	if _, err := hostTrees(); err != nil {
-		skip("needs cgroups: %v", err)
-	}
-}
-
-// realGroup makes a group that goes with the test, which checks that no hierarchy keeps anything of it.
-func realGroup(t *testing.T, l Limits) *Group {
-	t.Helper()
-	requireRoot(t)
-	top := "/mydocker-test-" + state.NewID()
-	g, err := Open(top + "/" + state.NewID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.base = top
-	t.Cleanup(func() {
-		if err := errors.Join(g.Kill(context.Background()), g.Remove(context.Background())); err != nil {
-			t.Error(err)
-		}
-		for _, tr := range g.trees {
-			if _, err := os.Stat(tr.dir(top)); err == nil {
-				t.Errorf("%s is left", tr.dir(top))
-			}
-		}
-	})
-	if err := l.Check(); err != nil {
-		t.Fatal(err)
-	}
-	r, err := l.Resources()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := g.create(r); err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
-
-// inside returns a command that runs in the group.
-func inside(t *testing.T, g *Group, argv ...string) *exec.Cmd {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self, argv...)
-	cmd.Env = append(os.Environ(), enterEnv+"="+g.Path)
-	return cmd
-}
-
-// needs skips a test where the host cannot limit that.
-func needs(t *testing.T, g *Group, controller string) *tree {
-	t.Helper()
-	tr := g.trees.find(controller)
-	if tr == nil {
-		t.Skipf("no hierarchy has the %s controller", controller)
-	}
-	return tr
-}
 
 func TestEnterIsComplete(t *testing.T) {
 	g := realGroup(t, Limits{})
@@ -313,65 +221,6 @@ func TestSetRaisesAndLowers(t *testing.T) {
 		stats, err := g.Stats()
 		if err != nil || stats.Memory.Limit == nil || Size(*stats.Memory.Limit) != mb<<20 {
 			t.Errorf("limit %v, %v, want %d", stats.Memory.Limit, err, mb<<20)
-		}
-	}
-}
-
-// The stage writes the two fields and its release, and a group made side by side with others that
-// are removed at the same moment is whole.
-func TestStageManyAtOnce(t *testing.T) {
-	requireRoot(t)
-	dir := t.TempDir()
-	fake(t, dir, "md-cgroup=")
-	if err := os.Chmod(filepath.Join(dir, "md-cgroup"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	m := New(state.Dir{Root: dir, Run: dir})
-	m.base = "/mydocker-test-" + state.NewID()
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			for range 10 {
-				s := spec.New("")
-				if err := m.Create(Limits{Memory: ptr[Size](32 << 20)})(t.Context(), s); err != nil {
-					t.Error(err)
-					return
-				}
-				if s.Linux.CgroupsPath != m.base+"/"+s.ID() || *s.Linux.Resources.Memory.Limit != 32<<20 || len(s.Hooks.Poststop) != 1 {
-					t.Errorf("document: %+v, %+v", s.Linux, s.Hooks)
-				}
-				if err := m.Delete(t.Context(), s.ID()); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	ts, _ := hostTrees()
-	for _, tr := range ts {
-		if _, err := os.Stat(tr.dir(m.base)); err == nil {
-			t.Errorf("%s is left", tr.dir(m.base))
-		}
-	}
-}
-
-func TestFailedStageLeavesNothing(t *testing.T) {
-	requireRoot(t)
-	t.Setenv("PATH", "") // no md-cgroup to name in the release
-	m := New(state.Dir{Root: "/nonexistent", Run: "/nonexistent"})
-	m.base = "/mydocker-test-" + state.NewID()
-	s := spec.New(state.NewID())
-	if err := m.Create(Limits{})(t.Context(), s); err == nil {
-		t.Fatal("a release that cannot be written is no error")
-	}
-	if s.Linux.CgroupsPath != "" || s.Linux.Resources != nil {
-		t.Errorf("the document was changed: %+v", s.Linux)
-	}
-	ts, _ := hostTrees()
-	for _, tr := range ts {
-		if _, err := os.Stat(tr.dir(m.base)); err == nil {
-			t.Errorf("%s is left", tr.dir(m.base))
 		}
 	}
 }

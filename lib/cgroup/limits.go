@@ -10,21 +10,21 @@ import (
 // Limits are the options that limit a container. One that is nil or empty was not given and leaves
 // the kernel's default alone, whatever number the help shows.
 type Limits struct {
-	CPUPeriod   *uint64 `name:"cpu-cfs-period" help:"Limit CPU CFS (Completely Fair Scheduler) period in us (default: 200000)"`
-	CPUQuota    *int64  `name:"cpu-cfs-quota" help:"Limit CPU CFS (Completely Fair Scheduler) quota in us (default: 200000)"`
-	CPURTPeriod *uint64 `name:"cpu-rt-period" help:"Limit CPU Real-Time Scheduler period in us (default: 1000000)"`
-	CPURuntime  *int64  `name:"cpu-rt-runtime" help:"Limit CPU Real-Time Scheduler runtime in us (default: 950000)"`
-	CPUShares   *uint64 `name:"cpu-shares" short:"c" help:"CPU shares (relative weight) (default: 1024)"`
-	CpusetCPUs  string  `name:"cpuset-cpus" help:"CPUs in which to allow execution (0-3, 0,1) (default: \"0-7\")"`
-	CpusetMems  string  `name:"cpuset-mems" help:"MEMs in which to allow execution (0-3, 0,1) (default: \"0-0\")"`
-	Memory      *Size   `name:"memory-limit" help:"Memory limit in bytes; -1 indicates unlimited (default: -1)"`
-	MemorySoft  *Size   `name:"memory-soft-limit" help:"Memory soft limit in bytes; -1 indicates unlimited (default: -1)"`
-	MemorySwap  *Size   `name:"memory-swap-limit" help:"Swap limit equals to memory plus swap; -1 indicates unlimited (default: -1)"`
-	Swappiness  *uint64 `name:"memory-swappiness" help:"Tune container memory swappiness (range [0, 100]) (default: 60)"`
-	NoOOMKill   bool    `name:"oom-kill-disable" help:"Disable oom killer, i.e., process will be hung if oom, NOT killed"`
-	Kernel      *Size   `name:"kernel-memory-limit" help:"Kernel memory limit in bytes; -1 indicates unlimited (default: -1)"`
-	KernelTCP   *Size   `name:"kernel-memory-tcp-limit" help:"Kernel memory tcp limit in bytes; -1 indicates unlimited (default: -1)"`
-	PidsMax     *int64  `name:"pids-max" help:"Limit pids number in container; 0 indicates unlimited (default: 0)"`
+	CPUPeriod    *uint64 `name:"cpu-cfs-period" help:"Limit CPU CFS (Completely Fair Scheduler) period in us (default: 200000)"`
+	CPUQuota     *int64  `name:"cpu-cfs-quota" help:"Limit CPU CFS (Completely Fair Scheduler) quota in us (default: 200000)"`
+	CPURTPeriod  *uint64 `name:"cpu-rt-period" help:"Limit CPU Real-Time Scheduler period in us (default: 1000000)"`
+	CPURTRuntime *int64  `name:"cpu-rt-runtime" help:"Limit CPU Real-Time Scheduler runtime in us (default: 950000)"`
+	CPUShares    *uint64 `name:"cpu-shares" short:"c" help:"CPU shares (relative weight) (default: 1024)"`
+	CpusetCPUs   string  `name:"cpuset-cpus" help:"CPUs in which to allow execution (0-3, 0,1) (default: \"0-7\")"`
+	CpusetMems   string  `name:"cpuset-mems" help:"MEMs in which to allow execution (0-3, 0,1) (default: \"0-0\")"`
+	Memory       *Size   `name:"memory-limit" help:"Memory limit in bytes; -1 indicates unlimited (default: -1)"`
+	MemorySoft   *Size   `name:"memory-soft-limit" help:"Memory soft limit in bytes; -1 indicates unlimited (default: -1)"`
+	MemorySwap   *Size   `name:"memory-swap-limit" help:"Swap limit equals to memory plus swap; -1 indicates unlimited (default: -1)"`
+	Swappiness   *uint64 `name:"memory-swappiness" help:"Tune container memory swappiness (range [0, 100]) (default: 60)"`
+	NoOOMKill    bool    `name:"oom-kill-disable" help:"Disable oom killer, i.e., process will be hung if oom, NOT killed"`
+	Kernel       *Size   `name:"kernel-memory-limit" help:"Kernel memory limit in bytes; -1 indicates unlimited (default: -1)"`
+	KernelTCP    *Size   `name:"kernel-memory-tcp-limit" help:"Kernel memory tcp limit in bytes; -1 indicates unlimited (default: -1)"`
+	PidsMax      *int64  `name:"pids-max" help:"Limit pids number in container; 0 indicates unlimited (default: 0)"`
 }
 
 // The bounds of the kernel (kernel/sched/core.c: cfs period and quota of 1 ms to 1 s, shares), and
@@ -74,7 +74,7 @@ func (l Limits) checkCPU() error {
 	if l.CPURTPeriod != nil {
 		period = *l.CPURTPeriod
 	}
-	if r := l.CPURuntime; r != nil && (*r < 0 || uint64(*r) > period) {
+	if r := l.CPURTRuntime; r != nil && (*r < 0 || uint64(*r) > period) {
 		errs = append(errs, fmt.Errorf("--cpu-rt-runtime %d: want 0 to the period, %d us", *r, period))
 	}
 	if s := l.CPUShares; s != nil && (*s < minShares || *s > maxShares) {
@@ -159,7 +159,7 @@ func (l Limits) cpu(old *specs.LinuxCPU) specs.LinuxCPU {
 	put(&cpu.Period, l.CPUPeriod)
 	put(&cpu.Quota, l.CPUQuota)
 	put(&cpu.RealtimePeriod, l.CPURTPeriod)
-	put(&cpu.RealtimeRuntime, l.CPURuntime)
+	put(&cpu.RealtimeRuntime, l.CPURTRuntime)
 	put(&cpu.Shares, l.CPUShares)
 	if l.CpusetCPUs != "" {
 		cpu.Cpus = l.CpusetCPUs

@@ -1,0 +1,64 @@
+package cgroup
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// The stage writes the two fields and its release, and a group made side by side with others that
+// are removed at the same moment is whole.
+func TestStageManyAtOnce(t *testing.T) {
+	requireRoot(t)
+	dir := t.TempDir()
+	fake(t, dir, "md-cgroup=")
+	if err := os.Chmod(filepath.Join(dir, "md-cgroup"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	m := New(state.Dir{Root: dir, Run: dir})
+	m.base = "/mydocker-test-" + state.NewID()
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			for range 10 {
+				s := spec.New("")
+				if err := m.Create(Limits{Memory: ptr[Size](32 << 20)})(t.Context(), s); err != nil {
+					t.Error(err)
+					return
+				}
+				if s.Linux.CgroupsPath != m.base+"/"+s.ID() || *s.Linux.Resources.Memory.Limit != 32<<20 || len(s.Hooks.Poststop) != 1 {
+					t.Errorf("document: %+v, %+v", s.Linux, s.Hooks)
+				}
+				if err := m.Delete(t.Context(), s.ID()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	leftNothing(t, m.base)
+}
+
+// What the kernel refuses when the groups are there already takes them away again.
+func TestFailedStageLeavesNothing(t *testing.T) {
+	requireRoot(t)
+	m := New(state.Dir{Root: "/nonexistent", Run: "/nonexistent"})
+	m.base = "/mydocker-test-" + state.NewID()
+	s := spec.New(state.NewID())
+	s.Linux.Resources = &specs.LinuxResources{Unified: map[string]string{"cgroup.nosuchfile": "1"}}
+	if err := m.Create(Limits{})(t.Context(), s); err == nil || !strings.Contains(err.Error(), "linux.resources.unified") {
+		t.Fatalf("a file that no kernel has: %v", err)
+	}
+	if s.Linux.CgroupsPath != "" || len(s.Linux.Resources.Devices) != 0 || s.Hooks != nil {
+		t.Errorf("the document was changed: %+v", s.Linux)
+	}
+	leftNothing(t, m.base)
+}
