@@ -25,8 +25,8 @@
 //	blob-<digest>   a layer's blob, while it is fetched
 //	pulls/<id>.json which blobs and layers a running pull needs, before the index says so
 //
-// A removal keeps what the index or a pull whose process lives needs, and nothing else, so it also
-// takes away what a killed pull left.
+// A removal keeps what the index, a container or a pull whose process lives needs, and nothing else,
+// so it also takes away what a killed pull left.
 package image
 
 import (

@@ -20,6 +20,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -464,6 +465,16 @@ func TestLostIndex(t *testing.T) {
 	}
 	if got := tree(t, img.LayerDirs()[0]); got != "a=1\n" {
 		t.Errorf("got %q", got)
+	}
+	doc := fmt.Sprintf(`{"ociVersion":"1.0.2","annotations":{%q:%q}}`, spec.AnnotationImageID, img.ConfigDigest)
+	if err := state.WriteFile(s.dir.Config("0123456789ab"), []byte(doc), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"y", "z"} { // the second sees the index that the first made
+		mustPull(t, s, newFake(t, name, v1.MediaTypeImageLayer, tarOf(file(name, "1"))))
+	}
+	if got := tree(t, img.LayerDirs()[0]); got != "a=1\n" {
+		t.Errorf("a layer in use is gone: %q", got)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -169,7 +170,34 @@ func (s *Store) needed(index *v1.Index) (needs, error) {
 			n.layers[chain.Encoded()] = true
 		}
 	}
+	if err := s.neededByContainers(n); err != nil {
+		return n, err
+	}
 	return n, s.neededByPulls(n)
+}
+
+// neededByContainers adds the layers under containers, whatever the index says: it may have been lost.
+func (s *Store) neededByContainers(n needs) error {
+	var unknown error
+	list, err := s.dir.List(func(err error) { unknown = err })
+	if err = errors.Join(err, unknown); err != nil {
+		return err
+	}
+	for _, c := range list {
+		id := digest.Digest(c.Spec.Annotation(spec.AnnotationImageID))
+		if id == "" {
+			continue
+		}
+		var config v1.Image
+		if err := s.readBlobJSON(v1.Descriptor{Digest: id}, &config); err != nil {
+			return fmt.Errorf("container %s: image: %w", c.ID, err)
+		}
+		n.blobs[id.Encoded()] = true
+		for _, chain := range chainIDs(config.RootFS.DiffIDs) {
+			n.layers[chain.Encoded()] = true
+		}
+	}
+	return nil
 }
 
 func (s *Store) neededByPulls(n needs) error {
