@@ -41,6 +41,9 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 	if c.TTY != nil {
 		s.ProcessPart().Terminal = *c.TTY
 	}
+	if c.Interactive {
+		s.Annotate(spec.AnnotationInteractive, "true")
+	}
 	o := spawn.Options{Detach: c.Detach, Keep: c.Keep, Interactive: c.Interactive, Streams: c.streams(io, s)}
 	code, err := spawn.New(dir).Run(ctx, s, o)
 	switch {

@@ -55,5 +55,5 @@ func monitor(args []string) int {
 	if slices.Contains(args, "debug") {
 		cli.Debug(os.Stderr)
 	}
-	return spawn.New(dir).Monitor(context.Background(), args[0], slices.Contains(args, "interactive"))
+	return spawn.New(dir).Monitor(context.Background(), args[0])
 }

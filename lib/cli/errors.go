@@ -22,7 +22,7 @@ type coded struct {
 
 func (e *coded) Unwrap() error { return e.error }
 
-func (e *coded) ExitCode() int { return e.code }
+func (e *coded) ExitStatus() int { return e.code }
 
 // WithCode gives an error an exit code of its own.
 func WithCode(code int, err error) error { return &coded{err, code} }
@@ -54,7 +54,7 @@ func About(subject string, err error) error {
 }
 
 // report prints an error and returns the exit code: that which the error has of its own (a method
-// ExitCode), or what the table in lib/spec says.
+// ExitStatus, a name that errors of other packages do not have), or what the table in lib/spec says.
 func (c Command) report(t Tool, err error, io *IO) int {
 	var status Status
 	switch {
@@ -64,11 +64,11 @@ func (c Command) report(t Tool, err error, io *IO) int {
 		return int(status)
 	}
 	c.print(t, err, io)
-	var own interface{ ExitCode() int }
+	var own interface{ ExitStatus() int }
 	var usage *usageError
 	switch {
 	case errors.As(err, &own):
-		return own.ExitCode()
+		return own.ExitStatus()
 	case c.Failure != 0:
 		return c.Failure
 	case errors.As(err, &usage):

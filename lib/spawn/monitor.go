@@ -32,9 +32,6 @@ func (r *Runtime) detach(ctx context.Context, s *spec.Spec, o Options) error {
 	}
 	defer ours.Close()
 	args := []string{"md-spawn", MonitorArg, s.ID()}
-	if o.Interactive {
-		args = append(args, "interactive")
-	}
 	if linux.Tracing() {
 		args = append(args, "debug")
 	}
@@ -69,7 +66,7 @@ func (r *Runtime) detach(ctx context.Context, s *spec.Spec, o Options) error {
 }
 
 // Monitor is the program behind [MonitorArg].
-func (r *Runtime) Monitor(ctx context.Context, id string, interactive bool) int {
+func (r *Runtime) Monitor(ctx context.Context, id string) int {
 	report := os.NewFile(reportFD, "report")
 	told := false
 	tell := func(err error) {
@@ -90,7 +87,10 @@ func (r *Runtime) Monitor(ctx context.Context, id string, interactive bool) int 
 		tell(err)
 		return 1
 	}
-	o := Options{Interactive: interactive, Streams: Streams{Out: io.Discard, Err: io.Discard}}
+	o := Options{
+		Interactive: c.Spec.Annotation(spec.AnnotationInteractive) == "true",
+		Streams:     Streams{Out: io.Discard, Err: io.Discard},
+	}
 	code, err := r.run(ctx, c.Spec, o, func(*child) error {
 		err := r.started(id)
 		tell(err)

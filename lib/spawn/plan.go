@@ -74,9 +74,9 @@ func (e *Error) Unwrap() error {
 	return e.Errno
 }
 
-// ExitCode returns 127 where the program was not found, 126 where it cannot be executed, and 125
+// ExitStatus returns 127 where the program was not found, 126 where it cannot be executed, and 125
 // where it did not come to that.
-func (e *Error) ExitCode() int {
+func (e *Error) ExitStatus() int {
 	switch {
 	case !e.Exec:
 		return 125

@@ -33,7 +33,7 @@ func Reap(args []string) int {
 	if err != nil {
 		e := asError(execError(args[1], err))
 		fmt.Fprintln(os.Stderr, "md-spawn:", e.Text)
-		return e.ExitCode()
+		return e.ExitStatus()
 	}
 	for sig := range signals {
 		switch n := sig.(syscall.Signal); n {

@@ -14,12 +14,16 @@ func DefaultCapabilities() []string {
 	}
 }
 
+// version is the one of the specification that new documents are written to: the oldest that has all
+// that they use, since older runtimes refuse a newer one.
+const version = "1.1.0"
+
 // New returns the document that a pipe starts with: a container of the default posture that has no
 // root file system and no program yet.
 func New(id string) *Spec {
 	caps := DefaultCapabilities()
 	s := &Spec{}
-	s.Version = specs.Version
+	s.Version = version
 	s.Annotate(AnnotationID, id)
 	s.Annotate(AnnotationCreated, time.Now().Format(time.RFC3339Nano))
 	s.Hostname = id
