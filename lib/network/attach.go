@@ -27,14 +27,7 @@ func (m *Manager) Attach(o Options) spec.Stage {
 		if err != nil {
 			return err
 		}
-		mode, networks, err := parseNetworks(o.Network)
-		if err != nil {
-			return err
-		}
-		ports, err := parsePorts(o.Publish)
-		if err == nil {
-			err = checkPorts(mode, ports)
-		}
+		mode, networks, ports, err := o.parse()
 		if err != nil {
 			return err
 		}
@@ -57,19 +50,6 @@ func (m *Manager) Attach(o Options) spec.Stage {
 		annotate(s, n)
 		return nil
 	}
-}
-
-// checkPorts refuses ports that nothing could answer.
-func checkPorts(mode string, ports []state.Port) error {
-	for _, p := range ports {
-		if mode != modeBridge {
-			return fmt.Errorf("publish %d/%s: a container with --network %s has no ports of its own", p.ContainerPort, p.Protocol, mode)
-		}
-		if p.HostIP.Is6() {
-			return fmt.Errorf("publish %d/%s on %s: the container has no IPv6 address", p.ContainerPort, p.Protocol, p.HostIP)
-		}
-	}
-	return nil
 }
 
 // attach claims what the container needs, stores it, and makes it. What it claimed stands in n, also

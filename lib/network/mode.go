@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/state"
 )
 
 // Options say how a container is connected.
@@ -24,6 +25,41 @@ const (
 	modeContainer = "container:"
 	modePath      = "ns:"
 )
+
+// Check reports what is wrong with the options by themselves, before anything is made.
+func (o Options) Check() error {
+	_, _, _, err := o.parse()
+	return err
+}
+
+// parse returns the mode that the options ask for, in bridge mode the names of the networks, and the ports.
+func (o Options) parse() (mode string, networks []string, ports []state.Port, err error) {
+	mode, networks, err = parseNetworks(o.Network)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	for _, v := range o.Publish {
+		list, err := ParsePort(v)
+		if err != nil {
+			return "", nil, nil, err
+		}
+		ports = append(ports, list...)
+	}
+	return mode, networks, ports, checkPorts(mode, ports)
+}
+
+// checkPorts refuses ports that nothing could answer.
+func checkPorts(mode string, ports []state.Port) error {
+	for _, p := range ports {
+		if mode != modeBridge {
+			return fmt.Errorf("publish %d/%s: a container with --network %s has no ports of its own", p.ContainerPort, p.Protocol, mode)
+		}
+		if p.HostIP.Is6() {
+			return fmt.Errorf("publish %d/%s on %s: the container has no IPv6 address", p.ContainerPort, p.Protocol, p.HostIP)
+		}
+	}
+	return nil
+}
 
 // parseNetworks returns the mode that the values of --network ask for and, in bridge mode, the names of
 // the networks.

@@ -108,19 +108,6 @@ func parseNumber(s string) (uint16, error) {
 	return uint16(n), nil
 }
 
-// parsePorts reads all values of --publish.
-func parsePorts(values []string) ([]state.Port, error) {
-	var all []state.Port
-	for _, v := range values {
-		ports, err := ParsePort(v)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, ports...)
-	}
-	return all, nil
-}
-
 // portRange is a run of published ports that follow each other on both sides: one rule, one claim.
 type portRange struct {
 	hostIP      netip.Addr // the zero Addr: every address

@@ -9,32 +9,32 @@ import (
 	"testing"
 )
 
-// variants runs the test beside both firewalls that Debian has, with bridged frames shown to the
-// firewall and not, and always where FORWARD drops what nobody accepts.
+// variants runs the test beside both firewalls that Debian has, where FORWARD drops what nobody accepts and
+// where it accepts what nobody drops, and with bridged frames shown to the firewall and not.
 func variants(t *testing.T, test func(t *testing.T)) {
 	requireKernel(t)
-	for _, kind := range []string{"nft", "legacy"} {
-		for _, call := range []string{"0", "1"} {
-			t.Run(kind+"-bridge-nf-call-"+call, func(t *testing.T) {
-				tools := t.TempDir()
-				for _, tool := range []string{"iptables", "iptables-save", "iptables-restore"} {
-					path, err := findTool(strings.Replace(tool, "iptables", "iptables-"+kind, 1))
-					if err != nil {
-						t.Skip(err)
-					}
-					if err := os.Symlink(path, filepath.Join(tools, tool)); err != nil {
-						t.Fatal(err)
-					}
+	for _, v := range []struct{ kind, policy, bridgeCall string }{
+		{"nft", "DROP", "1"}, {"nft", "ACCEPT", "0"}, {"legacy", "DROP", "0"}, {"legacy", "ACCEPT", "1"},
+	} {
+		t.Run(v.kind+"-"+v.policy+"-"+v.bridgeCall, func(t *testing.T) {
+			tools := t.TempDir()
+			for _, tool := range []string{"iptables", "iptables-save", "iptables-restore"} {
+				path, err := findTool(strings.Replace(tool, "iptables", "iptables-"+v.kind, 1))
+				if err != nil {
+					t.Fatal(err)
 				}
-				t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
-				if err := os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte(call), 0o644); err != nil {
-					t.Logf("bridged frames never come to this kernel's firewall: %v", err)
+				if err := os.Symlink(path, filepath.Join(tools, tool)); err != nil {
+					t.Fatal(err)
 				}
-				sh(t, "iptables -P FORWARD DROP")
-				t.Cleanup(func() { sh(t, "iptables -P FORWARD ACCEPT") })
-				test(t)
-			})
-		}
+			}
+			t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+			if err := os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte(v.bridgeCall), 0o644); err != nil {
+				t.Logf("bridged frames never come to this kernel's firewall: %v", err)
+			}
+			sh(t, "iptables -P FORWARD %s", v.policy)
+			t.Cleanup(func() { sh(t, "iptables -P FORWARD ACCEPT") })
+			test(t)
+		})
 	}
 }
 
