@@ -29,7 +29,7 @@ func (c *create) Run(ctx context.Context, io *cli.IO) error {
 // run limits any program.
 type run struct {
 	cgroup.Limits
-	Command []string `arg:"" passthrough:"" help:"The program and its arguments"`
+	Command []string `arg:"" passthrough:"partial" help:"The program and its arguments"`
 }
 
 func (c *run) Run(ctx context.Context, io *cli.IO) error {
@@ -56,7 +56,7 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 // execIn becomes a program in a group.
 type execIn struct {
 	ID      string   `arg:"" help:"The id of the group"`
-	Command []string `arg:"" passthrough:"" help:"The program and its arguments"`
+	Command []string `arg:"" passthrough:"partial" help:"The program and its arguments"`
 }
 
 func (c *execIn) Run(context.Context, *cli.IO) error {

@@ -15,7 +15,7 @@ type mount struct {
 	rootfs.Options
 	Spec  string   `placeholder:"FILE" help:"Fill in the document in this file (- for standard input), not a new one"`
 	Image string   `arg:"" help:"Name or id of an image"`
-	Args  []string `arg:"" optional:"" passthrough:"" help:"Program, or arguments of the image's entrypoint"`
+	Args  []string `arg:"" optional:"" passthrough:"partial" help:"Program, or arguments of the image's entrypoint"`
 }
 
 // Run makes the document, or undoes one that was handed over.

@@ -22,7 +22,7 @@ type run struct {
 	Keep        bool     `help:"Keep the container when its program ends, until it is deleted"`
 	TTY         *bool    `name:"tty" short:"t" help:"Give the program a terminal: that of /dev/tty"`
 	Interactive bool     `help:"Keep standard input open (with --spec or --bundle)"`
-	Args        []string `arg:"" optional:"" passthrough:"" help:"Run this in place of the document's program"`
+	Args        []string `arg:"" optional:"" passthrough:"partial" help:"Run this in place of the document's program"`
 }
 
 // Run implements cli.Runner.
@@ -75,33 +75,36 @@ func (c *run) streams(io *cli.IO, s *spec.Spec) spawn.Streams {
 
 type execute struct {
 	rootfs.ExecOptions
-	Container string   `arg:"" help:"Id or name of a container"`
-	Args      []string `arg:"" passthrough:"" help:"The command"`
+	cli.Target
 }
 
 // Run implements cli.Runner.
 func (c *execute) Run(ctx context.Context, io *cli.IO) error {
-	dir, box, err := load(c.Container)
+	name, args, err := c.Split()
 	if err != nil {
-		return cli.About(c.Container, err)
+		return err
+	}
+	dir, box, err := load(name)
+	if err != nil {
+		return cli.About(name, err)
 	}
 	if !box.Running {
-		return cli.About(c.Container, spawn.ErrNotRunning)
+		return cli.About(name, spawn.ErrNotRunning)
 	}
 	if c.TTY == nil && spawn.OnTerminal(io.In, io.Out) {
 		c.TTY, c.Interactive = new(bool), true
 		*c.TTY = true
 	}
-	proc, err := rootfs.New(dir).ExecProcess(box.Spec, box.Run.Init.PID, c.ExecOptions, c.Args)
+	proc, err := rootfs.New(dir).ExecProcess(box.Spec, box.Run.Init.PID, c.ExecOptions, args)
 	if err != nil {
-		return cli.About(c.Container, err)
+		return cli.About(name, err)
 	}
 	o := spawn.Options{Interactive: c.Interactive, Streams: spawn.Connect(io.In, io.Out, io.Err, proc.Terminal, c.Interactive)}
 	code, err := spawn.New(dir).Exec(ctx, box, proc, o)
 	if err == nil && code != 0 {
 		err = cli.Status(code)
 	}
-	return cli.About(c.Container, err)
+	return cli.About(name, err)
 }
 
 type kill struct {

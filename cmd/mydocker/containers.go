@@ -16,7 +16,8 @@ import (
 
 type run struct {
 	container.RunOptions
-	Args []string `arg:"" optional:"" passthrough:"" help:"The image, where -i does not name it, and the command"`
+	Print cli.OptionalWord `help:"Print the pipeline of tools that this stands for, or with --print=spec its document, and run nothing"`
+	Args  []string         `arg:"" optional:"" passthrough:"partial" help:"The image, where -i does not name it, and the command"`
 }
 
 // Run implements cli.Runner.
@@ -26,7 +27,12 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 		return err
 	}
 	if c.Image == "" && len(c.Args) > 0 {
-		c.Image, c.Args = c.Args[0], c.Args[1:]
+		if c.Image, c.Args = c.Args[0], c.Args[1:]; len(c.Args) > 0 && c.Args[0] == "--" {
+			c.Args = c.Args[1:]
+		}
+	}
+	if c.Print.Given {
+		return cli.About(c.subject(), c.print(ctx, e, io))
 	}
 	id, code, err := e.Run(ctx, c.RunOptions, c.Args, container.Caller{
 		In: io.In, Out: io.Out, Err: io.Err,
@@ -87,25 +93,28 @@ func (c *logs) Run(ctx context.Context, io *cli.IO) error {
 
 type execute struct {
 	rootfs.ExecOptions
-	Container string   `arg:"" help:"Id or name of a container"`
-	Args      []string `arg:"" passthrough:"" help:"The command"`
+	cli.Target
 }
 
 // Run implements cli.Runner.
 func (c *execute) Run(ctx context.Context, io *cli.IO) error {
+	name, args, err := c.Split()
+	if err != nil {
+		return err
+	}
 	e, err := engine(io)
 	if err != nil {
 		return err
 	}
-	box, err := e.Load(c.Container)
+	box, err := e.Load(name)
 	if err != nil {
-		return cli.About(c.Container, err)
+		return cli.About(name, err)
 	}
-	code, err := e.Exec(ctx, box, c.ExecOptions, c.Args, container.Caller{In: io.In, Out: io.Out, Err: io.Err})
+	code, err := e.Exec(ctx, box, c.ExecOptions, args, container.Caller{In: io.In, Out: io.Out, Err: io.Err})
 	if err == nil && code != 0 {
 		err = cli.Status(code)
 	}
-	return cli.About(c.Container, err)
+	return cli.About(name, err)
 }
 
 type stop struct {

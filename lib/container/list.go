@@ -42,7 +42,7 @@ func NewRow(c *state.Container) Row {
 	r := Row{
 		ID: c.ID, Name: c.Spec.Name(), Image: c.Spec.Annotation(spec.AnnotationImage), Status: c.Status(),
 		Driver: c.Spec.Annotation(spec.AnnotationDriver), Command: c.Spec.ProcessPart().Args,
-		IPs: []string{}, Ports: []string{}, Created: c.Created(), Labels: c.Spec.Labels(),
+		IPs: []string{}, Ports: []string{}, Created: c.Created, Labels: c.Spec.Labels(),
 	}
 	if c.Running {
 		r.PID = c.Run.Init.PID

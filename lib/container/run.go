@@ -31,6 +31,11 @@ func (o *RunOptions) rootfs() rootfs.Options {
 	return rootfs.Options{Identity: o.Identity, Files: o.Files, Driver: o.Driver, Extras: o.Extras}
 }
 
+// Parts returns the options of each stage of the pipe.
+func (o *RunOptions) Parts() (rootfs.Options, cgroup.Limits, network.Options) {
+	return o.rootfs(), o.Limits, o.Options
+}
+
 // Caller is what surrounds a run.
 type Caller struct {
 	In       io.Reader
@@ -41,7 +46,7 @@ type Caller struct {
 // Run makes a container of an image and runs it. Detached it returns the id; in the foreground the
 // exit code of the program. Where the program does not come to run, nothing is left behind.
 func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller) (id string, code int, err error) {
-	if err := e.check(o); err != nil {
+	if err := e.Check(o); err != nil {
 		return "", 0, err
 	}
 	if o.TTY == nil {
@@ -59,9 +64,9 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 	return s.ID(), code, err
 }
 
-// check finds what is wrong with the options before anything is made or pulled. Those of the root are
+// Check finds what is wrong with the options before anything is made or pulled. Those of the root are
 // checked by its stage, which comes first.
-func (e *Engine) check(o RunOptions) error {
+func (e *Engine) Check(o RunOptions) error {
 	if o.Image == "" {
 		return errors.New("no image: name one by -i, or as the first argument")
 	}
@@ -81,6 +86,21 @@ func (e *Engine) create(ctx context.Context, o RunOptions, args []string, c Call
 		s, _, err = e.compose(ctx, o, args)
 	}
 	return s, err
+}
+
+// PrintSpec prints the document that the pipe comes to, and releases what it stands for: nothing runs.
+func (e *Engine) PrintSpec(ctx context.Context, o RunOptions, args []string, out io.Writer) error {
+	if err := e.Check(o); err != nil {
+		return err
+	}
+	s, missing, err := e.compose(ctx, o, args)
+	if missing {
+		return fmt.Errorf("%w: pull it first", err)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.Write(out), e.release(context.WithoutCancel(ctx), s))
 }
 
 // compose runs the stages on a new document; missing says that the image is not there.

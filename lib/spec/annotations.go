@@ -20,7 +20,6 @@ const (
 	AnnotationPorts   = Prefix + "ports" // published ports: 8036->3306/tcp, separated by commas
 	AnnotationStop    = Prefix + "stopsignal"
 	AnnotationInit    = Prefix + "init" // "true": our small init is PID 1
-	AnnotationCreated = Prefix + "created"
 
 	AnnotationInteractive = Prefix + "interactive" // "true": standard input stays open
 )

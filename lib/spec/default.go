@@ -1,8 +1,6 @@
 package spec
 
 import (
-	"time"
-
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -25,7 +23,6 @@ func New(id string) *Spec {
 	s := &Spec{}
 	s.Version = version
 	s.Annotate(AnnotationID, id)
-	s.Annotate(AnnotationCreated, time.Now().Format(time.RFC3339Nano))
 	s.Hostname = id
 	s.Process = &specs.Process{
 		Cwd: "/",

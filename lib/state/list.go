@@ -13,6 +13,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
@@ -33,6 +34,7 @@ type Container struct {
 	Run     Run
 	Net     Net
 	Running bool
+	Created time.Time
 }
 
 // Status returns the state of the container in one word.
@@ -44,15 +46,6 @@ func (c *Container) Status() string {
 		return StatusCreated
 	}
 	return StatusExited
-}
-
-// Created returns when the container was made.
-func (c *Container) Created() time.Time {
-	t, err := time.Parse(time.RFC3339Nano, c.Spec.Annotation(spec.AnnotationCreated))
-	if err != nil {
-		return c.Spawn.Created
-	}
-	return t
 }
 
 // Load reads all about container id. Only a missing or unreadable document is an error: the other
@@ -76,6 +69,9 @@ func (d Dir) Load(id string) (*Container, error) {
 	c.Run, _ = d.ReadRun(id)
 	c.Net, _ = d.ReadNet(id)
 	c.Running = c.Run.Init.Alive()
+	if c.Created = c.Spawn.Created; c.Created.IsZero() {
+		c.Created, _ = linux.BirthTime(d.Bundle(id)) // not kept: no more is known, and soon nothing
+	}
 	return c, nil
 }
 
@@ -117,7 +113,7 @@ func (d Dir) List(bad func(error)) ([]*Container, error) {
 		}
 		list = append(list, c)
 	}
-	sort.SliceStable(list, func(i, j int) bool { return list[i].Created().After(list[j].Created()) })
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Created.After(list[j].Created) })
 	return list, nil
 }
 

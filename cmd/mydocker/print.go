@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/container"
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// print prints what the command line stands for: the pipeline, or the document that comes out of it.
+// Nothing is started, and nothing is left.
+func (c *run) print(ctx context.Context, e *container.Engine, io *cli.IO) error {
+	switch c.Print.Word {
+	case "", "pipeline":
+		return c.printPipeline(e, io)
+	case "spec":
+		return e.PrintSpec(ctx, c.RunOptions, c.Args, io.Out)
+	}
+	return cli.Usagef("--print=%.40s: want --print or --print=spec", c.Print.Word)
+}
+
+// printPipeline prints one stage per line, for a POSIX shell.
+func (c *run) printPipeline(e *container.Engine, io *cli.IO) error {
+	if err := e.Check(c.RunOptions); err != nil {
+		return cli.Usagef("%w", err)
+	}
+	stages, err := c.stages()
+	if err != nil {
+		return err
+	}
+	text := ""
+	if _, err := e.Images.Resolve(c.Image); errors.Is(err, state.ErrNotFound) {
+		text = linux.Quote(tool("md-pull"), "--stderr", "--", c.Image) + " && \\\n"
+	} else if err != nil {
+		return err
+	}
+	for i, words := range stages {
+		if i > 0 {
+			text += " \\\n  | "
+		}
+		words[0] = tool(words[0])
+		text += linux.Quote(words...)
+	}
+	_, err = fmt.Fprintln(io.Out, text)
+	return err
+}
+
+// stages returns the words of each stage.
+func (c *run) stages() ([][]string, error) {
+	root, limits, net := c.RunOptions.Parts()
+	var words [3][]string
+	var errs [3]error
+	for i, options := range []any{&root, &limits, &net} {
+		words[i], errs[i] = cli.Words(options)
+	}
+	mount := append(append([]string{"md-rootfs", "mount"}, words[0]...), c.Image)
+	if len(c.Args) > 0 {
+		mount = append(append(mount, "--"), c.Args...)
+	}
+	last := []string{"md-spawn", "run"}
+	if c.Detach {
+		last = append(last, "--detach")
+	}
+	if !c.RunOptions.Remove {
+		last = append(last, "--keep")
+	}
+	return [][]string{
+		mount,
+		append([]string{"md-cgroup", "create"}, words[1]...),
+		append([]string{"md-net", "attach"}, words[2]...),
+		last,
+	}, errors.Join(errs[:]...)
+}
+
+// tool is how a shell finds the program: by its name where the PATH has the one beside us.
+func tool(name string) string {
+	beside, err := spec.Sibling(name)
+	if err != nil {
+		return name
+	}
+	if onPath, err := exec.LookPath(name); err == nil && onPath == beside {
+		return name
+	}
+	return beside
+}
