@@ -7,9 +7,9 @@ setup_file() {
   "$BATS_TEST_DIRNAME/../leakcheck" snapshot "$BATS_FILE_TMPDIR/before"
 }
 
-# pty COMMAND... runs it as a person does, on a terminal.
+# pty COMMAND... runs it as a person does, on a terminal where nothing is typed.
 pty() {
-  script -qec "${*@Q}" /dev/null | tr -d '\r'
+  script -qec "${*@Q}" /dev/null < <(exec sleep 5 3>&-) | tr -d '\r'
 }
 
 id() {
@@ -81,7 +81,7 @@ user_databases="$show_databases
     # shellcheck disable=SC2086 # two words
     does mydocker $list
     same 'IMAGE ID       REPO    TAG      COUNTS   CREATED               SIZE' "${lines[0]}"
-    like "^[0-9a-f]{12}   mysql   5\.7\.25   0        $time_form   [0-9]+\.[0-9] MB\$" "${lines[1]}"
+    like "^[0-9a-f]{12}   mysql   5\.7\.25   0        $time_form   [0-9]+(\.[0-9]+)? MB\$" "${lines[1]}"
     same 2 "${#lines[@]}"
   done
 }
@@ -147,7 +147,7 @@ user_databases="$show_databases
 
 @test "execute a command in the container" {
   same "$all_databases" "$(pty mydocker exec mysql-test -- mysql -uroot -pr00tme -e 'show databases;')"
-  run --separate-stderr mydocker exec mysql-test bash <<<"mysql -t -utestuser -pr00test -e 'show databases;'"
+  run --separate-stderr mydocker exec --interactive mysql-test bash <<<"mysql -t -utestuser -pr00test -e 'show databases;'"
   same "$user_databases" "$output"
   same 0 "$status"
 }
@@ -223,20 +223,22 @@ user_databases="$show_databases
   run --separate-stderr mydocker inspect mysql:5.7.25 mysql-test
   same 0 "$status"
   same $'Showing mysql:5.7.25 as a image:\nShowing mysql-test as a container:' "$stderr"
-  # What differs from one run to the next is put as it stands in the README.
+  # What differs from one run to the next is put as it stands in the README. Where a path differs from the
+  # README's, it is that of the OCI bundle; labels are ours.
   local golden=$BATS_TEST_DIRNAME/readme-inspect.json
   jq -e --arg id "$(id)" '
     def mask(form; text): if type == "string" and test(form) then text else . end;
     if has("RepoTag") then
-      .Uuid |= mask("^[0-9a-f]{12}$"; "141eda20897f") | .Size |= mask("^[0-9]+\\.[0-9] MB$"; "354.9 MB")
+      .Uuid |= mask("^[0-9a-f]{12}$"; "141eda20897f") | .Size |= mask("^[0-9.]+ MB$"; "354.9 MB")
     else
       .Uuid |= mask("^\($id)$"; "4f2322145e66")
       | .Cgroups.Pid |= (if type == "number" and . > 1 then 30942 else . end)
       | .Endpoints[0].Uuid |= mask("^[0-9a-f]{12}$"; "0f616391b7bb")
       | .Endpoints[0].Device |= mask("^veth-[0-9a-f]{8}@ceth-[0-9a-f]{8}$"; "veth-f0573c58@ceth-f0573c58")
     end
+    | del(.Labels)
     | .CreateTime |= mask("^[0-9-]{10} [0-9:]{8}$"; "2019-01-25 09:46:04")' <<<"$output" |
-    sed -E "s/$(id)/4f2322145e66/; s,(images)/[0-9a-f]{12},\1/141eda20897f," | diff "$golden" - >&2
+    sed -E "s/$(id)/4f2322145e66/" | diff "$golden" - >&2
 }
 
 @test "stop, start, restart and remove it" {
@@ -266,6 +268,6 @@ user_databases="$show_databases
   rm -rf /root/mysql
   # The state directory itself, its empty directories and the empty store may stay.
   "$leakcheck" compare "$BATS_FILE_TMPDIR/before" \
-    '^\+ files /(var/lib|run)/mydocker(/(images(/(blobs(/sha256)?|oci-layout|index\.json|\.?lock))?|layers|containers|names|networks|volumes|netns|locks?)?)?$|^\+ cgroups .*/mydocker$'
+    '^\+ files /(var/lib|run)/mydocker(/(images(/(blobs(/sha256)?|oci-layout|index\.json))?|layers|containers|names|networks|volumes|netns|ports|pulls|locks(/[a-z]+)?)?)?$'
   same '' "$(find /var/lib/mydocker/layers /var/lib/mydocker/images/blobs/sha256 -mindepth 1 2>/dev/null)"
 }

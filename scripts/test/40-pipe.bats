@@ -45,8 +45,7 @@ teardown() { teardown_leakcheck; }
   [[ $status != 0 ]]
   run bash -c 'md-rootfs mount busybox | md-cgroup create | md-net attach | md-spawn run --nonsense'
   [[ $status != 0 ]]
-  run bash -c 'md-rootfs mount busybox | md-cgroup create | md-net attach | md-spawn run -- nonsense'
-  same 127 "$status"
+  run -127 bash -c 'md-rootfs mount busybox | md-cgroup create | md-net attach | md-spawn run -- nonsense'
 }
 
 @test "a stage without a document says so and touches nothing" {

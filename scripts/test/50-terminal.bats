@@ -11,7 +11,7 @@ teardown_file() {
 }
 setup() {
   setup_leakcheck
-  tmux -L test -f /dev/null new-session -d -x 100 -y 30 3>&-
+  tmux -L test -f /dev/null new-session -d -x 100 -y 30 'bash --norc' 3>&-
 }
 teardown() {
   tmux -L test kill-server 2>/dev/null || true

@@ -75,7 +75,8 @@ get() { "$@" curl -fsS -m 5 "http://$where:8080/"; }
 @test "addresses come back when containers go" {
   local _
   for _ in 1 2 3; do
-    does mydocker run --rm -i busybox hostname -i
-    same 10.20.30.2 "$output"
+    mydocker run -d --name short -i busybox sleep 100 >/dev/null
+    same 10.20.30.2 "$(address short)"
+    mydocker rm -f short
   done
 }
