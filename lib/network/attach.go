@@ -66,7 +66,7 @@ func (m *Manager) attach(ctx context.Context, s *spec.Spec, id string, n *state.
 		}
 		n.Mode = modeContainer + other // a name may be given to another one
 	}
-	if err := m.claimPorts(n.Ports, id); err != nil { // chooses those that are 0
+	if err := m.claimPorts(ctx, n.Ports, id); err != nil { // chooses those that are 0
 		return err
 	}
 	for _, name := range networks {
@@ -105,7 +105,7 @@ func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 	if err := m.makeDown(ctx, id, n); err != nil {
 		return err
 	}
-	err = m.claimPorts(n.Ports, id)
+	err = m.claimPorts(ctx, n.Ports, id)
 	for _, e := range n.Endpoints {
 		if err == nil {
 			err = m.renew(e.Network, e.Address.Addr(), id)

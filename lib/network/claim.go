@@ -1,6 +1,7 @@
 package network
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -26,7 +27,7 @@ func (m *Manager) portDir() string { return filepath.Join(m.dir.Run, "ports") }
 
 // claimPorts claims the ports for container id, and chooses those that are 0. Where one is taken, by
 // another container or by any program of the host, nothing is claimed.
-func (m *Manager) claimPorts(ports []state.Port, id string) error {
+func (m *Manager) claimPorts(ctx context.Context, ports []state.Port, id string) error {
 	if len(ports) == 0 {
 		return nil
 	}
@@ -45,7 +46,7 @@ func (m *Manager) claimPorts(ports []state.Port, id string) error {
 	}
 	wanted := ranges(ports)
 	for i, r := range wanted {
-		if err := m.checkRange(r, wanted[:i], taken); err != nil {
+		if err := m.checkRange(ctx, r, wanted[:i], taken); err != nil {
 			return fmt.Errorf("publish %d/%s: %w", r.container, r.protocol, err)
 		}
 	}
@@ -102,7 +103,7 @@ next:
 
 // checkRange returns an error where a port of r is taken: by the container itself, another container,
 // or a program.
-func (m *Manager) checkRange(r portRange, own, taken []portRange) error {
+func (m *Manager) checkRange(ctx context.Context, r portRange, own, taken []portRange) error {
 	for _, o := range own {
 		if r.overlaps(o) {
 			return fmt.Errorf("port %d is published twice", max(r.first, o.first))
@@ -116,7 +117,12 @@ func (m *Manager) checkRange(r portRange, own, taken []portRange) error {
 		if !m.gone(holder) {
 			return fmt.Errorf("port %d is taken by container %s", max(r.first, o.first), m.containerName(holder))
 		}
-		if err := state.Release(m.claimPath(o), holder); err != nil {
+		// It was removed without us. Its rule, which may be there still, would be met before the new one.
+		err := uninstallRules(ctx, containerTag(holder))
+		if err == nil {
+			err = state.Release(m.claimPath(o), holder)
+		}
+		if err != nil {
 			return err
 		}
 	}

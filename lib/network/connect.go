@@ -51,7 +51,7 @@ func (m *Manager) plugLast(ctx context.Context, id string, n state.Net) error {
 	if last > 0 {
 		return nil
 	}
-	if err := m.claimPorts(n.Ports, id); err != nil {
+	if err := m.claimPorts(ctx, n.Ports, id); err != nil {
 		return err
 	}
 	return m.publish(ctx, id, n)
@@ -78,7 +78,7 @@ func (m *Manager) Disconnect(ctx context.Context, network, id string) error {
 		if len(n.Endpoints) == 0 {
 			return nil
 		}
-		if err := m.claimPorts(n.Ports, id); err != nil {
+		if err := m.claimPorts(ctx, n.Ports, id); err != nil {
 			return err
 		}
 		return errors.Join(m.routeBy(n.Endpoints[0], m.dir.NetNS(id)), m.publish(ctx, id, n))
