@@ -44,6 +44,10 @@ func (r *Runtime) detach(ctx context.Context, s *spec.Spec, o Options) error {
 	if linux.Tracing() {
 		cmd.Stderr = os.Stderr
 	}
+	// What our caller holds open, a pipe that somebody reads to its end, is not for those who stay.
+	if err := linux.CloseOnExecFrom(3); err != nil {
+		return fmt.Errorf("start the monitor: %w", errors.Join(err, theirs.Close()))
+	}
 	linux.Trace("setsid", path, MonitorArg, s.ID(), "&")
 	err = cmd.Start()
 	theirs.Close()
