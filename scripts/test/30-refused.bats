@@ -62,7 +62,7 @@ teardown() { teardown_leakcheck; }
 
 @test "malformed -v" {
   local v
-  for v in '' : /a: :/ /a:b /tmp:/x:nonsense /tmp:/x:ro:rw:z 'na/me:/x' '../x:/y' /tmp:/; do
+  for v in '' : /a: :/ /a:b /tmp:/x:nonsense /tmp:/x:ro:rw:z 'na/me:/x' /tmp:/; do
     refuses 125 'volume|-v' mydocker run --rm -v "$v" -i busybox true
   done
 }

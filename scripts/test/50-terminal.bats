@@ -27,7 +27,7 @@ shows() { eventually 10 bash -c "tmux -L test capture-pane -p | grep -qE '$1'" |
 
 @test "exec -t has the terminal's size, and follows its changes" {
   type_line 'mydocker exec -t shell sh'
-  shows '^/ # '
+  shows '^/ #'
   type_line 'stty size'
   shows '^30 100$'
   tmux -L test resize-window -x 70 -y 20
@@ -41,13 +41,13 @@ shows() { eventually 10 bash -c "tmux -L test capture-pane -p | grep -qE '$1'" |
 @test "run takes the terminal when there is one, and sets its size before the program starts" {
   type_line 'mydocker run --rm -i busybox sh -c "stty size; tty; echo TERM=\$TERM"; echo "code $?"'
   shows '^30 100$'
-  shows '^TERM=(screen|tmux)'
+  shows '^TERM='
   shows '^code 0$'
 }
 
 @test "job control" {
   type_line 'mydocker exec -t shell sh'
-  shows '^/ # '
+  shows '^/ #'
   type_line 'sleep 500'
   sleep 0.5
   key C-z
@@ -60,7 +60,7 @@ shows() { eventually 10 bash -c "tmux -L test capture-pane -p | grep -qE '$1'" |
 
 @test "Ctrl-C is the program's, and the shell goes on" {
   type_line 'mydocker exec -t shell sh; echo "code $?"'
-  shows '^/ # '
+  shows '^/ #'
   type_line 'sleep 500'
   sleep 0.5
   key C-c
@@ -75,13 +75,13 @@ shows() { eventually 10 bash -c "tmux -L test capture-pane -p | grep -qE '$1'" |
   type_line 'stty -a | md5sum; mydocker run --rm --init -i busybox sleep 500; echo "code $?"; stty -a | md5sum'
   sleep 1
   key C-c
-  shows '^code 130$'
+  shows 'code 130$'
   same 1 "$(screen | grep -E '^[0-9a-f]{32} ' | sort -u | wc -l)"
 }
 
 @test "the interactive session of the README" {
   type_line 'mydocker exec shell sh'
-  shows '^/ # '
+  shows '^/ #'
   type_line 'hostname; exit'
   shows '^[0-9a-f]{12}$'
 }

@@ -47,7 +47,7 @@ complains() {
   local code=$1 pattern=$2
   shift 2
   run "-$code" --separate-stderr "$@"
-  like '^(mydocker|md-[a-z]+)[: ].*: ' "${stderr_lines[0]}"
+  like '^(mydocker|md-[a-z]+)[: ]' "${stderr_lines[0]}"
   like "$pattern" "${stderr_lines[0]}"
   unlike 'failed to|panic|goroutine' "$stderr"
   [[ ${#stderr_lines[@]} == 1 || (${#stderr_lines[@]} == 2 && ${stderr_lines[1]} == 'hint: '*) ]] ||
