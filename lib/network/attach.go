@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"github.com/vishvananda/netlink"
 
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
@@ -36,8 +35,12 @@ func (m *Manager) Attach(o Options) spec.Stage {
 			return err
 		}
 		defer unlock()
-		if before, err := m.dir.ReadNet(id); err != nil || before.Mode != "" {
-			return errors.Join(err, fmt.Errorf("container %s is attached already", id))
+		before, err := m.dir.ReadNet(id)
+		if err == nil && before.Mode != "" {
+			err = fmt.Errorf("container %s is attached already", id)
+		}
+		if err != nil {
+			return err
 		}
 		n := state.Net{Mode: mode, Ports: ports}
 		err = m.attach(ctx, s, id, &n, networks)
@@ -106,10 +109,8 @@ func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 		return err
 	}
 	err = m.claimPorts(ctx, n.Ports, id)
-	for _, e := range n.Endpoints {
-		if err == nil {
-			err = m.renew(e.Network, e.Address.Addr(), id)
-		}
+	if err == nil {
+		err = m.renew(n.Endpoints, id)
 	}
 	if err == nil {
 		err = m.makeUp(ctx, s, id, n)
@@ -243,21 +244,6 @@ func (m *Manager) plugIn(ctx context.Context, e state.Endpoint, path string, fir
 		gateway = n.Gateways[0]
 	}
 	return plug(bridge, e, path, gateway)
-}
-
-// bridge returns the bridge of a network, which is brought up if it must.
-func (m *Manager) bridge(ctx context.Context, network string) (netlink.Link, Network, error) {
-	unlock, err := m.lock()
-	if err != nil {
-		return nil, Network{}, err
-	}
-	defer unlock()
-	n, err := m.load(network)
-	if err != nil {
-		return nil, n, err
-	}
-	link, err := m.bringUp(ctx, &n)
-	return link, n, err
 }
 
 // lockContainer takes the lock on a container's connections.

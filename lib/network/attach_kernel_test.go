@@ -147,11 +147,14 @@ func TestDetach(t *testing.T) {
 	checkLeftovers(t)
 	m := newManager(t)
 	c := m.attachTo(t, Options{Publish: []string{"8001:80"}})
+	path := os.Getenv("PATH")
+	t.Setenv("PATH", "") // as in a hook
 	for range 2 {
 		if err := m.Detach(context.Background(), c.id); err != nil {
 			t.Error(err)
 		}
 	}
+	t.Setenv("PATH", path)
 	m.mustRemove(t, Default)
 	if files := m.files(t); len(files) > 0 {
 		t.Errorf("left behind: %v", files)

@@ -88,10 +88,29 @@ func (m *Manager) bringUp(ctx context.Context, n *Network) (netlink.Link, error)
 	if link != nil && link.Attrs().Flags&net.FlagUp != 0 {
 		return link, nil
 	}
-	if link, err = m.makeBridge(ctx, *n, link); err != nil {
-		return nil, fmt.Errorf("network %s: %w", n.Name, errors.Join(err, m.takeDown(context.WithoutCancel(ctx), *n)))
+	made, err := m.makeBridge(ctx, *n, link)
+	if err != nil && link == nil { // one that was there may have containers on it
+		err = errors.Join(err, m.takeDown(context.WithoutCancel(ctx), *n))
 	}
-	return link, nil
+	if err != nil {
+		return nil, fmt.Errorf("network %s: %w", n.Name, err)
+	}
+	return made, nil
+}
+
+// bridge returns the bridge of a network, which is brought up if it must.
+func (m *Manager) bridge(ctx context.Context, network string) (netlink.Link, Network, error) {
+	unlock, err := m.lock()
+	if err != nil {
+		return nil, Network{}, err
+	}
+	defer unlock()
+	n, err := m.load(network)
+	if err != nil {
+		return nil, n, err
+	}
+	link, err := m.bringUp(ctx, &n)
+	return link, n, err
 }
 
 // settleDefault gives the default network its addresses and its bridge's name for good: the usual ones,

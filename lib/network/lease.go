@@ -60,10 +60,26 @@ func (m *Manager) claimFree(n Network, id string) (netip.Prefix, error) {
 	return netip.Prefix{}, nil
 }
 
-// renew makes sure that container id still has its address, as it should after a stop.
-func (m *Manager) renew(network string, addr netip.Addr, id string) error {
-	path := m.leasePath(network, addr)
-	err := state.Claim(path, id)
+// renew makes sure that container id still has its addresses, as it should after a stop.
+func (m *Manager) renew(endpoints []state.Endpoint, id string) error {
+	unlock, err := m.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, e := range endpoints {
+		if _, err := m.load(e.Network); err != nil {
+			return err
+		}
+		if err := m.renewOne(e.Network, e.Address.Addr(), id); err != nil {
+			return fmt.Errorf("network %s: address %s: %w", e.Network, e.Address.Addr(), err)
+		}
+	}
+	return nil
+}
+
+func (m *Manager) renewOne(network string, addr netip.Addr, id string) error {
+	err := state.Claim(m.leasePath(network, addr), id)
 	var taken *state.TakenError
 	switch {
 	case !errors.As(err, &taken):
@@ -71,12 +87,12 @@ func (m *Manager) renew(network string, addr netip.Addr, id string) error {
 	case taken.Holder == id:
 		return nil
 	case !m.gone(taken.Holder):
-		return fmt.Errorf("network %s: address %s is taken by container %s", network, addr, m.containerName(taken.Holder))
+		return fmt.Errorf("taken by container %s", m.containerName(taken.Holder))
 	}
 	if err := m.free(network, addr, taken.Holder); err != nil {
 		return err
 	}
-	return state.Claim(path, id)
+	return state.Claim(m.leasePath(network, addr), id)
 }
 
 // free gives the address of container id back. It is idempotent.

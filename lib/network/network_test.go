@@ -145,11 +145,13 @@ func TestLeases(t *testing.T) {
 		t.Errorf("got %v (%v), want that of the container that is gone", got, err)
 	}
 
-	if err := m.renew("small", netip.MustParseAddr("10.210.1.5"), late); err != nil {
+	last := []state.Endpoint{{Network: "small", Address: netip.MustParsePrefix("10.210.1.5/29")}}
+	if err := m.renew(last, late); err != nil {
 		t.Error("its own:", err)
 	}
-	if err := m.renew("small", netip.MustParseAddr("10.210.1.5"), ids[0]); err == nil {
-		t.Error("got another's address")
+	want := "network small: address 10.210.1.5: taken by container " + late
+	if err := m.renew(last, ids[0]); err == nil || err.Error() != want {
+		t.Errorf("another's: %v, want %s", err, want)
 	}
 	if err := m.free("small", netip.MustParseAddr("10.210.1.5"), ids[0]); err != nil {
 		t.Error(err)
