@@ -68,8 +68,8 @@ func mergeObject(source, before, after map[string]any) map[string]any {
 }
 
 // mergeArray finds each element of after among those of before, so that unknown fields stay with
-// their element when others are put before it or taken away. An element that is equal to none is a
-// changed one where the lengths agree, and else a new one.
+// their element when others are put before it or taken away: first those that are equal, then those
+// that are changed.
 func mergeArray(source, before, after []any) []any {
 	out := make([]any, len(after))
 	used := make([]bool, len(before))
@@ -83,15 +83,41 @@ func mergeArray(source, before, after []any) []any {
 		}
 	}
 	for i, value := range after {
-		switch {
-		case found[i]:
-		case len(after) == len(before) && !used[i]:
-			out[i] = merge(source[i], before[i], value)
-		default:
-			out[i] = value
+		if found[i] {
+			continue
+		}
+		out[i] = value
+		for j := range before {
+			if !used[j] && sameThing(before[j], value, i == j && len(before) == len(after)) {
+				out[i], used[j] = merge(source[j], before[j], value), true
+				break
+			}
 		}
 	}
 	return out
+}
+
+// sameThing reports whether a changed element of a list is still the same one. What names it decides,
+// and where it stands where nothing names it.
+func sameThing(a, b any, samePlace bool) bool {
+	name := elementName(a)
+	if name == "" {
+		return samePlace && elementName(b) == ""
+	}
+	return name == elementName(b)
+}
+
+// elementName returns what names an element of a list of the document: a mount its destination, a
+// namespace or a limit its type, a hook or a device (which has a type, too) its path.
+func elementName(v any) string {
+	object, _ := v.(map[string]any)
+	_, device := object["major"]
+	for _, key := range []string{"destination", "type", "path"} {
+		if name, ok := object[key].(string); ok && !(key == "type" && device) {
+			return key + " " + name
+		}
+	}
+	return ""
 }
 
 func equal(a, b any) bool {
