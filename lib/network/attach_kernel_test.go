@@ -5,12 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -258,60 +255,6 @@ func TestFailedAttach(t *testing.T) {
 	}
 }
 
-// A host whose addresses are those of the default network gets another one.
-func TestDefaultMakesRoom(t *testing.T) {
-	requireKernel(t)
-	checkLeftovers(t)
-	sh(t, "ip link add mydocker0 type bridge; ip addr add 10.20.30.1/24 dev mydocker0; ip link set mydocker0 up")
-	t.Cleanup(func() { sh(t, "ip link del mydocker0") })
-	m := newManager(t)
-	t.Cleanup(func() { m.mustRemove(t, Default) })
-	c := m.attachTo(t, Options{})
-	if c.addr.String() != "10.20.31.2" {
-		t.Errorf("got %s", c.addr)
-	}
-	if err := m.Create(context.Background(), "other", CreateOptions{Subnet: []string{"10.20.30.0/25"}}); err == nil ||
-		err.Error() != "network other: subnet 10.20.30.0/25 overlaps 10.20.30.0/24: a route of this host on mydocker0" {
-		t.Error(err)
-	}
-
-	// A second state directory beside it has a default network of its own.
-	second := newManager(t)
-	t.Cleanup(func() { second.mustRemove(t, Default) })
-	if c := second.attachTo(t, Options{}); c.addr.String() != "10.20.32.2" {
-		t.Errorf("the second state directory: got %s", c.addr)
-	}
-}
-
-// Bridges do not survive a reboot, and a state directory can be deleted beneath a bridge.
-func TestBridgeComesBack(t *testing.T) {
-	requireKernel(t)
-	checkLeftovers(t)
-	m, ctx := newManager(t), context.Background()
-	t.Cleanup(func() { m.mustRemove(t, Default) })
-	c := m.attachTo(t, Options{})
-	sh(t, "ip link del mydocker0")
-	if err := os.RemoveAll(m.dir.Run); err == nil {
-		t.Error("the namespace is still there, so this must fail in part")
-	}
-	if err := m.Up(ctx, c.spec); err != nil {
-		t.Fatal(err)
-	}
-	serve(t, c.path, "tcp", ":80")
-	if saw, err := ask("", "tcp", c.addr.String()+":80"); err != nil {
-		t.Error(saw, err)
-	}
-	if err := m.Release(ctx, c.id); err != nil {
-		t.Error(err)
-	}
-	if err := os.RemoveAll(m.path(Default)); err != nil {
-		t.Fatal(err)
-	}
-	if c := m.attachTo(t, Options{}); c.addr.String() != "10.20.30.2" {
-		t.Errorf("after the state was deleted: %s", c.addr)
-	}
-}
-
 func TestManyAtOnce(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)
@@ -374,89 +317,6 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-func TestConnect(t *testing.T) {
-	requireKernel(t)
-	checkLeftovers(t)
-	m, ctx := newManager(t), context.Background()
-	for name, subnet := range map[string]string{"n1": "10.77.1.0/24", "n2": "10.77.2.0/24"} {
-		if err := m.Create(ctx, name, CreateOptions{Subnet: []string{subnet}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() { m.mustRemove(t, "n1", "n2", Default) })
-	c := m.attachTo(t, Options{Network: []string{"n1"}, Publish: []string{"8001:80"}})
-	serve(t, c.path, "tcp", ":80")
-	addrs := func() string {
-		return strings.Join(strings.Fields(sh(t, "nsenter --net=%s ip -o -4 addr show scope global | awk '{print $4}'", c.path)), " ")
-	}
-	route := func() string {
-		return strings.TrimSpace(sh(t, "nsenter --net=%s ip route show default | cut -d' ' -f3", c.path))
-	}
-	answers := func(when string) {
-		t.Helper()
-		if _, err := ask("", "tcp", "127.0.0.1:8001"); err != nil {
-			t.Errorf("%s: port 8001: %v", when, err)
-		}
-	}
-	check := func(when, wantAddrs, wantRoute string) {
-		t.Helper()
-		if a, r := addrs(), route(); a != wantAddrs || r != wantRoute {
-			t.Errorf("%s: addresses %q by %q, want %q by %q", when, a, r, wantAddrs, wantRoute)
-		}
-		if wantRoute != "" {
-			answers(when)
-		}
-	}
-	do := func(f func(context.Context, string, string) error, network, want string) {
-		t.Helper()
-		switch err := f(ctx, network, c.id); {
-		case want == "" && err != nil:
-			t.Error(err)
-		case want != "" && (err == nil || err.Error() != want):
-			t.Errorf("got %v, want %s", err, want)
-		}
-	}
-	check("at first", "10.77.1.2/24", "10.77.1.1")
-	do(m.Connect, "n1", "network n1: container "+c.id+" is connected already")
-	do(m.Connect, "nosuch", "network nosuch: not found")
-	do(m.Disconnect, "n2", "network n2: container "+c.id+" is not connected")
-	do(m.Connect, "n2", "")
-	check("connected", "10.77.1.2/24 10.77.2.2/24", "10.77.1.1")
-	do(m.Disconnect, "n1", "")
-	check("without the first", "10.77.2.2/24", "10.77.2.1")
-	do(m.Disconnect, "n2", "")
-	check("without any", "", "")
-	do(m.Connect, "n1", "")
-	check("with one again", "10.77.1.2/24", "10.77.1.1")
-
-	// Stopped.
-	if err := m.Down(ctx, c.id); err != nil {
-		t.Fatal(err)
-	}
-	do(m.Connect, "n2", "")
-	do(m.Disconnect, "n1", "")
-	do(m.Connect, "n1", "")
-	if n, _ := m.Inspect("n2"); n.Counts != 1 {
-		t.Errorf("counts %d, want 1", n.Counts)
-	}
-	if err := m.Remove(ctx, "n2"); err == nil || err.Error() != "network n2: it is used by container "+c.id {
-		t.Error(err)
-	}
-	if err := m.Up(ctx, c.spec); err != nil {
-		t.Fatal(err)
-	}
-	serve(t, c.path, "tcp", ":80")
-	check("started", "10.77.2.2/24 10.77.1.2/24", "10.77.2.1")
-
-	host := m.attachTo(t, Options{Network: []string{"host"}})
-	if err := m.Connect(ctx, "n1", host.id); err == nil || !strings.Contains(err.Error(), "has no network namespace of its own") {
-		t.Error(err)
-	}
-	if err := m.Connect(ctx, "n1", state.NewID()); !errors.Is(err, state.ErrNotFound) {
-		t.Error(err)
-	}
-}
-
 // The stage touches its own fields of the document only.
 func TestOwnership(t *testing.T) {
 	requireKernel(t)
@@ -508,57 +368,3 @@ func TestTakenBack(t *testing.T) {
 		t.Errorf("its rule stays:\n%s", rules)
 	}
 }
-
-// The lines that --debug shows do in a shell what was done.
-func TestDebugLinesCanBePasted(t *testing.T) {
-	requireKernel(t)
-	checkLeftovers(t)
-	m, ctx := newManager(t), context.Background()
-	t.Cleanup(func() { m.mustRemove(t, Default) })
-	var lines strings.Builder
-	slog.SetDefault(slog.New(lineHandler{&lines}))
-	t.Cleanup(func() { slog.SetDefault(slog.New(slog.DiscardHandler)) })
-
-	state := func(path string) string {
-		var kept []string
-		for _, line := range append(leftovers(t), sh(t, "nsenter --net=%s sh -c 'ip -4 addr; ip -4 route'", path)) {
-			// The kernel makes up the link-local addresses of the host's ends.
-			if !strings.Contains(line, "inet6") && !strings.Contains(line, "fe80") && !strings.Contains(line, "ff00") {
-				kept = append(kept, line)
-			}
-		}
-		return strings.Join(kept, "\n")
-	}
-	c := m.attachTo(t, Options{Publish: []string{"8001:80", "8100-8110:80-90/udp"}})
-	n, err := m.dir.ReadNet(c.id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	script := lines.String()
-	want := state(c.path)
-	if err := m.Release(ctx, c.id); err != nil {
-		t.Fatal(err)
-	}
-	m.mustRemove(t, Default)
-
-	sh(t, "%s", script)
-	got := state(c.path)
-	if index := regexp.MustCompile(`if[0-9]+|(?m)^[0-9]+: `); index.ReplaceAllString(got, "") != index.ReplaceAllString(want, "") {
-		t.Errorf("the script\n%smade:\n%s\nwant:\n%s", script, got, want)
-	}
-	if err := errors.Join(deleteLink(n.Endpoints[0].HostLink), linux.RemoveNetNS(c.path), deleteLink(Default),
-		uninstallRules(ctx, containerTag(c.id)), uninstallRules(ctx, networkTag(Default))); err != nil {
-		t.Error(err)
-	}
-}
-
-// lineHandler writes the messages alone.
-type lineHandler struct{ w io.Writer }
-
-func (lineHandler) Enabled(context.Context, slog.Level) bool { return true }
-func (h lineHandler) Handle(_ context.Context, r slog.Record) error {
-	_, err := fmt.Fprintln(h.w, r.Message)
-	return err
-}
-func (h lineHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
-func (h lineHandler) WithGroup(string) slog.Handler      { return h }

@@ -1,0 +1,93 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+func TestConnect(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m, ctx := newManager(t), context.Background()
+	for name, subnet := range map[string]string{"n1": "10.77.1.0/24", "n2": "10.77.2.0/24"} {
+		if err := m.Create(ctx, name, CreateOptions{Subnet: []string{subnet}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { m.mustRemove(t, "n1", "n2", Default) })
+	c := m.attachTo(t, Options{Network: []string{"n1"}, Publish: []string{"8001:80"}})
+	serve(t, c.path, "tcp", ":80")
+	addrs := func() string {
+		return strings.Join(strings.Fields(sh(t, "nsenter --net=%s ip -o -4 addr show scope global | awk '{print $4}'", c.path)), " ")
+	}
+	route := func() string {
+		return strings.TrimSpace(sh(t, "nsenter --net=%s ip route show default | cut -d' ' -f3", c.path))
+	}
+	answers := func(when string) {
+		t.Helper()
+		if _, err := ask("", "tcp", "127.0.0.1:8001"); err != nil {
+			t.Errorf("%s: port 8001: %v", when, err)
+		}
+	}
+	check := func(when, wantAddrs, wantRoute string) {
+		t.Helper()
+		if a, r := addrs(), route(); a != wantAddrs || r != wantRoute {
+			t.Errorf("%s: addresses %q by %q, want %q by %q", when, a, r, wantAddrs, wantRoute)
+		}
+		if wantRoute != "" {
+			answers(when)
+		}
+	}
+	do := func(f func(context.Context, string, string) error, network, want string) {
+		t.Helper()
+		switch err := f(ctx, network, c.id); {
+		case want == "" && err != nil:
+			t.Error(err)
+		case want != "" && (err == nil || err.Error() != want):
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	check("at first", "10.77.1.2/24", "10.77.1.1")
+	do(m.Connect, "n1", "network n1: container "+c.id+" is connected already")
+	do(m.Connect, "nosuch", "network nosuch: not found")
+	do(m.Disconnect, "n2", "network n2: container "+c.id+" is not connected")
+	do(m.Connect, "n2", "")
+	check("connected", "10.77.1.2/24 10.77.2.2/24", "10.77.1.1")
+	do(m.Disconnect, "n1", "")
+	check("without the first", "10.77.2.2/24", "10.77.2.1")
+	do(m.Disconnect, "n2", "")
+	check("without any", "", "")
+	do(m.Connect, "n1", "")
+	check("with one again", "10.77.1.2/24", "10.77.1.1")
+
+	// Stopped.
+	if err := m.Down(ctx, c.id); err != nil {
+		t.Fatal(err)
+	}
+	do(m.Connect, "n2", "")
+	do(m.Disconnect, "n1", "")
+	do(m.Connect, "n1", "")
+	if n, _ := m.Inspect("n2"); n.Counts != 1 {
+		t.Errorf("counts %d, want 1", n.Counts)
+	}
+	if err := m.Remove(ctx, "n2"); err == nil || err.Error() != "network n2: it is used by container "+c.id {
+		t.Error(err)
+	}
+	if err := m.Up(ctx, c.spec); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, c.path, "tcp", ":80")
+	check("started", "10.77.2.2/24 10.77.1.2/24", "10.77.2.1")
+
+	host := m.attachTo(t, Options{Network: []string{"host"}})
+	if err := m.Connect(ctx, "n1", host.id); err == nil || !strings.Contains(err.Error(), "has no network namespace of its own") {
+		t.Error(err)
+	}
+	if err := m.Connect(ctx, "n1", state.NewID()); !errors.Is(err, state.ErrNotFound) {
+		t.Error(err)
+	}
+}
