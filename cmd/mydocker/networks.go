@@ -54,9 +54,9 @@ func (c *networkList) Run(_ context.Context, io *cli.IO) error {
 	}
 	cells := make([][]string, len(networks))
 	for i, n := range networks {
-		cells[i] = container.NetworkCells(n)
+		cells[i] = n.Row()
 	}
-	return cli.Table(io.Out, []string{"NAME", "IPNETS", "GATEWAY", "COUNTS", "DRIVER", "CREATED"}, cells)
+	return cli.Table(io.Out, network.TableHeader(), cells)
 }
 
 type networkRemove struct {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -12,7 +11,6 @@ import (
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/image"
-	"github.com/weikeit/mydocker/lib/network"
 	"github.com/weikeit/mydocker/lib/rootfs"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -38,7 +36,7 @@ func (e *Engine) Inspect(arg string) (kind string, value any, err error) {
 		return "", nil, err
 	}
 	if n, err := e.Network.Inspect(arg); err == nil {
-		return "network", inspectNetwork(n), nil
+		return "network", n.View(), nil
 	}
 	return "", nil, fmt.Errorf("%w: no container, image or network is called so", state.ErrNotFound)
 }
@@ -160,29 +158,6 @@ func inspectImage(img *image.Image, counts map[string]int) imageView {
 // Size prints bytes as the README does: 354.9 MB, base 1000.
 func Size(bytes int64) string {
 	return units.CustomSize("%.4g %s", float64(bytes), 1000, []string{"B", "kB", "MB", "GB", "TB", "PB"})
-}
-
-type networkView struct {
-	IPNet, Gateway, Name string
-	Counts               int
-	Driver, CreateTime   string
-}
-
-func inspectNetwork(n network.Network) networkView {
-	cells := NetworkCells(n)
-	return networkView{Name: cells[0], IPNet: cells[1], Gateway: cells[2], Counts: n.Counts, Driver: n.Driver, CreateTime: cells[5]}
-}
-
-// NetworkCells are the row of the README's table of networks.
-func NetworkCells(n network.Network) []string {
-	var nets, gateways []string
-	for i := range n.IPNets {
-		nets = append(nets, n.IPNets[i].String())
-		gateways = append(gateways, n.Gateways[i].String())
-	}
-	return []string{
-		n.Name, strings.Join(nets, ", "), strings.Join(gateways, ", "), strconv.Itoa(n.Counts), n.Driver, cli.Local(n.Created),
-	}
 }
 
 // ImageCounts counts how many containers use each image, by the digest of its configuration.
