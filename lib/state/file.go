@@ -48,10 +48,14 @@ func WriteVolatile(path string, v any) error {
 		return err
 	}
 	tmp := filepath.Join(filepath.Dir(path), TempPrefix+filepath.Base(path))
-	if err := os.WriteFile(tmp, append(data, '\n'), 0o600); err != nil {
-		return err
+	err = os.WriteFile(tmp, append(data, '\n'), 0o600)
+	if err == nil {
+		err = os.Rename(tmp, path)
 	}
-	return os.Rename(tmp, path)
+	if err != nil {
+		os.Remove(tmp)
+	}
+	return err
 }
 
 // ReadJSON reads the file at path into v. The error wraps fs.ErrNotExist where there is none.

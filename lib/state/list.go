@@ -155,13 +155,19 @@ func (d Dir) Resolve(arg string) (string, error) {
 	return "", fmt.Errorf("container %s: more than one id starts so: %s", arg, strings.Join(match, " "))
 }
 
-// ClaimName gives the name to container id. A claim whose container is gone is taken over.
+// ClaimName gives the name to container id. A claim whose container is gone is taken over. One at a
+// time: of two who saw the same claim of the dead, the second would take over that of the first.
 func (d Dir) ClaimName(name, id string) error {
 	if err := CheckName("container", name); err != nil {
 		return err
 	}
+	unlock, err := d.LockBriefly("names")
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	path := filepath.Join(d.Names(), name)
-	err := Claim(path, id)
+	err = Claim(path, id)
 	var taken *TakenError
 	if errors.As(err, &taken) && d.gone(taken.Holder) {
 		if err := Release(path, taken.Holder); err != nil {
@@ -180,6 +186,11 @@ func (d Dir) ReleaseName(name, id string) error {
 	if CheckName("container", name) != nil {
 		return nil
 	}
+	unlock, err := d.LockBriefly("names")
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	return Release(filepath.Join(d.Names(), name), id)
 }
 

@@ -1,0 +1,200 @@
+package state
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read returns the content of a file, or its error, so that it can be compared.
+func read(path string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(data)
+}
+
+// names lists a directory.
+func names(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var list []string
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return strings.Join(list, " ")
+}
+
+func TestWriteFile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	path := filepath.Join(dir, "file")
+	for _, text := range []string{"long content", "short", ""} {
+		must(t, WriteFile(path, []byte(text), 0o640))
+		if got := read(path); got != text || names(t, dir) != "file" {
+			t.Errorf("%q in %s", got, names(t, dir))
+		}
+	}
+	for path, mode := range map[string]fs.FileMode{path: 0o640, dir: fs.ModeDir | 0o700, filepath.Dir(dir): fs.ModeDir | 0o700} {
+		if info, err := os.Stat(path); err != nil || info.Mode() != mode {
+			t.Errorf("%s: %v %v", path, info.Mode(), err)
+		}
+	}
+}
+
+// TestFailedWritesKeepTheOldContent fails each step of a write in turn.
+func TestFailedWritesKeepTheOldContent(t *testing.T) {
+	dir := t.TempDir()
+	taken := filepath.Join(dir, "taken")
+	must(t, os.MkdirAll(filepath.Join(taken, "inside"), 0o700)) // rename(2) cannot replace it
+	file := filepath.Join(dir, "file")
+	must(t, WriteFile(file, []byte("old"), 0o600))
+	tests := []struct {
+		name  string
+		write func() error
+	}{
+		{"a directory is in the way", func() error { return WriteFile(taken, []byte("new"), 0o600) }},
+		{"a file is a parent", func() error { return WriteFile(filepath.Join(file, "x"), []byte("new"), 0o600) }},
+		{"no JSON", func() error { return WriteJSON(file, func() {}) }},
+		{"no JSON, volatile", func() error { return WriteVolatile(file, func() {}) }},
+		{"a directory is in the way, volatile", func() error { return WriteVolatile(taken, 1) }},
+		{"a file is a parent, volatile", func() error { return WriteVolatile(filepath.Join(file, "x"), 1) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := tt.write(); err == nil {
+				t.Error("no error")
+			}
+			if read(file) != "old" || names(t, taken) != "inside" || names(t, dir) != "file taken" {
+				t.Errorf("%q, %s, %s", read(file), names(t, taken), names(t, dir))
+			}
+		})
+	}
+}
+
+// TestReadersSeeWholeFiles: one writes all the time, and who reads gets all of one content.
+func TestReadersSeeWholeFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	for name, write := range map[string]func(string) error{
+		"durable":  func(text string) error { return WriteFile(path, []byte(text), 0o600) },
+		"volatile": func(text string) error { return WriteVolatile(path, text) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			must(t, write(strings.Repeat("a", 9000)))
+			size := len(read(path))
+			var done atomic.Bool
+			go func() {
+				defer done.Store(true)
+				for i := range 100 {
+					if err := write(strings.Repeat(string(rune('a'+i%26)), 9000)); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+			for !done.Load() {
+				got := read(path)
+				if letter := strings.Trim(got, "\"\n"); len(got) != size || strings.Count(letter, letter[:1]) != 9000 {
+					t.Fatalf("%d bytes: %.20q…", len(got), got)
+				}
+			}
+		})
+	}
+}
+
+func TestJSON(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.json")
+	var got Spawn
+	if err := ReadJSON(path, &got); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	must(t, WriteJSON(path, Spawn{ExitCode: 7}))
+	must(t, ReadJSON(path, &got))
+	if got.ExitCode != 7 || !strings.HasSuffix(read(path), "\n}\n") {
+		t.Errorf("%+v from %q", got, read(path))
+	}
+	must(t, os.WriteFile(path, []byte(`{"exitCode":`), 0o600))
+	if err := ReadJSON(path, &got); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("a torn file: %v", err)
+	}
+}
+
+func TestClaim(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dir", "10.0.0.2")
+	if Holder(path) != "" {
+		t.Error("nobody has it yet")
+	}
+	must(t, Claim(path, "first"))
+	var taken *TakenError
+	if err := Claim(path, "second"); !errors.As(err, &taken) || taken.Holder != "first" ||
+		err.Error() != "10.0.0.2 is taken by first" {
+		t.Errorf("got %v", err)
+	}
+	must(t, Release(path, "second")) // not its own: stays
+	if Holder(path) != "first" {
+		t.Errorf("held by %q", Holder(path))
+	}
+	must(t, Release(path, "first"))
+	must(t, Release(path, "first"))
+	if names(t, filepath.Dir(path)) != "" {
+		t.Errorf("left: %s", names(t, filepath.Dir(path)))
+	}
+	if err := Claim(filepath.Join(path, "x"), "a"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestClaimsAreExclusive: of many at once one wins, and the others hear of whom.
+func TestClaimsAreExclusive(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "name")
+	winners := race(50, func(i int) error { return Claim(path, strconv.Itoa(i)) }, func(err error) {
+		var taken *TakenError
+		if !errors.As(err, &taken) || taken.Holder == "" || taken.Holder != Holder(path) {
+			t.Errorf("a loser hears %v", err)
+		}
+	})
+	if len(winners) != 1 || Holder(path) != strconv.Itoa(winners[0]) {
+		t.Errorf("winners %v, held by %s", winners, Holder(path))
+	}
+	if names(t, filepath.Dir(path)) != "name" {
+		t.Errorf("left: %s", names(t, filepath.Dir(path)))
+	}
+}
+
+// race calls do for n callers at once, gives the errors to lost, and returns those who had none.
+func race(n int, do func(int) error, lost func(error)) (winners []int) {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	start := make(chan struct{})
+	for i := range n {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			<-start
+			err := do(i)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				winners = append(winners, i)
+			} else {
+				lost(err)
+			}
+		}()
+	}
+	close(start)
+	all.Wait()
+	return winners
+}

@@ -1,0 +1,222 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+func newDir(t *testing.T) Dir {
+	top := t.TempDir()
+	return Dir{Root: filepath.Join(top, "lib"), Run: filepath.Join(top, "run")}
+}
+
+// add makes a container of the given age.
+func (d Dir) add(t *testing.T, id, name string, age time.Duration) {
+	t.Helper()
+	s := spec.New(id)
+	s.Annotate(spec.AnnotationName, name)
+	data, err := s.Encode()
+	must(t, err)
+	must(t, WriteFile(d.Config(id), data, 0o600))
+	must(t, WriteJSON(filepath.Join(d.Bundle(id), SpawnFile), Spawn{Created: time.Now().Add(-age)}))
+	if name != "" {
+		must(t, d.ClaimName(name, id))
+	}
+}
+
+func tear(t *testing.T, path string) {
+	t.Helper()
+	must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	must(t, os.WriteFile(path, []byte(`{"init":{"pid":1`), 0o600))
+}
+
+func TestResolve(t *testing.T) {
+	d := newDir(t)
+	d.add(t, "aaaaaaaaaaaa", "web", 0)
+	d.add(t, "aaaaaaaaaabb", "abcdef", 0)
+	d.add(t, "abcdef000000", "aaaaaaaaaaaa", 0) // its name is another's id
+	d.add(t, "cccccccccccc", "", 0)
+	must(t, Claim(filepath.Join(d.Names(), "stale"), "dddddddddddd"))
+	must(t, Claim(filepath.Join(d.Names(), "broken"), "../../etc"))
+	tests := []struct{ arg, want string }{
+		{"aaaaaaaaaaaa", "aaaaaaaaaaaa"}, // an id before a name
+		{"web", "aaaaaaaaaaaa"},
+		{"abcdef", "aaaaaaaaaabb"}, // a name before the beginning of an id
+		{"abc", "abcdef000000"},
+		{"c", "cccccccccccc"},
+		{"cccccccccccc", "cccccccccccc"},
+		{"aaaaaaaaaab", "aaaaaaaaaabb"},
+		{"aaaa", "more than one id starts so: aaaaaaaaaaaa aaaaaaaaaabb"},
+		{"", "not found"},
+		{"we", "not found"}, // names are not shortened
+		{"WEB", "not found"},
+		{"stale", "not found"},
+		{"broken", "not found"},
+		{"dddddddddddd", "not found"},
+		{"../containers/cccccccccccc", "not found"},
+		{"..", "not found"},
+		{"cccccccccccc0", "not found"},
+		{strings.Repeat("c", 5000), "not found"},
+	}
+	for _, tt := range tests {
+		got, err := d.Resolve(tt.arg)
+		if err != nil {
+			got = err.Error()
+			if strings.HasSuffix(tt.want, "not found") != errors.Is(err, ErrNotFound) || len(got) > 200 {
+				t.Errorf("%.20q: %v", tt.arg, err)
+			}
+		}
+		if !strings.HasSuffix(got, tt.want) {
+			t.Errorf("%q: got %s, want %s", tt.arg, got, tt.want)
+		}
+	}
+	if _, err := (Dir{Root: t.TempDir()}).Resolve("web"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("without any container: %v", err)
+	}
+}
+
+func TestListPassesOverWhatItCannotRead(t *testing.T) {
+	d := newDir(t)
+	for i, id := range []string{"000000000001", "000000000002", "000000000003", "000000000004", "000000000005"} {
+		d.add(t, id, "", time.Duration(i)*time.Hour)
+	}
+	tear(t, d.Config("000000000002"))
+	tear(t, filepath.Join(d.Runtime("000000000003"), RunFile))
+	tear(t, filepath.Join(d.Bundle("000000000003"), NetFile))
+	tear(t, filepath.Join(d.Bundle("000000000005"), SpawnFile))
+	must(t, os.MkdirAll(d.Bundle("00000000000a"), 0o700)) // a pipe still makes it
+	must(t, os.MkdirAll(d.Bundle("no id"), 0o700))
+	must(t, os.Remove(d.Config("000000000004")))
+	must(t, os.Mkdir(d.Config("000000000004"), 0o700)) // no file at all
+	var bad []string
+	list, err := d.List(func(err error) { bad = append(bad, err.Error()) })
+	must(t, err)
+	var ids []string
+	for _, c := range list {
+		ids = append(ids, c.ID)
+		if c.Running || c.Status() != StatusCreated || c.Created.IsZero() {
+			t.Errorf("%s: %s, made %v", c.ID, c.Status(), c.Created)
+		}
+	}
+	// The torn file held when the fifth was made: its directory's birth, the youngest, is what is left.
+	if got := strings.Join(ids, " "); got != "000000000005 000000000001 000000000003" {
+		t.Errorf("listed %s", got)
+	}
+	if len(bad) != 2 || !strings.Contains(bad[0], "000000000002") || !strings.Contains(bad[1], "000000000004") {
+		t.Errorf("reported %q", bad)
+	}
+	if list, err := newDir(t).List(nil); err != nil || len(list) != 0 {
+		t.Errorf("without any: %v %v", list, err)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	self, err := FindProcess(os.Getpid())
+	must(t, err)
+	gone := self
+	gone.Start++
+	then := time.Now()
+	tests := []struct {
+		name string
+		life Spawn
+		run  Run
+		want string
+		oci  string
+	}{
+		{"made", Spawn{}, Run{}, StatusCreated, `"status":"created"`},
+		{"runs", Spawn{Started: then}, Run{Init: self}, StatusRunning, `"status":"running","pid":` + strconv.Itoa(os.Getpid())},
+		{"ended", Spawn{Started: then, Finished: then}, Run{}, StatusExited, `"status":"stopped"`},
+		{"ended unseen", Spawn{Started: then}, Run{Init: gone}, StatusExited, `"status":"stopped"`},
+		{"not kept, runs", Spawn{}, Run{Init: self}, StatusRunning, `"status":"running"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDir(t)
+			d.add(t, "0123456789ab", "", 0)
+			must(t, WriteJSON(filepath.Join(d.Bundle("0123456789ab"), SpawnFile), tt.life))
+			must(t, WriteVolatile(filepath.Join(d.Runtime("0123456789ab"), RunFile), tt.run))
+			c, err := d.Load("0123456789ab")
+			must(t, err)
+			oci, err := c.OCIState()
+			must(t, err)
+			if c.Status() != tt.want || !strings.Contains(string(oci), tt.oci) {
+				t.Errorf("got %s, %s", c.Status(), oci)
+			}
+		})
+	}
+}
+
+func TestLoad(t *testing.T) {
+	d := newDir(t)
+	if _, err := d.Load("0123456789ab"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("one that is not there: %v", err)
+	}
+	if _, err := d.Load("../x"); err == nil || errors.Is(err, ErrNotFound) {
+		t.Errorf("a path: %v", err)
+	}
+	if d.Kept("0123456789ab") {
+		t.Error("one that is not there is kept")
+	}
+	d.add(t, "0123456789ab", "", 0)
+	if !d.Kept("0123456789ab") {
+		t.Error("it is not kept")
+	}
+	must(t, WriteJSON(filepath.Join(d.Bundle("0123456789ab"), NetFile), Net{Mode: "none"}))
+	c, err := d.Load("0123456789ab")
+	if err != nil || c.Net.Mode != "none" || c.Spec.ID() != "0123456789ab" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestNames(t *testing.T) {
+	d := newDir(t)
+	d.add(t, "aaaaaaaaaaaa", "web", 0)
+	if err := d.ClaimName("web", "bbbbbbbbbbbb"); err == nil || err.Error() != "name web is taken by container aaaaaaaaaaaa" {
+		t.Errorf("a taken name: %v", err)
+	}
+	for _, name := range []string{"../x", "", "a\nb", strings.Repeat("n", 300)} {
+		if d.ClaimName(name, "aaaaaaaaaaaa") == nil {
+			t.Errorf("%q is accepted", name)
+		}
+		must(t, d.ReleaseName(name, "aaaaaaaaaaaa"))
+	}
+	must(t, d.ReleaseName("web", "bbbbbbbbbbbb"))
+	if got, err := d.Resolve("web"); got != "aaaaaaaaaaaa" {
+		t.Errorf("released by a stranger: %v", err)
+	}
+	must(t, d.ReleaseName("web", "aaaaaaaaaaaa"))
+	must(t, d.ReleaseName("web", "aaaaaaaaaaaa"))
+	must(t, os.MkdirAll(d.Bundle("bbbbbbbbbbbb"), 0o700))
+	must(t, d.ClaimName("web", "bbbbbbbbbbbb"))
+}
+
+// TestNamesOfTheDeadAreTakenOver: by one of many who want it at the same moment.
+func TestNamesOfTheDeadAreTakenOver(t *testing.T) {
+	d := newDir(t)
+	for round := range 20 {
+		for _, holder := range []string{"dddddddddddd", "", "no id"} {
+			path := filepath.Join(d.Names(), "web")
+			must(t, WriteFile(path, []byte(holder+"\n"), 0o600))
+			id := func(i int) string { return fmt.Sprintf("%012x", round*100+i) }
+			for i := range 20 {
+				must(t, os.MkdirAll(d.Bundle(id(i)), 0o700))
+			}
+			winners := race(20, func(i int) error { return d.ClaimName("web", id(i)) }, func(err error) {
+				if !strings.Contains(err.Error(), "name web is taken by container ") {
+					t.Errorf("a loser hears %v", err)
+				}
+			})
+			if len(winners) != 1 || Holder(path) != id(winners[0]) {
+				t.Fatalf("held by %q before: winners %v, held by %s", holder, winners, Holder(path))
+			}
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package state
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// lockEnv makes the test program one that takes the lock of a container in the given run directory, says
+// so and waits to be killed.
+const lockEnv = "STATE_TEST_LOCK"
+
+func TestMain(m *testing.M) {
+	run := os.Getenv(lockEnv)
+	if run == "" {
+		os.Exit(m.Run())
+	}
+	unlock, err := Dir{Run: run}.Lock("0123456789ab")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println("locked")
+	time.Sleep(time.Minute)
+	unlock()
+}
+
+// holder starts a process that has the lock.
+func holder(t *testing.T, d Dir) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), lockEnv+"="+d.Run)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // ended by the test itself where all is well
+		_ = cmd.Wait()
+	})
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "locked\n" {
+		t.Fatalf("the other process: %q, %v", line, err)
+	}
+	return cmd
+}
+
+// lock takes the lock in the background: it is there when the channel has something.
+func lock(t *testing.T, d Dir) <-chan func() {
+	done := make(chan func(), 1)
+	go func() {
+		unlock, err := d.Lock("0123456789ab")
+		if err != nil {
+			t.Error(err)
+		}
+		done <- unlock
+	}()
+	return done
+}
+
+func soon(t *testing.T, locked <-chan func()) {
+	t.Helper()
+	select {
+	case unlock := <-locked:
+		unlock()
+	case <-time.After(10 * time.Second):
+		t.Fatal("the lock does not come")
+	}
+}
+
+func notYet(t *testing.T, locked <-chan func()) {
+	t.Helper()
+	select {
+	case <-locked:
+		t.Fatal("two have the lock")
+	case <-time.After(100 * time.Millisecond):
+	}
+}
+
+func TestLockOfTheDead(t *testing.T) {
+	d := newDir(t)
+	other := holder(t, d)
+	locked := lock(t, d)
+	notYet(t, locked)
+	must(t, other.Process.Kill())
+	soon(t, locked)
+}
+
+// TestLockOfARemovedContainer: who waited for the old file must have the lock of the new one, since
+// those who come now take that.
+func TestLockOfARemovedContainer(t *testing.T) {
+	d := newDir(t)
+	unlock, err := d.Lock("0123456789ab")
+	must(t, err)
+	waiting := lock(t, d)
+	notYet(t, waiting)
+	must(t, os.RemoveAll(d.Runtime("0123456789ab")))
+	unlock()
+	held := <-waiting
+	notYet(t, lock(t, d))
+	held()
+}
+
+func TestLocksExcludeEachOther(t *testing.T) {
+	d := newDir(t)
+	for name, take := range map[string]func() (func(), error){
+		"container": func() (func(), error) { return d.Lock("0123456789ab") },
+		"shared":    func() (func(), error) { return d.LockShared("addresses") },
+		"briefly":   func() (func(), error) { return d.LockBriefly("layer") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var inside atomic.Int32
+			race(50, func(int) error {
+				unlock, err := take()
+				if err != nil {
+					return err
+				}
+				defer unlock()
+				if inside.Add(1) != 1 {
+					t.Error("two have the lock")
+				}
+				inside.Add(-1)
+				return nil
+			}, func(err error) { t.Error(err) })
+		})
+	}
+	if got := names(t, filepath.Join(d.Run, "locks")); got != "addresses" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+func TestAlive(t *testing.T) {
+	self, err := FindProcess(os.Getpid())
+	must(t, err)
+	if self.PID != os.Getpid() || self.Start == 0 || len(self.BootID) != 36 {
+		t.Errorf("found %+v", self)
+	}
+	other := func(change func(*Process)) Process { p := self; change(&p); return p }
+	tests := []struct {
+		name string
+		p    Process
+		want bool
+	}{
+		{"this one", self, true},
+		{"its pid was given out again", other(func(p *Process) { p.Start-- }), false},
+		{"before the reboot", other(func(p *Process) { p.BootID = "00000000-0000-0000-0000-000000000000" }), false},
+		{"no boot id", other(func(p *Process) { p.BootID = "" }), false},
+		{"none", Process{}, false},
+		{"pid 0", other(func(p *Process) { p.PID = 0 }), false},
+		{"all processes", other(func(p *Process) { p.PID = -1 }), false},
+		{"beyond the last pid", other(func(p *Process) { p.PID = 1 << 30 }), false},
+	}
+	for _, tt := range tests {
+		if got := tt.p.Alive(); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+	if _, err := FindProcess(1 << 30); err == nil {
+		t.Error("found a process that is not there")
+	}
+}
+
+// TestAliveOfAZombie: with a name that looks like the fields behind it.
+func TestAliveOfAZombie(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a) R 1 (b")
+	sleep, err := exec.LookPath("sleep")
+	must(t, err)
+	must(t, os.Symlink(sleep, name))
+	cmd := exec.Command(name, "60")
+	must(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Wait() }) // killed, so an error
+	p, err := FindProcess(cmd.Process.Pid)
+	must(t, err)
+	if !p.Alive() {
+		t.Error("it runs")
+	}
+	must(t, cmd.Process.Kill())
+	for end := time.Now().Add(10 * time.Second); p.Alive(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a zombie counts as running")
+		}
+	}
+	if stat := read(fmt.Sprintf("/proc/%d/stat", p.PID)); !strings.Contains(stat, ") Z ") {
+		t.Errorf("no zombie: %s", stat)
+	}
+}
