@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -126,6 +127,7 @@ func seedCpuset(parent, dir string) error {
 // Add moves a process into the group, in every hierarchy. Its children to come are born there.
 func (g *Group) Add(pid int) error {
 	for _, t := range g.trees {
+		linux.TraceWrite(filepath.Join(t.dir(g.Path), "cgroup.procs"), strconv.Itoa(pid))
 		if err := g.move(t, "cgroup.procs", pid); err != nil {
 			return err
 		}
@@ -137,9 +139,12 @@ func (g *Group) Add(pid int) error {
 // its goroutine and is about to become a program (execve(2) ends the process's other threads). A
 // thread that moves itself on v1 needs no lock that waits for all cpus, so this costs microseconds
 // where Add costs milliseconds. v2 moves whole processes only; one that was born in the group's
-// [Group.Birthplace] is there already.
+// [Group.Birthplace] is there already. It shows itself as what a shell does to the same end.
 func (g *Group) Enter() error {
 	for _, t := range g.trees {
+		if linux.Tracing() {
+			slog.Debug("echo $$ > " + linux.Quote(filepath.Join(t.dir(g.Path), "cgroup.procs")))
+		}
 		file := "tasks"
 		if t.version == 2 {
 			if g.bornIn() {
@@ -156,7 +161,7 @@ func (g *Group) Enter() error {
 
 // move moves a process or thread, 0 for the calling one, in one hierarchy.
 func (g *Group) move(t *tree, file string, pid int) error {
-	if err := write(filepath.Join(t.dir(g.Path), file), strconv.Itoa(pid)); err != nil {
+	if err := writeQuietly(filepath.Join(t.dir(g.Path), file), strconv.Itoa(pid)); err != nil {
 		return fmt.Errorf("join process %d to group %s: %w", pid, g.Path, err)
 	}
 	return nil
@@ -218,10 +223,15 @@ func (g *Group) now(t *tree, file string) string {
 	return value
 }
 
-// write shows and writes one value. The file is there already: the kernel made it. These are plain
-// system calls since os.File would register every file of the kernel's with its poller.
+// write shows and writes one value.
 func write(path, value string) error {
 	linux.TraceWrite(path, value)
+	return writeQuietly(path, value)
+}
+
+// writeQuietly writes one value. The file is there already: the kernel made it. These are plain system calls
+// since os.File would register every file of the kernel's with its poller.
+func writeQuietly(path, value string) error {
 	fd, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_TRUNC|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: path, Err: err}
