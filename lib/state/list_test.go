@@ -201,7 +201,7 @@ func TestNames(t *testing.T) {
 // TestNamesOfTheDeadAreTakenOver: by one of many who want it at the same moment.
 func TestNamesOfTheDeadAreTakenOver(t *testing.T) {
 	d := newDir(t)
-	for round := range 20 {
+	for round := range 3 {
 		for _, holder := range []string{"dddddddddddd", "", "no id"} {
 			path := filepath.Join(d.Names(), "web")
 			must(t, WriteFile(path, []byte(holder+"\n"), 0o600))
@@ -218,5 +218,27 @@ func TestNamesOfTheDeadAreTakenOver(t *testing.T) {
 				t.Fatalf("held by %q before: winners %v, held by %s", holder, winners, Holder(path))
 			}
 		}
+	}
+}
+
+// TestNamesAreTakenOverOneAtATime is the race of the test above, made to happen: it needs luck to be seen.
+func TestNamesAreTakenOverOneAtATime(t *testing.T) {
+	d := newDir(t)
+	must(t, os.MkdirAll(d.Bundle("aaaaaaaaaaaa"), 0o700))
+	for name, do := range map[string]func() error{
+		"claim":   func() error { return d.ClaimName("web", "aaaaaaaaaaaa") },
+		"release": func() error { return d.ReleaseName("web", "aaaaaaaaaaaa") },
+	} {
+		unlock, err := d.LockBriefly("names")
+		must(t, err)
+		done := make(chan error, 1)
+		go func() { done <- do() }()
+		select {
+		case <-done:
+			t.Errorf("%s: beside somebody else's", name)
+		case <-time.After(50 * time.Millisecond):
+		}
+		unlock()
+		must(t, <-done)
 	}
 }
