@@ -7,6 +7,7 @@ import (
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/rootfs"
+	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -32,6 +33,7 @@ func (c *mount) Run(ctx context.Context, io *cli.IO) error {
 	}
 	m := rootfs.New(dir)
 	m.Warn = func(format string, args ...any) { cli.Warn(io.Err, "md-rootfs", format, args...) }
+	spawn.New(dir).Sweep(ctx, m.Warn) // what a pipe that was killed left may be in the way of this one
 	return cli.Emit(ctx, io, s, func(ctx context.Context, s *spec.Spec) error {
 		err := m.Mount(c.Options, c.Image, c.Args)(ctx, s)
 		var wrong *rootfs.OptionError

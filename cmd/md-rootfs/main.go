@@ -1,19 +1,13 @@
-// Md-rootfs makes the root file system of a container of an image, and starts the pipe.
-//
-// Synopsis:
-//
-//	md-rootfs mount [OPTION…] IMAGE [ARG…]   mount the image's layers, print the document
-//	md-rootfs umount ID…                     unmount; remove it unless the container is kept
-//	md-rootfs path ID                        print where the root is
-//	md-rootfs diff ID                        print what changed: A added, C changed, D deleted
-//
-// ARGs run in the image's entrypoint, in place of its own. With --spec FILE (- is standard input) the
-// document of another program is filled in instead of a new one.
-//
-// Exit status: 0; 1 the operation failed; 2 wrong usage.
 package main
 
-import "github.com/weikeit/mydocker/lib/cli"
+import (
+	_ "embed"
+
+	"github.com/weikeit/mydocker/lib/cli"
+)
+
+//go:embed doc.go
+var doc string
 
 func main() { cli.Main(tool()) }
 
@@ -21,6 +15,7 @@ func tool() cli.Tool {
 	return cli.Tool{
 		Name:    "md-rootfs",
 		Summary: "make the root file system of a container",
+		Doc:     doc,
 		Commands: []cli.Command{
 			{Name: "mount", Summary: "Mount an image as a container's root and print its document",
 				Usage: "[command options] IMAGE [ARG...]", New: func() cli.Runner { return &mount{} }},

@@ -1,8 +1,8 @@
-// Md-spawn runs the program of an OCI document in namespaces of its own: the last stage of the pipe.
 package main
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"os"
 	"slices"
@@ -11,6 +11,9 @@ import (
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/state"
 )
+
+//go:embed doc.go
+var doc string
 
 func main() {
 	// The programs behind these words start containers: nothing else may cost time before them.
@@ -27,6 +30,7 @@ func main() {
 	cli.Main(cli.Tool{
 		Name:    "md-spawn",
 		Summary: "Run programs in namespaces of their own",
+		Doc:     doc,
 		Commands: []cli.Command{
 			{Name: "run", Summary: "Run the container of a document", Usage: "[command options] [-- COMMAND [ARG...]] < config.json",
 				New: func() cli.Runner { return &run{} }, Failure: cli.ExitOurs, Stage: true},

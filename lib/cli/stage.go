@@ -10,6 +10,7 @@ import (
 
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
 )
 
 // StageFlags are the options of every stage of the pipe that reads a document.
@@ -50,19 +51,49 @@ func (f StageFlags) Pass(ctx context.Context, io *IO, stage spec.Stage) error {
 	return Emit(ctx, io, s, stage)
 }
 
-// Emit runs the stage on a document and prints it, or undoes all that the document stands for.
+// Emit runs the stage on a document and hands it on, or undoes all that the document stands for.
 func Emit(ctx context.Context, io *IO, s *spec.Spec, stage spec.Stage) error {
-	err := stage(ctx, s)
+	dir, err := hold(s)
+	if err == nil {
+		defer dir.LetGo(s.ID())
+		err = stage(ctx, s)
+	}
 	if err == nil {
 		err = ctx.Err()
 	}
 	if err == nil {
-		err = s.Write(io.Out)
+		err = handOver(ctx, io.Out, s)
 	}
 	if err != nil {
 		err = errors.Join(err, s.Undo(context.WithoutCancel(ctx)))
 	}
 	return err
+}
+
+// hold notes that the container is in our hands, so that it is found if we are killed.
+func hold(s *spec.Spec) (dir state.Dir, err error) {
+	if dir, err = state.FromEnv(); err != nil {
+		return dir, err
+	}
+	id, err := state.EnsureID(s)
+	if err != nil {
+		return dir, err
+	}
+	return dir, dir.Hold(id)
+}
+
+// handOver prints the document and waits until it is read: a next stage that dies before that has
+// nothing to undo by, so it is for us to do.
+func handOver(ctx context.Context, w io.Writer, s *spec.Spec) error {
+	if err := s.Write(w); err != nil {
+		return err
+	}
+	if f, ok := w.(*os.File); ok {
+		if err := linux.AwaitReader(ctx, f); err != nil {
+			return fmt.Errorf("hand on the document: the next stage did not read it: %w", err)
+		}
+	}
+	return nil
 }
 
 // undoInput undoes the document of a stage that cannot start, such as for wrong usage.

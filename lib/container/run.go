@@ -53,6 +53,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 		terminal := !o.Detach && spawn.OnTerminal(c.In, c.Out)
 		o.TTY = &terminal
 	}
+	e.spawn.Sweep(ctx, e.rootfs.Warn)
 	s, err := e.create(ctx, o, args, c)
 	if err != nil {
 		return "", 0, err
@@ -100,6 +101,7 @@ func (e *Engine) PrintSpec(ctx context.Context, o RunOptions, args []string, out
 	if err != nil {
 		return err
 	}
+	defer e.Dir.LetGo(s.ID())
 	return errors.Join(s.Write(out), e.release(context.WithoutCancel(ctx), s))
 }
 
@@ -111,7 +113,13 @@ func (e *Engine) compose(ctx context.Context, o RunOptions, args []string) (s *s
 		missing = errors.Is(err, state.ErrNotFound)
 		return err
 	}
+	if err := e.Dir.Hold(s.ID()); err != nil {
+		return nil, false, err
+	}
 	err = spec.Compose(e.undo, mount, e.cgroup.Create(o.Limits), e.Network.Attach(o.Options))(ctx, s)
+	if err != nil {
+		e.Dir.LetGo(s.ID()) // else the runtime goes on holding it
+	}
 	return s, missing, err
 }
 
@@ -125,6 +133,7 @@ func (e *Engine) undo(ctx context.Context, s *spec.Spec) {
 // Start runs a stopped container again, in the background: the same files, addresses and environment,
 // and the log goes on.
 func (e *Engine) Start(ctx context.Context, c *state.Container) error {
+	e.spawn.Sweep(ctx, e.rootfs.Warn)
 	unlock, err := e.Dir.Lock(c.ID)
 	if err != nil {
 		return err
@@ -136,6 +145,10 @@ func (e *Engine) Start(ctx context.Context, c *state.Container) error {
 	if c.Running {
 		return nil
 	}
+	if err := e.Dir.Hold(c.ID); err != nil {
+		return err
+	}
+	defer e.Dir.LetGo(c.ID)
 	s := c.Spec
 	// Where the machine or the monitor died, what it should have released is still there.
 	if err := e.release(ctx, s); err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -23,7 +24,7 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 	defer unlock()
 	c, err := r.dir.Load(id)
 	if errors.Is(err, state.ErrNotFound) {
-		return os.RemoveAll(r.dir.Runtime(id)) // it was not kept, and is gone; the lock's file was ours
+		return r.discard(ctx, id)
 	}
 	if err != nil || c.Running || c.Run.Monitor.Alive() {
 		return err
@@ -51,4 +52,35 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 		err = nil
 	}
 	return err
+}
+
+// discard releases a container that has no document yet, or no more: a release needs only the id.
+func (r *Runtime) discard(ctx context.Context, id string) error {
+	run, _ := r.dir.ReadRun(id)
+	if run.Init.Alive() || run.Monitor.Alive() {
+		return nil // it is being made
+	}
+	s := spec.New(id)
+	for _, tool := range [][]string{{"md-rootfs", "umount"}, {"md-cgroup", "delete"}, {"md-net", "detach"}} {
+		if err := s.AddRelease(r.dir.Env(), tool[0], tool[1], id); err != nil {
+			return err
+		}
+	}
+	err := r.Release(ctx, s)
+	r.unregister(id)
+	return err
+}
+
+// Sweep recovers the containers that were in the hands of processes that were killed, so that nobody
+// has to call for it. It is cheap where there is nothing to do, and tells warn of what it cannot do.
+func (r *Runtime) Sweep(ctx context.Context, warn func(format string, args ...any)) {
+	ids, err := r.dir.Abandoned()
+	if err != nil {
+		warn("look for what was left behind: %v", err)
+	}
+	for _, id := range ids {
+		if err := r.Recover(ctx, id); err != nil {
+			warn("clean up after container %s: %v", id, err)
+		}
+	}
 }

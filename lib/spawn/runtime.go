@@ -60,7 +60,14 @@ type Options struct {
 // exit code when the program has ended; detached, 0 when it runs. Where the program does not come to
 // run, all that the document stands for is released.
 func (r *Runtime) Run(ctx context.Context, s *spec.Spec, o Options) (code int, err error) {
-	if err = r.register(s, o); err == nil {
+	id, err := state.EnsureID(s)
+	if err == nil {
+		err = r.dir.Hold(id)
+	}
+	if err == nil {
+		err = r.register(s, o)
+	}
+	if err == nil {
 		code, err = r.Start(ctx, s, o)
 	}
 	var late *lateError
@@ -68,6 +75,7 @@ func (r *Runtime) Run(ctx context.Context, s *spec.Spec, o Options) (code int, e
 		r.unregister(s.ID())
 		err = errors.Join(err, r.Release(context.WithoutCancel(ctx), s))
 	}
+	r.dir.LetGo(s.ID())
 	return code, err
 }
 
@@ -91,10 +99,7 @@ func (r *Runtime) register(s *spec.Spec, o Options) error {
 	if err := check(s); err != nil {
 		return err
 	}
-	id, err := state.EnsureID(s)
-	if err != nil {
-		return err
-	}
+	id := s.ID()
 	data, err := s.Encode()
 	if err != nil {
 		return err
@@ -205,7 +210,8 @@ func (r *Runtime) start(ctx context.Context, s *spec.Spec, o Options) (*child, *
 	}
 	theirs.close()
 	p.close()
-	return nil, nil, errors.Join(err, os.Remove(r.runFile(s.ID())))
+	_ = os.Remove(r.runFile(s.ID())) // it is there only if it came so far
+	return nil, nil, err
 }
 
 // launchOf turns the document into what is to be started.

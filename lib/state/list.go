@@ -42,7 +42,7 @@ func (c *Container) Status() string {
 	switch {
 	case c.Running:
 		return StatusRunning
-	case c.Spawn.Started.IsZero():
+	case c.Spawn.Started.IsZero() && c.Run.Init.PID == 0:
 		return StatusCreated
 	}
 	return StatusExited
