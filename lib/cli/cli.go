@@ -69,6 +69,7 @@ type Tool struct {
 	Name     string
 	Summary  string
 	Commands []Command
+	Doc      string // the file that holds the package comment of main: the text of the man page
 }
 
 // Main runs the tool with the process's arguments and streams, and exits.
@@ -84,7 +85,10 @@ func Main(t Tool) {
 
 // Run runs the tool and returns its exit code.
 func (t Tool) Run(ctx context.Context, args []string, io *IO) int {
-	if len(t.Commands) == 1 && t.Commands[0].Name == "" {
+	if code, done := t.document(args, io); done {
+		return code
+	}
+	if t.single() {
 		return t.run(ctx, t.Commands[0], args, io)
 	}
 	var opts globals
@@ -105,6 +109,33 @@ func (t Tool) Run(ctx context.Context, args []string, io *IO) int {
 		return 0
 	}
 	return t.dispatch(ctx, args, io)
+}
+
+// single reports whether the tool is one command.
+func (t Tool) single() bool { return len(t.Commands) == 1 && t.Commands[0].Name == "" }
+
+// document answers the words that no help shows: --man [PAGE], --completion SHELL, and --complete
+// WORD..., which the shells' scripts ask.
+func (t Tool) document(args []string, io *IO) (code int, done bool) {
+	if len(args) == 0 {
+		return 0, false
+	}
+	var err error
+	word := strings.Join(args[1:], " ")
+	switch args[0] {
+	case "--man":
+		err = t.man(io.Out, word)
+	case "--completion":
+		err = t.completion(io.Out, word)
+	case "--complete":
+		t.complete(io.Out, args[1:])
+	default:
+		return 0, false
+	}
+	if err != nil {
+		err = &usageError{err}
+	}
+	return Command{}.report(t, err, io), true
 }
 
 // dispatch finds the command that the first words of args name, the longest name first.

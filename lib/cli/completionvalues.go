@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"encoding/json"
+	"os/exec"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// values returns what an option or an argument can be. What it is says its name, which means the same
+// in all tools.
+func values(v *kong.Value, last string) []candidate {
+	if v.Enum != "" {
+		return words(strings.ReplaceAll(v.Enum, ",", " "))
+	}
+	switch v.Name {
+	case "container", "containers", "id", "ids":
+		return containers(last)
+	case "network", "networks":
+		return networks(v, last)
+	case "image", "images":
+		return images()
+	case "objects":
+		return append(append(containers(last), networks(v, last)...), images()...)
+	case "file", "files", "spec", "env-file", "volume", "name-or-file":
+		return []candidate{{filesLine, ""}}
+	case "bundle", "workdir":
+		return []candidate{{dirsLine, ""}}
+	case "command":
+		return []candidate{{commandsLine, ""}}
+	case "storage-driver":
+		return words("overlay2 aufs vfs")
+	case "format":
+		return words("table json")
+	case "print":
+		return words("spec")
+	case "signal", "stop-signal":
+		return words("SIGTERM SIGKILL SIGINT SIGHUP SIGQUIT SIGUSR1 SIGUSR2 SIGSTOP SIGCONT SIGWINCH")
+	}
+	return nil
+}
+
+func words(list string) []candidate {
+	var all []candidate
+	for word := range strings.FieldsSeq(list) {
+		all = append(all, candidate{word: word})
+	}
+	return all
+}
+
+// containers returns the names of all containers; their ids where no name fits.
+func containers(last string) []candidate {
+	var names, ids []candidate
+	for _, row := range ask[struct{ ID, Name, Image, Status string }]("md-ps", "--format", "json") {
+		if row.Name != "" && strings.HasPrefix(row.Name, last) {
+			names = append(names, candidate{row.Name, row.Image + " " + row.Status})
+		}
+		ids = append(ids, candidate{row.ID, row.Name + " " + row.Status})
+	}
+	if len(names) > 0 {
+		return names
+	}
+	return ids
+}
+
+// networks returns the networks; an option can also be one of the modes (lib/network).
+func networks(v *kong.Value, last string) []candidate {
+	var all []candidate
+	for _, row := range ask[struct{ Name, IPNets string }]("mydocker", "networks", "--format", "json") {
+		all = append(all, candidate{row.Name, row.IPNets})
+	}
+	if v.Flag == nil {
+		return all
+	}
+	if owner, ok := strings.CutPrefix(last, "container:"); ok {
+		return prefixed("container:", containers(owner))
+	}
+	return append(all, words("none host container: ns:")...)
+}
+
+// images returns the names of the images.
+func images() []candidate {
+	var all []candidate
+	for _, row := range ask[struct{ ID, Repo, Tag string }]("mydocker", "images", "--format", "json") {
+		if row.Repo != "<none>" && row.Tag != "<none>" {
+			all = append(all, candidate{row.Repo + ":" + row.Tag, row.ID})
+		} else {
+			all = append(all, candidate{row.ID, row.Repo})
+		}
+	}
+	return all
+}
+
+// ask returns the JSON objects that a tool of ours prints; without it, or without the right to look,
+// there are none.
+func ask[T any](tool string, args ...string) []T {
+	path, err := spec.Sibling(tool)
+	if err != nil {
+		return nil
+	}
+	cmd := exec.Command(path, args...)
+	out, err := cmd.StdoutPipe()
+	if err != nil || cmd.Start() != nil {
+		return nil
+	}
+	var rows []T
+	for dec := json.NewDecoder(out); ; {
+		var row T
+		if dec.Decode(&row) != nil {
+			break
+		}
+		rows = append(rows, row)
+	}
+	_ = cmd.Wait() // what it printed is all that matters
+	return rows
+}

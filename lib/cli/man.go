@@ -1,0 +1,199 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// A page for man(1) is made of the tool's table, as the help is, and of the package comment of its main,
+// which is its text: what stands there before the first heading is the description, and each heading
+// is a section. What holds for the whole family is said here, once.
+
+// versionDate is the day of Version, which pages have in their last line.
+const versionDate = "2026-11-23"
+
+// pipelinePage is the page in section 7 that any of the tools prints: the contract of lib/spec.
+const pipelinePage = "md-pipeline"
+
+// family are the programs with a page; each refers to the others.
+var family = [...]string{"md-cgroup", "md-net", "md-ps", "md-pull", "md-rootfs", "md-spawn", "mydocker"}
+
+// familyText is what all pages say, in the form of a package comment.
+const familyText = `
+# Exit status
+
+0 where all is well, 1 where something failed, 2 for wrong usage.
+
+# Environment
+
+  - MYDOCKER_ROOT is the state that survives a reboot: images, layers, containers, networks, volumes (/var/lib/mydocker).
+  - MYDOCKER_RUN is the state that does not: process ids, sockets, locks, namespaces (/run/mydocker).
+
+Both are absolute paths. With both set, two sets of containers live side by side.
+`
+
+// programExitText is said of commands that end as the program that they run.
+const programExitText = `
+# Exit status
+
+%s: the program's own code, or 128+n where signal n ended it; 125 for an error of
+ours, 126 where the program was found but cannot be executed, 127 where it was not found.
+`
+
+// commonOptions are the options of every command, which the help names only once.
+var commonOptions = [...][2]string{
+	{"--debug", "Print what is done to the kernel, as the shell commands that would do the same, to standard error"},
+	{"--help, -h", "Show help"},
+	{"--version", "Print the version"},
+}
+
+// man prints a page: the tool's own, or that of the pipeline.
+func (t Tool) man(w io.Writer, name string) error {
+	p := &page{}
+	switch name {
+	case "", t.Name:
+		if err := t.manPage(p); err != nil {
+			return err
+		}
+	case pipelinePage:
+		p.title(pipelinePage, 7, "the document that the tools hand down a pipe, and their contract")
+		p.sections(parsePackageComment(spec.Contract))
+		p.seeAlso(pipelinePage)
+	default:
+		return fmt.Errorf("no page %q: want %s or %s", name, t.Name, pipelinePage)
+	}
+	_, err := io.WriteString(w, p.String())
+	return err
+}
+
+// manPage writes the tool's own page.
+func (t Tool) manPage(p *page) error {
+	text := parsePackageComment(t.Doc)
+	summary, _, _ := strings.Cut(cmp.Or(t.Summary, t.Commands[0].Summary), "\n")
+	p.title(t.Name, 1, lowerFirst(strings.TrimSuffix(strings.TrimPrefix(summary, t.Name+" is "), ".")))
+	nodes, err := t.nodes()
+	if err != nil {
+		return err
+	}
+	p.heading("SYNOPSIS")
+	p.line(".nf")
+	for i, c := range t.Commands {
+		if !c.Hidden {
+			p.line(`\fB` + roff(c.path(t)) + `\fR ` + roff(c.synopsis(nodes[i])))
+		}
+	}
+	p.line(".fi")
+	p.sections(text.take("DESCRIPTION"))
+	t.manCommands(p, nodes)
+	p.heading("COMMON OPTIONS")
+	for _, o := range commonOptions {
+		p.option(o[0], o[1])
+	}
+	all := parseText(familyText)
+	all.join(t.programExits())
+	all.join(text)
+	p.sections(all)
+	p.seeAlso(t.Name)
+	return nil
+}
+
+// nodes returns kong's model of each command.
+func (t Tool) nodes() ([]*kong.Node, error) {
+	nodes := make([]*kong.Node, len(t.Commands))
+	for i, c := range t.Commands {
+		parser, err := c.parser(t, c.New(), &common{})
+		if err != nil {
+			return nil, err
+		}
+		nodes[i] = parser.Model.Node
+	}
+	return nodes, nil
+}
+
+// manCommands writes what each command does and takes.
+func (t Tool) manCommands(p *page, nodes []*kong.Node) {
+	if t.single() {
+		p.heading("OPTIONS")
+		p.options(nodes[0])
+		return
+	}
+	p.heading("COMMANDS")
+	for i, c := range t.Commands {
+		if c.Hidden {
+			continue
+		}
+		p.subheading(strings.TrimSpace(c.path(t) + " " + c.synopsis(nodes[i])))
+		p.prose(c.Summary + ".")
+		if len(c.Aliases) > 0 {
+			p.prose("Also: " + strings.Join(c.Aliases, ", ") + ".")
+		}
+		p.options(nodes[i])
+	}
+}
+
+// programExits returns the exit status of the commands that run a program.
+func (t Tool) programExits() sections {
+	var names []string
+	for _, c := range t.Commands {
+		if c.Failure == ExitOurs {
+			names = append(names, c.path(t))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return parseText(fmt.Sprintf(programExitText, strings.Join(names, ", ")))
+}
+
+// synopsis is what stands behind the command's name in the page.
+func (c Command) synopsis(node *kong.Node) string {
+	if c.Usage != "" {
+		return strings.TrimSpace(c.Usage)
+	}
+	var words []string
+	if hasOptions(node) {
+		words = append(words, "[command options]")
+	}
+	for _, arg := range node.Positional {
+		name := strings.ToUpper(arg.Name)
+		if arg.IsSlice() {
+			name = strings.TrimSuffix(name, "S")
+		}
+		switch {
+		case arg.Passthrough && !arg.Required:
+			name = "[" + name + "] [ARG...]"
+		case arg.Passthrough:
+			name += " COMMAND [ARG...]"
+		case arg.IsSlice() && arg.Required:
+			name += "..."
+		case arg.IsSlice():
+			name = "[" + name + "...]"
+		case !arg.Required:
+			name = "[" + name + "]"
+		}
+		words = append(words, name)
+	}
+	return strings.Join(words, " ")
+}
+
+func hasOptions(node *kong.Node) bool {
+	for _, f := range node.Flags {
+		if !f.Hidden {
+			return true
+		}
+	}
+	return false
+}
+
+func lowerFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}
