@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mainEnv makes the test program mydocker itself.
+const mainEnv = "MYDOCKER_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(mainEnv) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// mydocker runs the program on state directories that it must not make.
+func mydocker(t *testing.T, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	dir := t.TempDir()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = append(os.Environ(), mainEnv+"=1", "MYDOCKER_ROOT="+dir+"/lib", "MYDOCKER_RUN="+dir+"/run")
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if _, exited := err.(*exec.ExitError); err != nil && !exited {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(dir + "/*"); left != nil {
+		t.Errorf("mydocker %v made %v", args, left)
+	}
+	return cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()
+}
+
+func readme(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile("testdata/" + name) // as they stand in the project's first README
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestHelpIsTheREADMEs(t *testing.T) {
+	want := readme(t, "help.txt")
+	for _, word := range []string{"-h", "--help", "help", "h"} {
+		if code, out, errOut := mydocker(t, word); code != 0 || out != want || errOut != "" {
+			t.Errorf("%s: %d, %s, %s\nwant %s", word, code, errOut, out, want)
+		}
+	}
+}
+
+// TestRunHelpIsTheREADMEs: its lines as they are and in its order; what came later stands behind them.
+func TestRunHelpIsTheREADMEs(t *testing.T) {
+	want := strings.TrimSuffix(readme(t, "run-help.txt"), "\n")
+	for _, args := range [][]string{{"run", "-h"}, {"run", "--help"}, {"help", "run"}} {
+		if code, out, errOut := mydocker(t, args...); code != 0 || !strings.HasPrefix(out, want+"\n") || errOut != "" {
+			t.Errorf("%v: %d, %s, %s\nwant %s", args, code, errOut, out, want)
+		}
+	}
+}
+
+// TestEveryCommandHasHelp: of the form that all have, on standard output, whatever else is missing.
+func TestEveryCommandHasHelp(t *testing.T) {
+	for _, command := range []string{
+		"run", "ps", "logs", "exec", "stop", "start", "restart", "rm", "rmn", "rmi", "pull", "inspect", "networks", "images",
+		"network create", "network list", "network rm", "network connect", "network disconnect", "image list", "image pull", "image rm",
+	} {
+		code, out, errOut := mydocker(t, append(strings.Fields(command), "-h")...)
+		if code != 0 || errOut != "" || !strings.HasPrefix(out, "NAME:\n   mydocker "+command+" - ") ||
+			!strings.Contains(out, "\n\nUSAGE:\n   mydocker "+command+" ") {
+			t.Errorf("%s: %d, %s\n%s", command, code, errOut, out)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for _, word := range []string{"--version", "-v"} {
+		if code, out, errOut := mydocker(t, word); code != 0 || out != "mydocker version 0.0.0\n" || errOut != "" {
+			t.Errorf("%s: %d, %q, %q", word, code, out, errOut)
+		}
+	}
+}
+
+// TestWrongUsage: one line on standard error, the code of the table, and nothing is made.
+func TestWrongUsage(t *testing.T) {
+	tests := []struct {
+		args string
+		code int
+		err  string
+	}{
+		{"nothing", 2, `mydocker: unknown command "nothing"`},
+		{"network nothing", 2, `mydocker: network: unknown command "nothing"`},
+		{"ps --nothing", 2, "mydocker: ps: unknown flag --nothing"},
+		{"ps --filter colour=red", 2, "mydocker: ps: --filter "},
+		{"ps --format x", 2, "mydocker: ps: --format "},
+		{"logs", 2, "mydocker: logs: "},
+		{"logs --tail -3 x", 2, "mydocker: logs: --tail: "},
+		{"logs --since never x", 2, "mydocker: logs: --since: "},
+		{"stop", 2, "mydocker: stop: "},
+		{"stop -t soon x", 2, "mydocker: stop: --time: "},
+		{"network connect a", 2, "mydocker: network connect: "},
+		{"run --nothing busybox", 125, "mydocker: run: unknown flag --nothing"},
+		{"exec x", 125, "mydocker: exec: "},
+	}
+	for _, tt := range tests {
+		code, out, errOut := mydocker(t, strings.Fields(tt.args)...)
+		if code != tt.code || out != "" || !strings.HasPrefix(errOut, tt.err) || strings.Count(errOut, "\n") != 1 {
+			t.Errorf("%s: %d, %q, %q", tt.args, code, out, errOut)
+		}
+	}
+}
+
+// TestWhatIsNotThere: the error names it, and those of several are told one by one.
+func TestWhatIsNotThere(t *testing.T) {
+	tests := []struct {
+		args string
+		code int
+		err  string
+	}{
+		{"logs web", 1, "mydocker: logs web: container \"web\": not found\n"},
+		{"exec web true", 125, "mydocker: exec web: container \"web\": not found\n"},
+		{"stop -t -1 a b", 1, "mydocker: stop a: container \"a\": not found\nmydocker: stop b: container \"b\": not found\n"},
+		{"start a", 1, "mydocker: start a: container \"a\": not found\n"},
+		{"restart a", 1, "mydocker: restart a: container \"a\": not found\n"},
+		{"rm -f a", 1, "mydocker: rm a: container \"a\": not found\n"},
+		{"inspect a", 1, "mydocker: inspect a: not found: no container, image or network is called so\n"},
+		{"ps", 0, ""},
+		{"images", 0, ""},
+	}
+	for _, tt := range tests {
+		if code, _, errOut := mydocker(t, strings.Fields(tt.args)...); code != tt.code || errOut != tt.err {
+			t.Errorf("%s: %d, %q", tt.args, code, errOut)
+		}
+	}
+}
