@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
 )
 
 type stageCommand struct {
@@ -34,6 +37,8 @@ func stage(do spec.Stage) Tool {
 func documentWithRelease(t *testing.T) (document, notes string) {
 	t.Helper()
 	dir := t.TempDir()
+	t.Setenv(state.EnvRoot, filepath.Join(dir, "lib"))
+	t.Setenv(state.EnvRun, filepath.Join(dir, "run"))
 	notes = filepath.Join(dir, "notes")
 	hook := filepath.Join(dir, "hook")
 	if err := os.WriteFile(hook, []byte("#!/bin/sh\necho released >> "+notes+"\n"), 0o755); err != nil {
