@@ -143,6 +143,49 @@ func TestStageUndoes(t *testing.T) {
 	})
 }
 
+// TestStageHandsOver: the document is this stage's to undo until somebody has read it, and its container
+// has a note of that.
+func TestStageHandsOver(t *testing.T) {
+	for name, reads := range map[string]bool{"a reader": true, "a reader that dies": false} {
+		t.Run(name, func(t *testing.T) {
+			document, notes := documentWithRelease(t)
+			dir, err := state.FromEnv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			code := make(chan int)
+			go func() {
+				code <- stage(func(context.Context, *spec.Spec) error { return nil }).Run(context.Background(), []string{"attach"},
+					&IO{In: strings.NewReader(document), Out: w, Err: &bytes.Buffer{}})
+			}()
+			time.Sleep(50 * time.Millisecond)
+			if run, err := dir.ReadRun("0123456789ab"); err != nil || run.Monitor.PID != os.Getpid() || released(notes) {
+				t.Errorf("while nobody reads: %+v, %v, released %v", run, err, released(notes))
+			}
+			if reads {
+				got := make([]byte, len(document))
+				if n, err := io.ReadFull(r, got); err != nil || string(got) != document {
+					t.Errorf("%d bytes, %v", n, err)
+				}
+				defer r.Close()
+			} else {
+				r.Close()
+			}
+			if c := <-code; (c == 0) != reads || released(notes) == reads {
+				t.Errorf("code %d, released %v", c, released(notes))
+			}
+			if entries, err := os.ReadDir(dir.Run); err != nil || len(entries) != 0 {
+				t.Errorf("left %v, %v", entries, err)
+			}
+		})
+	}
+}
+
 func TestStageReadsFromFiles(t *testing.T) {
 	document, _ := documentWithRelease(t)
 	dir := t.TempDir()
