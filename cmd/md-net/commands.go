@@ -50,7 +50,7 @@ func (*list) Run(_ context.Context, io *cli.IO) error {
 }
 
 type inspect struct {
-	Names []string `arg:"" name:"name"`
+	Names []string `arg:"" name:"network"`
 }
 
 func (c *inspect) Run(_ context.Context, io *cli.IO) error {
@@ -68,7 +68,7 @@ func (c *inspect) Run(_ context.Context, io *cli.IO) error {
 }
 
 type remove struct {
-	Names []string `arg:"" name:"name"`
+	Names []string `arg:"" name:"network"`
 }
 
 func (c *remove) Run(ctx context.Context, io *cli.IO) error {

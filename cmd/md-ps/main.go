@@ -1,16 +1,19 @@
-// Md-ps lists containers: the README's table for people, JSON or a template for programs.
 package main
 
 import (
 	"context"
+	_ "embed"
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/container"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
+//go:embed doc.go
+var doc string
+
 func main() {
-	cli.Main(cli.Tool{Name: "md-ps", Commands: []cli.Command{{
+	cli.Main(cli.Tool{Name: "md-ps", Doc: doc, Commands: []cli.Command{{
 		Summary: "List all containers on the host", Usage: "[command options]", New: func() cli.Runner { return &ps{} },
 	}}})
 }

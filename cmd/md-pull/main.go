@@ -1,19 +1,8 @@
-// Md-pull brings images into the store.
-//
-//	md-pull [-q] [--platform OS/ARCH[/VARIANT]] [--insecure] [--debug] NAME...
-//
-// A NAME is of a registry, mysql:5.7.25, 127.0.0.1:5000/foo@sha256:… (docker.io and latest by
-// default), or of an image without one: ocidir:DIR[:TAG], oci-archive:FILE[:TAG],
-// docker-archive:FILE[:NAME], or - for an archive on standard input. It says how far it is on standard
-// output, which ends with the digest; with -q that is all. What is there already is not fetched again.
-//
-// Logins are docker's (~/.docker/config.json). Mirrors: /etc/mydocker/registries.conf, see lib/registry.
-//
-// Exit status: 0 all are in the store; 1 at least one is not; 2 wrong usage.
 package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 
 	"github.com/weikeit/mydocker/lib/cli"
@@ -22,8 +11,11 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
+//go:embed doc.go
+var doc string
+
 func main() {
-	cli.Main(cli.Tool{Name: "md-pull", Commands: []cli.Command{{
+	cli.Main(cli.Tool{Name: "md-pull", Doc: doc, Commands: []cli.Command{{
 		Summary: "Pull an image from a registry",
 		Usage:   "[command options] NAME[:TAG|@DIGEST]|ocidir:DIR[:TAG]|oci-archive:FILE[:TAG]|docker-archive:FILE[:NAME]|- ...",
 		New:     func() cli.Runner { return &pull{} },

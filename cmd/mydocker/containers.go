@@ -17,7 +17,7 @@ import (
 type run struct {
 	container.RunOptions
 	Print cli.OptionalWord `help:"Print the pipeline of tools that this stands for, or with --print=spec its document, and run nothing"`
-	Args  []string         `arg:"" optional:"" passthrough:"partial" help:"The image, where -i does not name it, and the command"`
+	Args  []string         `arg:"" optional:"" name:"image" passthrough:"partial" help:"The image, where -i does not name it, and the command"`
 }
 
 // Run implements cli.Runner.

@@ -1,11 +1,15 @@
-// Mydocker is the small tools combined into the docker-like command set of the README.
 package main
 
 import (
+	_ "embed"
+
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/container"
 	"github.com/weikeit/mydocker/lib/state"
 )
+
+//go:embed doc.go
+var doc string
 
 func main() {
 	cli.Main(cli.Tool{
@@ -13,6 +17,7 @@ func main() {
 		Summary: `mydocker is a simple container runtime implementation.
 The purpose of this project is to learn how docker works and how to
 write a docker-like container runtime by ourselves, enjoy it!`,
+		Doc: doc,
 		Commands: []cli.Command{
 			{Name: "run", Summary: "Create a new mydocker container", Failure: cli.ExitOurs, New: command[run]},
 			{Name: "ps", Summary: "List all containers on the host", New: command[ps]},

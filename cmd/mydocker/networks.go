@@ -60,7 +60,7 @@ func (c *networkList) Run(_ context.Context, io *cli.IO) error {
 }
 
 type networkRemove struct {
-	Names []string `arg:"" help:"Names of networks"`
+	Names []string `arg:"" name:"network" help:"Names of networks"`
 }
 
 // Run implements cli.Runner.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -202,7 +201,7 @@ func prefixed(prefix string, all []candidate) []candidate {
 func (t Tool) completion(w io.Writer, shell string) error {
 	script := map[string]string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}[shell]
 	if script == "" {
-		return fmt.Errorf("no completion for %.40q: want bash, zsh or fish", cmp.Or(shell, "no shell"))
+		return fmt.Errorf("completion for %.40q: want bash, zsh or fish", shell)
 	}
 	function := "_" + strings.ReplaceAll(t.Name, "-", "_")
 	_, err := io.WriteString(w, strings.NewReplacer("@tool@", t.Name, "@function@", function).Replace(script))
@@ -212,7 +211,7 @@ func (t Tool) completion(w io.Writer, shell string) error {
 const bashScript = `# bash completion for @tool@
 @function@() {
 	local IFS=$' \t\n' words word answer
-	# bash splits words at ":" and "=" too; the x keeps an empty last word.
+	# COMP_WORDS has words cut at ":" and "=", too. The x keeps an empty last word.
 	read -a words <<<"${COMP_LINE:0:COMP_POINT}x"
 	word=${words[-1]%x}
 	words[-1]=$word

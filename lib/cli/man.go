@@ -168,6 +168,8 @@ func (c Command) synopsis(node *kong.Node) string {
 		switch {
 		case arg.Passthrough && !arg.Required:
 			name = "[" + name + "] [ARG...]"
+		case arg.Passthrough && name == "COMMAND":
+			name += " [ARG...]"
 		case arg.Passthrough:
 			name += " COMMAND [ARG...]"
 		case arg.IsSlice() && arg.Required:

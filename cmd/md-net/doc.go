@@ -1,0 +1,24 @@
+// md-net makes networks and connects containers to them.
+//
+// create makes a network; without -s it gets a free /24. Its bridge comes with the first container. list
+// and inspect only read. rm removes networks that no container uses, with their bridges and rules.
+//
+// attach is a stage of the pipe: it claims an address in each network (mydocker0 where none is named),
+// makes the container's network namespace and a pair of links for each network, publishes the ports, and
+// hands the document on with the path of the namespace in linux.namespaces and its own release in
+// hooks.poststop. --network is also none (a namespace with lo alone), host, container:CONTAINER or ns:PATH.
+//
+// detach is that release. It is idempotent. A container that is kept when its process ends keeps its
+// addresses, too; any other one gives them back.
+//
+// connect and disconnect work on running and on stopped containers.
+//
+// A CONTAINER is an id, a name, or the beginning of an id.
+//
+// # Examples
+//
+// A network of one's own, and a container in it that answers on port 8080 of the host:
+//
+//	md-net create -s 10.10.1.0/24 subnet1
+//	md-rootfs mount busybox | md-net attach --network subnet1 -p 8080:80 | md-spawn run -- httpd -f
+package main

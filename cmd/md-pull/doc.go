@@ -1,0 +1,19 @@
+// md-pull brings images into the store.
+//
+// A NAME is of a registry, mysql:5.7.25, 127.0.0.1:5000/foo@sha256:… (docker.io and latest by
+// default), or of an image without one: ocidir:DIR[:TAG], oci-archive:FILE[:TAG],
+// docker-archive:FILE[:NAME], or - for an archive on standard input. It says how far it is on standard
+// output, which ends with the digest; with -q that is all. What is there already is not fetched again.
+//
+// # Files
+//
+//   - ~/.docker/config.json holds logins, or names the programs that do, as docker and others leave them there.
+//   - /etc/mydocker/registries.conf names mirrors and registries without TLS, in the form of
+//     containers-registries.conf(5). CONTAINERS_REGISTRIES_CONF in the environment names another file.
+//
+// # Examples
+//
+//	md-pull mysql:5.7.25
+//	md-pull oci-archive:image.tar:latest
+//	docker save busybox | md-pull -
+package main
