@@ -10,10 +10,25 @@ export GO
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: build help demo test setup-test check unit kernel e2e fuzz install clean
+.PHONY: build docs help demo test setup-test check unit kernel e2e fuzz install clean
 
 build: ## build the seven programs into bin/ (the default)
 	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/ $(tools:%=./cmd/%)
+
+# Everything below build/share is made by the programs themselves, of their own tables.
+man := build/share/man
+completions := bash-completion/completions zsh/site-functions fish/vendor_completions.d
+
+docs: build ## make the man pages and completion scripts in build/share
+	rm -rf build/share
+	install -d $(man)/man1 $(man)/man7 $(completions:%=build/share/%)
+	set -e; for tool in $(tools); do \
+	  bin/$$tool --man >$(man)/man1/$$tool.1; \
+	  bin/$$tool --completion bash >build/share/bash-completion/completions/$$tool; \
+	  bin/$$tool --completion zsh >build/share/zsh/site-functions/_$$tool; \
+	  bin/$$tool --completion fish >build/share/fish/vendor_completions.d/$$tool.fish; \
+	done
+	bin/mydocker --man md-pipeline >$(man)/man7/md-pipeline.7
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,8 +41,9 @@ test: setup-test build check unit kernel e2e ## everything, as CI runs it: as ro
 setup-test:
 	scripts/setup test
 
-check: build ## gofmt, vet, shellcheck, what is linked: quick, no root
+check: docs ## gofmt, vet, shellcheck, what is linked, pages and completion against the help: quick, no root
 	scripts/test/check
+	scripts/test/docs
 
 unit: ## go test as an ordinary user
 	scripts/test/unit
@@ -41,9 +57,10 @@ e2e: build ## the README's session and the rest, in real shells on a real regist
 fuzz: ## fuzz each parser for FUZZTIME (10s)
 	scripts/test/fuzz $(FUZZTIME)
 
-install: build ## put the programs into DESTDIR and PREFIX/bin
+install: docs ## put the programs, man pages and completion into DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(tools:%=bin/%) $(DESTDIR)$(PREFIX)/bin
+	cd build/share && find . -type f -exec install -D -m 644 {} '$(abspath $(DESTDIR)$(PREFIX))/share/{}' \;
 
 clean: ## remove what was built; the cache of the test bed stays
 	rm -rf bin build
