@@ -70,6 +70,8 @@ type Tool struct {
 	Summary  string
 	Commands []Command
 	Doc      string // the file that holds the package comment of main: the text of the man page
+
+	check func() error // what must hold before any command runs
 }
 
 // Main runs the tool with the process's arguments and streams, and exits.
@@ -78,6 +80,7 @@ func Main(t Tool) {
 	// be something to undo. Caught, not ignored: an ignored signal is inherited by programs.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	t.check = needRoot
 	code := t.Run(ctx, os.Args[1:], &IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	stop()
 	os.Exit(code)
@@ -109,6 +112,21 @@ func (t Tool) Run(ctx context.Context, args []string, io *IO) int {
 		return 0
 	}
 	return t.dispatch(ctx, args, io)
+}
+
+// needRoot says at once what would else be a different refusal of the kernel for each command.
+func needRoot() error {
+	if os.Geteuid() != 0 {
+		return errors.New("this needs root: try again with sudo")
+	}
+	return nil
+}
+
+func (t Tool) ready() error {
+	if t.check == nil {
+		return nil
+	}
+	return t.check()
 }
 
 // single reports whether the tool is one command.
@@ -210,7 +228,7 @@ func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 		if c.Stage {
 			undoInput(ctx, io)
 		}
-	} else {
+	} else if err = t.ready(); err == nil {
 		err = runner.Run(ctx, io)
 	}
 	return c.report(t, err, io)

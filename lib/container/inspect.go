@@ -162,31 +162,46 @@ func Size(bytes int64) string {
 
 // ImageCounts counts how many containers use each image, by the digest of its configuration.
 func (e *Engine) ImageCounts() (map[string]int, error) {
+	users, err := e.imageUsers()
+	counts := make(map[string]int, len(users))
+	for digest, names := range users {
+		counts[digest] = len(names)
+	}
+	return counts, err
+}
+
+// imageUsers returns the names of the containers that use each image.
+func (e *Engine) imageUsers() (map[string][]string, error) {
 	ids, err := e.Dir.IDs()
 	if err != nil {
 		return nil, err
 	}
-	counts := make(map[string]int)
+	users := make(map[string][]string)
 	for _, id := range ids {
 		// The record is there from the beginning, the document only when the container is made.
 		record, err := rootfs.ReadRecord(e.Dir, id)
-		if err == nil && record.ImageID != "" {
-			counts[record.ImageID]++
+		if err != nil || record.ImageID == "" {
+			continue
 		}
+		name := record.Name
+		if name == "" {
+			name = id
+		}
+		users[record.ImageID] = append(users[record.ImageID], name)
 	}
-	return counts, nil
+	return users, nil
 }
 
 // RemoveImage removes a name of an image, and the image with its last one. An image that containers
 // use stays.
 func (e *Engine) RemoveImage(arg string) (*image.Removed, error) {
 	return e.Images.Remove(arg, func(img *image.Image) error {
-		counts, err := e.ImageCounts()
+		users, err := e.imageUsers()
 		if err != nil {
 			return err
 		}
-		if n := counts[img.ConfigDigest.String()]; n > 0 {
-			return fmt.Errorf("image %s is used by %d container(s): remove them first", img.Name(), n)
+		if names := users[img.ConfigDigest.String()]; len(names) > 0 {
+			return fmt.Errorf("image %s is used by %d container(s): %s", img.Name(), len(names), strings.Join(names, ", "))
 		}
 		return nil
 	})
