@@ -15,7 +15,7 @@ import (
 type mount struct {
 	rootfs.Options
 	Spec  string   `placeholder:"FILE" help:"Fill in the document in this file (- for standard input), not a new one"`
-	Image string   `arg:"" help:"Name or id of an image"`
+	Image string   `arg:"" help:"Name or id of an image, a directory, an archive (tar), or - for an archive on standard input"`
 	Args  []string `arg:"" optional:"" passthrough:"partial" help:"Program, or arguments of the image's entrypoint"`
 }
 
@@ -33,6 +33,9 @@ func (c *mount) Run(ctx context.Context, io *cli.IO) error {
 	}
 	m := rootfs.New(dir)
 	m.Warn = func(format string, args ...any) { cli.Warn(io.Err, "md-rootfs", format, args...) }
+	if c.Spec != "-" { // else it was the document
+		m.In = io.In
+	}
 	spawn.New(dir).Sweep(ctx, m.Warn) // what a pipe that was killed left may be in the way of this one
 	return cli.Emit(ctx, io, s, func(ctx context.Context, s *spec.Spec) error {
 		err := m.Mount(c.Options, c.Image, c.Args)(ctx, s)

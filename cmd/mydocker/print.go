@@ -9,6 +9,7 @@ import (
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/container"
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/rootfs"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -35,7 +36,9 @@ func (c *run) printPipeline(e *container.Engine, io *cli.IO) error {
 		return err
 	}
 	text := ""
-	if _, err := e.Images.Resolve(c.Image); errors.Is(err, state.ErrNotFound) {
+	if rootfs.IsTree(c.Image) {
+		// there is nothing to pull
+	} else if _, err := e.Images.Resolve(c.Image); errors.Is(err, state.ErrNotFound) {
 		text = linux.Quote(tool("md-pull"), "--stderr", "--", c.Image) + " && \\\n"
 	} else if err != nil {
 		return err

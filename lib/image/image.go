@@ -33,6 +33,7 @@ import (
 	_ "crypto/sha256" // go-digest finds the algorithms by registration
 	_ "crypto/sha512"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -92,6 +93,14 @@ func (i *Image) Name() string {
 		return i.ID
 	}
 	return i.References[0].String()
+}
+
+// NameOf returns the familiar name that the user meant by arg, or the image's first where that was an id.
+func (i *Image) NameOf(arg string) string {
+	if ref, err := ParseReference(arg); err == nil && slices.Contains(i.References, ref) {
+		return ref.String()
+	}
+	return i.Name()
 }
 
 // Lock keeps the store's names as they are: nothing is tagged or removed until unlock. Whoever makes

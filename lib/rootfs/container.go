@@ -23,6 +23,8 @@ type container struct {
 	image  *image.Image
 	record Record
 
+	archive string // of the root file system, where it is of one
+
 	// What this very call made, to be undone.
 	bundle  bool
 	sources []string // directories for sources of binds, the innermost first
@@ -37,7 +39,7 @@ func (c *container) create(s *spec.Spec, ref string) error {
 		return err
 	}
 	defer unlock()
-	if c.image, err = c.images.Resolve(ref); err != nil {
+	if err := c.resolve(ref); err != nil {
 		return err
 	}
 	if err := c.addImageVolumes(c.image.Config.Config.Volumes); err != nil {
@@ -56,12 +58,22 @@ func (c *container) create(s *spec.Spec, ref string) error {
 			return err
 		}
 	}
-	c.record = Record{
-		Name: c.options.Name, Image: imageName(c.image, ref), ImageID: c.image.ConfigDigest.String(),
-		Driver: c.driverName, Layers: c.image.LayerDirs(), Volumes: c.volumeRecords(c.volumes),
-		Env: c.environment(s),
-	}
+	c.record.Name, c.record.Driver = c.options.Name, c.driverName
+	c.record.Volumes, c.record.Env = c.volumeRecords(c.volumes), c.environment(s)
 	return writeRecord(c.dir, c.id, &c.record)
+}
+
+// resolve finds what the root is made of.
+func (c *container) resolve(ref string) (err error) {
+	if IsTree(ref) {
+		return c.resolveTree(ref)
+	}
+	if c.image, err = c.images.Resolve(ref); err != nil {
+		return err
+	}
+	c.record.Image, c.record.ImageID = c.image.NameOf(ref), c.image.ConfigDigest.String()
+	c.record.Layers = c.image.LayerDirs()
+	return nil
 }
 
 // fill does all that needs the mounted root, and writes the document.
@@ -154,18 +166,6 @@ func (c *container) undo(ctx context.Context) {
 	for _, dir := range c.sources {
 		os.Remove(dir) // fails where somebody uses it meanwhile, and should
 	}
-}
-
-// imageName returns the familiar name of the image that the user asked for as ref.
-func imageName(img *image.Image, ref string) string {
-	if parsed, err := image.ParseReference(ref); err == nil {
-		for _, name := range img.References {
-			if name == parsed {
-				return name.String()
-			}
-		}
-	}
-	return img.Name()
 }
 
 // makeTarget makes the mount point of one of our mounts in the root, unless it lies in another mount.

@@ -21,6 +21,7 @@ package rootfs
 
 import (
 	"context"
+	"io"
 	"os"
 
 	"github.com/weikeit/mydocker/lib/image"
@@ -35,6 +36,8 @@ type Manager struct {
 
 	// Warn tells the user of what is no error but perhaps not meant.
 	Warn func(format string, args ...any)
+	// In is where an archive on standard input comes from; nil where there is none.
+	In io.Reader
 	// LookupEnv finds a variable of the caller, for -e NAME; os.LookupEnv by default.
 	LookupEnv func(name string) (string, bool)
 }
@@ -48,7 +51,8 @@ func New(dir state.Dir) *Manager {
 }
 
 // Mount returns the stage that makes the container's bundle and mounts the image as its root. The
-// image must be in the store: else the error wraps [state.ErrNotFound]. args follow the image's
+// image must be in the store: else the error wraps [state.ErrNotFound]. Where ref is that of a directory or
+// an archive ([IsTree]), it is the root in place of an image. args follow the image's
 // entrypoint, in place of its own. Where the stage fails, it leaves nothing behind.
 func (m *Manager) Mount(o Options, ref string, args []string) spec.Stage {
 	return func(ctx context.Context, s *spec.Spec) (err error) {
@@ -67,6 +71,9 @@ func (m *Manager) Mount(o Options, ref string, args []string) spec.Stage {
 			}
 		}()
 		if err := c.create(s, ref); err != nil {
+			return err
+		}
+		if err := c.unpackTree(ctx); err != nil {
 			return err
 		}
 		if err := c.driver.mount(ctx, m.place(id), c.record.Layers); err != nil {
