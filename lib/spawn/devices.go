@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -61,7 +62,12 @@ func (b *build) makeDevice(root *linux.Root, d specs.LinuxDevice) error {
 		mode = *d.FileMode
 	}
 	linux.Trace("mknod", "-m", fmt.Sprintf("%o", mode.Perm()), b.Root+d.Path, d.Type, fmt.Sprint(d.Major), fmt.Sprint(d.Minor))
-	err := root.Mknod(d.Path, kind|uint32(mode.Perm()), d.Major, d.Minor)
+	dir, err := root.MkdirAll(path.Dir(d.Path), 0o755) // /dev/net of /dev/net/tun
+	if err != nil {
+		return fmt.Errorf("make device %s: %w", d.Path, err)
+	}
+	dir.Close()
+	err = root.Mknod(d.Path, kind|uint32(mode.Perm()), d.Major, d.Minor)
 	if errors.Is(err, os.ErrExist) {
 		return nil
 	}
