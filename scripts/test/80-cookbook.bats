@@ -1,0 +1,72 @@
+#!/usr/bin/env bats
+# The README's cookbook: the recipe that a test is named after is run as it stands there, in a directory
+# with a Makefile and a page, and prints what stands there.
+load lib
+
+readme=$BATS_TEST_DIRNAME/../../README.md
+
+setup_file() { warm_up busybox; }
+setup() {
+  setup_leakcheck
+  mkdir "$BATS_TEST_TMPDIR/here"
+  cd "$BATS_TEST_TMPDIR/here" || return 1
+  echo 'a page of this directory' >index.html
+  printf 'all:\n\t@cat /proc/self/cgroup\n' >Makefile
+}
+teardown() {
+  rm -rf /var/lib/mydocker/volumes/data{,2} /run/runc
+  teardown_leakcheck
+}
+
+# block TITLE LANGUAGE prints the code of that language below the recipe's title.
+block() {
+  awk -v title="### $1" -v fence="\`\`\`$2" '
+    /^```/ { open = !open; inside = open && ours && $0 == fence; next }
+    !open && /^##/ { ours = $0 == title }
+    inside { print }' "$readme"
+}
+
+# recipe runs it and compares what it prints, line ends and all.
+recipe() {
+  local code want
+  code=$(block "$BATS_TEST_DESCRIPTION" sh)
+  [[ -n $code ]] || fail 'no such recipe in README.md'
+  run --separate-stderr bash -eu -o pipefail -c "$code" </dev/null
+  [[ $status == 0 ]] || fail "exit $status" "$output" "$stderr"
+  want=$(block "$BATS_TEST_DESCRIPTION" '')
+  [[ -z $want ]] || matches "$want" "$output"
+}
+
+# matches WANT GOT : ...... in WANT is anything, or nothing.
+matches() {
+  local pattern
+  pattern=$(sed 's/[][\\*?()|+@!]/\\&/g; s/\.\.\.\.\.\./*/g' <<<"$1")
+  # shellcheck disable=SC2053 # a pattern it is
+  [[ $2 == $pattern ]] || fail "want: $1" "got:  $2"
+}
+
+@test "every recipe has a test here, and the other way round" {
+  same "$(sed -n '/^## Cookbook/,/^## /s/^### //p' "$readme" | sort)" \
+    "$(sed -nE 's/^@test "(.*)" \{ recipe; .*/\1/p' "$BATS_TEST_FILENAME" | sort)"
+}
+
+@test "Limit a build" { recipe; }
+@test "A throw-away shell with the current directory mounted" { recipe; }
+@test "Serve a directory" { recipe; }
+@test "A container without network" { recipe; }
+@test "Two containers share a network" { recipe; }
+@test "Sniff a container's traffic" { recipe; }
+@test "Grep an image without running it" { recipe; }
+@test "Look at one layer" { recipe; }
+@test "Copy an image from one form to another" { recipe; }
+@test "What a container changed" { recipe; }
+@test "Edit the document on the way" { recipe; }
+@test "Run under runc or crun" { recipe; }
+@test "Try a stage again" { recipe; }
+@test "From a run to a script" { recipe; }
+@test "Give a network to a VM, or to any process" { recipe; }
+@test "More memory while it runs" { recipe; }
+@test "Follow the logs of two containers" { recipe; }
+@test "Which containers failed" { recipe; }
+@test "Save a volume, and bring it back" { recipe; }
+@test "What it does to the kernel" { recipe; }
