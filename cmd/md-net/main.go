@@ -17,15 +17,19 @@ func main() {
 		Commands: []cli.Command{
 			{Name: "create", Summary: "Create a network", Usage: "[command options] NAME", New: func() cli.Runner { return &create{} }},
 			{Name: "list", Summary: "List the networks of this host", Usage: " ", New: func() cli.Runner { return &list{} }},
-			{Name: "inspect", Summary: "Print networks as JSON", Usage: "NAME...", New: func() cli.Runner { return &inspect{} }},
+			{Name: "inspect", Summary: "Print networks, or how containers are connected, as JSON", Usage: "NAME...", New: func() cli.Runner { return &inspect{} }},
 			{Name: "rm", Summary: "Remove networks that no container uses", Usage: "NAME...", New: func() cli.Runner { return &remove{} }},
-			{Name: "attach", Summary: "Connect the container of the document on standard input", Usage: "[command options] < DOCUMENT",
+			{Name: "attach", Summary: "Connect the container of the document on standard input, or any process or namespace",
+				Usage: "[command options] < DOCUMENT | [command options] --pid PID | [command options] --netns PATH",
 				Stage: true, New: func() cli.Runner { return &attach{} }},
-			{Name: "detach", Summary: "Disconnect a container that has ended", Usage: "ID", New: func() cli.Runner { return &detach{} }},
+			{Name: "detach", Summary: "Disconnect a container that has ended, or an attached namespace", Usage: "ID", New: func() cli.Runner { return &detach{} }},
 			{Name: "connect", Summary: "Connect a container to one more network", Usage: "NETWORK CONTAINER",
 				New: func() cli.Runner { return &connect{} }},
 			{Name: "disconnect", Summary: "Disconnect a container from a network", Usage: "NETWORK CONTAINER",
 				New: func() cli.Runner { return &disconnect{} }},
+			{Name: "exec", Summary: "Run a program of this host in the network of a container, process or namespace",
+				Usage:   "CONTAINER [--] COMMAND [ARG...] | --pid PID [--] COMMAND [ARG...] | --netns PATH [--] COMMAND [ARG...]",
+				Failure: cli.ExitOurs, New: func() cli.Runner { return &execIn{} }},
 		},
 	})
 }

@@ -1,10 +1,12 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -43,47 +45,48 @@ func (m *Manager) Attach(o Options) spec.Stage {
 			return err
 		}
 		n := state.Net{Mode: mode, Ports: ports}
-		err = m.attach(ctx, s, id, &n, networks)
+		path, err := m.attach(ctx, id, &n, networks, wish{})
 		if err == nil {
 			err = s.AddRelease(m.dir.Env(), "md-net", "detach", id)
 		}
 		if err != nil {
 			return errors.Join(err, m.forget(context.WithoutCancel(ctx), id, n))
 		}
+		setNamespace(s, n.Mode, path)
 		annotate(s, n)
 		return nil
 	}
 }
 
-// attach claims what the container needs, stores it, and makes it. What it claimed stands in n, also
-// where it fails.
-func (m *Manager) attach(ctx context.Context, s *spec.Spec, id string, n *state.Net, networks []string) error {
+// attach claims what the container needs, stores it, and makes it. It returns the path of the namespace.
+// What it claimed stands in n, also where it fails.
+func (m *Manager) attach(ctx context.Context, id string, n *state.Net, networks []string, w wish) (path string, err error) {
 	// Leases of a container without a bundle count as those of one that is gone.
 	if err := os.MkdirAll(m.dir.Bundle(id), 0o700); err != nil {
-		return err
+		return "", err
 	}
 	if strings.HasPrefix(n.Mode, modeContainer) {
 		other, err := m.dir.Resolve(strings.TrimPrefix(n.Mode, modeContainer))
 		if err != nil {
-			return fmt.Errorf("network %s: %w", n.Mode, err)
+			return "", fmt.Errorf("network %s: %w", n.Mode, err)
 		}
 		n.Mode = modeContainer + other // a name may be given to another one
 	}
 	if err := m.claimPorts(ctx, n.Ports, id); err != nil { // chooses those that are 0
-		return err
+		return "", err
 	}
 	for _, name := range networks {
-		e, err := m.newEndpoint(ctx, name, id)
+		e, err := m.newEndpoint(ctx, name, id, w)
 		if err != nil {
-			return err
+			return "", err
 		}
 		n.Endpoints = append(n.Endpoints, e)
 	}
 	// Before the links, so that they are found even after a SIGKILL.
 	if err := m.writeNet(id, *n); err != nil {
-		return err
+		return "", err
 	}
-	return m.makeUp(ctx, s, id, *n)
+	return m.makeUp(ctx, id, *n)
 }
 
 // Up connects a kept container again, as it was: the same addresses and ports.
@@ -112,12 +115,14 @@ func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 	if err == nil {
 		err = m.renew(n.Endpoints, id)
 	}
+	var path string
 	if err == nil {
-		err = m.makeUp(ctx, s, id, n)
+		path, err = m.makeUp(ctx, id, n)
 	}
 	if err != nil {
 		return errors.Join(err, m.makeDown(context.WithoutCancel(ctx), id, n))
 	}
+	setNamespace(s, n.Mode, path)
 	return nil
 }
 
@@ -154,33 +159,32 @@ func (m *Manager) change(ctx context.Context, id string, do func(context.Context
 	return errors.Join(err, do(ctx, id, n))
 }
 
-// makeUp makes what n says, and gives the document the namespace.
-func (m *Manager) makeUp(ctx context.Context, s *spec.Spec, id string, n state.Net) error {
-	path, err := m.foreignNamespace(n.Mode)
-	switch {
-	case err != nil:
-		return err
-	case n.Mode == modeHost:
-		s.RemoveNamespace(specs.NetworkNamespace)
-		return nil
-	case path != "":
-		s.SetNamespace(specs.NetworkNamespace, path)
-		return nil
+// makeUp makes what n says, and returns the path of the namespace: "" where it is the host's.
+func (m *Manager) makeUp(ctx context.Context, id string, n state.Net) (path string, err error) {
+	if !ownsNamespace(n.Mode) {
+		return m.sharedNamespace(n.Mode)
 	}
-	path = m.dir.NetNS(id)
-	if err := linux.NewNetNS(path, func() error { return setLoopbackUp(path) }); err != nil {
-		return err
+	path = m.namespacePath(id, n)
+	if n.NetNS == "" {
+		if err := linux.NewNetNS(path, func() error { return setLoopbackUp(path) }); err != nil {
+			return "", err
+		}
 	}
 	for i, e := range n.Endpoints {
 		if err := m.plugIn(ctx, e, path, i == 0); err != nil {
-			return err
+			return "", err
 		}
 	}
-	if err := m.publish(ctx, id, n); err != nil {
-		return err
+	return path, m.publish(ctx, id, n)
+}
+
+// setNamespace tells the document where the container's network is.
+func setNamespace(s *spec.Spec, mode, path string) {
+	if mode == modeHost {
+		s.RemoveNamespace(specs.NetworkNamespace)
+		return
 	}
 	s.SetNamespace(specs.NetworkNamespace, path)
-	return nil
 }
 
 // makeDown removes what makeUp made.
@@ -206,8 +210,15 @@ func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
 	return errors.Join(append(errs, m.dropLock(id))...)
 }
 
+// wish is what somebody asks for who wants an endpoint that is not as we choose it.
+type wish struct {
+	address netip.Addr       // of the network
+	mac     net.HardwareAddr // of the link inside
+	link    string           // its name
+}
+
 // newEndpoint claims an address of the network, and brings it up.
-func (m *Manager) newEndpoint(ctx context.Context, network, id string) (state.Endpoint, error) {
+func (m *Manager) newEndpoint(ctx context.Context, network, id string, w wish) (state.Endpoint, error) {
 	unlock, err := m.lock()
 	if err != nil {
 		return state.Endpoint{}, err
@@ -221,14 +232,22 @@ func (m *Manager) newEndpoint(ctx context.Context, network, id string) (state.En
 	if _, err := m.bringUp(ctx, &n); err != nil {
 		return state.Endpoint{}, err
 	}
-	addr, err := m.lease(n, id)
+	var addr netip.Prefix
+	if w.address.IsValid() {
+		addr, err = m.leaseOne(n, w.address, id)
+	} else {
+		addr, err = m.lease(n, id)
+	}
 	if err != nil {
 		return state.Endpoint{}, err
 	}
+	if w.mac == nil {
+		w.mac = macOf(addr.Addr())
+	}
 	eid := state.NewID()
 	return state.Endpoint{
-		ID: eid, Network: n.Name, Driver: n.Driver, Address: addr, MAC: macOf(addr.Addr()).String(),
-		HostLink: "veth-" + eid[:8], Link: "ceth-" + eid[:8],
+		ID: eid, Network: n.Name, Driver: n.Driver, Address: addr, MAC: w.mac.String(),
+		HostLink: "veth-" + eid[:8], Link: cmp.Or(w.link, "ceth-"+eid[:8]),
 	}, nil
 }
 

@@ -24,14 +24,14 @@ func (m *Manager) Connect(ctx context.Context, network, id string) error {
 		case endpointOf(n, network) >= 0:
 			return fmt.Errorf("network %s: container %s is connected already", network, m.containerName(id))
 		}
-		e, err := m.newEndpoint(ctx, network, id)
+		e, err := m.newEndpoint(ctx, network, id, wish{})
 		if err != nil {
 			return err
 		}
 		n.Mode = modeBridge
 		n.Endpoints = append(slices.Clone(n.Endpoints), e)
 		err = m.writeNet(id, n)
-		if err == nil && m.isUp(id) {
+		if err == nil && m.isUp(id, n) {
 			err = m.plugLast(ctx, id, n)
 		}
 		if err != nil {
@@ -45,7 +45,7 @@ func (m *Manager) Connect(ctx context.Context, network, id string) error {
 // and the ports.
 func (m *Manager) plugLast(ctx context.Context, id string, n state.Net) error {
 	last := len(n.Endpoints) - 1
-	if err := m.plugIn(ctx, n.Endpoints[last], m.dir.NetNS(id), last == 0); err != nil {
+	if err := m.plugIn(ctx, n.Endpoints[last], m.namespacePath(id, n), last == 0); err != nil {
 		return err
 	}
 	if last > 0 {
@@ -65,7 +65,7 @@ func (m *Manager) Disconnect(ctx context.Context, network, id string) error {
 		if i < 0 {
 			return fmt.Errorf("network %s: container %s is not connected", network, m.containerName(id))
 		}
-		if i > 0 || !m.isUp(id) {
+		if i > 0 || !m.isUp(id, n) {
 			return m.unplug(ctx, id, n, i)
 		}
 		if err := m.unpublish(ctx, id, n); err != nil {
@@ -81,7 +81,7 @@ func (m *Manager) Disconnect(ctx context.Context, network, id string) error {
 		if err := m.claimPorts(ctx, n.Ports, id); err != nil {
 			return err
 		}
-		return errors.Join(m.routeBy(n.Endpoints[0], m.dir.NetNS(id)), m.publish(ctx, id, n))
+		return errors.Join(m.routeBy(n.Endpoints[0], m.namespacePath(id, n)), m.publish(ctx, id, n))
 	})
 }
 
@@ -108,7 +108,12 @@ func (m *Manager) routeBy(e state.Endpoint, path string) error {
 }
 
 // isUp reports whether container id has its namespace, so that links can be made in it.
-func (m *Manager) isUp(id string) bool { return linux.CheckNetNS(m.dir.NetNS(id)) == nil }
+func (m *Manager) isUp(id string, n state.Net) bool {
+	if n.NetNS != "" {
+		return reachable(n) && !m.lost(id, n)
+	}
+	return linux.CheckNetNS(m.dir.NetNS(id)) == nil
+}
 
 // endpointOf returns the index of the container's endpoint in a network, -1 where it has none.
 func endpointOf(n state.Net, network string) int {

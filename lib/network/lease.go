@@ -39,6 +39,21 @@ func (m *Manager) lease(n Network, id string) (netip.Prefix, error) {
 	return addr, err
 }
 
+// leaseOne gives the address that was asked for to container id.
+func (m *Manager) leaseOne(n Network, addr netip.Addr, id string) (netip.Prefix, error) {
+	subnet := n.IPNets[0]
+	switch {
+	case !subnet.Contains(addr) || addr == subnet.Addr() || addr == broadcast(subnet):
+		return netip.Prefix{}, fmt.Errorf("network %s: %s is no address for a host in %s", n.Name, addr, subnet)
+	case addr == n.Gateways[0]:
+		return netip.Prefix{}, fmt.Errorf("network %s: %s is the gateway's address", n.Name, addr)
+	}
+	if err := m.renewOne(n.Name, addr, id); err != nil {
+		return netip.Prefix{}, fmt.Errorf("network %s: address %s: %w", n.Name, addr, err)
+	}
+	return netip.PrefixFrom(addr, subnet.Bits()), nil
+}
+
 // claimFree claims the lowest address that nobody holds. The zero Prefix says that there is none.
 func (m *Manager) claimFree(n Network, id string) (netip.Prefix, error) {
 	held := make(map[netip.Addr]bool)
@@ -146,13 +161,19 @@ func (m *Manager) userNames(network string) string {
 	return "containers " + strings.Join(names, ", ")
 }
 
-// gone reports whether there is no container id any more.
+// gone reports whether there is no container id any more, and no namespace that is attached under it.
 func (m *Manager) gone(id string) bool {
 	if !state.IsID(id) {
 		return true
 	}
-	_, err := os.Stat(m.dir.Bundle(id))
-	return errors.Is(err, fs.ErrNotExist)
+	if _, err := os.Stat(m.dir.Bundle(id)); errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	if _, err := os.Stat(m.dir.Config(id)); err == nil {
+		return false // a container, whose addresses survive its namespace
+	}
+	n, err := m.dir.ReadNet(id)
+	return err == nil && n.NetNS != "" && m.lost(id, n)
 }
 
 // containerName returns the name of a container, or its id where it has none or is being made.

@@ -140,7 +140,8 @@ func addDefaultRoute(link netlink.Link, gateway netip.Addr, in ...string) error 
 	name := link.Attrs().Name
 	trace(in, "route", "add", "default", "via", gateway.String(), "dev", name)
 	route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway.AsSlice()}
-	if err := netlink.RouteAdd(route); err != nil {
+	// One that is there stays: the namespace may be connected to another network by somebody else.
+	if err := netlink.RouteAdd(route); err != nil && !errors.Is(err, syscall.EEXIST) {
 		return fmt.Errorf("add default route by %s: %w", gateway, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -89,12 +90,16 @@ func isMode(v string) bool {
 	return v == modeNone || v == modeHost || strings.HasPrefix(v, modeContainer) || strings.HasPrefix(v, modePath)
 }
 
-// ownsNamespace reports whether a container of this mode has a namespace that we made.
+// ownsNamespace reports whether a container of this mode has a namespace of its own.
 func ownsNamespace(mode string) bool { return mode == modeBridge || mode == modeNone }
 
-// foreignNamespace returns the path of the namespace that a container of this mode shares; "" where it
-// has its own, or the host's.
-func (m *Manager) foreignNamespace(mode string) (string, error) {
+// namespacePath is where the namespace is that a container has for itself.
+func (m *Manager) namespacePath(id string, n state.Net) string {
+	return cmp.Or(n.NetNS, m.dir.NetNS(id))
+}
+
+// sharedNamespace returns the path of the namespace that a container of this mode shares: "" is the host's.
+func (m *Manager) sharedNamespace(mode string) (string, error) {
 	if path, ok := strings.CutPrefix(mode, modePath); ok {
 		if !filepath.IsAbs(path) {
 			return "", fmt.Errorf("network %s: want an absolute path", mode)
@@ -108,16 +113,33 @@ func (m *Manager) foreignNamespace(mode string) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	if linux.CheckNetNS(m.dir.NetNS(other)) == nil {
-		return m.dir.NetNS(other), nil
+	path, err := m.Namespace(other)
+	if err != nil {
+		return "", fmt.Errorf("network of container %s: %w", m.containerName(other), err)
 	}
-	run, err := m.dir.ReadRun(other)
+	return path, nil
+}
+
+// Namespace returns the path of the network namespace that container id is in, or that is attached under
+// this id.
+func (m *Manager) Namespace(id string) (string, error) {
+	n, err := m.dir.ReadNet(id)
+	if err != nil {
+		return "", err
+	}
+	if ownsNamespace(n.Mode) && m.isUp(id, n) {
+		return m.namespacePath(id, n), nil
+	}
+	if n.NetNS != "" {
+		return "", fmt.Errorf("the namespace %s is gone", n.NetNS)
+	}
+	// It has not its own: the host's, a third one's, or one of a namespace's path.
+	run, err := m.dir.ReadRun(id)
 	if err == nil && !run.Init.Alive() {
 		err = errors.New("it is not running")
 	}
 	if err != nil {
-		return "", fmt.Errorf("network of container %s: %w", m.containerName(other), err)
+		return "", err
 	}
-	// It has not its own either: the host's, a third one's, or one of a namespace's path.
 	return fmt.Sprintf("/proc/%d/ns/net", run.Init.PID), nil
 }

@@ -97,6 +97,9 @@ func bridgeNetwork(name, link string, subnet netip.Prefix, created time.Time) Ne
 // Remove removes a network that no container uses, with its bridge and rules. The default network stays
 // listed, as before its first container.
 func (m *Manager) Remove(ctx context.Context, name string) error {
+	if err := m.Sweep(ctx); err != nil {
+		return err
+	}
 	unlock, err := m.lock()
 	if err != nil {
 		return err

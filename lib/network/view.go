@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/weikeit/mydocker/lib/state"
 )
 
 // TableHeader names the columns of the list of networks.
@@ -34,6 +36,22 @@ func (n Network) View() View {
 		IPNet: join(n.IPNets), Gateway: join(n.Gateways), Name: n.Name,
 		Counts: n.Counts, Driver: n.Driver, CreateTime: n.created(),
 	}
+}
+
+// ContainerView is how a container, or a namespace without one, is connected: as in its net.json.
+type ContainerView struct {
+	ID string `json:"id"`
+	state.Net
+}
+
+// InspectContainer returns how container id is connected. The error wraps [state.ErrNotFound] where it
+// is not.
+func (m *Manager) InspectContainer(id string) (ContainerView, error) {
+	n, err := m.dir.ReadNet(id)
+	if err == nil && n.Mode == "" {
+		err = fmt.Errorf("network of container %s: %w", id, state.ErrNotFound)
+	}
+	return ContainerView{id, n}, err
 }
 
 func (n Network) created() string { return n.Created.Local().Format(time.DateTime) }

@@ -23,6 +23,19 @@ type Net struct {
 	Mode      string     `json:"mode"` // bridge, none, host, container:ID or ns:PATH
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
 	Ports     []Port     `json:"ports,omitempty"`
+
+	// Where the namespace is not of a container of ours, and there is no document:
+	NetNS   string  `json:"netns,omitempty"`  // its path
+	Process Process `json:"process,omitzero"` // whose it is, where the path is that of a process
+	CNI     CNI     `json:"cni,omitzero"`     // what it is called by who asked for it
+}
+
+// CNI names an attachment as the runtime does that asked for it (CNI specification, section 2
+// "Parameters"): a container's network interface, of which our id is made.
+type CNI struct {
+	Network     string `json:"network"`     // the name of the network configuration
+	ContainerID string `json:"containerID"` // CNI_CONTAINERID
+	IfName      string `json:"ifname"`      // CNI_IFNAME
 }
 
 // Endpoint is one connection of a container to one network.

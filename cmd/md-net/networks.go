@@ -54,16 +54,24 @@ type inspect struct {
 }
 
 func (c *inspect) Run(_ context.Context, io *cli.IO) error {
-	m, _, err := manager()
+	m, dir, err := manager()
 	if err != nil {
 		return err
 	}
 	return cli.Each(io, "md-net", "inspect", c.Names, func(name string) error {
 		n, err := m.Inspect(name)
+		if err == nil {
+			return cli.JSON(io.Out, n.View())
+		}
+		id, notFound := dir.Resolve(name)
+		if notFound != nil {
+			return err
+		}
+		view, err := m.InspectContainer(id)
 		if err != nil {
 			return err
 		}
-		return cli.JSON(io.Out, n.View())
+		return cli.JSON(io.Out, view)
 	})
 }
 
@@ -83,64 +91,4 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 		_, err := fmt.Fprintln(io.Out, name)
 		return err
 	})
-}
-
-type attach struct {
-	cli.StageFlags
-	network.Options
-}
-
-func (c *attach) Run(ctx context.Context, io *cli.IO) error {
-	m, _, err := manager()
-	if err != nil {
-		return err
-	}
-	return c.Pass(ctx, io, m.Attach(c.Options))
-}
-
-type detach struct {
-	ID string `arg:""`
-}
-
-func (c *detach) Run(ctx context.Context, _ *cli.IO) error {
-	m, _, err := manager()
-	if err != nil {
-		return err
-	}
-	// Not by name: a hook runs when all else of the container may be gone.
-	return m.Detach(ctx, c.ID)
-}
-
-type connect struct {
-	Network   string `arg:""`
-	Container string `arg:""`
-}
-
-func (c *connect) Run(ctx context.Context, _ *cli.IO) error {
-	m, dir, err := manager()
-	if err != nil {
-		return err
-	}
-	id, err := dir.Resolve(c.Container)
-	if err != nil {
-		return err
-	}
-	return m.Connect(ctx, c.Network, id)
-}
-
-type disconnect struct {
-	Network   string `arg:""`
-	Container string `arg:""`
-}
-
-func (c *disconnect) Run(ctx context.Context, _ *cli.IO) error {
-	m, dir, err := manager()
-	if err != nil {
-		return err
-	}
-	id, err := dir.Resolve(c.Container)
-	if err != nil {
-		return err
-	}
-	return m.Disconnect(ctx, c.Network, id)
 }

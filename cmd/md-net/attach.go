@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/network"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+type attach struct {
+	cli.StageFlags
+	network.Options
+	network.Place
+	ID string `name:"id" placeholder:"ID" help:"With --pid or --netns: attach under this id, 12 hexadecimal digits (default: a random one)"`
+}
+
+// Run is a stage of the pipe, or with a place a command of its own.
+func (c *attach) Run(ctx context.Context, io *cli.IO) error {
+	m, _, err := manager()
+	if err != nil {
+		return err
+	}
+	if c.Named() {
+		return c.place(ctx, io, m)
+	}
+	if c.ID != "" {
+		return cli.Usagef("--id: the id of a document stands in it")
+	}
+	return c.Pass(ctx, io, m.Attach(c.Options))
+}
+
+// place attaches a namespace without a document, and prints the id.
+func (c *attach) place(ctx context.Context, io *cli.IO, m *network.Manager) error {
+	if c.Spec != "" || c.Bundle != "" {
+		return cli.Usagef("--pid and --netns need no document")
+	}
+	if c.ID == "" {
+		c.ID = state.NewID()
+	}
+	if err := m.AttachTo(ctx, c.ID, c.Place, c.Options); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(io.Out, c.ID); err != nil {
+		return errors.Join(err, m.Release(context.WithoutCancel(ctx), c.ID)) // nobody knows the id
+	}
+	return nil
+}
+
+type detach struct {
+	ID string `arg:"" help:"The id"`
+}
+
+func (c *detach) Run(ctx context.Context, _ *cli.IO) error {
+	m, _, err := manager()
+	if err != nil {
+		return err
+	}
+	// Not by name: a hook runs when all else of the container may be gone.
+	return m.Detach(ctx, c.ID)
+}
+
+type connect struct {
+	Network   string `arg:""`
+	Container string `arg:""`
+}
+
+func (c *connect) Run(ctx context.Context, _ *cli.IO) error {
+	m, dir, err := manager()
+	if err != nil {
+		return err
+	}
+	id, err := dir.Resolve(c.Container)
+	if err != nil {
+		return err
+	}
+	return m.Connect(ctx, c.Network, id)
+}
+
+type disconnect struct {
+	Network   string `arg:""`
+	Container string `arg:""`
+}
+
+func (c *disconnect) Run(ctx context.Context, _ *cli.IO) error {
+	m, dir, err := manager()
+	if err != nil {
+		return err
+	}
+	id, err := dir.Resolve(c.Container)
+	if err != nil {
+		return err
+	}
+	return m.Disconnect(ctx, c.Network, id)
+}
