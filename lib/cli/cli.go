@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // Version is printed by --version.
@@ -78,8 +80,12 @@ type Tool struct {
 func Main(t Tool) {
 	// A reader that is gone must be an error of write(2), not the death of the process: there may
 	// be something to undo. Caught, not ignored: an ignored signal is inherited by programs.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGHUP)
+	endings := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !linux.HangupIgnored() { // not under nohup
+		endings = append(endings, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), endings...)
 	t.check = needRoot
 	code := t.Run(ctx, os.Args[1:], &IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	stop()

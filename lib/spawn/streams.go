@@ -175,7 +175,7 @@ func drainRest(f *os.File, name string, buffer []byte, out sink) {
 }
 
 // forward passes the caller's signals on to the program until stop is called. With a terminal,
-// SIGWINCH becomes its new size.
+// SIGWINCH becomes its new size. Under nohup a SIGHUP ends here.
 func forward(c *child, tty *os.File) (stop func()) {
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
@@ -185,6 +185,7 @@ func forward(c *child, tty *os.File) (stop func()) {
 		for sig := range signals {
 			switch n := sig.(syscall.Signal); {
 			case n == syscall.SIGCHLD || n == syscall.SIGPIPE || n == syscall.SIGURG:
+			case n == syscall.SIGHUP && linux.HangupIgnored():
 			case n == syscall.SIGWINCH && tty != nil && c.console != nil:
 				resize(c.console, tty)
 			default:
