@@ -126,6 +126,7 @@ func TestErrorsAreOneLine(t *testing.T) {
 		err  error
 		want string
 	}{
+		{"a subject without a name", About("", errors.New("is gone")), "tool: run: is gone\n"},
 		{"a subject", About("web", errors.New("is gone")), "tool: run web: is gone\n"},
 		{"a subject deep inside", fmt.Errorf("x: %w", About("web", errors.New("is gone"))), "tool: run web: x: is gone\n"},
 		{"a hint", hinted{errors.New("no")}, "tool: run: no\nhint: try; this\n"},

@@ -84,7 +84,7 @@ func (c Command) print(t Tool, err error, io *IO) {
 		where = t.Name + ": " + c.Name
 	}
 	var a *about
-	if errors.As(err, &a) {
+	if errors.As(err, &a) && a.subject != "" {
 		where += " " + a.subject
 	}
 	fmt.Fprintln(io.Err, OneLine(where+": "+err.Error()))
