@@ -63,12 +63,24 @@ func Read(r io.Reader) (*Spec, error) {
 	}
 	s := &Spec{source: data}
 	if err := json.Unmarshal(data, &s.Spec); err != nil {
-		return nil, fmt.Errorf("read the document: not an OCI config.json: %w", err)
+		return nil, fmt.Errorf("read the document: not an OCI config.json: %w", plainly(err))
 	}
 	if major, _, ok := strings.Cut(s.Version, "."); !ok || major != "1" {
 		return nil, fmt.Errorf("read the document: ociVersion %.40q: only 1.x is understood", s.Version)
 	}
 	return s, nil
+}
+
+// plainly says of JSON that does not fit what it is about, without the names of our types.
+func plainly(err error) error {
+	var e *json.UnmarshalTypeError
+	if !errors.As(err, &e) {
+		return err
+	}
+	if e.Field == "" {
+		return fmt.Errorf("it is one JSON %s", e.Value)
+	}
+	return fmt.Errorf("%s cannot be a %s", e.Field, e.Value)
 }
 
 // Encode returns the document as JSON, the unknown fields of the document that was read included.
