@@ -30,7 +30,7 @@ func (e *Engine) Inspect(arg string) (kind string, value any, err error) {
 	img, err := e.Images.Resolve(arg)
 	if err == nil {
 		counts, err := e.ImageCounts()
-		return "image", inspectImage(img, counts), err
+		return "image", inspectImage(img, img.NameOf(arg), counts), err
 	}
 	if !errors.Is(err, state.ErrNotFound) {
 		return "", nil, err
@@ -146,10 +146,10 @@ type imageView struct {
 	Envs       []string
 }
 
-func inspectImage(img *image.Image, counts map[string]int) imageView {
+func inspectImage(img *image.Image, name string, counts map[string]int) imageView {
 	config := img.Config.Config
 	return imageView{
-		Uuid: img.ID, Size: Size(img.Size), Counts: counts[img.ConfigDigest.String()], RepoTag: img.Name(),
+		Uuid: img.ID, Size: Size(img.Size), Counts: counts[img.ConfigDigest.String()], RepoTag: name,
 		WorkingDir: config.WorkingDir, CreateTime: cli.Local(img.Created),
 		Entrypoint: config.Entrypoint, Command: config.Cmd, Envs: config.Env,
 	}

@@ -3,6 +3,7 @@ package container
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
 	"strings"
 	"text/template"
@@ -139,20 +140,43 @@ func parseFormat(o ListOptions) (func(io.Writer, []Row) error, error) {
 	case !strings.Contains(o.Format, "{{"):
 		return nil, fmt.Errorf("--format %.60q: want table, json or a Go template", o.Format)
 	}
-	t, err := template.New("format").Parse(o.Format)
+	t, err := template.New("").Parse(o.Format)
 	if err != nil {
-		return nil, fmt.Errorf("--format: %w", err)
+		return nil, badFormat(err)
+	}
+	// A field that no row has is found here, be there rows or not. Other errors may be of this row alone.
+	if err := t.Execute(io.Discard, Row{}); err != nil && unknownField(err) {
+		return nil, badFormat(err)
 	}
 	return func(w io.Writer, rows []Row) error {
 		for _, r := range rows {
-			if err := t.Execute(w, r); err != nil {
-				return fmt.Errorf("--format: %w", err)
+			var line strings.Builder
+			if err := t.Execute(&line, r); err != nil {
+				return badFormat(err)
 			}
-			fmt.Fprintln(w)
+			if _, err := fmt.Fprintln(w, line.String()); err != nil {
+				return err
+			}
 		}
 		return nil
 	}, nil
 }
+
+// badFormat says what is wrong with a template, in the user's terms.
+func badFormat(err error) error {
+	if !unknownField(err) {
+		return fmt.Errorf("--format: %s", strings.TrimPrefix(err.Error(), "template: "))
+	}
+	row := reflect.TypeFor[Row]()
+	names := make([]string, row.NumField())
+	for i := range names {
+		names[i] = "." + row.Field(i).Name
+	}
+	return fmt.Errorf("--format: a container has no such field: it has %s", strings.Join(names, " "))
+}
+
+// unknownField goes by the text: text/template has no error of its own for it.
+func unknownField(err error) bool { return strings.Contains(err.Error(), "can't evaluate field") }
 
 // parseFilters returns what chooses rows: filters with one key are alternatives, those with different
 // keys must all hold.

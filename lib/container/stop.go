@@ -24,6 +24,9 @@ type StopOptions struct {
 // the container is released. One that does not run is left as it is. killed says that the program did
 // not listen.
 func (e *Engine) Stop(ctx context.Context, c *state.Container, o StopOptions) (killed bool, err error) {
+	if o.Time < -1 {
+		return false, fmt.Errorf("--time %d: want seconds, or -1 to wait for ever", o.Time)
+	}
 	sig, err := stopSignal(c, o.Signal)
 	if err != nil {
 		return false, err

@@ -68,3 +68,26 @@ func FuzzParseReference(f *testing.F) {
 		}
 	})
 }
+
+// An image with several names goes by the one that the user said.
+func TestNameOf(t *testing.T) {
+	img := &Image{ID: "22997ad7f03c"}
+	if got := img.NameOf("bb"); got != img.ID {
+		t.Errorf("without names: %s, want the id", got)
+	}
+	for _, name := range []string{"bb", "busybox:1.35"} {
+		ref, err := ParseReference(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img.References = append(img.References, ref)
+	}
+	for arg, want := range map[string]string{
+		"bb": "bb:latest", "bb:latest": "bb:latest", "docker.io/library/busybox:1.35": "busybox:1.35",
+		"22997ad7f03c": "bb:latest", "other": "bb:latest", "": "bb:latest",
+	} {
+		if got := img.NameOf(arg); got != want {
+			t.Errorf("%q: %s, want %s", arg, got, want)
+		}
+	}
+}
