@@ -114,7 +114,7 @@ func (c *execute) Run(ctx context.Context, io *cli.IO) error {
 	if err == nil && code != 0 {
 		err = cli.Status(code)
 	}
-	return cli.About(name, err)
+	return cli.About(name, running(err))
 }
 
 type stop struct {
@@ -246,9 +246,14 @@ func each(io *cli.IO, command string, args []string, do func(*container.Engine, 
 		if err == nil {
 			err = do(e, box)
 		}
-		if errors.Is(err, spawn.ErrNotRunning) {
-			err = fmt.Errorf("it %w", err)
-		}
-		return cli.About(arg, err)
+		return cli.About(arg, running(err))
 	})
+}
+
+// running makes a sentence of "is not running".
+func running(err error) error {
+	if errors.Is(err, spawn.ErrNotRunning) {
+		return fmt.Errorf("it %w", err)
+	}
+	return err
 }

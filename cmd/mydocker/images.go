@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"time"
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/container"
@@ -71,13 +72,13 @@ type imageList struct {
 
 // imageRow is one name of an image; its JSON is for programs.
 type imageRow struct {
-	ID      string `json:"id"`
-	Repo    string `json:"repo"`
-	Tag     string `json:"tag"`
-	Digest  string `json:"digest"`
-	Counts  int    `json:"counts"`
-	Created string `json:"created"`
-	Size    int64  `json:"size"`
+	ID      string    `json:"id"`
+	Repo    string    `json:"repo"`
+	Tag     string    `json:"tag"`
+	Digest  string    `json:"digest"`
+	Counts  int       `json:"counts"`
+	Created time.Time `json:"created"`
+	Size    int64     `json:"size"`
 }
 
 // Run implements cli.Runner.
@@ -109,7 +110,7 @@ func (c *imageList) Run(_ context.Context, io *cli.IO) error {
 	}
 	cells := make([][]string, len(rows))
 	for i, r := range rows {
-		cells[i] = []string{r.ID, r.Repo, r.Tag, strconv.Itoa(r.Counts), r.Created, container.Size(r.Size)}
+		cells[i] = []string{r.ID, r.Repo, r.Tag, strconv.Itoa(r.Counts), cli.Local(r.Created), container.Size(r.Size)}
 	}
 	return cli.Table(io.Out, []string{"IMAGE ID", "REPO", "TAG", "COUNTS", "CREATED", "SIZE"}, cells)
 }
@@ -118,7 +119,7 @@ func (c *imageList) Run(_ context.Context, io *cli.IO) error {
 func imageRows(img *image.Image, counts int) []imageRow {
 	row := imageRow{
 		ID: img.ID, Repo: "<none>", Tag: "<none>", Digest: img.Digest.String(), Counts: counts,
-		Created: cli.Local(img.Created), Size: img.Size,
+		Created: img.Created, Size: img.Size,
 	}
 	if len(img.References) == 0 {
 		return []imageRow{row}

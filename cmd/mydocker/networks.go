@@ -33,6 +33,12 @@ type networkList struct {
 	Format string `enum:",table,json" default:"" help:"table, or json (one object per line)"`
 }
 
+// networkRow is a network's record with what is counted, not stored.
+type networkRow struct {
+	network.Network
+	Counts int `json:"counts"`
+}
+
 // Run implements cli.Runner.
 func (c *networkList) Run(_ context.Context, io *cli.IO) error {
 	e, err := engine(io)
@@ -50,7 +56,11 @@ func (c *networkList) Run(_ context.Context, io *cli.IO) error {
 		}
 		return nil
 	case c.Format == "json":
-		return cli.JSONLines(io.Out, networks)
+		rows := make([]networkRow, len(networks))
+		for i, n := range networks {
+			rows[i] = networkRow{n, n.Counts}
+		}
+		return cli.JSONLines(io.Out, rows)
 	}
 	cells := make([][]string, len(networks))
 	for i, n := range networks {
