@@ -17,6 +17,11 @@ import (
 // print prints what the command line stands for: the pipeline, or the document that comes out of it.
 // Nothing is started, and nothing is left.
 func (c *run) print(ctx context.Context, e *container.Engine, io *cli.IO) error {
+	if c.TTY == nil {
+		if c.ChooseTerminal(io.In, io.Out); !*c.TTY {
+			c.TTY = nil // what is so anyway need not be said
+		}
+	}
 	switch c.Print.Word {
 	case "", "pipeline":
 		return c.printPipeline(e, io)

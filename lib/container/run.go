@@ -36,6 +36,14 @@ func (o *RunOptions) Parts() (rootfs.Options, cgroup.Limits, network.Options) {
 	return o.rootfs(), o.Limits, o.Options
 }
 
+// ChooseTerminal decides what the user left open: a program in front of a person gets a terminal.
+func (o *RunOptions) ChooseTerminal(in io.Reader, out io.Writer) {
+	if o.TTY == nil {
+		terminal := !o.Detach && spawn.OnTerminal(in, out)
+		o.TTY = &terminal
+	}
+}
+
 // Caller is what surrounds a run.
 type Caller struct {
 	In       io.Reader
@@ -49,10 +57,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 	if err := e.Check(o); err != nil {
 		return "", 0, err
 	}
-	if o.TTY == nil {
-		terminal := !o.Detach && spawn.OnTerminal(c.In, c.Out)
-		o.TTY = &terminal
-	}
+	o.ChooseTerminal(c.In, c.Out)
 	e.spawn.Sweep(ctx, e.rootfs.Warn)
 	s, err := e.create(ctx, o, args, c)
 	if err != nil {
