@@ -206,12 +206,16 @@ type remove struct {
 
 // Run implements cli.Runner.
 func (c *remove) Run(ctx context.Context, io *cli.IO) error {
-	return each(io, "rm", c.Containers, func(e *container.Engine, box *state.Container) error {
-		if err := e.Remove(ctx, box, c.RemoveOptions); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintln(io.Out, box.ID)
+	e, err := engine(io)
+	if err != nil {
 		return err
+	}
+	return cli.Each(io, "mydocker", "rm", c.Containers, func(arg string) error {
+		id, err := e.Remove(ctx, arg, c.RemoveOptions)
+		if err == nil {
+			_, err = fmt.Fprintln(io.Out, id)
+		}
+		return cli.About(arg, running(err))
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 	"time"
 
@@ -118,8 +119,34 @@ type RemoveOptions struct {
 	Volumes bool `short:"v" help:"Remove its anonymous volumes too"`
 }
 
-// Remove removes a container with all that was made for it.
-func (e *Engine) Remove(ctx context.Context, c *state.Container, o RemoveOptions) error {
+// Remove removes the container that the user calls so, with all that was made for it, and returns its id.
+// One that stages of the pipe have prepared and nobody runs is gone, too: its document may lie in a file,
+// so that nobody else can know that it is not wanted any more.
+func (e *Engine) Remove(ctx context.Context, arg string, o RemoveOptions) (id string, err error) {
+	if id, err = e.Dir.Resolve(arg); err != nil {
+		return "", err
+	}
+	c, err := e.Dir.Load(id)
+	if errors.Is(err, state.ErrNotFound) {
+		return id, e.removePrepared(ctx, id)
+	}
+	if err != nil {
+		return id, err
+	}
+	return id, e.remove(ctx, c, o)
+}
+
+func (e *Engine) removePrepared(ctx context.Context, id string) error {
+	if err := e.spawn.Recover(ctx, id); err != nil {
+		return err
+	}
+	if _, err := os.Stat(e.Dir.Bundle(id)); err == nil {
+		return errors.New("it is being made: wait for it, or end who makes it")
+	}
+	return nil
+}
+
+func (e *Engine) remove(ctx context.Context, c *state.Container, o RemoveOptions) error {
 	if c.Running {
 		if !o.Force {
 			return errRunning("stop it first, or remove it by force (-f)")
