@@ -25,7 +25,7 @@ func values(v *kong.Value, last string) []candidate {
 		return images()
 	case "objects":
 		return append(append(containers(last), networks(v, last)...), images()...)
-	case "file", "files", "spec", "env-file", "volume", "name-or-file":
+	case "file", "files", "spec", "env-file", "volume", "netns":
 		return []candidate{{filesLine, ""}}
 	case "bundle", "workdir":
 		return []candidate{{dirsLine, ""}}
@@ -68,9 +68,13 @@ func containers(last string) []candidate {
 
 // networks returns the networks; an option can also be one of the modes (lib/network).
 func networks(v *kong.Value, last string) []candidate {
+	type network struct {
+		Name   string
+		IPNets []string
+	}
 	var all []candidate
-	for _, row := range ask[struct{ Name, IPNets string }]("mydocker", "networks", "--format", "json") {
-		all = append(all, candidate{row.Name, row.IPNets})
+	for _, row := range ask[network]("mydocker", "networks", "--format", "json") {
+		all = append(all, candidate{row.Name, strings.Join(row.IPNets, " ")})
 	}
 	if v.Flag == nil {
 		return all

@@ -85,7 +85,9 @@ func (t Tool) manPage(p *page) error {
 	p.line(".nf")
 	for i, c := range t.Commands {
 		if !c.Hidden {
-			p.line(`\fB` + roff(c.path(t)) + `\fR ` + roff(c.synopsis(nodes[i])))
+			for usage := range strings.SplitSeq(c.synopsis(nodes[i]), " | ") {
+				p.line(strings.TrimSpace(`\fB` + roff(c.path(t)) + `\fR ` + roff(usage)))
+			}
 		}
 	}
 	p.line(".fi")
@@ -128,7 +130,7 @@ func (t Tool) manCommands(p *page, nodes []*kong.Node) {
 		if c.Hidden {
 			continue
 		}
-		p.subheading(strings.TrimSpace(c.path(t) + " " + c.synopsis(nodes[i])))
+		p.subheading(c.path(t))
 		p.prose(c.Summary + ".")
 		if len(c.Aliases) > 0 {
 			p.prose("Also: " + strings.Join(c.Aliases, ", ") + ".")

@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# The README's cookbook: the recipe that a test is named after is run as it stands there, in a directory
-# with a Makefile and a page, and prints what stands there.
+# The README's cookbook, and the examples of the tools' own pages: what a test is named after is run as it
+# stands there, in a directory with a Makefile and a page, and prints what stands there.
 load lib
 
-readme=$BATS_TEST_DIRNAME/../../README.md
+top=$BATS_TEST_DIRNAME/../..
 
 setup_file() { warm_up busybox; }
 setup() {
@@ -18,24 +18,26 @@ teardown() {
   teardown_leakcheck
 }
 
-# block TITLE LANGUAGE prints the code of that language below the recipe's title.
+# block FILE HEADING LANGUAGE prints the code of that language below the heading.
 block() {
-  awk -v title="### $1" -v fence="\`\`\`$2" '
+  awk -v heading="$2" -v fence="\`\`\`$3" '
     /^```/ { open = !open; inside = open && ours && $0 == fence; next }
-    !open && /^##/ { ours = $0 == title }
-    inside { print }' "$readme"
+    !open && /^##/ { ours = $0 == heading }
+    inside { print }' "$1"
 }
 
-# recipe runs it and compares what it prints, line ends and all.
-recipe() {
+# prints FILE HEADING runs the code, and compares what it prints with what stands below it.
+prints() {
   local code want
-  code=$(block "$BATS_TEST_DESCRIPTION" sh)
-  [[ -n $code ]] || fail 'no such recipe in README.md'
+  code=$(block "$@" sh)
+  [[ -n $code ]] || fail "nothing to run below $2 in $1"
   run --separate-stderr bash -eu -o pipefail -c "$code" </dev/null
   [[ $status == 0 ]] || fail "exit $status" "$output" "$stderr"
-  want=$(block "$BATS_TEST_DESCRIPTION" '')
+  want=$(block "$@" '')
   [[ -z $want ]] || matches "$want" "$output"
 }
+recipe() { prints "$top/README.md" "### $BATS_TEST_DESCRIPTION"; }
+examples() { prints "$top/$BATS_TEST_DESCRIPTION" '## Examples'; }
 
 # matches WANT GOT : ...... in WANT is anything, or nothing.
 matches() {
@@ -46,8 +48,10 @@ matches() {
 }
 
 @test "every recipe has a test here, and the other way round" {
-  same "$(sed -n '/^## Cookbook/,/^## /s/^### //p' "$readme" | sort)" \
+  same "$(sed -n '/^## Cookbook/,/^## /s/^### //p' "$top/README.md" | sort)" \
     "$(sed -nE 's/^@test "(.*)" \{ recipe; .*/\1/p' "$BATS_TEST_FILENAME" | sort)"
+  same "$(cd "$top" && printf '%s\n' cmd/*/README.md)" \
+    "$(sed -nE 's/^@test "(.*)" \{ examples; .*/\1/p' "$BATS_TEST_FILENAME" | sort)"
 }
 
 @test "Limit a build" { recipe; }
@@ -70,3 +74,11 @@ matches() {
 @test "Which containers failed" { recipe; }
 @test "Save a volume, and bring it back" { recipe; }
 @test "What it does to the kernel" { recipe; }
+
+@test "cmd/md-cgroup/README.md" { examples; }
+@test "cmd/md-net/README.md" { examples; }
+@test "cmd/md-ps/README.md" { examples; }
+@test "cmd/md-pull/README.md" { examples; }
+@test "cmd/md-rootfs/README.md" { examples; }
+@test "cmd/md-spawn/README.md" { examples; }
+@test "cmd/mydocker/README.md" { examples; }

@@ -1,0 +1,52 @@
+#!/usr/bin/env bats
+# What bash completes where it has to look: containers, networks, images, files. Options and commands are
+# compared with the help in scripts/test/docs.
+load lib
+
+setup_file() { warm_up busybox; }
+setup() { setup_leakcheck; }
+teardown() { teardown_leakcheck; }
+
+# completed LINE prints how bash goes on at its end, as its line editor would be told.
+completed() {
+  local tool=${1%% *}
+  # shellcheck disable=SC2016
+  bash --norc -c 'source <("$1" --completion bash); COMP_LINE=$2; COMP_POINT=${#2}; COMP_WORDS=($2)
+    "_${1//-/_}" && echo "${COMPREPLY[@]}"' - "$tool" "$1"
+}
+
+@test "names of containers, or ids where no name fits" {
+  local id
+  id=$(mydocker run -d --name webbed busybox sleep 100)
+  same webbed "$(completed 'mydocker stop w')"
+  same webbed "$(completed 'mydocker exec ')"
+  same webbed "$(completed 'md-spawn logs -f ')"
+  same webbed "$(completed 'md-cgroup freeze ')"
+  same "$id" "$(completed "md-rootfs path ${id:0:6}")"
+  same '' "$(completed 'mydocker exec webbed ')"
+  same webbed "$(completed 'mydocker run --network container:w')"
+}
+
+@test "names of networks" {
+  mydocker network create subnet1
+  same subnet1 "$(completed 'mydocker rmn s')"
+  same subnet1 "$(completed 'md-net inspect s')"
+  same 'mydocker0 subnet1 none host container: ns:' "$(completed 'md-net attach --network ')"
+  same subnet1 "$(completed 'mydocker run --net=s')"
+}
+
+@test "images, behind the colon only what is missing" {
+  same busybox:latest "$(completed 'mydocker run --rm ')"
+  same busybox:latest "$(completed 'mydocker run -i b')"
+  same latest "$(completed 'mydocker rmi busybox:l')"
+  same busybox:latest "$(completed 'md-rootfs mount b')"
+}
+
+@test "files and directories, and names with a blank" {
+  mkdir "$BATS_TEST_TMPDIR/a dir"
+  touch "$BATS_TEST_TMPDIR/a file"
+  cd "$BATS_TEST_TMPDIR" || return 1
+  same 'a dir a file' "$(completed 'md-spawn run --spec a' | sed 's,a file a dir,a dir a file,')"
+  same 'a dir' "$(completed 'md-spawn run --bundle a')"
+  like 'a file' "$(completed 'md-cgroup run -- cat ')"
+}
