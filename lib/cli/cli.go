@@ -230,7 +230,7 @@ func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 		Debug(io.Err)
 	}
 	if err != nil {
-		err = &usageError{fmt.Errorf("%v (see '%s --help')", err, c.path(t))} // not %w: kong's errors bring exit codes of their own
+		err = &usageError{fmt.Errorf("%s (see '%s --help')", complaint(err), c.path(t))} // not %w: kong's errors bring exit codes of their own
 		if c.Stage {
 			undoInput(ctx, io)
 		}
@@ -238,6 +238,15 @@ func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 		err = runner.Run(ctx, io)
 	}
 	return c.report(t, err, io)
+}
+
+// complaint is what kong says, but for what it guesses of an option of one letter: all the others.
+func complaint(err error) string {
+	text := err.Error()
+	if flag, _, guessed := strings.Cut(text, ", did you mean "); guessed && !strings.HasPrefix(flag, "unknown flag --") {
+		return flag
+	}
+	return text
 }
 
 // dropDashes takes the "--" away that kong leaves at the head of a passthrough argument.

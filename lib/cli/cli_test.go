@@ -216,7 +216,7 @@ func TestWrongUsage(t *testing.T) {
 		{"--nothing run", 2, `tool: unknown option --nothing (see 'tool --help')`},
 		{"-x", 2, `tool: unknown option -x (see 'tool --help')`},
 		{"stop --nothing", 2, `tool: stop: unknown flag --nothing (see 'tool stop --help')`},
-		{"stop -x", 2, `tool: stop: unknown flag -x`},
+		{"stop -x", 2, `tool: stop: unknown flag -x (see 'tool stop --help')`},
 		{"stop --time", 2, `tool: stop: --time: `},
 		{"stop --time soon", 2, `tool: stop: --time: `},
 		{"run --nothing", 125, `tool: run: unknown flag --nothing (see 'tool run --help')`},
