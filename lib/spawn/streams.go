@@ -119,13 +119,37 @@ func (p *pump) run(c *child, in io.Reader, out sink) {
 	p.close()
 }
 
-// feed gives the program its input. The end of it ends the program's, but for a terminal, where it
-// is a byte.
+// feed gives the program its input, and the end of it. A terminal has no end but a byte, which the
+// caller's own terminal hands on when it is typed; for a pipe or a file it is typed here.
 func (p *pump) feed(in io.Reader) {
-	_, _ = io.Copy(p.input, in) // a program that reads no more is no error
 	if p.input != p.child.console {
+		_, _ = io.Copy(p.input, in) // a program that reads no more is no error
 		p.input.Close()
+		return
 	}
+	typed := &lastByte{w: p.input, last: '\n'}
+	_, _ = io.Copy(typed, in)
+	if asTerminal(in) != nil {
+		return
+	}
+	end := "\x04" // VEOF: what is typed is complete; at the start of a line, nothing more comes
+	if typed.last != '\n' {
+		end += end
+	}
+	_, _ = io.WriteString(p.input, end)
+}
+
+// lastByte remembers what was written last.
+type lastByte struct {
+	w    io.Writer
+	last byte
+}
+
+func (l *lastByte) Write(data []byte) (int, error) {
+	if len(data) > 0 {
+		l.last = data[len(data)-1]
+	}
+	return l.w.Write(data)
 }
 
 // drain delivers what the program writes to one stream. When nobody takes it, the stream is closed,
@@ -200,9 +224,10 @@ func forward(c *child, tty *os.File) (stop func()) {
 	}
 }
 
-// resize gives the program's terminal the size of the caller's. A terminal that is gone has none.
+// resize gives the program's terminal the size of the caller's. A terminal that is gone has none, and one
+// of 0x0 does not know it: the program's keeps its own.
 func resize(console, tty *os.File) {
-	if size, err := linux.GetWindowSize(tty); err == nil {
+	if size, err := linux.GetWindowSize(tty); err == nil && size != (linux.WindowSize{}) {
 		_ = linux.SetWindowSize(console, size)
 	}
 }
