@@ -8,10 +8,17 @@
 // hands the document on with the path of the namespace in linux.namespaces and its own release in
 // hooks.poststop. --network is also none (a namespace with lo alone), host, container:CONTAINER or ns:PATH.
 //
+// With --pid or --netns attach needs no document: it connects the network namespace of a process, or one with
+// a path or a name (as ip-netns(8) has them), and prints the id that it is called by from then on. When the
+// namespace is gone, so is what it was given.
+//
 // detach is that release. It is idempotent. A container that is kept when its process ends keeps its
 // addresses, too; any other one gives them back.
 //
 // connect and disconnect work on running and on stopped containers.
+//
+// exec runs a program of this host, not of the image, inside a network: that of a container, of a process,
+// or of any namespace.
 //
 // A CONTAINER is an id, a name, or the beginning of an id.
 //
@@ -21,4 +28,13 @@
 //
 //	md-net create -s 10.10.1.0/24 subnet1
 //	md-rootfs mount busybox | md-net attach --network subnet1 -p 8080:80 | md-spawn run -- httpd -f
+//
+// What goes in and out of a container:
+//
+//	md-net exec web -- tcpdump -n -i any
+//
+// A network for a virtual machine that runs in a namespace:
+//
+//	ip netns add vm
+//	md-net attach --netns vm -p 2222:22
 package main

@@ -22,6 +22,9 @@ func values(v *kong.Value, last string) []candidate {
 	case "network", "networks":
 		return networks(v, last)
 	case "image", "images":
+		if strings.HasPrefix(last, "/") || strings.HasPrefix(last, ".") {
+			return []candidate{{filesLine, ""}} // a root file system (lib/rootfs)
+		}
 		return images()
 	case "objects":
 		return append(append(containers(last), networks(v, last)...), images()...)

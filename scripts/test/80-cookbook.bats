@@ -61,6 +61,7 @@ matches() {
 @test "Two containers share a network" { recipe; }
 @test "Sniff a container's traffic" { recipe; }
 @test "Grep an image without running it" { recipe; }
+@test "A directory or an archive as the root" { recipe; }
 @test "Look at one layer" { recipe; }
 @test "Copy an image from one form to another" { recipe; }
 @test "What a container changed" { recipe; }

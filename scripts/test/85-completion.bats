@@ -40,6 +40,7 @@ completed() {
   same busybox:latest "$(completed 'mydocker run -i b')"
   same latest "$(completed 'mydocker rmi busybox:l')"
   same busybox:latest "$(completed 'md-rootfs mount b')"
+  same /etc/os-release "$(completed 'md-rootfs mount /etc/os-r')"
 }
 
 @test "files and directories, and names with a blank" {
