@@ -22,6 +22,15 @@
 //
 // A CONTAINER is an id, a name, or the beginning of an id.
 //
+// # CNI
+//
+// Where CNI_COMMAND is in the environment, md-net is a plugin of the Container Network Interface (ADD, DEL, CHECK,
+// GC, STATUS and VERSION of the specification 1.1, and of older ones). The configuration of the network, on
+// standard input, may have two keys of ours:
+//
+//   - network is the name of our network, which is made where it is missing; by default the configuration's name.
+//   - subnet are its addresses where it has to be made.
+//
 // # Examples
 //
 // A network of one's own, and a container in it that answers on port 8080 of the host:

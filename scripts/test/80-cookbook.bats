@@ -70,6 +70,7 @@ matches() {
 @test "Try a stage again" { recipe; }
 @test "From a run to a script" { recipe; }
 @test "Give a network to a VM, or to any process" { recipe; }
+@test "Connect what speaks CNI" { recipe; }
 @test "More memory while it runs" { recipe; }
 @test "Follow the logs of two containers" { recipe; }
 @test "Which containers failed" { recipe; }
