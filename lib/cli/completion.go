@@ -52,7 +52,8 @@ func (t Tool) candidates(before []string, last string) []candidate {
 	}
 	switch {
 	case len(before) == 0 && strings.HasPrefix(last, "-"):
-		return optionCandidates(commonOptions[:])
+		options := t.globalOptions()
+		return optionCandidates(options[:])
 	case len(before) == 0:
 		return t.names("")
 	case len(before) == 1 && t.isGroup(before[0]):

@@ -11,7 +11,8 @@ func TestComplete(t *testing.T) {
 	for name, tc := range map[string]struct{ line, want string }{
 		"commands":                  {"", "run thing help"},
 		"the beginning of one":      {"r", "run"},
-		"global options":            {"--d", "--debug"},
+		"global options":            {"-", "--debug --help -h --version -v"},
+		"one of them":               {"--d", "--debug"},
 		"behind a global option":    {"--debug t", "thing"},
 		"a group's commands":        {"thing ", "rm help"},
 		"help of a command":         {"help r", "run"},

@@ -53,6 +53,15 @@ var commonOptions = [...][2]string{
 	{"--version", "Print the version"},
 }
 
+// globalOptions are those before the command: the same, but -v is free for the version there.
+func (t Tool) globalOptions() [len(commonOptions)][2]string {
+	options := commonOptions
+	if !t.single() {
+		options[len(options)-1] = [2]string{"--version, -v", "Print the version (-v: only before the command)"}
+	}
+	return options
+}
+
 // man prints a page: the tool's own, or that of the pipeline.
 func (t Tool) man(w io.Writer, name string) error {
 	p := &page{}
@@ -94,7 +103,7 @@ func (t Tool) manPage(p *page) error {
 	p.sections(text.take("DESCRIPTION"))
 	t.manCommands(p, nodes)
 	p.heading("COMMON OPTIONS")
-	for _, o := range commonOptions {
+	for _, o := range t.globalOptions() {
 		p.option(o[0], o[1])
 	}
 	all := parseText(familyText)
