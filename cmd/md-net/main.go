@@ -2,6 +2,7 @@ package main
 
 import (
 	_ "embed"
+	"os"
 
 	"github.com/weikeit/mydocker/lib/cli"
 )
@@ -10,6 +11,9 @@ import (
 var doc string
 
 func main() {
+	if os.Getenv("CNI_COMMAND") != "" {
+		os.Exit(cni())
+	}
 	cli.Main(cli.Tool{
 		Name:    "md-net",
 		Summary: "make networks and connect containers to them",

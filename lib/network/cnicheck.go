@@ -1,0 +1,112 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// cniCheck returns an error where something that ADD made is missing or is not as the result of it says
+// (CNI specification, section 2 "CHECK"). Routes are not looked at: plugins behind us may change them.
+func (m *Manager) cniCheck(ctx context.Context, c call) error {
+	previous, err := c.conf.previous()
+	if err != nil {
+		return err
+	}
+	n, err := m.dir.ReadNet(c.id())
+	if err != nil {
+		return err
+	}
+	if n.CNI != c.names || len(n.Endpoints) == 0 {
+		return &cniError{codeUnknownContainer, fmt.Errorf("container %s is not attached by %s", c.names.ContainerID, c.names.IfName)}
+	}
+	e := n.Endpoints[0]
+	if err := previous.expect(c, e); err != nil {
+		return err
+	}
+	if holder := m.holder(e.Network, e.Address.Addr()); holder != c.id() {
+		return fmt.Errorf("network %s: address %s is not leased to it", e.Network, e.Address.Addr())
+	}
+	if err := m.checkHostLink(e); err != nil {
+		return err
+	}
+	if err := linux.InNetNS(c.netns, func() error { return checkLink(e) }); err != nil {
+		return fmt.Errorf("namespace %s: %w", c.netns, err)
+	}
+	return checkPublished(ctx, c.id(), n)
+}
+
+// checkHostLink looks at the host's end of an endpoint and at the bridge.
+func (m *Manager) checkHostLink(e state.Endpoint) error {
+	n, err := m.load(e.Network)
+	if err != nil {
+		return err
+	}
+	bridge, err := mustFindLink(n.Link)
+	if err != nil {
+		return err
+	}
+	link, err := mustFindLink(e.HostLink)
+	if err != nil {
+		return err
+	}
+	if link.Attrs().MasterIndex != bridge.Attrs().Index {
+		return fmt.Errorf("link %s is not connected to bridge %s", e.HostLink, n.Link)
+	}
+	return nil
+}
+
+// checkLink looks at the container's end, in the namespace of the calling thread.
+func checkLink(e state.Endpoint) error {
+	link, err := mustFindLink(e.Link)
+	if err != nil {
+		return err
+	}
+	if mac := link.Attrs().HardwareAddr.String(); mac != e.MAC {
+		return fmt.Errorf("link %s has the hardware address %s, not %s", e.Link, mac, e.MAC)
+	}
+	addrs, err := netlink.AddrList(link, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("list addresses of %s: %w", e.Link, err)
+	}
+	if !slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IPNet.String() == e.Address.String() }) {
+		return fmt.Errorf("link %s lacks the address %s", e.Link, e.Address)
+	}
+	return nil
+}
+
+// mustFindLink returns the link of that name, which is to be there and up.
+func mustFindLink(name string) (netlink.Link, error) {
+	link, err := findLink(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case link == nil:
+		return nil, fmt.Errorf("link %s is missing", name)
+	case link.Attrs().Flags&net.FlagUp == 0:
+		return nil, fmt.Errorf("link %s is down", name)
+	}
+	return link, nil
+}
+
+// checkPublished looks for the rules of the container's ports.
+func checkPublished(ctx context.Context, id string, n state.Net) error {
+	if len(n.Ports) == 0 {
+		return nil
+	}
+	saved, err := saveRules(ctx)
+	if err != nil {
+		return err
+	}
+	found, _ := saved.tagged(containerTag(id))
+	if want := len(portRules(id, n.Endpoints[0].Address.Addr(), n.Ports)); len(found) != want {
+		return fmt.Errorf("published ports: the firewall has %d rules for them, not %d", len(found), want)
+	}
+	return nil
+}
