@@ -62,6 +62,11 @@ type Options struct {
 func (r *Runtime) Run(ctx context.Context, s *spec.Spec, o Options) (code int, err error) {
 	id, err := state.EnsureID(s)
 	if err == nil {
+		if run, _ := r.dir.ReadRun(id); run.Init.Alive() { // what the document stands for is in use
+			return 0, fmt.Errorf("container %s runs already", id)
+		}
+	}
+	if err == nil {
 		err = r.dir.Hold(id)
 	}
 	if err == nil {
