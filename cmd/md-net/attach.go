@@ -7,6 +7,7 @@ import (
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/network"
+	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -20,14 +21,17 @@ type attach struct {
 // Run is a stage of the pipe, or with a place a command of its own.
 func (c *attach) Run(ctx context.Context, io *cli.IO) error {
 	m, _, err := manager()
-	if err != nil {
-		return err
-	}
 	if c.Named() {
+		if err != nil {
+			return err
+		}
 		return c.place(ctx, io, m)
 	}
 	if c.ID != "" {
-		return cli.Usagef("--id: the id of a document stands in it")
+		err = cli.Usagef("--id: the id of a document stands in it")
+	}
+	if err != nil { // for the document to be undone, it has to be read
+		return c.Pass(ctx, io, func(context.Context, *spec.Spec) error { return err })
 	}
 	return c.Pass(ctx, io, m.Attach(c.Options))
 }

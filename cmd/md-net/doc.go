@@ -31,6 +31,8 @@
 //   - network is the name of our network, which is made where it is missing; by default the configuration's name.
 //   - subnet are its addresses where it has to be made.
 //
+// Addresses are given by our network, so there is no ipam. Of the capabilities it knows portMappings, ips (one) and mac.
+//
 // # Examples
 //
 // A network of one's own, and a container in it that answers on port 8080 of the host:
