@@ -32,11 +32,28 @@ type Log struct {
 
 // OpenLog opens the log at path for more lines.
 func OpenLog(path string) (*Log, error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
+	if err := endTornLine(file); err != nil {
+		return nil, fmt.Errorf("open the log: %w", errors.Join(err, file.Close()))
+	}
 	return &Log{file: file, pending: make(map[string][]byte)}, nil
+}
+
+// endTornLine ends the line that a crash has cut off, so that it takes no other one with it.
+func endTornLine(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 {
+		return err
+	}
+	var last [1]byte
+	if _, err := file.ReadAt(last[:], info.Size()-1); err != nil || last[0] == '\n' {
+		return err
+	}
+	_, err = file.Write([]byte{'\n'})
+	return err
 }
 
 // Write adds what the program wrote to a stream. The lines get into the file in one write(2).

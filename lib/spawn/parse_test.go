@@ -1,0 +1,198 @@
+package spawn
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+func TestParseOptions(t *testing.T) {
+	tests := []struct {
+		words       string
+		flags       uintptr
+		clear       uintptr
+		propagation []uintptr
+		attr        linux.MountAttr
+		data        string
+	}{
+		{words: ""},
+		{words: "defaults"},
+		{words: "ro", flags: linux.MsRdonly},
+		{words: "ro rw", clear: linux.MsRdonly}, // the last word counts
+		{words: "rw ro", flags: linux.MsRdonly},
+		{words: "bind", flags: linux.MsBind},
+		{words: "rbind nosuid nodev noexec", flags: linux.MsBind | linux.MsRec | linux.MsNosuid | linux.MsNodev | linux.MsNoexec},
+		{words: "suid dev exec async atime diratime loud symfollow nolazytime nomand",
+			clear: linux.MsNosuid | linux.MsNodev | linux.MsNoexec | linux.MsSynchronous | linux.MsNoatime | linux.MsNodiratime |
+				linux.MsSilent | linux.MsNosymfollow | linux.MsLazytime | linux.MsMandlock},
+		{words: "strictatime mode=755 size=65536k", flags: linux.MsStrictatime, data: "mode=755,size=65536k"},
+		{words: "rshared private", propagation: []uintptr{linux.MsShared | linux.MsRec, linux.MsPrivate}},
+		{words: "rro rnosuid", attr: linux.MountAttr{Set: linux.AttrRdonly | linux.AttrNosuid}},
+		{words: "rrw", attr: linux.MountAttr{Clear: linux.AttrRdonly}},
+		{words: "rnoatime", attr: linux.MountAttr{Set: linux.AttrNoatime, Clear: linux.AttrAtime}},
+		{words: "lowerdir=/a:/b Ro", data: "lowerdir=/a:/b,Ro"}, // another case is another word
+	}
+	for _, tt := range tests {
+		o := parseOptions(strings.Fields(tt.words))
+		if o.flags != tt.flags || o.clear != tt.clear || fmt.Sprint(o.propagation) != fmt.Sprint(tt.propagation) || o.attr != tt.attr || o.data != tt.data {
+			t.Errorf("%s: %+v", tt.words, o)
+		}
+	}
+}
+
+func TestRootPropagation(t *testing.T) {
+	for name, want := range map[string]uintptr{
+		"": linux.MsRec | linux.MsSlave, "shared": linux.MsShared | linux.MsRec, "rslave": linux.MsSlave | linux.MsRec,
+		"private": linux.MsPrivate | linux.MsRec, "unbindable": linux.MsUnbindable | linux.MsRec,
+	} {
+		if got, err := rootPropagation(name); got != want || err != nil {
+			t.Errorf("%q: %#x, %v", name, got, err)
+		}
+	}
+	for _, name := range []string{"ro", "nothing", "shared,slave", "size=1"} {
+		if _, err := rootPropagation(name); err == nil {
+			t.Errorf("%q is accepted", name)
+		}
+	}
+}
+
+func TestParseTime(t *testing.T) {
+	now := time.Date(2019, 1, 25, 10, 0, 0, 0, time.FixedZone("here", 8*3600))
+	local := func(h, m, s int) time.Time { return time.Date(2019, 1, 24, h, m, s, 0, now.Location()) }
+	tests := []struct {
+		in   string
+		want time.Time
+	}{
+		{"", time.Time{}}, {"42m", now.Add(-42 * time.Minute)}, {"1h30m", now.Add(-90 * time.Minute)}, {"0s", now},
+		{"-1h", now.Add(time.Hour)},
+		{"2019-01-24", local(0, 0, 0)}, {"2019-01-24 07:08:09", local(7, 8, 9)}, {"2019-01-24T07:08", local(7, 8, 0)},
+		{"2019-01-24T07:08:09", local(7, 8, 9)}, {"2019-01-24T07:08:09Z", time.Date(2019, 1, 24, 7, 8, 9, 0, time.UTC)},
+		{"2019-01-24T07:08:09.5+08:00", local(7, 8, 9).Add(time.Second / 2)},
+		{"1548380000", time.Unix(1548380000, 0)}, {"1548380000.25", time.Unix(1548380000, 25e7)}, {"0", time.Unix(0, 0)},
+	}
+	for _, tt := range tests {
+		if got, err := parseTime(tt.in, now); err != nil || !got.Equal(tt.want) {
+			t.Errorf("%q: %v, %v, want %v", tt.in, got, err, tt.want)
+		}
+	}
+	for _, in := range []string{"soon", "2019-13-01", "42x", "-5", "NaN", "Inf", "1e300", "2019-01-24T25:00:00Z", strings.Repeat("9", 500), " "} {
+		if got, err := parseTime(in, now); err == nil || len(err.Error()) > 200 {
+			t.Errorf("%q: %v, %v", in, got, err)
+		}
+	}
+}
+
+func TestLogFlags(t *testing.T) {
+	now := time.Unix(1548380000, 0)
+	o, err := LogFlags{Tail: "5", Since: "1m", Until: "0", Timestamps: true, Follow: true}.Parse(now)
+	if err != nil || o.Tail != 5 || !o.Since.Equal(now.Add(-time.Minute)) || !o.Until.Equal(time.Unix(0, 0)) || !o.Timestamps || !o.Follow {
+		t.Errorf("%+v, %v", o, err)
+	}
+	for _, tail := range []string{"", "all"} {
+		if o, err := (LogFlags{Tail: tail}).Parse(now); err != nil || o.Tail != -1 {
+			t.Errorf("%q: %+v, %v", tail, o, err)
+		}
+	}
+	for option, f := range map[string]LogFlags{
+		"--tail": {Tail: "-1"}, "--tail: ": {Tail: "five"}, "--since": {Since: "x"}, "--until": {Until: "x"},
+	} {
+		if _, err := f.Parse(now); err == nil || !strings.HasPrefix(err.Error(), option) {
+			t.Errorf("%+v: %v", f, err)
+		}
+	}
+}
+
+// runnable is a document that is not refused.
+func runnable() *spec.Spec {
+	s := spec.New("0123456789ab")
+	s.Root = &specs.Root{Path: "/r"}
+	s.Process.Args = []string{"true"}
+	return s
+}
+
+// TestCheckNamesWhatIsNotDone: a part of the document that we do not do is an error that names it.
+func TestCheckNamesWhatIsNotDone(t *testing.T) {
+	if err := check(runnable()); err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[string]string{
+		"root.path":                  `{"root":{"path":""}}`,
+		"no command":                 `{"process":{"args":[]}}`,
+		"process.cwd":                `{"process":{"args":["x"],"cwd":"tmp"}}`,
+		`type "user"`:                `{"linux":{"namespaces":[{"type":"mount"},{"type":"user"}]}}`,
+		`type "time"`:                `{"linux":{"namespaces":[{"type":"mount"},{"type":"time"}]}}`,
+		"without a mount namespace":  `{"linux":{"namespaces":[{"type":"pid"}]}}`,
+		"joining a mount namespace":  `{"linux":{"namespaces":[{"type":"mount","path":"/x"}]}}`,
+		"linux.seccomp":              `{"linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}}}`,
+		"linux.uidMappings":          `{"linux":{"uidMappings":[{"containerID":0,"hostID":1,"size":1}]}}`,
+		"linux.timeOffsets":          `{"linux":{"timeOffsets":{"monotonic":{"secs":1}}}}`,
+		"linux.intelRdt":             `{"linux":{"intelRdt":{}}}`,
+		"linux.personality":          `{"linux":{"personality":{"domain":"LINUX32"}}}`,
+		"linux.mountLabel":           `{"linux":{"mountLabel":"x"}}`,
+		"process.apparmorProfile":    `{"process":{"apparmorProfile":"x"}}`,
+		"process.selinuxLabel":       `{"process":{"selinuxLabel":"x"}}`,
+		"process.ioPriority":         `{"process":{"ioPriority":{"class":"IOPRIO_CLASS_IDLE","priority":1}}}`,
+		"process.scheduler":          `{"process":{"scheduler":{"policy":"SCHED_BATCH"}}}`,
+		"mounts: /x: uidMappings":    `{"mounts":[{"destination":"/x","uidMappings":[{"containerID":0,"hostID":1,"size":1}]}]}`,
+		"kernel.panic belongs":       `{"linux":{"sysctl":{"kernel.panic":"1"}}}`,
+		"vm.swappiness belongs":      `{"linux":{"sysctl":{"vm.swappiness":"1"}}}`,
+		"want a name such as net":    `{"linux":{"sysctl":{"net/../kernel/panic":"1"}}}`,
+		`"net...kernel": want a nam`: `{"linux":{"sysctl":{"net...kernel":"1"}}}`,
+	} {
+		s := runnable()
+		must(t, json.Unmarshal([]byte(change), &s.Spec))
+		if err := check(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", change, err, want)
+		}
+	}
+	for kind, key := range map[specs.LinuxNamespaceType]string{"network": "net.core.somaxconn", "ipc": "fs.mqueue.msg_max", "uts": "kernel.hostname"} {
+		s := runnable()
+		s.Linux.Sysctl = map[string]string{key: "1"}
+		if err := check(s); err != nil {
+			t.Error(err)
+		}
+		s.RemoveNamespace(kind)
+		if err := check(s); err == nil || !strings.Contains(err.Error(), "no "+string(kind)+" namespace of its own") {
+			t.Errorf("%s of the host: %v", key, err)
+		}
+	}
+}
+
+// TestErrorTravels: from the init to the parent and the monitor to its caller.
+func TestErrorTravels(t *testing.T) {
+	data, err := json.Marshal(asError(fmt.Errorf("set up: %w", &Error{Text: "execute x", Errno: syscall.EACCES, Exec: true})))
+	must(t, err)
+	var got *Error
+	must(t, json.Unmarshal(data, &got))
+	if !errors.Is(got, syscall.EACCES) || !errors.Is(got, fs.ErrPermission) || got.ExitStatus() != 126 || got.Error() != "execute x" {
+		t.Errorf("%+v", got)
+	}
+	if got := asError(fmt.Errorf("mount: %w", syscall.ENOENT)); got.Exec || got.ExitStatus() != 125 || !errors.Is(got, syscall.ENOENT) {
+		t.Errorf("%+v", got)
+	}
+	for errno, code := range map[syscall.Errno]int{
+		syscall.ENOENT: 127, syscall.ENOTDIR: 127, syscall.EACCES: 126, syscall.EISDIR: 126, syscall.ENOEXEC: 126, syscall.ELOOP: 126, syscall.E2BIG: 126, 0: 126,
+	} {
+		if got := (&Error{Errno: errno, Exec: true}).ExitStatus(); got != code {
+			t.Errorf("%v: %d", errno, got)
+		}
+		if got := (&Error{Errno: errno}).ExitStatus(); got != 125 {
+			t.Errorf("%v of our own: %d", errno, got)
+		}
+	}
+	for status, code := range map[syscall.WaitStatus]int{0: 0, 7 << 8: 7, 255 << 8: 255, 9: 137, 15: 143, 11 | 0x80: 139} {
+		if got := exitCode(status); got != code {
+			t.Errorf("status %#x: %d, want %d", int(status), got, code)
+		}
+	}
+}
