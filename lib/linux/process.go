@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -181,9 +182,10 @@ func SignalNumber(name string) (syscall.Signal, error) {
 	if n := unix.SignalNum(upper); n != 0 {
 		return n, nil
 	}
-	var offset int
-	if _, err := fmt.Sscanf(upper, "SIGRTMIN+%d", &offset); err == nil && offset >= 0 && offset <= 30 {
-		return syscall.Signal(34 + offset), nil
+	if text, ok := strings.CutPrefix(upper, "SIGRTMIN+"); ok {
+		if offset, err := strconv.ParseUint(text, 10, 8); err == nil && offset <= 30 {
+			return syscall.Signal(34 + offset), nil
+		}
 	}
 	return 0, fmt.Errorf("signal %.40q: no such signal: want a name such as SIGTERM or a number", name)
 }

@@ -1,0 +1,151 @@
+package linux
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// openTestRoot returns a root beside a file that must not be reached.
+func openTestRoot(t *testing.T) (r *Root, dir, outside string) {
+	t.Helper()
+	top := t.TempDir()
+	dir, outside = filepath.Join(top, "root"), filepath.Join(top, "outside")
+	for _, name := range []string{dir, outside} {
+		if err := os.Mkdir(name, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(outside, "secret"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{
+		"up": "../outside", "far": strings.Repeat("../", 50) + outside, "absolute": outside, "chain": "absolute", "root": "/", "ring": "ring",
+		"magic": "/proc/self/cwd", "dangling": "/made/later",
+	} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r, dir, outside
+}
+
+func TestNothingLeadsOut(t *testing.T) {
+	r, dir, outside := openTestRoot(t)
+	paths := []string{
+		"up/secret", "far/secret", "absolute/secret", "chain/secret", "../outside/secret", "/../outside/secret", "root/../outside/secret",
+		"root/up/secret", outside + "/secret", "up", "absolute", "ring",
+	}
+	for _, path := range paths {
+		if f, err := r.Open(path, OPath); err == nil {
+			t.Errorf("%s is open as %s", path, f.Name())
+			f.Close()
+		}
+	}
+	for _, path := range paths {
+		if f, err := r.MkdirAll(path, 0o700); err == nil {
+			f.Close()
+		}
+		if f, err := r.CreateFile(path+"/file", 0o600); err == nil {
+			f.Close()
+		}
+		_ = r.Symlink("x", path+"/link") // whether it can be made inside is another question
+		_ = r.Mknod(path+"/node", syscall.S_IFIFO|0o600, 0, 0)
+	}
+	if entries, err := os.ReadDir(outside); err != nil || len(entries) != 1 {
+		t.Errorf("outside: %v, %v", entries, err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) != 2 {
+		t.Errorf("beside the root: %v, %v", entries, err)
+	}
+}
+
+func TestLinksMeanWhatTheyMeanInside(t *testing.T) {
+	r, dir, _ := openTestRoot(t)
+	f, err := r.MkdirAll("root/a/../b", 0o751) // the name is cleaned, as a destination of the document
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if info, err := os.Stat(filepath.Join(dir, "b")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v %v", info, err)
+	}
+	old := syscall.Umask(0o077)
+	defer syscall.Umask(old)
+	f, err = r.CreateFile("/root/c/d/file", 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if info, err := os.Stat(filepath.Join(dir, "c/d/file")); err != nil || info.Mode() != 0o644 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "c/d/file"), []byte("kept"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := r.CreateFile("root/root/c/d/file", 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if data, err := os.ReadFile(FDPath(again)); string(data) != "kept" {
+		t.Errorf("%q, %v", data, err)
+	}
+	d, err := r.MkdirAll("c/e/g", 0o750)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if info, err := os.Stat(filepath.Join(dir, "c/e")); err != nil || info.Mode() != fs.ModeDir|0o750 {
+		t.Errorf("whatever the umask: %v, %v", info, err)
+	}
+}
+
+func TestRootRefuses(t *testing.T) {
+	r, dir, _ := openTestRoot(t)
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, try := range map[string]func() error{
+		"a directory below a file":   func() error { _, err := r.MkdirAll("file/x", 0o755); return err },
+		"a directory behind a ring":  func() error { _, err := r.MkdirAll("ring/x", 0o755); return err },
+		"a directory behind nothing": func() error { _, err := r.MkdirAll("dangling/x", 0o755); return err },
+		"a file behind nothing":      func() error { _, err := r.CreateFile("dangling", 0o600); return err },
+		"a link that is there":       func() error { return r.Symlink("x", "file") },
+		"a node that is there":       func() error { return r.Mknod("ring", syscall.S_IFIFO, 0, 0) },
+		"a link in no directory":     func() error { return r.Symlink("x", "nothing/x") },
+		"a long name":                func() error { _, err := r.MkdirAll(strings.Repeat("n", 300), 0o755); return err },
+		"a root that is not there":   func() error { _, err := OpenRoot(dir + "/nothing"); return err },
+		"a root that is a file":      func() error { _, err := OpenRoot(dir + "/file"); return err },
+	} {
+		if try() == nil {
+			t.Error(name)
+		}
+	}
+}
+
+// TestMagicLinks: those of /proc lead to open files, wherever they are.
+func TestMagicLinks(t *testing.T) {
+	r, err := OpenRoot("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, path := range []string{"/proc/self/cwd", "/proc/self/root/etc", "/proc/self/fd/0", "/proc/self/exe"} {
+		if f, err := r.Open(path, OPath); !errors.Is(err, syscall.ELOOP) {
+			t.Errorf("%s: %v", path, err)
+			if err == nil {
+				f.Close()
+			}
+		}
+	}
+}
