@@ -202,6 +202,9 @@ func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
 	for _, e := range n.Endpoints {
 		errs = append(errs, m.free(e.Network, e.Address.Addr(), id))
 	}
+	if n.Mode == "" {
+		errs = append(errs, m.releaseUnknown(id)) // killed before what it claimed was stored
+	}
 	err := os.Remove(m.netPath(id))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		errs = append(errs, err)

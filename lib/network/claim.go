@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -69,6 +70,26 @@ func (m *Manager) releasePorts(ports []state.Port, id string) error {
 	}
 	defer unlock()
 	return m.dropClaims(ranges(ports), id)
+}
+
+// releaseUnknown gives back whatever container id has claimed: addresses and ports.
+func (m *Manager) releaseUnknown(id string) error {
+	unlock, err := m.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	networks, err := os.ReadDir(m.dir.Networks())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	errs := []error{err}
+	for _, n := range networks {
+		errs = append(errs, state.ReleaseAll(m.leases(n.Name()), id))
+	}
+	errs = append(errs, state.ReleaseAll(m.portDir(), id))
+	_ = os.Remove(m.portDir()) // it stays while there are others
+	return errors.Join(errs...)
 }
 
 func (m *Manager) dropClaims(list []portRange, id string) error {

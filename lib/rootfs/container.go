@@ -31,8 +31,8 @@ type container struct {
 	named   []string // named volumes
 }
 
-// create makes the bundle, claims the name and writes down what the container will hold, so that
-// nobody removes the image and a release finds everything, however far we come.
+// create makes the bundle, writes down what the container will hold, so that nobody removes the image
+// and a release finds everything, however far we come, and claims the name.
 func (c *container) create(s *spec.Spec, ref string) error {
 	unlock, err := c.images.Lock()
 	if err != nil {
@@ -53,14 +53,15 @@ func (c *container) create(s *spec.Spec, ref string) error {
 		return fmt.Errorf("make the bundle: %w", err)
 	}
 	c.bundle = true
-	if c.options.Name != "" {
-		if err := c.dir.ClaimName(c.options.Name, c.id); err != nil {
-			return err
-		}
-	}
 	c.record.Name, c.record.Driver = c.options.Name, c.driverName
 	c.record.Volumes, c.record.Env = c.volumeRecords(c.volumes), c.environment(s)
-	return writeRecord(c.dir, c.id, &c.record)
+	if err := writeRecord(c.dir, c.id, &c.record); err != nil {
+		return err
+	}
+	if c.options.Name == "" {
+		return nil
+	}
+	return c.dir.ClaimName(c.options.Name, c.id)
 }
 
 // resolve finds what the root is made of.

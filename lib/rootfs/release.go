@@ -70,11 +70,11 @@ func (m *Manager) Remove(_ context.Context, id string, volumes bool) error {
 	if volumes {
 		errs = append(errs, m.removeAnonymous(id, record.Volumes))
 	}
-	errs = append(errs, m.removeBundle(id))
 	if record.Name != "" {
 		errs = append(errs, m.dir.ReleaseName(record.Name, id))
 	}
-	return errors.Join(errs...)
+	// Last, since it holds the record of the others.
+	return errors.Join(append(errs, m.removeBundle(id))...)
 }
 
 // unmountRoot unmounts all that is mounted at the container's root. Lazily: a process that still has

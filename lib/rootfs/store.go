@@ -168,7 +168,8 @@ func moveContent(from, to string) error {
 	return copyAttributes(src, ".", dst, ".")
 }
 
-// removeAnonymous removes the anonymous volumes of container id, and none that are not.
+// removeAnonymous removes the anonymous volumes of container id, and none that are not. One that does
+// not say whose it is was not finished: nobody else can have its name.
 func (m *Manager) removeAnonymous(id string, volumes []Volume) error {
 	var errs []error
 	for _, v := range volumes {
@@ -178,7 +179,7 @@ func (m *Manager) removeAnonymous(id string, volumes []Volume) error {
 		dir := m.volumeDir(v.Name)
 		var info VolumeInfo
 		err := state.ReadJSON(filepath.Join(dir, volumeFile), &info)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Container != id {
+		if err == nil && info.Container != id {
 			continue
 		}
 		linux.Trace("rm", "-rf", dir)

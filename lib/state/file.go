@@ -82,17 +82,22 @@ func (e *TakenError) Error() string {
 
 // Claim makes the file at path with the content holder, or returns a [TakenError] where it exists.
 // The file appears together with its content (link(2) of a finished file), so no reader sees an
-// empty claim.
+// empty claim. A holder makes its claims in one directory one after the other.
 func Claim(path, holder string) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	tmp, err := writeTemp(dir, []byte(holder+"\n"), 0o600)
+	tmp := tempClaim(dir, holder)
+	_ = os.Remove(tmp) // of one that was killed: the file may have the claim's name already
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	defer os.Remove(tmp)
+	if err := fill(f, []byte(holder+"\n"), 0o600); err != nil {
+		return err
+	}
 	if err := os.Link(tmp, path); err != nil {
 		if !errors.Is(err, fs.ErrExist) {
 			return err
@@ -111,8 +116,10 @@ func Holder(path string) string {
 	return strings.TrimSpace(string(data))
 }
 
-// Release gives up the claim at path if holder has it. It is idempotent.
+// Release gives up the claim at path if holder has it, and what it left if it was killed while it made
+// one there. It is idempotent.
 func Release(path, holder string) error {
+	_ = os.Remove(tempClaim(filepath.Dir(path), holder))
 	if Holder(path) != holder {
 		return nil
 	}
@@ -120,6 +127,27 @@ func Release(path, holder string) error {
 		return err
 	}
 	return nil
+}
+
+// ReleaseAll is [Release] for every claim in a directory: of a holder of whom nobody knows what it has.
+func ReleaseAll(dir, holder string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), TempPrefix) {
+			errs = append(errs, Release(filepath.Join(dir, e.Name()), holder))
+		}
+	}
+	_ = os.Remove(tempClaim(dir, holder))
+	return errors.Join(errs...)
+}
+
+// tempClaim is what a claim is before it has its name. The holder's name makes it one that a release finds.
+func tempClaim(dir, holder string) string {
+	return filepath.Join(dir, TempPrefix+filepath.Base(holder))
 }
 
 // TempPrefix starts the names of files that are being written. Readers of a directory pass over them.
@@ -130,7 +158,16 @@ func writeTemp(dir string, data []byte, perm os.FileMode) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = f.Write(data)
+	if err := fill(f, data, perm); err != nil {
+		os.Remove(f.Name())
+		return "", err
+	}
+	return f.Name(), nil
+}
+
+// fill writes a new file to the disk, and closes it.
+func fill(f *os.File, data []byte, perm os.FileMode) error {
+	_, err := f.Write(data)
 	if err == nil {
 		err = f.Chmod(perm)
 	}
@@ -140,11 +177,7 @@ func writeTemp(dir string, data []byte, perm os.FileMode) (string, error) {
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	if err != nil {
-		os.Remove(f.Name())
-		return "", err
-	}
-	return f.Name(), nil
+	return err
 }
 
 // syncDir makes the names in dir durable (fsync(2): a file's own fsync does not).

@@ -21,6 +21,14 @@ func (d Dir) Hold(id string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(d.Runtime(id)); errors.Is(err, fs.ErrNotExist) {
+		// Whoever sees the directory without the note must wait, and not take it for a leftover.
+		unlock, err := d.Lock(id)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
 	return WriteVolatile(filepath.Join(d.Runtime(id), RunFile), Run{Monitor: self})
 }
 
@@ -32,13 +40,13 @@ func (d Dir) LetGo(id string) {
 		return
 	}
 	if run, err := d.ReadRun(id); err == nil && run == (Run{Monitor: self}) {
-		_ = os.Remove(filepath.Join(d.Runtime(id), RunFile))
-		_ = os.Remove(d.Runtime(id)) // stays where somebody else has something in it
+		_ = os.RemoveAll(d.Runtime(id))
 	}
 }
 
 // Abandoned returns the ids of the containers that a process had in its hands when it was killed, be
-// it while they were made or while they ran.
+// it while they were made, while they ran or while the last of them was removed. Whoever deals with one
+// takes its lock, and looks again.
 func (d Dir) Abandoned() ([]string, error) {
 	entries, err := os.ReadDir(d.Run)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -52,13 +60,18 @@ func (d Dir) Abandoned() ([]string, error) {
 		if !IsID(e.Name()) {
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(d.Runtime(e.Name()), RunFile)); err != nil {
-			continue
-		}
-		run, err := d.ReadRun(e.Name())
-		if err != nil || !run.Init.Alive() && !run.Monitor.Alive() {
+		if d.abandoned(e.Name()) {
 			ids = append(ids, e.Name())
 		}
 	}
 	return ids, nil
+}
+
+func (d Dir) abandoned(id string) bool {
+	_, err := os.Stat(filepath.Join(d.Runtime(id), RunFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return d.gone(id) // a container that has ended may have its lock there
+	}
+	run, err := d.ReadRun(id)
+	return err != nil || !run.Init.Alive() && !run.Monitor.Alive()
 }
