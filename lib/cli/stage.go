@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +33,7 @@ func (f StageFlags) Read(in io.Reader) (*spec.Spec, error) {
 		if isTerminal(in) {
 			return nil, Usagef("standard input is a terminal: hand over a document by a pipe, --spec FILE or --bundle DIR")
 		}
-		return spec.Read(in)
+		return receive(in)
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -39,6 +41,24 @@ func (f StageFlags) Read(in io.Reader) (*spec.Spec, error) {
 	}
 	defer file.Close()
 	return spec.Read(file)
+}
+
+// receive reads a document from a pipe. As soon as it names its container, that is noted to be in our hands:
+// the stage before waits for this, so that it is always in somebody's.
+func receive(in io.Reader) (*spec.Spec, error) {
+	unmark := func() {}
+	if pipe, ok := in.(*os.File); ok {
+		unmark = linux.MarkReading(pipe)
+	}
+	var data bytes.Buffer
+	var names struct{ Annotations map[string]string }
+	if json.NewDecoder(io.TeeReader(in, &data)).Decode(&names) == nil {
+		if dir, err := state.FromEnv(); err == nil && state.IsID(names.Annotations[spec.AnnotationID]) {
+			_ = dir.Hold(names.Annotations[spec.AnnotationID]) // whoever goes on with it will hear of it
+		}
+	}
+	unmark()
+	return spec.Read(io.MultiReader(&data, in))
 }
 
 // Pass is the middle of every stage: it reads the document, runs the stage and prints the document.
@@ -53,33 +73,49 @@ func (f StageFlags) Pass(ctx context.Context, io *IO, stage spec.Stage) error {
 
 // Emit runs the stage on a document and hands it on, or undoes all that the document stands for.
 func Emit(ctx context.Context, io *IO, s *spec.Spec, stage spec.Stage) error {
-	dir, err := hold(s)
+	err := hold(s)
 	if err == nil {
-		defer dir.LetGo(s.ID())
 		err = stage(ctx, s)
 	}
-	if err == nil {
-		err = ctx.Err()
+	if err == nil && ctx.Err() != nil {
+		err = errors.New("interrupted")
 	}
 	if err == nil {
 		err = handOver(ctx, io.Out, s)
 	}
 	if err != nil {
-		err = errors.Join(err, s.Undo(context.WithoutCancel(ctx)))
+		return errors.Join(err, undo(ctx, s))
+	}
+	letGo(s)
+	return nil
+}
+
+// undo releases what the document stands for. Where that fails, the next command finds it.
+func undo(ctx context.Context, s *spec.Spec) error {
+	err := s.Undo(context.WithoutCancel(ctx))
+	if err == nil {
+		letGo(s)
 	}
 	return err
 }
 
 // hold notes that the container is in our hands, so that it is found if we are killed.
-func hold(s *spec.Spec) (dir state.Dir, err error) {
-	if dir, err = state.FromEnv(); err != nil {
-		return dir, err
+func hold(s *spec.Spec) error {
+	dir, err := state.FromEnv()
+	if err != nil {
+		return err
 	}
 	id, err := state.EnsureID(s)
 	if err != nil {
-		return dir, err
+		return err
 	}
-	return dir, dir.Hold(id)
+	return dir.Hold(id)
+}
+
+func letGo(s *spec.Spec) {
+	if dir, err := state.FromEnv(); err == nil {
+		dir.LetGo(s.ID())
+	}
 }
 
 // handOver prints the document and waits until it is read: a next stage that dies before that has
@@ -90,7 +126,7 @@ func handOver(ctx context.Context, w io.Writer, s *spec.Spec) error {
 	}
 	if f, ok := w.(*os.File); ok {
 		if err := linux.AwaitReader(ctx, f); err != nil {
-			return fmt.Errorf("hand on the document: the next stage did not read it: %w", err)
+			return fmt.Errorf("hand on the document: the next stage did not take it: %w", err)
 		}
 	}
 	return nil
@@ -101,8 +137,8 @@ func undoInput(ctx context.Context, io *IO) {
 	if isTerminal(io.In) {
 		return
 	}
-	if s, err := spec.Read(io.In); err == nil {
-		_ = s.Undo(context.WithoutCancel(ctx)) // the usage error is what the user must see
+	if s, err := receive(io.In); err == nil {
+		_ = undo(ctx, s) // the usage error is what the user must see
 	}
 }
 

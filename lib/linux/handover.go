@@ -8,8 +8,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AwaitReader waits until all that was written to a pipe has been read (FIONREAD, also called TIOCINQ; pipe(7)). Where the
-// reader is gone before, it returns EPIPE: what it did not read is lost. What is no pipe is read.
+// A reader that must note what it was handed before its writer may forget it marks the pipe meanwhile. Both
+// ends of a pipe are one inode (pipe(7)), and nobody else looks at its mode: the mark is the sticky bit.
+const markOfReader = unix.S_ISVTX
+
+// MarkReading marks the pipe before it is read, and returns what takes the mark away. A reader that dies
+// in between leaves it. What is no pipe(2) has no mark: a named one is a file that others can see.
+func MarkReading(file *os.File) (unmark func()) {
+	mode, ok := pipeMode(file)
+	if !ok {
+		return func() {}
+	}
+	fd := int(file.Fd())
+	_ = unix.Fchmod(fd, mode|markOfReader)
+	return func() { _ = unix.Fchmod(fd, mode&^markOfReader) }
+}
+
+// pipeMode returns the permissions of a pipe without a name, and whether the file is one.
+func pipeMode(file *os.File) (mode uint32, ok bool) {
+	var fs unix.Statfs_t
+	var st unix.Stat_t
+	fd := int(file.Fd())
+	if unix.Fstatfs(fd, &fs) != nil || fs.Type != unix.PIPEFS_MAGIC || unix.Fstat(fd, &st) != nil {
+		return 0, false
+	}
+	return st.Mode &^ unix.S_IFMT, true
+}
+
+// AwaitReader waits until all that was written to a pipe has been read (FIONREAD, also called TIOCINQ; pipe(7)) and the
+// reader has taken its mark away, if it is one that makes marks ([MarkReading]). Where the reader is gone before, it returns
+// EPIPE: what it did not read is lost. What is no pipe is read.
 func AwaitReader(ctx context.Context, file *os.File) error {
 	fd := int(file.Fd())
 	var st unix.Stat_t
@@ -18,7 +46,8 @@ func AwaitReader(ctx context.Context, file *os.File) error {
 	}
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
 		unread, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
-		if err != nil || unread == 0 {
+		mode, _ := pipeMode(file)
+		if err != nil || unread == 0 && mode&markOfReader == 0 {
 			return nil
 		}
 		fds := []unix.PollFd{{Fd: int32(fd)}}
