@@ -106,8 +106,9 @@ func (e *Engine) PrintSpec(ctx context.Context, o RunOptions, args []string, out
 	if err != nil {
 		return err
 	}
-	defer e.Dir.LetGo(s.ID())
-	return errors.Join(s.Write(out), e.release(context.WithoutCancel(ctx), s))
+	err = s.Write(out)
+	e.undo(context.WithoutCancel(ctx), s)
+	return err
 }
 
 // compose runs the stages on a new document; missing says that the image is not there.
@@ -122,17 +123,17 @@ func (e *Engine) compose(ctx context.Context, o RunOptions, args []string) (s *s
 		return nil, false, err
 	}
 	err = spec.Compose(e.undo, mount, e.cgroup.Create(o.Limits), e.Network.Attach(o.Options))(ctx, s)
-	if err != nil {
-		e.Dir.LetGo(s.ID()) // else the runtime goes on holding it
-	}
 	return s, missing, err
 }
 
-// undo releases what a document stands for that came not to its end.
+// undo releases what a document stands for that came not to its end. Where that fails, the next
+// command finds it.
 func (e *Engine) undo(ctx context.Context, s *spec.Spec) {
 	if err := e.release(ctx, s); err != nil {
 		e.rootfs.Warn("clean up after container %s: %v", s.ID(), err)
+		return
 	}
+	e.Dir.LetGo(s.ID())
 }
 
 // Start runs a stopped container again, in the background: the same files, addresses and environment,

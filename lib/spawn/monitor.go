@@ -86,8 +86,9 @@ func (r *Runtime) Monitor(ctx context.Context, id string) int {
 		_, _ = report.Write(append(data, '\n'))
 		report.Close()
 	}
-	c, err := r.dir.Load(id)
-	if err != nil {
+	err := r.dir.Hold(id) // whoever started us may be killed
+	c, loadErr := r.dir.Load(id)
+	if err = errors.Join(err, loadErr); err != nil {
 		tell(err)
 		return 1
 	}

@@ -40,18 +40,12 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	if err := r.Release(ctx, c.Spec); err != nil {
-		return err
-	}
-	if !r.dir.Kept(id) {
+	err = r.Release(ctx, c.Spec)
+	if err == nil && !r.dir.Kept(id) {
 		r.unregister(id)
 		return nil
 	}
-	err = os.Remove(r.runFile(id))
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil
-	}
-	return err
+	return r.dropRun(id, err)
 }
 
 // discard releases a container that has no document yet, or no more: a release needs only the id.
@@ -60,15 +54,18 @@ func (r *Runtime) discard(ctx context.Context, id string) error {
 	if run.Init.Alive() || run.Monitor.Alive() {
 		return nil // it is being made
 	}
+	r.removeFiles(id) // it was not to be kept yet, or not any more
 	s := spec.New(id)
 	for _, tool := range [][]string{{"md-rootfs", "umount"}, {"md-cgroup", "delete"}, {"md-net", "detach"}} {
 		if err := s.AddRelease(r.dir.Env(), tool[0], tool[1], id); err != nil {
 			return err
 		}
 	}
-	err := r.Release(ctx, s)
+	if err := r.Release(ctx, s); err != nil {
+		return err
+	}
 	r.unregister(id)
-	return err
+	return nil
 }
 
 // Sweep recovers the containers that were in the hands of processes that were killed, so that nobody

@@ -76,12 +76,25 @@ func (r *Runtime) Run(ctx context.Context, s *spec.Spec, o Options) (code int, e
 		code, err = r.Start(ctx, s, o)
 	}
 	var late *lateError
-	if err != nil && !errors.As(err, &late) {
-		r.unregister(s.ID())
-		err = errors.Join(err, r.Release(context.WithoutCancel(ctx), s))
+	if err == nil || errors.As(err, &late) {
+		r.dir.LetGo(s.ID())
+		return code, err
 	}
-	r.dir.LetGo(s.ID())
-	return code, err
+	return code, errors.Join(err, r.abandon(context.WithoutCancel(ctx), s))
+}
+
+// abandon takes back a container that did not come to run. Its runtime directory, which says that it is in
+// our hands, goes last, and stays where the release fails.
+func (r *Runtime) abandon(ctx context.Context, s *spec.Spec) error {
+	if !state.IsID(s.ID()) {
+		return r.Release(ctx, s)
+	}
+	r.removeFiles(s.ID())
+	err := r.Release(ctx, s)
+	if err == nil {
+		r.unregister(s.ID())
+	}
+	return err
 }
 
 // Start runs a registered container, for the first time or again. Where its program does not come to
@@ -127,11 +140,16 @@ func (r *Runtime) unregister(id string) {
 	if !state.IsID(id) {
 		return
 	}
+	r.removeFiles(id)
+	_ = os.RemoveAll(r.dir.Runtime(id))
+}
+
+// removeFiles removes what is ours in the bundle.
+func (r *Runtime) removeFiles(id string) {
 	for _, path := range []string{r.spawnFile(id), r.dir.Config(id), r.LogPath(id)} {
 		_ = os.Remove(path) // the bundle goes as a whole when the root file system does
 	}
 	_ = os.Remove(r.dir.Bundle(id)) // stays where another tool has something in it
-	_ = os.RemoveAll(r.dir.Runtime(id))
 }
 
 // Remove removes a container that does not run: everything that was made for it. It is idempotent.
@@ -141,13 +159,18 @@ func (r *Runtime) Remove(ctx context.Context, s *spec.Spec) error {
 		return err
 	}
 	defer unlock()
-	// From here on it is not kept, and so the release is a whole one: also after a crash in the middle.
+	if err := r.dir.Hold(s.ID()); err != nil { // so that a crash in the middle is found
+		return err
+	}
+	// From here on it is not kept, and so the release is a whole one.
 	if err := os.Remove(r.spawnFile(s.ID())); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	err = r.Release(ctx, s)
+	if err := r.Release(ctx, s); err != nil {
+		return err
+	}
 	r.unregister(s.ID())
-	return err
+	return nil
 }
 
 // LogPath is where the output of container id is kept.
@@ -215,7 +238,7 @@ func (r *Runtime) start(ctx context.Context, s *spec.Spec, o Options) (*child, *
 	}
 	theirs.close()
 	p.close()
-	_ = os.Remove(r.runFile(s.ID())) // it is there only if it came so far
+	_ = r.dir.Hold(s.ID()) // in place of the process that has ended, if it came so far
 	return nil, nil, err
 }
 
@@ -289,7 +312,8 @@ func (r *Runtime) runHooks(ctx context.Context, s *spec.Spec, pid int) {
 	}
 }
 
-// finish records the end of the program and releases what the container held.
+// finish records the end of the program and releases what the container held. Where that fails, the note
+// of who ran it stays, for the next command to try again.
 func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int) error {
 	id := s.ID()
 	unlock, err := r.dir.Lock(id)
@@ -303,15 +327,25 @@ func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int) error {
 		if err := state.WriteJSON(r.spawnFile(id), life); err != nil {
 			return err
 		}
-	} else {
-		// Before the release, which removes the bundle when nothing of ours is in it any more.
-		defer r.unregister(id)
+		return r.dropRun(id, r.Release(ctx, s))
 	}
+	r.removeFiles(id) // and the release removes the bundle, where nothing is in it any more
 	err = r.Release(ctx, s)
-	if rerr := os.Remove(r.runFile(id)); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
-		err = errors.Join(err, rerr)
+	if err == nil {
+		r.unregister(id)
 	}
 	return err
+}
+
+// dropRun takes away the note of who runs a container, unless releasing it went wrong.
+func (r *Runtime) dropRun(id string, err error) error {
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(r.runFile(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // started notes that the program of a kept container runs.
