@@ -15,6 +15,9 @@ type execIn struct {
 // Run becomes the program, so its streams, signals and exit code are its own.
 func (c *execIn) Run(context.Context, *cli.IO) error {
 	if c.Named() {
+		if len(c.Words) == 0 {
+			return cli.Usagef("want a command")
+		}
 		path, err := c.Path()
 		if err != nil {
 			return err

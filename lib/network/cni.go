@@ -132,8 +132,9 @@ func (m *Manager) cniNetwork(ctx context.Context, conf cniConfig) (Network, erro
 			o.Subnet = []string{conf.Subnet}
 		}
 		createErr := m.Create(ctx, conf.network(), o)
-		if n, err = m.load(conf.network()); err != nil { // else it is there, whoever was first
-			return n, createErr
+		n, err = m.load(conf.network()) // it may be there although another one was faster
+		if err != nil && createErr != nil {
+			err = createErr
 		}
 	}
 	if err == nil && conf.Subnet != "" && n.IPNets[0].String() != conf.Subnet {

@@ -265,7 +265,7 @@ func (p cniPort) port() (state.Port, error) {
 		return out, nil
 	}
 	ip, err := netip.ParseAddr(p.HostIP)
-	if err != nil || ip.Zone() != "" {
+	if err != nil {
 		return out, fmt.Errorf("hostIP %.80q: want an address of this host", p.HostIP)
 	}
 	out.HostIP = ip.Unmap()

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -198,6 +199,53 @@ func TestAttachingIsNotLost(t *testing.T) {
 	m.dir.LetGo(id)
 	if !m.gone(id) {
 		t.Error("not gone")
+	}
+}
+
+// More namespaces than addresses, all at once: none takes another's for that of one that is gone, although the
+// links of some are not there yet.
+func TestAttachManyAtOnce(t *testing.T) {
+	requireKernel(t)
+	m, ctx := newManager(t), context.Background()
+	m.checkClean(t)
+	if err := m.Create(ctx, "small", CreateOptions{Subnet: []string{"10.79.0.0/29"}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.mustRemove(t, "small") })
+	var wg sync.WaitGroup
+	var ids [12]string
+	for i := range ids {
+		path, id := newNamespace(t), state.NewID()
+		wg.Go(func() {
+			if err := m.AttachTo(ctx, id, Place{NetNS: path}, Options{Network: []string{"small"}}); err == nil {
+				ids[i] = id
+			} else if !strings.Contains(err.Error(), "no free address") {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	holders := make(map[string]string)
+	for _, id := range ids {
+		if id == "" {
+			continue
+		}
+		view, err := m.InspectContainer(id)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		addr := view.Endpoints[0].Address.Addr()
+		if other := holders[addr.String()]; other != "" || m.holder("small", addr) != id {
+			t.Errorf("%s is that of %s, %s and by its lease %s", addr, id, other, m.holder("small", addr))
+		}
+		holders[addr.String()] = id
+		if err := m.Detach(ctx, id); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(holders) != 5 {
+		t.Errorf("%d have an address, want 5", len(holders))
 	}
 }
 

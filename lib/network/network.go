@@ -6,6 +6,9 @@
 // Both survive a reboot; bridges, links, namespaces and rules are made from them when they are needed,
 // so nothing has to run at boot. Reading (List, Inspect) never touches the kernel.
 //
+// A namespace that another program made can be connected, too: by [Manager.AttachTo], and by the runtimes
+// that speak the Container Network Interface ([Manager.CNI]).
+//
 // The network mydocker0 always exists. Its bridge is made by the first container that uses it.
 package network
 

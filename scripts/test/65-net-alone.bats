@@ -64,6 +64,8 @@ teardown() {
   refuses 126 'exec: run /etc/passwd: permission denied$' md-net exec web /etc/passwd
   refuses 125 'exec: container "nosuch": not found$' md-net exec nosuch true
   refuses 125 'exec: want the name of a container and a command$' md-net exec web
+  refuses 125 'exec: want a command$' md-net exec --netns box --
+  refuses 125 'exec: --pid and --netns exclude each other$' md-net exec --netns box --pid 1 true
   mydocker stop -t 0 web >/dev/null
   refuses 125 'exec web: it is not running$' md-net exec web true
   # A signal goes to the program itself.
