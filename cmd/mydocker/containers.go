@@ -31,6 +31,11 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 			c.Args = c.Args[1:]
 		}
 	}
+	if c.Image == "t" && len(c.Args) > 0 {
+		if _, err := e.Images.Resolve(c.Image); err != nil {
+			return cli.Usagef("-it: here -i names the image: use -t --interactive, or neither on a terminal")
+		}
+	}
 	if c.Print.Given {
 		return cli.About(c.subject(), c.print(ctx, e, io))
 	}

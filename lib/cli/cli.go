@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -80,9 +81,9 @@ type Tool struct {
 func Main(t Tool) {
 	// A reader that is gone must be an error of write(2), not the death of the process: there may
 	// be something to undo. Caught, not ignored: an ignored signal is inherited by programs.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGHUP)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	endings := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
-	if !linux.HangupIgnored() { // not under nohup
+	if !linux.HangupIgnored() { // under nohup it stays ignored, also for a program that we become
 		endings = append(endings, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), endings...)
@@ -113,6 +114,9 @@ func (t Tool) Run(ctx context.Context, args []string, io *IO) int {
 	case opts.version:
 		fmt.Fprintf(io.Out, "%s version %s\n", t.Name, Version)
 		return 0
+	case len(args) == 0 && !opts.help && t.inPipe():
+		t.help(io.Err, "") // on stdout it would be what the next stage gets
+		return ExitUsage
 	case opts.help || len(args) == 0:
 		t.help(io.Out, "")
 		return 0
@@ -133,6 +137,11 @@ func (t Tool) ready() error {
 		return nil
 	}
 	return t.check()
+}
+
+// inPipe reports whether the tool is one of the pipe's stages.
+func (t Tool) inPipe() bool {
+	return slices.ContainsFunc(t.Commands, func(c Command) bool { return c.Stage })
 }
 
 // single reports whether the tool is one command.
@@ -173,7 +182,10 @@ func (t Tool) dispatch(ctx context.Context, args []string, io *IO) int {
 		}
 	}
 	if t.isGroup(args[0]) {
-		if len(args) == 1 || args[1] == "-h" || args[1] == "--help" || args[1] == "help" {
+		switch {
+		case len(args) > 2 && (args[1] == "help" || args[1] == "h"):
+			return t.helpFor([]string{args[0], args[2]}, io)
+		case len(args) == 1 || args[1] == "-h" || args[1] == "--help" || args[1] == "help" || args[1] == "h":
 			t.help(io.Out, args[0])
 			return 0
 		}
@@ -231,11 +243,11 @@ func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 	}
 	if err != nil {
 		err = &usageError{fmt.Errorf("%s (see '%s --help')", complaint(err), c.path(t))} // not %w: kong's errors bring exit codes of their own
-		if c.Stage {
-			undoInput(ctx, io)
-		}
 	} else if err = t.ready(); err == nil {
 		err = runner.Run(ctx, io)
+	}
+	if err != nil && c.Stage && documentOnInput(args) {
+		undoInput(ctx, io)
 	}
 	return c.report(t, err, io)
 }

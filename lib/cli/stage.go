@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
@@ -132,7 +134,16 @@ func handOver(ctx context.Context, w io.Writer, s *spec.Spec) error {
 	return nil
 }
 
-// undoInput undoes the document of a stage that cannot start, such as for wrong usage.
+// documentOnInput reports whether the words of a command leave standard input to the document.
+func documentOnInput(args []string) bool {
+	return !slices.ContainsFunc(args, func(arg string) bool {
+		name, _, _ := strings.Cut(arg, "=")
+		return slices.Contains([]string{"--spec", "--bundle", "--pid", "--netns"}, name)
+	})
+}
+
+// undoInput undoes the document of a stage that cannot start, such as for wrong usage. One that was read
+// is no more on standard input: the stage has undone it.
 func undoInput(ctx context.Context, io *IO) {
 	if isTerminal(io.In) {
 		return

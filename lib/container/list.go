@@ -189,6 +189,9 @@ func parseFilters(words []string) (func(Row) bool, error) {
 		default:
 			ok = false
 		}
+		if key == "status" && value != state.StatusCreated && value != state.StatusRunning && value != state.StatusExited {
+			return nil, fmt.Errorf("--filter %.60q: a status is created, running or exited", word)
+		}
 		if !ok {
 			return nil, fmt.Errorf("--filter %.60q: want name, id, image, status or label, = and a value", word)
 		}

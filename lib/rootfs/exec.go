@@ -19,7 +19,7 @@ type ExecOptions struct {
 	Workdir     string   `short:"w" help:"Working directory in the container"`
 	User        string   `short:"u" help:"User of the program: name or number, or user:group"`
 	TTY         *bool    `name:"tty" short:"t" help:"Give the program a terminal"`
-	Interactive bool     `help:"Keep standard input open"`
+	Interactive bool     `short:"i" help:"Keep standard input open"`
 }
 
 // ExecProcess returns the process of a further program in a running container: that of its document,

@@ -2,6 +2,7 @@ package spawn
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -259,20 +260,41 @@ func (p *pump) attend(c *child, s Streams, log sink) (int, error) {
 		restore = raw
 	}
 	stop := forward(c, s.Screen)
+	var lost lostOutput
 	p.run(c, s.In, func(stream string, data []byte) error {
 		if log != nil {
-			if err := log(stream, data); err != nil {
-				return err
-			}
+			_ = lost.note(log(stream, data)) // a full disk is no reason to end the program
 		}
 		out := s.Out
 		if stream == "stderr" {
 			out = s.Err
 		}
 		_, err := out.Write(data)
-		return err
+		return lost.note(err)
 	})
 	restore()
 	stop()
-	return c.wait(), nil
+	return c.wait(), lost.error()
+}
+
+// lostOutput remembers the first error of the caller's streams. A reader that is gone is none: it had
+// what it wanted.
+type lostOutput struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (l *lostOutput) note(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil && l.err == nil && !errors.Is(err, syscall.EPIPE) {
+		l.err = fmt.Errorf("pass on the program's output: %w", err)
+	}
+	return err
+}
+
+func (l *lostOutput) error() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
 }
