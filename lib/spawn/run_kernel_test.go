@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -103,6 +104,9 @@ func TestPosture(t *testing.T) {
 		echo sid=$(cat /proc/self/stat | { read a b c d pgrp sid rest; echo $sid; })`)
 	b.spec.Hostname, b.spec.Process.Cwd = "inside", "/tmp/made/now"
 	t.Setenv("SECRET", "of the caller")
+	signal.Ignore(syscall.SIGINT) // as a shell does in the background
+	defer syscall.Umask(syscall.Umask(0o077))
+	defer signal.Reset(syscall.SIGINT)
 	got := b.run()
 	if got.code != 0 || got.err != "" {
 		t.Fatal(got)

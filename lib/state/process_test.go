@@ -91,8 +91,8 @@ func TestLockOfTheDead(t *testing.T) {
 	soon(t, locked)
 }
 
-// TestLockOfARemovedContainer: who waited for the old file must have the lock of the new one, since
-// those who come now take that.
+// TestLockOfARemovedContainer: who waited for the old file must not believe to have the lock, which is
+// that of the new file by now.
 func TestLockOfARemovedContainer(t *testing.T) {
 	d := newDir(t)
 	unlock, err := d.Lock("0123456789ab")
@@ -100,10 +100,12 @@ func TestLockOfARemovedContainer(t *testing.T) {
 	waiting := lock(t, d)
 	notYet(t, waiting)
 	must(t, os.RemoveAll(d.Runtime("0123456789ab")))
+	unlockNew, err := d.Lock("0123456789ab")
+	must(t, err)
 	unlock()
-	held := <-waiting
-	notYet(t, lock(t, d))
-	held()
+	notYet(t, waiting)
+	unlockNew()
+	soon(t, waiting)
 }
 
 func TestLocksExcludeEachOther(t *testing.T) {
