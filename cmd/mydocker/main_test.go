@@ -37,6 +37,17 @@ func mydocker(t *testing.T, args ...string) (code int, out, errOut string) {
 	return cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()
 }
 
+func requireRoot(t *testing.T) {
+	t.Helper()
+	if os.Getuid() == 0 {
+		return
+	}
+	if os.Getenv("MYDOCKER_MUST_RUN") != "" {
+		t.Fatal("needs root")
+	}
+	t.Skip("needs root")
+}
+
 func readme(t *testing.T, name string) string {
 	t.Helper()
 	data, err := os.ReadFile("testdata/" + name) // as they stand in the project's first README
@@ -123,9 +134,7 @@ func TestWrongUsage(t *testing.T) {
 
 // TestWhatIsNotThere: the error names it, and those of several are told one by one.
 func TestWhatIsNotThere(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root")
-	}
+	requireRoot(t)
 	tests := []struct {
 		args string
 		code int
