@@ -139,8 +139,9 @@ same_outcome() {
   each same_outcome
 }
 
-# on_terminal COMMAND runs it on a terminal, and prints what that shows.
-on_terminal() { script -qec "$1" /dev/null | tr -d '\0\r'; }
+# on_terminal COMMAND runs it on a terminal, and prints what that shows, but for how it echoes the end of
+# script's own input.
+on_terminal() { script -qec "$1" /dev/null </dev/null | tr -d '\0\r' | sed 's/\^[@D]//g; s/\x08//g; /^$/d'; }
 
 @test "on a terminal the printed text asks for one, as the line would" {
   local text

@@ -7,6 +7,7 @@ top=$BATS_TEST_DIRNAME/../..
 
 setup_file() { warm_up busybox; }
 setup() {
+  rm -rf /run/runc
   setup_leakcheck
   mkdir "$BATS_TEST_TMPDIR/here"
   cd "$BATS_TEST_TMPDIR/here" || return 1

@@ -36,7 +36,7 @@ completed() {
 }
 
 @test "images, behind the colon only what is missing" {
-  same busybox:latest "$(completed 'mydocker run --rm ')"
+  same busybox:latest "$(completed 'mydocker run --rm b')"
   same busybox:latest "$(completed 'mydocker run -i b')"
   same latest "$(completed 'mydocker rmi busybox:l')"
   same busybox:latest "$(completed 'md-rootfs mount b')"
