@@ -72,15 +72,11 @@ type connect struct {
 }
 
 func (c *connect) Run(ctx context.Context, _ *cli.IO) error {
-	m, dir, err := manager()
+	dir, id, err := state.Find(c.Container)
 	if err != nil {
 		return err
 	}
-	id, err := dir.Resolve(c.Container)
-	if err != nil {
-		return err
-	}
-	return m.Connect(ctx, c.Network, id)
+	return network.New(dir).Connect(ctx, c.Network, id)
 }
 
 type disconnect struct {
@@ -89,13 +85,9 @@ type disconnect struct {
 }
 
 func (c *disconnect) Run(ctx context.Context, _ *cli.IO) error {
-	m, dir, err := manager()
+	dir, id, err := state.Find(c.Container)
 	if err != nil {
 		return err
 	}
-	id, err := dir.Resolve(c.Container)
-	if err != nil {
-		return err
-	}
-	return m.Disconnect(ctx, c.Network, id)
+	return network.New(dir).Disconnect(ctx, c.Network, id)
 }

@@ -77,11 +77,7 @@ type path struct {
 }
 
 func (c *path) Run(_ context.Context, io *cli.IO) error {
-	dir, err := state.FromEnv()
-	if err != nil {
-		return err
-	}
-	id, err := dir.Resolve(c.ID)
+	dir, id, err := state.Find(c.ID)
 	if err != nil {
 		return err
 	}
@@ -94,11 +90,7 @@ type diff struct {
 }
 
 func (c *diff) Run(ctx context.Context, io *cli.IO) error {
-	dir, err := state.FromEnv()
-	if err != nil {
-		return err
-	}
-	id, err := dir.Resolve(c.ID)
+	dir, id, err := state.Find(c.ID)
 	if err != nil {
 		return err
 	}

@@ -212,11 +212,7 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 
 // load finds a container by what the user calls it.
 func load(arg string) (state.Dir, *state.Container, error) {
-	dir, err := state.FromEnv()
-	if err != nil {
-		return dir, nil, err
-	}
-	id, err := dir.Resolve(arg)
+	dir, id, err := state.Find(arg)
 	if err != nil {
 		return dir, nil, err
 	}

@@ -48,7 +48,7 @@ func TestDocument(t *testing.T) {
 	}, "arg")
 	id, p := s.ID(), s.Process
 	got := []any{s.Hostname, p.Args, p.Cwd, p.Terminal, p.User.UID, p.User.GID, p.User.AdditionalGids, s.Root.Readonly, s.Root.Path, p.Env}
-	want := []any{"host", []string{"/entry", "arg"}, "/work/dir", true, uint32(999), uint32(998), []uint32{998}, true, h.dir.Rootfs(id),
+	want := []any{"host", []string{"/entry", "arg"}, "/srv/dir", true, uint32(999), uint32(998), []uint32{998}, true, h.dir.Rootfs(id),
 		[]string{"PATH=/bin", "A=mine", "B=x", "HOME=/var/lib/mysql", "HOSTNAME=host", "TERM=xterm"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)

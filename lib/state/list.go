@@ -155,6 +155,17 @@ func (d Dir) Resolve(arg string) (string, error) {
 	return "", fmt.Errorf("container %s: more than one id starts so: %s", arg, strings.Join(match, " "))
 }
 
+// Find returns the state directory that the environment chooses, and the id of the container in it that
+// the user means.
+func Find(arg string) (Dir, string, error) {
+	d, err := FromEnv()
+	if err != nil {
+		return d, "", err
+	}
+	id, err := d.Resolve(arg)
+	return d, id, err
+}
+
 // ClaimName gives the name to container id. A claim whose container is gone is taken over. One at a
 // time: of two who saw the same claim of the dead, the second would take over that of the first.
 func (d Dir) ClaimName(name, id string) error {

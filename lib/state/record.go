@@ -45,8 +45,8 @@ type Endpoint struct {
 	Driver   string       `json:"driver"`
 	Address  netip.Prefix `json:"address"` // with the length of the network's prefix
 	MAC      string       `json:"mac"`
-	HostLink string       `json:"hostLink"` // veth-XXXXXXXX
-	Link     string       `json:"link"`     // ceth-XXXXXXXX, inside the container
+	HostLink string       `json:"hostLink"` // veth- and eight digits of the id
+	Link     string       `json:"link"`     // ceth- and the same digits, inside the container
 }
 
 // Port is one published port.
