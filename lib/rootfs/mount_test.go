@@ -38,7 +38,7 @@ func TestDocument(t *testing.T) {
 	h.LookupEnv = func(string) (string, bool) { return "", false }
 	h.image("test:latest", v1.ImageConfig{
 		Entrypoint: []string{"/entry"}, Cmd: []string{"cmd"}, Env: []string{"PATH=/bin", "A=image"}, User: "mysql",
-		WorkingDir: "work/dir", StopSignal: "SIGQUIT", Labels: map[string]string{"run.oci.handler": "evil"},
+		WorkingDir: "srv/dir", StopSignal: "SIGQUIT", Labels: map[string]string{"run.oci.handler": "evil"},
 	}, files(map[string]string{"etc/passwd": passwd, "etc/group": group}))
 	terminal := true
 	s := h.mustMount(Options{
@@ -74,7 +74,7 @@ func TestDocument(t *testing.T) {
 	if !slices.Equal(record.Env, []string{"PATH=/bin", "A=mine", "B=x"}) || record.Name != "db" || record.ImageID != s.Annotation(spec.AnnotationImageID) {
 		t.Errorf("record: %+v", record)
 	}
-	for _, path := range []string{"etc/hosts", "etc/hostname", "etc/resolv.conf", "run", "work/dir"} {
+	for _, path := range []string{"etc/hosts", "etc/hostname", "etc/resolv.conf", "run", "srv/dir"} {
 		if _, err := os.Stat(filepath.Join(s.Root.Path, path)); err != nil {
 			t.Error(err)
 		}
