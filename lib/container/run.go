@@ -140,6 +140,7 @@ func (e *Engine) undo(ctx context.Context, s *spec.Spec) {
 // and the log goes on.
 func (e *Engine) Start(ctx context.Context, c *state.Container) error {
 	e.spawn.Sweep(ctx, e.rootfs.Warn)
+	defer e.Dir.LetGo(c.ID) // when it has given back the lock
 	unlock, err := e.Dir.Lock(c.ID)
 	if err != nil {
 		return err
@@ -151,10 +152,9 @@ func (e *Engine) Start(ctx context.Context, c *state.Container) error {
 	if c.Running {
 		return nil
 	}
-	if err := e.Dir.Hold(c.ID); err != nil {
+	if err := e.Dir.HoldLocked(c.ID); err != nil {
 		return err
 	}
-	defer e.Dir.LetGo(c.ID)
 	s := c.Spec
 	// Where the machine or the monitor died, what it should have released is still there.
 	if err := e.release(ctx, s); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
 )
 
 // MonitorArg is the first argument that makes md-spawn the monitor of a detached container: md-spawn
@@ -86,7 +87,7 @@ func (r *Runtime) Monitor(ctx context.Context, id string) int {
 		_, _ = report.Write(append(data, '\n'))
 		report.Close()
 	}
-	err := r.dir.Hold(id) // whoever started us may be killed
+	err := r.note(id, state.Process{}) // whoever started us, and perhaps has the lock, may be killed
 	c, loadErr := r.dir.Load(id)
 	if err = errors.Join(err, loadErr); err != nil {
 		tell(err)

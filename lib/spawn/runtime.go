@@ -159,7 +159,7 @@ func (r *Runtime) Remove(ctx context.Context, s *spec.Spec) error {
 		return err
 	}
 	defer unlock()
-	if err := r.dir.Hold(s.ID()); err != nil { // so that a crash in the middle is found
+	if err := r.dir.HoldLocked(s.ID()); err != nil { // so that a crash in the middle is found
 		return err
 	}
 	// From here on it is not kept, and so the release is a whole one.
@@ -238,7 +238,7 @@ func (r *Runtime) start(ctx context.Context, s *spec.Spec, o Options) (*child, *
 	}
 	theirs.close()
 	p.close()
-	_ = r.dir.Hold(s.ID()) // in place of the process that has ended, if it came so far
+	_ = r.note(s.ID(), state.Process{}) // in place of the process that has ended, if it came so far
 	return nil, nil, err
 }
 
@@ -287,11 +287,7 @@ func (r *Runtime) created(ctx context.Context, s *spec.Spec, pid int) error {
 	if err != nil {
 		return err
 	}
-	self, err := state.FindProcess(os.Getpid())
-	if err != nil {
-		return err
-	}
-	if err := state.WriteVolatile(r.runFile(s.ID()), state.Run{Init: init, Monitor: self}); err != nil {
+	if err := r.note(s.ID(), init); err != nil {
 		return err
 	}
 	if s.Hooks == nil {
@@ -299,6 +295,15 @@ func (r *Runtime) created(ctx context.Context, s *spec.Spec, pid int) error {
 	}
 	hooks := append(append([]specs.Hook(nil), s.Hooks.Prestart...), s.Hooks.CreateRuntime...) //nolint:staticcheck // still in use
 	return s.RunHooks(ctx, hooks, specs.StateCreating, pid)
+}
+
+// note writes down that container id is in the hands of this process, and what its first process is.
+func (r *Runtime) note(id string, init state.Process) error {
+	self, err := state.FindProcess(os.Getpid())
+	if err != nil {
+		return err
+	}
+	return state.WriteVolatile(r.runFile(id), state.Run{Init: init, Monitor: self})
 }
 
 // runHooks runs the poststart hooks: an error of theirs is only told (runtime-spec, runtime.md

@@ -9,25 +9,28 @@ import (
 
 // Hold notes that this process has container id in its hands: what is made for it and is in no other
 // file yet is lost with this process. What a SIGKILL leaves is thereby found by the next one
-// ([Dir.Abandoned]). A container that runs is in its monitor's hands already.
+// ([Dir.Abandoned]). A container that runs is in its monitor's hands already. It takes the container's
+// lock, and so does LetGo: who sees that there is no note, or whose it is, must be right until it has acted.
 func (d Dir) Hold(id string) error {
 	if err := CheckID(id); err != nil {
 		return err
 	}
+	unlock, err := d.Lock(id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return d.HoldLocked(id)
+}
+
+// HoldLocked is [Dir.Hold] for those who have the container's lock.
+func (d Dir) HoldLocked(id string) error {
 	if run, err := d.ReadRun(id); err == nil && run.Init.Alive() {
 		return nil
 	}
 	self, err := FindProcess(os.Getpid())
 	if err != nil {
 		return err
-	}
-	if _, err := os.Stat(d.Runtime(id)); errors.Is(err, fs.ErrNotExist) {
-		// Whoever sees the directory without the note must wait, and not take it for a leftover.
-		unlock, err := d.Lock(id)
-		if err != nil {
-			return err
-		}
-		defer unlock()
 	}
 	return WriteVolatile(filepath.Join(d.Runtime(id), RunFile), Run{Monitor: self})
 }
@@ -36,9 +39,17 @@ func (d Dir) Hold(id string) error {
 // so does that of a container that runs.
 func (d Dir) LetGo(id string) {
 	self, err := FindProcess(os.Getpid())
+	if err != nil || CheckID(id) != nil {
+		return
+	}
+	if _, err := os.Stat(d.Runtime(id)); err != nil {
+		return
+	}
+	unlock, err := d.Lock(id)
 	if err != nil {
 		return
 	}
+	defer unlock()
 	if run, err := d.ReadRun(id); err == nil && run == (Run{Monitor: self}) {
 		_ = os.RemoveAll(d.Runtime(id))
 	}

@@ -1,7 +1,9 @@
 package state
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -25,6 +27,11 @@ func lockFile(path string) (func(), error) {
 	}
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
+		if errors.Is(err, fs.ErrNotExist) { // its holder has just removed the directory
+			if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -42,9 +49,6 @@ func lockFile(path string) (func(), error) {
 			}
 		}
 		f.Close()
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, err
-		}
 	}
 }
 

@@ -1,0 +1,174 @@
+package state
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+const held = "0123456789ab"
+
+// self and dead are two processes.
+func selfAndDead(t *testing.T) (self, dead Process) {
+	t.Helper()
+	self, err := FindProcess(os.Getpid())
+	must(t, err)
+	dead = self
+	dead.Start++
+	return self, dead
+}
+
+func TestHoldAndLetGo(t *testing.T) {
+	self, dead := selfAndDead(t)
+	tests := []struct {
+		name   string
+		before Run // the zero Run: no note
+		during Run
+		after  Run
+	}{
+		{"a new one", Run{}, Run{Monitor: self}, Run{}},
+		{"of one that was killed", Run{Init: dead, Monitor: dead}, Run{Monitor: self}, Run{}},
+		{"of the stage before", Run{Monitor: dead}, Run{Monitor: self}, Run{}},
+		{"one that runs", Run{Init: self, Monitor: dead}, Run{Init: self, Monitor: dead}, Run{Init: self, Monitor: dead}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDir(t)
+			if tt.before != (Run{}) {
+				must(t, WriteVolatile(filepath.Join(d.Runtime(held), RunFile), tt.before))
+			}
+			must(t, d.Hold(held))
+			if run, err := d.ReadRun(held); err != nil || run != tt.during {
+				t.Errorf("held: %+v, %v", run, err)
+			}
+			if ids, err := d.Abandoned(); err != nil || len(ids) != 0 {
+				t.Errorf("abandoned: %v, %v", ids, err)
+			}
+			d.LetGo(held)
+			if run, err := d.ReadRun(held); err != nil || run != tt.after {
+				t.Errorf("let go: %+v, %v", run, err)
+			}
+			if _, err := os.Stat(d.Runtime(held)); os.IsNotExist(err) != (tt.after == Run{}) {
+				t.Errorf("its directory: %v", err)
+			}
+		})
+	}
+	if err := newDir(t).Hold("../x"); err == nil {
+		t.Error("a path is held")
+	}
+}
+
+// TestLetGoOfAnothers: the next stage has it in its hands already.
+func TestLetGoOfAnothers(t *testing.T) {
+	_, other := selfAndDead(t)
+	d := newDir(t)
+	must(t, d.Hold(held))
+	must(t, WriteVolatile(filepath.Join(d.Runtime(held), RunFile), Run{Monitor: other}))
+	d.LetGo(held)
+	if run, err := d.ReadRun(held); err != nil || run.Monitor != other {
+		t.Errorf("%+v, %v", run, err)
+	}
+}
+
+func TestAbandoned(t *testing.T) {
+	self, dead := selfAndDead(t)
+	d := newDir(t)
+	if ids, err := d.Abandoned(); err != nil || ids != nil {
+		t.Errorf("without any: %v, %v", ids, err)
+	}
+	note := func(id string, run Run) {
+		must(t, WriteVolatile(filepath.Join(d.Runtime(id), RunFile), run))
+	}
+	note("000000000001", Run{Monitor: self})
+	note("000000000002", Run{Init: self, Monitor: dead})
+	note("00000000000a", Run{Monitor: dead})
+	note("00000000000b", Run{Init: dead, Monitor: dead})
+	tear(t, filepath.Join(d.Runtime("00000000000c"), RunFile))
+	// One that has ended and is kept has its lock there; where there is no bundle, the lock is a leftover.
+	must(t, os.MkdirAll(d.Bundle("000000000003"), 0o700))
+	for _, id := range []string{"000000000003", "00000000000d"} {
+		unlock, err := d.Lock(id)
+		must(t, err)
+		unlock()
+	}
+	must(t, os.MkdirAll(filepath.Join(d.Run, "locks"), 0o700))
+	ids, err := d.Abandoned()
+	if want := []string{"00000000000a", "00000000000b", "00000000000c", "00000000000d"}; err != nil || !slices.Equal(ids, want) {
+		t.Errorf("got %v, %v", ids, err)
+	}
+}
+
+// TestHoldAndTheSweep: who sees the directory before the note waits for the lock, and then sees the note;
+// where it was quicker, and removes the directory, the note comes all the same.
+func TestHoldAndTheSweep(t *testing.T) {
+	d := newDir(t)
+	for name, do := range map[string]func(){"hold": func() { _ = d.Hold(held) }, "let go": func() { d.LetGo(held) }} {
+		unlock, err := d.Lock(held)
+		must(t, err)
+		done := make(chan bool)
+		go func() { do(); close(done) }()
+		select {
+		case <-done:
+			t.Errorf("%s: beside the one who has the lock", name)
+		case <-time.After(20 * time.Millisecond):
+		}
+		unlock()
+		<-done
+	}
+	for range 200 {
+		stop, swept := make(chan bool), make(chan bool)
+		go func() {
+			defer close(swept)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				ids, _ := d.Abandoned()
+				for _, id := range ids {
+					unlock, err := d.Lock(id)
+					if err != nil {
+						continue
+					}
+					if run, _ := d.ReadRun(id); !run.Monitor.Alive() {
+						_ = os.RemoveAll(d.Runtime(id))
+					}
+					unlock()
+				}
+			}
+		}()
+		must(t, d.Hold(held))
+		time.Sleep(100 * time.Microsecond)
+		close(stop)
+		<-swept
+		if run, err := d.ReadRun(held); err != nil || !run.Monitor.Alive() {
+			t.Fatalf("the note is gone: %+v, %v", run, err)
+		}
+		d.LetGo(held)
+	}
+}
+
+// TestReleaseAfterAKill: what is left of a claim is found by its holder's name.
+func TestReleaseAfterAKill(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "claims")
+	must(t, ReleaseAll(dir, held)) // none there
+	must(t, Claim(filepath.Join(dir, "a"), held))
+	must(t, Claim(filepath.Join(dir, "b"), held))
+	must(t, Claim(filepath.Join(dir, "c"), "aaaaaaaaaaaa"))
+	// Killed before it had its name, and after: then both are one file.
+	must(t, os.WriteFile(tempClaim(dir, "aaaaaaaaaaaa"), nil, 0o600))
+	must(t, os.Link(filepath.Join(dir, "a"), tempClaim(dir, held)))
+	must(t, Claim(filepath.Join(dir, "d"), held))
+	if Holder(filepath.Join(dir, "a")) != held || Holder(filepath.Join(dir, "d")) != held {
+		t.Error("a claim was changed")
+	}
+	must(t, os.WriteFile(tempClaim(dir, held), nil, 0o600))
+	must(t, ReleaseAll(dir, held))
+	must(t, Release(filepath.Join(dir, "none"), "aaaaaaaaaaaa"))
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 || entries[0].Name() != "c" {
+		t.Errorf("left %v, %v", entries, err)
+	}
+}
