@@ -79,11 +79,14 @@ func Emit(ctx context.Context, io *IO, s *spec.Spec, stage spec.Stage) error {
 	if err == nil {
 		err = stage(ctx, s)
 	}
-	if err == nil && ctx.Err() != nil {
-		err = errors.New("interrupted")
+	if err == nil {
+		err = ctx.Err()
 	}
 	if err == nil {
 		err = handOver(ctx, io.Out, s)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = errors.New("interrupted") // whatever came of that
 	}
 	if err != nil {
 		return errors.Join(err, undo(ctx, s))

@@ -50,7 +50,11 @@ func (m *Manager) Attach(o Options) spec.Stage {
 			err = s.AddRelease(m.dir.Env(), "md-net", "detach", id)
 		}
 		if err != nil {
-			return errors.Join(err, m.forget(context.WithoutCancel(ctx), id, n))
+			undone := m.forget(context.WithoutCancel(ctx), id, n)
+			if undone != nil { // whoever undoes the document tries again
+				undone = errors.Join(undone, s.AddRelease(m.dir.Env(), "md-net", "detach", id))
+			}
+			return errors.Join(err, undone)
 		}
 		setNamespace(s, n.Mode, path)
 		annotate(s, n)
@@ -196,14 +200,18 @@ func (m *Manager) makeDown(ctx context.Context, id string, n state.Net) error {
 	return errors.Join(errs...)
 }
 
-// forget removes everything about a container's connections.
+// forget removes everything about a container's connections. What could not be taken down stays written
+// down, for the next try.
 func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
-	errs := []error{m.makeDown(ctx, id, n)}
+	if err := m.makeDown(ctx, id, n); err != nil {
+		return err
+	}
+	var errs []error
 	for _, e := range n.Endpoints {
 		errs = append(errs, m.free(e.Network, e.Address.Addr(), id))
 	}
 	if n.Mode == "" {
-		errs = append(errs, m.releaseUnknown(id)) // killed before what it claimed was stored
+		errs = append(errs, m.releaseUnknown(ctx, id)) // killed before what it claimed was stored, or the file is lost
 	}
 	err := os.Remove(m.netPath(id))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -72,8 +72,8 @@ func (m *Manager) releasePorts(ports []state.Port, id string) error {
 	return m.dropClaims(ranges(ports), id)
 }
 
-// releaseUnknown gives back whatever container id has claimed: addresses and ports.
-func (m *Manager) releaseUnknown(id string) error {
+// releaseUnknown gives back whatever container id has claimed: addresses, and ports with their rules.
+func (m *Manager) releaseUnknown(ctx context.Context, id string) error {
 	unlock, err := m.lock()
 	if err != nil {
 		return err
@@ -86,6 +86,14 @@ func (m *Manager) releaseUnknown(id string) error {
 	errs := []error{err}
 	for _, n := range networks {
 		errs = append(errs, state.ReleaseAll(m.leases(n.Name()), id))
+	}
+	for _, r := range m.claims() {
+		if state.Holder(m.claimPath(r)) == id {
+			if err := uninstallRules(ctx, containerTag(id)); err != nil {
+				return errors.Join(append(errs, err)...)
+			}
+			break
+		}
 	}
 	errs = append(errs, state.ReleaseAll(m.portDir(), id))
 	_ = os.Remove(m.portDir()) // it stays while there are others

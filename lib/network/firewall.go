@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/weikeit/mydocker/lib/linux"
 )
@@ -63,6 +64,7 @@ func runFirewall(ctx context.Context, stdin, tool string, args ...string) (strin
 	var out, said strings.Builder
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's Ctrl-C is for us to answer
 	if err := cmd.Run(); err != nil {
 		first, _, _ := strings.Cut(strings.TrimSpace(said.String()), "\n")
 		return "", fmt.Errorf("%s: %w: %s", tool, err, first)

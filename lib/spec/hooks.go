@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -112,6 +113,8 @@ func RunHook(ctx context.Context, hook specs.Hook, state []byte) error {
 		cmd.Env = []string{} // the specification: the hook's own environment only
 	}
 	cmd.Stdin = bytes.NewReader(state)
+	// Ctrl-C goes to all of the terminal's foreground group: a second one must not stop what undoes.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stderr = &stderr
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
