@@ -5,6 +5,9 @@
 // docker-archive:FILE[:NAME], or - for an archive on standard input. It says how far it is on standard
 // output, which ends with the digest; with -q that is all. What is there already is not fetched again.
 //
+// With --to it writes an image of the store to a layout or an archive, which docker load, podman and skopeo
+// read; what is not in the store is pulled first.
+//
 // # Files
 //
 //   - ~/.docker/config.json holds logins, or names the programs that do, as docker and others leave them there.
@@ -16,4 +19,5 @@
 //	md-pull mysql:5.7.25
 //	md-pull oci-archive:image.tar:latest
 //	docker save busybox | md-pull -
+//	md-pull --to - mysql:5.7.25 | docker load
 package main

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"strings"
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/image"
@@ -27,6 +28,7 @@ type pull struct {
 	Quiet    bool     `short:"q" help:"Only print the digest"`
 	Platform string   `help:"Pull the image for this platform, OS/ARCH[/VARIANT], not for the host's"`
 	Insecure bool     `help:"Take registries that speak plain http, or https with a certificate that cannot be verified"`
+	To       string   `name:"to" help:"Write the image there from the store, and pull it first only if it is missing: ocidir:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for standard output"`
 	Stderr   bool     `help:"Report on standard error" hidden:""`
 }
 
@@ -35,6 +37,9 @@ func (p *pull) Run(ctx context.Context, io *cli.IO) error {
 	dir, err := state.FromEnv()
 	if err != nil {
 		return err
+	}
+	if p.To != "" && len(p.Names) > 1 && !strings.HasPrefix(p.To, "ocidir:") {
+		return cli.Usagef("--to %s holds one image: name one", p.To)
 	}
 	refs := make(map[string]image.Reference)
 	for _, name := range p.Names {
@@ -50,6 +55,12 @@ func (p *pull) Run(ctx context.Context, io *cli.IO) error {
 		if ctx.Err() != nil {
 			return nil // the first has said so
 		}
+		if p.To != "" {
+			done, err := p.export(ctx, store, name, io)
+			if done || err != nil {
+				return cli.About(name, err)
+			}
+		}
 		var src image.Source
 		var err error
 		if image.IsLocal(name) {
@@ -60,6 +71,9 @@ func (p *pull) Run(ctx context.Context, io *cli.IO) error {
 		if err == nil {
 			err = p.pull(ctx, store, src, io)
 		}
+		if err == nil && p.To != "" {
+			_, err = p.export(ctx, store, src.Reference().String(), io)
+		}
 		if ctx.Err() != nil {
 			err = errors.New("interrupted")
 		}
@@ -67,10 +81,19 @@ func (p *pull) Run(ctx context.Context, io *cli.IO) error {
 	})
 }
 
+// export writes an image of the store to its destination, if it is there.
+func (p *pull) export(ctx context.Context, store *image.Store, name string, io *cli.IO) (done bool, err error) {
+	err = store.Export(ctx, name, p.To, io.Out)
+	if errors.Is(err, state.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 func (p *pull) pull(ctx context.Context, store *image.Store, src image.Source, io *cli.IO) error {
 	defer src.Close()
 	out := io.Out
-	if p.Stderr {
+	if p.Stderr || p.To == "-" {
 		out = io.Err
 	}
 	screen := newScreen(out, src.Reference(), p.Quiet)

@@ -1,0 +1,290 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// export is an image on its way out of the store: its blobs are open, so that a removal meanwhile does
+// not matter, and its documents are written for it alone.
+type export struct {
+	entry v1.Descriptor // of its index, with the name it shall have there
+	blobs []exportBlob
+	list  []byte // manifest.json, by which docker load finds it
+}
+
+type exportBlob struct {
+	digest digest.Digest
+	size   int64
+	file   *os.File
+}
+
+func (e *export) close() {
+	for _, b := range e.blobs {
+		b.file.Close()
+	}
+}
+
+// Export writes an image of the store to where [Store.OpenSource] reads one:
+//
+//	ocidir:DIR[:TAG]            an OCI image layout, which may hold other images
+//	oci-archive:FILE[:TAG]      the same in a tar archive
+//	docker-archive:FILE[:NAME]  the same, with the list that docker load reads
+//	-                           the same, to stdout
+//
+// Without TAG or NAME it keeps its own.
+func (s *Store) Export(ctx context.Context, arg, to string, stdout io.Writer) error {
+	scheme, file, name := splitDestination(to)
+	e, err := s.openExport(arg, name)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	switch scheme {
+	case "-":
+		return e.writeArchive(ctx, stdout)
+	case schemeLayout:
+		return e.writeLayout(ctx, file)
+	case schemeOCIArchive, schemeDockerArchive:
+		return e.writeFile(ctx, file)
+	}
+	return fmt.Errorf("destination %.300q: want ocidir:DIR, oci-archive:FILE, docker-archive:FILE or -", to)
+}
+
+// splitDestination parts SCHEME:PATH[:NAME] at the first colon of the path, as skopeo does: what does
+// not exist yet cannot tell more.
+func splitDestination(to string) (scheme, file, name string) {
+	for _, scheme := range []string{schemeLayout, schemeOCIArchive, schemeDockerArchive} {
+		if rest, ok := strings.CutPrefix(to, scheme); ok && rest != "" {
+			file, name, _ := strings.Cut(rest, ":")
+			return scheme, file, name
+		}
+	}
+	if to == "-" {
+		return "-", "", ""
+	}
+	return "", "", ""
+}
+
+// openExport opens all of an image, under the store's lock.
+func (s *Store) openExport(arg, name string) (*export, error) {
+	unlock, err := s.Lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	img, err := s.Resolve(arg)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := s.readManifest(img.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := ParseReference(img.NameOf(arg))
+	if err != nil {
+		ref = Reference{}
+	}
+	e := &export{entry: img.Manifest}
+	e.entry.Annotations = exportNames(ref, name)
+	for _, d := range append([]v1.Descriptor{img.Manifest, manifest.Config}, manifest.Layers...) {
+		if err := e.add(s.blobPath(d.Digest), d.Digest); err != nil {
+			e.close()
+			return nil, fmt.Errorf("image %s: %w", arg, err)
+		}
+	}
+	entry := dockerEntry{Config: blobName(manifest.Config)}
+	for _, l := range manifest.Layers {
+		entry.Layers = append(entry.Layers, blobName(l))
+	}
+	switch {
+	case strings.Contains(name, ":") || strings.Contains(name, "/"):
+		entry.RepoTags = []string{name}
+	case ref.Path != "":
+		entry.RepoTags = []string{ref.String()}
+	}
+	e.list, err = json.Marshal([]dockerEntry{entry})
+	return e, err
+}
+
+// exportNames are the annotations that say how the image is called: the tag, as OCI has it, and the full
+// name, as containerd and docker do.
+func exportNames(ref Reference, name string) map[string]string {
+	names := make(map[string]string)
+	if ref.Path != "" {
+		names[v1.AnnotationRefName] = ref.Tag
+		names[annotationFullName] = ref.Domain + "/" + ref.Path + ":" + ref.Tag
+	}
+	if name != "" {
+		names[v1.AnnotationRefName] = name
+		delete(names, annotationFullName)
+	}
+	return names
+}
+
+func (e *export) add(path string, d digest.Digest) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return err
+	}
+	e.blobs = append(e.blobs, exportBlob{digest: d, size: info.Size(), file: file})
+	return nil
+}
+
+// writeFile writes the archive as a whole: under its name stands the old one or the new one.
+func (e *export) writeFile(ctx context.Context, path string) (err error) {
+	file, err := os.CreateTemp(filepath.Dir(path), state.TempPrefix)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(file.Name())
+		}
+	}()
+	err = e.writeArchive(ctx, file)
+	if err == nil {
+		err = file.Chmod(0o644)
+	}
+	if cerr := file.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}
+
+func (e *export) writeArchive(ctx context.Context, w io.Writer) error {
+	out := tar.NewWriter(w)
+	index, err := json.Marshal(exportIndex([]v1.Descriptor{e.entry}))
+	if err != nil {
+		return err
+	}
+	layout, err := json.Marshal(v1.ImageLayout{Version: v1.ImageLayoutVersion})
+	if err != nil {
+		return err
+	}
+	for _, doc := range []struct {
+		name string
+		data []byte
+	}{{v1.ImageLayoutFile, layout}, {v1.ImageIndexFile, index}, {dockerList, e.list}} {
+		if err := out.WriteHeader(&tar.Header{Name: doc.name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(doc.data))}); err != nil {
+			return err
+		}
+		if _, err := out.Write(doc.data); err != nil {
+			return err
+		}
+	}
+	for _, b := range e.distinct() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		name := blobName(v1.Descriptor{Digest: b.digest})
+		if err := out.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: b.size}); err != nil {
+			return err
+		}
+		if _, err := io.Copy(out, b.file); err != nil {
+			return err
+		}
+	}
+	return out.Close()
+}
+
+// distinct are the blobs, each once: an image may have a layer twice.
+func (e *export) distinct() []exportBlob {
+	seen := make(map[digest.Digest]bool)
+	return slices.DeleteFunc(slices.Clone(e.blobs), func(b exportBlob) bool {
+		again := seen[b.digest]
+		seen[b.digest] = true
+		return again
+	})
+}
+
+// writeLayout adds the image to a layout in a directory, which is made if it is missing: the blobs first,
+// the index that names them last.
+func (e *export) writeLayout(ctx context.Context, dir string) error {
+	var index v1.Index
+	err := state.ReadJSON(filepath.Join(dir, v1.ImageIndexFile), &index)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, v1.ImageBlobsDir), 0o755); err != nil {
+		return err
+	}
+	for _, b := range e.distinct() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := writeStream(filepath.Join(dir, blobName(v1.Descriptor{Digest: b.digest})), b); err != nil {
+			return err
+		}
+	}
+	name := e.entry.Annotations[v1.AnnotationRefName]
+	kept := slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool {
+		return d.Annotations[v1.AnnotationRefName] == name
+	})
+	if err := writePublic(filepath.Join(dir, v1.ImageLayoutFile), v1.ImageLayout{Version: v1.ImageLayoutVersion}); err != nil {
+		return err
+	}
+	return writePublic(filepath.Join(dir, v1.ImageIndexFile), exportIndex(append(kept, e.entry)))
+}
+
+func writeStream(path string, b exportBlob) error {
+	if info, err := os.Stat(path); err == nil && info.Size() == b.size {
+		return nil // named by its digest: it is the same
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	tmp := filepath.Join(filepath.Dir(path), state.TempPrefix+b.digest.Encoded())
+	out, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, b.file)
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		os.Remove(tmp)
+	}
+	return err
+}
+
+// writePublic writes a document that others than root may read: a layout is for giving away.
+func writePublic(path string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return state.WriteFile(path, append(data, '\n'), 0o644)
+}
+
+func exportIndex(entries []v1.Descriptor) v1.Index {
+	index := v1.Index{MediaType: v1.MediaTypeImageIndex, Manifests: entries}
+	index.SchemaVersion = 2
+	return index
+}
