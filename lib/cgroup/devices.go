@@ -1,6 +1,8 @@
 package cgroup
 
 import (
+	"reflect"
+	"slices"
 	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -32,6 +34,22 @@ func DefaultDevices() []specs.LinuxDeviceCgroup {
 		rules = append(rules, rule)
 	}
 	return rules
+}
+
+// withDefaultDevices returns the rules of a document with the default ones behind them, unless they are
+// there: a container has its /dev/null whatever the document denies (runtime-spec, config-linux.md
+// "Default Devices"), and the documents of other tools count on that.
+func withDefaultDevices(rules []specs.LinuxDeviceCgroup) []specs.LinuxDeviceCgroup {
+	usual := DefaultDevices()
+	allowed := usual[1:] // what is denied is for the document to say
+	behind := max(0, len(rules)-len(allowed))
+	switch {
+	case len(rules) == 0:
+		return usual
+	case len(extraDevices(rules)) < len(rules), reflect.DeepEqual(rules[behind:], allowed):
+		return rules
+	}
+	return slices.Concat(rules, allowed)
 }
 
 // deviceRule returns a rule in the kernel's words: the file and the line to write to it

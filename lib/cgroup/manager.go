@@ -54,9 +54,7 @@ func (m *Manager) Create(l Limits) spec.Stage {
 		if s.Linux != nil && s.Linux.Resources != nil {
 			r = *s.Linux.Resources
 		}
-		if len(r.Devices) == 0 {
-			r.Devices = DefaultDevices()
-		}
+		r.Devices = withDefaultDevices(r.Devices)
 		l.merge(&r)
 		undo, err := g.create(&r)
 		if err != nil {
@@ -100,7 +98,13 @@ func Apply(_ context.Context, s *spec.Spec) error {
 	if err != nil {
 		return err
 	}
-	_, err = g.create(s.Linux.Resources)
+	r := s.Linux.Resources
+	if r != nil && len(r.Devices) > 0 {
+		complete := *r
+		complete.Devices = withDefaultDevices(r.Devices)
+		r = &complete
+	}
+	_, err = g.create(r)
 	return err
 }
 

@@ -3,6 +3,8 @@ package cgroup
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
+	"slices"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -72,5 +74,25 @@ func TestViewOfDevices(t *testing.T) {
 	}
 	if v.PidsMax != 0 {
 		t.Errorf("no limit of processes is shown as %d", v.PidsMax)
+	}
+}
+
+// TestDefaultDevicesOfOthersDocuments: "runc spec" denies all, and counts on the runtime for /dev/null.
+func TestDefaultDevicesOfOthersDocuments(t *testing.T) {
+	usual := DefaultDevices()
+	fuse := specs.LinuxDeviceCgroup{Allow: true, Type: "c", Access: "rwm"}
+	for name, rules := range map[string][]specs.LinuxDeviceCgroup{
+		"none": nil, "all are denied": usual[:1], "one is allowed": {usual[0], fuse}, "ours": append(DefaultDevices(), fuse),
+	} {
+		got := withDefaultDevices(rules)
+		if again := withDefaultDevices(got); !reflect.DeepEqual(got, again) {
+			t.Errorf("%s: not the same the second time: %v", name, again)
+		}
+		if len(rules) > 0 && !reflect.DeepEqual(got[:len(rules)], rules) {
+			t.Errorf("%s: the document's own are lost: %v", name, got)
+		}
+		if !slices.ContainsFunc(got, func(d specs.LinuxDeviceCgroup) bool { return reflect.DeepEqual(d, usual[3]) }) {
+			t.Errorf("%s: no /dev/null: %v", name, got)
+		}
 	}
 }

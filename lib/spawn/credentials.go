@@ -112,5 +112,8 @@ func capabilitySets(c *specs.LinuxCapabilities) (capSets, error) {
 		}
 		*part.set = set & held
 	}
+	// The kernel has none ambient that is not both of these (capabilities(7)). Documents ask for it all the
+	// same, such as those of `runc spec`.
+	sets.ambient &= sets.permitted & sets.inheritable
 	return sets, nil
 }
