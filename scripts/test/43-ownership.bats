@@ -1,0 +1,131 @@
+#!/usr/bin/env bats
+# Each stage changes the fields that it owns (the table in lib/spec), and passes on all others: also those
+# of documents that come from elsewhere, and those that nobody knows.
+load lib
+
+setup_file() {
+  warm_up busybox
+  export documents=$BATS_FILE_TMPDIR
+  foreign_documents
+}
+setup() {
+  setup_leakcheck
+  dir=$BATS_TEST_TMPDIR
+}
+teardown() { teardown_leakcheck; }
+
+strange='{"x-deep": [1, {"x-deeper": null}, "\u0001<&"]}'
+
+# foreign_documents makes what other tools start from, each with a field that nobody knows in every object,
+# and a number that only an exact reader keeps.
+foreign_documents() {
+  local name podman=(podman --root "$documents/podman" --runroot "$documents/podman-run" --storage-driver vfs
+    --cgroup-manager cgroupfs --runtime runc)
+  mkdir "$documents/podman"
+  runc spec -b "$documents" && mv "$documents/config.json" "$documents/runc.json"
+  crun spec -b "$documents" && mv "$documents/config.json" "$documents/crun.json"
+  {
+    "${podman[@]}" create --name made --net none --ulimit host -v /etc/hostname:/host:ro --label a=b \
+      --memory 64m --sysctl kernel.msgmax=8192 oci:/var/lib/mydocker/images:busybox:latest true
+    "${podman[@]}" init made
+    cp "$(find "$documents/podman" -name config.json)" "$documents/podman.json"
+    "${podman[@]}" rm -f made
+  } >/dev/null 2>&1
+  for name in runc crun podman; do
+    # In maps of strings nothing is unknown.
+    jq "walk(if type == \"object\" and any(.[]; type != \"string\") then . + {\"x-unknown\": $strange} else . end)" \
+      "$documents/$name.json" | sed '0,/"ociVersion"/s//"x-big": 18446744073709551615,\n  &/' >"$documents/$name-unknown.json"
+  done
+}
+
+# others STAGE FILE prints what the stage does not own: less its own fields, and its release, which is
+# looked at apart.
+others() {
+  local owned labels='"id"'
+  case $1 in
+    md-rootfs)
+      owned='.root, .hostname, .process, .mounts, .annotations["c"]' # a label of ours, see through
+      labels='"id", "name", "image", "imageid", "driver", "dns", "stopsignal", "init", "interactive"'
+      ;;
+    md-cgroup) owned='.linux.cgroupsPath, .linux.resources' ;;
+    md-net)
+      owned='.linux.namespaces[] | select(.type == "network") | .path'
+      labels='"id", "networks", "ports"'
+      ;;
+  esac
+  # A section that holds nothing but what is owned may come with it.
+  jq -S "del($owned) | del(.annotations[($labels) | \"mydocker.\" + .]) | del(.hooks.poststop)
+    | with_entries(select(.value != null and .value != {}))" "$2"
+}
+
+# keeps STAGE BEFORE AFTER: the stage changed nothing of others', and its release came first.
+keeps() {
+  diff <(others "$1" "$2") <(others "$1" "$3") || fail "$1 changed what is not its own" || return
+  same "$1" "$(jq -r '.hooks.poststop[0].args[0]' "$3")" || return
+  same "$(jq -cS '.hooks.poststop // []' "$2")" "$(jq -cS '.hooks.poststop[1:]' "$3")" || return
+  loses_nothing "$2" "$3"
+}
+
+# loses_nothing BEFORE AFTER: nor in what is owned.
+loses_nothing() {
+  same "$(unknown "$1")" "$(unknown "$2")" &&
+    same "$(grep -c 18446744073709551615 "$1")" "$(grep -c 18446744073709551615 "$2")"
+}
+
+# unknown FILE counts the objects with unknown fields that are still whole.
+unknown() { jq "[.. | objects | select(.[\"x-unknown\"] == $strange)] | length" "$1"; }
+
+# through FILE hands the document through every stage, and runs it.
+through() {
+  local kept
+  md-rootfs mount --spec "$1" --name mine -e A=b -w /tmp -v /vol --label c=d busybox echo ran >"$dir/1"
+  keeps md-rootfs "$1" "$dir/1"
+  md-cgroup create --pids-max 100 <"$dir/1" >"$dir/2"
+  keeps md-cgroup "$dir/1" "$dir/2"
+  md-net attach -p 8080:80 <"$dir/2" >"$dir/3"
+  keeps md-net "$dir/2" "$dir/3"
+  # The last stage owns nothing: what it keeps is what it was given. What podman had made for the container
+  # is gone, and a seccomp profile is refused.
+  jq --arg gone "$documents/" 'del(.linux.seccomp) | .mounts |= map(select(.source // "" | startswith($gone) | not))
+    | .process.terminal = false' "$dir/3" >"$dir/4"
+  does md-spawn run --keep <"$dir/4"
+  same ran "$output"
+  kept=/var/lib/mydocker/containers/$(mydocker ps -q)/config.json
+  diff <(jq -S 'del(.process.terminal)' "$dir/4") <(jq -S 'del(.process.terminal)' "$kept")
+  mydocker rm -f -v mine >/dev/null
+}
+
+@test "our own document" {
+  md-rootfs mount busybox true >"$dir/new"
+  md-cgroup create --memory-limit 64m <"$dir/new" >"$dir/1"
+  keeps md-cgroup "$dir/new" "$dir/1"
+  md-net attach --net mydocker0 <"$dir/1" >"$dir/2"
+  keeps md-net "$dir/1" "$dir/2"
+  does md-spawn run <"$dir/2"
+}
+
+@test "the test sees a field that is another stage's" {
+  md-rootfs mount busybox true >"$dir/1"
+  jq '.linux.resources = {} | .hooks.poststop |= [{args: ["md-net"], path: "/x"}] + .' "$dir/1" >"$dir/2"
+  run keeps md-net "$dir/1" "$dir/2"
+  same 1 "$status"
+  jq '.process.args = ["x"] | .hooks.poststop |= [{args: ["md-cgroup"], path: "/x"}] + .' "$dir/1" >"$dir/2"
+  run keeps md-cgroup "$dir/1" "$dir/2"
+  same 1 "$status"
+  md-spawn run <"$dir/1"
+}
+
+@test "documents of runc, crun and podman lose no field" {
+  local name
+  for name in runc crun podman; do
+    through "$documents/$name.json"
+  done
+}
+
+@test "fields that nobody knows, in every object of them" {
+  local name
+  for name in runc crun podman; do
+    (($(unknown "$documents/$name-unknown.json") > 10)) || fail "$name: few objects"
+    through "$documents/$name-unknown.json"
+  done
+}
