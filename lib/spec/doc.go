@@ -23,6 +23,9 @@
 //     release is idempotent and needs only the id.
 //  3. A stage that fails, for whatever reason, reads the document that it was handed if it has not
 //     yet, undoes its own work, runs the document's hooks, prints nothing and exits non-zero.
+//     It lets go of a container when the next stage has it in its hands, not before: what a SIGKILL
+//     leaves is found by the next "mydocker run" or "md-rootfs mount". Only what a program that is
+//     none of ours had taken, and lost, has to be removed by hand: "mydocker rm ID".
 //  4. Empty standard input means that the stage before failed: one line says so, nothing is touched.
 //  5. A document with another major ociVersion is refused.
 //  6. A stage with nothing to do passes the document on.
