@@ -51,12 +51,31 @@ func Sibling(tool string) (string, error) {
 }
 
 // Undo runs hooks.poststop: all of them, even where one fails. It is what a stage does with the
-// document of a pipe that failed, and a runtime when the container is gone.
+// document of a pipe that failed, and a runtime when the container is gone. Releases are idempotent: one
+// that a Ctrl-C has met on its way into its own process group runs again.
 func (s *Spec) Undo(ctx context.Context) error {
 	if s.Hooks == nil {
 		return nil
 	}
-	return s.RunHooks(ctx, s.Hooks.Poststop, specs.StateStopped, 0)
+	var errs []error
+	for _, hook := range s.Hooks.Poststop {
+		err := s.RunHooks(ctx, []specs.Hook{hook}, specs.StateStopped, 0)
+		if interrupted(err) {
+			err = s.RunHooks(ctx, []specs.Hook{hook}, specs.StateStopped, 0)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// interrupted reports whether a hook was ended by Ctrl-C.
+func interrupted(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGINT
 }
 
 // RunHooks runs hooks in order, each with the container's state on its standard input (runtime-spec,

@@ -163,3 +163,20 @@ func TestUndoOfNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestReleaseThatIsInterrupted: Ctrl-C may meet it before it is in a process group of its own. It runs again, once,
+// and one that was killed in another way does not.
+func TestReleaseThatIsInterrupted(t *testing.T) {
+	for signal, want := range map[string]string{"INT": "tried\ntried\n", "KILL": "tried\n"} {
+		notes := filepath.Join(t.TempDir(), "notes")
+		s := New("0123456789ab")
+		s.Hooks = &specs.Hooks{Poststop: []specs.Hook{{
+			Path: "/bin/sh", Args: []string{"sh", "-c", "echo tried >> " + notes + "; [ $(wc -l <" + notes + ") = 2 ] || kill -" + signal + " $$"},
+			Env: []string{"PATH=/usr/bin:/bin"},
+		}}}
+		err := s.Undo(context.Background())
+		if got, _ := os.ReadFile(notes); string(got) != want || (err == nil) != (signal == "INT") {
+			t.Errorf("%s: tried %q, %v", signal, got, err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ load lib
 
 setup_file() { warm_up busybox odd; }
 setup() {
+  rm -rf /run/runc /run/crun # their own state directories, which stay
   setup_leakcheck
   dir=$BATS_TEST_TMPDIR
   bundle=$dir/b
@@ -12,7 +13,7 @@ setup() {
   mkdir "$bundle"
 }
 teardown() {
-  rm -rf /run/runc /run/crun # their own state directories stay
+  rm -rf /run/runc /run/crun
   teardown_leakcheck
 }
 
