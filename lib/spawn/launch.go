@@ -3,11 +3,13 @@ package spawn
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/linux"
@@ -183,6 +185,20 @@ func (c *child) signal(sig syscall.Signal) {
 	case <-c.ended:
 	default:
 		_ = syscall.Kill(c.pid, sig) // not yet reaped: the pid is still its own
+	}
+}
+
+// interrupted says so where the init was ended by the Ctrl-C that is on its way to us, too: it hangs up in the
+// middle of a word.
+func interrupted(ctx context.Context, err error) error {
+	if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return cancelled(ctx)
+	case <-time.After(100 * time.Millisecond):
+		return fmt.Errorf("the init was killed: %w", err)
 	}
 }
 

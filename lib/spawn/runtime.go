@@ -238,6 +238,7 @@ func (r *Runtime) start(ctx context.Context, s *spec.Spec, o Options) (*child, *
 	}
 	theirs.close()
 	p.close()
+	err = interrupted(ctx, err)
 	_ = r.note(s.ID(), state.Process{}) // in place of the process that has ended, if it came so far
 	if stopped := cancelled(ctx); stopped != nil {
 		err = stopped // whatever came of that: Ctrl-C meets the init, too
