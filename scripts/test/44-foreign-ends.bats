@@ -93,7 +93,7 @@ published() {
   same 'hello from busybox' "$("${buildah[@]}" run --isolation chroot "$container" cat /var/www/index.html)"
   "${buildah[@]}" config --env BUILT=yes --workingdir /srv/work "$container"
   echo new >"$dir/new"
-  "${buildah[@]}" copy -q "$container" "$dir/new" /srv/work/new >/dev/null
+  "${buildah[@]}" copy -q "$container" "$dir/new" /srv/made/new >/dev/null
   for form in "oci:$dir/layout:built" "oci-archive:$dir/oci.tar:built" "docker-archive:$dir/docker.tar:built:tag"; do
     "${buildah[@]}" commit -q "$container" "$form" >/dev/null
   done
