@@ -91,7 +91,7 @@ published() {
   local buildah=(buildah --root "$dir/buildah" --runroot "$dir/buildah-run" --storage-driver vfs) container form
   container=$("${buildah[@]}" from -q "oci:$store:busybox:latest")
   same 'hello from busybox' "$("${buildah[@]}" run --isolation chroot "$container" cat /var/www/index.html)"
-  "${buildah[@]}" config --env BUILT=yes --workingdir /srv/work "$container"
+  "${buildah[@]}" config --env BUILT=yes --workingdir /srv/made "$container"
   echo new >"$dir/new"
   "${buildah[@]}" copy -q "$container" "$dir/new" /srv/made/new >/dev/null
   for form in "oci:$dir/layout:built" "oci-archive:$dir/oci.tar:built" "docker-archive:$dir/docker.tar:built:tag"; do
@@ -103,7 +103,7 @@ published() {
   for form in "ocidir:$dir/layout:built" "oci-archive:$dir/oci.tar" "docker-archive:$dir/docker.tar" - "ocidir:$dir/umoci:built"; do
     id=$(md-pull -q "$form" <"$dir/oci.tar")
     does mydocker run --rm --net none "$id" sh -c 'pwd; echo $BUILT$TOUCHED; cat new'
-    like $'^/srv/work\nyes(umoci)?\nnew$' "$output"
+    like $'^/srv/made\nyes(umoci)?\nnew$' "$output"
   done
   same yesumoci "${lines[1]}"
   for id in $(mydocker images | awk 'NR > 1 && $2 != "busybox" && $2 != "odd" {print $1}'); do
