@@ -10,7 +10,7 @@ export GO
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: build docs help demo test setup-test check unit kernel e2e fuzz install clean
+.PHONY: build docs help demo test setup-test check unit kernel e2e fuzz bench install clean
 
 build: ## build the seven programs into bin/ (the default)
 	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/ $(tools:%=./cmd/%)
@@ -56,6 +56,9 @@ e2e: build ## the README's session and the rest, in real shells on a real regist
 
 fuzz: ## fuzz each parser for FUZZTIME (10s)
 	scripts/test/fuzz $(FUZZTIME)
+
+bench: ## ourselves against crun, runc, podman and docker, in numbers: as root, 12 minutes
+	scripts/bench
 
 install: docs ## put the programs, man pages and completion into DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin

@@ -1,0 +1,131 @@
+// Command bench.d times our tools against the engines that others use, and ourselves against what we
+// want to be: each row of the table is a piece of work, what does it besides us, and how much of
+// that one's time we may take at most. scripts/bench runs it, on a host of its own (scripts/test/ring).
+//
+// The sides of a row take turns in one run, and the order turns too, so that what disturbs the machine
+// disturbs all. The median decides; the quickest of all, which is what a quiet machine would show, stands
+// beside it.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	pairs := flag.Int("pairs", 0, "how often each side runs (default: as the row says)")
+	out := flag.String("out", "build/bench", "directory for bench.json, bench.txt and the plots")
+	list := flag.Bool("list", false, "print the names of the rows")
+	flag.Parse()
+	if *list {
+		for _, r := range rows {
+			fmt.Printf("%-8s %s\n", r.name, r.what)
+		}
+		return
+	}
+	chosen, err := choose(flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+	r := report{Date: time.Now().UTC().Truncate(time.Second), Machine: machine()}
+	failed := r.run(&host{pairs: *pairs}, chosen)
+	if err := r.save(*out); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		failed = true
+	}
+	fmt.Print("\n", r.table())
+	if failed {
+		os.Exit(1)
+	}
+}
+
+// choose returns the rows that are named, all where none is.
+func choose(names []string) ([]row, error) {
+	if len(names) == 0 {
+		return rows, nil
+	}
+	var chosen []row
+	for _, name := range names {
+		i := slices.IndexFunc(rows, func(r row) bool { return r.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no row %q: --list names them", name)
+		}
+		chosen = append(chosen, rows[i])
+	}
+	return chosen, nil
+}
+
+// report is what one run of the bench found.
+type report struct {
+	Date    time.Time `json:"date"`
+	Machine string    `json:"machine"`
+	Results []result  `json:"results"`
+	Curve   []point   `json:"curve,omitempty"`
+	Failed  []string  `json:"failed,omitempty"`
+}
+
+// run measures the rows, each whatever came of those before, and tells how it goes on stderr.
+func (r *report) run(h *host, chosen []row) (failed bool) {
+	defer h.close()
+	for _, row := range chosen {
+		fmt.Fprintf(os.Stderr, "bench: %s: %s\n", row.name, row.what)
+		results, err := row.measure(h)
+		for i := range results {
+			results[i].Row = row.name
+		}
+		r.Results = append(r.Results, results...)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", row.name, err)
+			r.Failed = append(r.Failed, fmt.Sprintf("%s: %v", row.name, err))
+		}
+	}
+	r.Curve = h.curve
+	return len(r.Failed) > 0
+}
+
+func (r *report) save(dir string) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	files := map[string]string{"bench.json": string(data) + "\n", "bench.txt": r.table()}
+	if plot := peersPlot(r.Results); plot != "" {
+		files["start.svg"] = plot
+	}
+	if plot := scalePlot(r.Curve); plot != "" {
+		files["scale.svg"] = plot
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// machine says what the figures are of.
+func machine() string {
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	model, cpus := "", 0
+	for _, line := range strings.Split(string(info), "\n") {
+		key, value, _ := strings.Cut(line, ":")
+		switch strings.TrimSpace(key) {
+		case "processor":
+			cpus++
+		case "model name":
+			model = strings.TrimSpace(value)
+		}
+	}
+	return fmt.Sprintf("%d x %s, Linux %s", cpus, model, strings.TrimSpace(string(kernel)))
+}
