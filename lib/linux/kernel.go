@@ -1,0 +1,12 @@
+package linux
+
+import "golang.org/x/sys/unix"
+
+// KernelRelease returns the kernel's release as uname(2) has it: 6.1.0-13-amd64.
+func KernelRelease() string {
+	var names unix.Utsname
+	if unix.Uname(&names) != nil { // fails for bad pointers alone
+		return ""
+	}
+	return unix.ByteSliceToString(names.Release[:])
+}

@@ -1,0 +1,101 @@
+package seccomp
+
+import (
+	"runtime"
+	"slices"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// machine is one kind of numbers of system calls: a column of the table.
+type machine int
+
+const (
+	x86x64 machine = iota
+	i386
+	x86x32
+	arm64
+	arm
+	machines
+	nowhere machine = -1
+)
+
+// call is a row of the table. A call that only machines have that we do not know is there, too, without a
+// number: it is no mistyped one.
+type call struct {
+	name    string
+	numbers [machines]int32
+}
+
+// x32Bit marks the numbers of x32, which share the kernel's architecture with x86-64 (asm/unistd.h,
+// __X32_SYSCALL_BIT).
+const x32Bit = 0x40000000
+
+// What the kernel calls the machines (linux/audit.h, AUDIT_ARCH_).
+func (m machine) audit() uint32 {
+	return [machines]uint32{0xc000003e, 0x40000003, 0xc000003e, 0xc00000b7, 0x40000028}[m]
+}
+
+// narrow reports whether arguments have 32 bits. Those of x32 are held against all 64, as those of x86-64 are.
+func (m machine) narrow() bool { return m == i386 || m == arm }
+
+// family lists the machines whose programs a kernel can run.
+func (m machine) family() []machine {
+	switch m {
+	case x86x64:
+		return []machine{x86x64, i386, x86x32}
+	case arm64:
+		return []machine{arm64, arm}
+	}
+	return nil
+}
+
+// machineOf returns the machine of a name of the specification, nowhere where it is one that this program does not
+// run on; known says whether the specification has the name.
+func machineOf(arch specs.Arch) (m machine, known bool) {
+	switch arch {
+	case specs.ArchX86_64:
+		return x86x64, true
+	case specs.ArchX86:
+		return i386, true
+	case specs.ArchX32:
+		return x86x32, true
+	case specs.ArchAARCH64:
+		return arm64, true
+	case specs.ArchARM:
+		return arm, true
+	case specs.ArchMIPS, specs.ArchMIPS64, specs.ArchMIPS64N32, specs.ArchMIPSEL, specs.ArchMIPSEL64,
+		specs.ArchMIPSEL64N32, specs.ArchPPC, specs.ArchPPC64, specs.ArchPPC64LE, specs.ArchS390, specs.ArchS390X,
+		specs.ArchPARISC, specs.ArchPARISC64, specs.ArchRISCV64, specs.ArchLOONGARCH64, specs.ArchM68K,
+		specs.ArchSH, specs.ArchSHEB:
+		return nowhere, true
+	}
+	return nowhere, false
+}
+
+// native is the machine that this program was built for.
+func native() machine {
+	switch runtime.GOARCH {
+	case "amd64":
+		return x86x64
+	case "arm64":
+		return arm64
+	}
+	return nowhere
+}
+
+// rowAfter is rowOf for one name after the other of a list that may be sorted, which is quicker.
+func rowAfter(last int, name string) (int, bool) {
+	for row := last + 1; row < min(last+6, len(table)); row++ {
+		if table[row].name == name {
+			return row, true
+		}
+	}
+	return rowOf(name)
+}
+
+// rowOf finds a call in the table.
+func rowOf(name string) (int, bool) {
+	return slices.BinarySearchFunc(table[:], name, func(c call, name string) int { return strings.Compare(c.name, name) })
+}
