@@ -18,6 +18,10 @@ func main() {
 The purpose of this project is to learn how docker works and how to
 write a docker-like container runtime by ourselves, enjoy it!`,
 		Doc: doc,
+		Groups: []cli.Group{
+			{Name: "network", Summary: "Manage container networks"},
+			{Name: "image", Summary: "Manage container images"},
+		},
 		Commands: []cli.Command{
 			{Name: "run", Summary: "Create a new mydocker container", Failure: cli.ExitOurs, New: command[run]},
 			{Name: "ps", Summary: "List all containers on the host", New: command[ps]},

@@ -65,6 +65,14 @@ type Command struct {
 	Failure int  // exit code of failures and wrong usage where it is not the family's 1 and 2
 	Stage   bool // a stage of the pipe: whatever fails, the document on stdin is undone
 	Hidden  bool // left out of the help
+	More    bool // in the help's second list, behind the commands that the README opens with
+}
+
+// Group is a first word that several commands share: "network" of "network create" and "network rm".
+type Group struct {
+	Name    string
+	Summary string
+	More    bool // as that of a Command
 }
 
 // Tool is a program.
@@ -72,6 +80,7 @@ type Tool struct {
 	Name     string
 	Summary  string
 	Commands []Command
+	Groups   []Group
 	Doc      string // the file that holds the package comment of main: the text of the man page
 
 	check func() error // what must hold before any command runs
@@ -181,7 +190,7 @@ func (t Tool) dispatch(ctx context.Context, args []string, io *IO) int {
 			return t.run(ctx, c, args[words:], io)
 		}
 	}
-	if t.isGroup(args[0]) {
+	if _, ok := t.group(args[0]); ok {
 		switch {
 		case len(args) > 2 && (args[1] == "help" || args[1] == "h"):
 			return t.helpFor([]string{args[0], args[2]}, io)
@@ -210,13 +219,12 @@ func (t Tool) find(name string) (Command, bool) {
 	return Command{}, false
 }
 
-func (t Tool) isGroup(word string) bool {
-	for _, c := range t.Commands {
-		if strings.HasPrefix(c.Name, word+" ") {
-			return true
-		}
+func (t Tool) group(name string) (Group, bool) {
+	i := slices.IndexFunc(t.Groups, func(g Group) bool { return g.Name == name })
+	if i < 0 {
+		return Group{}, false
 	}
-	return false
+	return t.Groups[i], true
 }
 
 // run parses the arguments of one command and runs it.

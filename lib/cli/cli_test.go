@@ -49,13 +49,17 @@ func (c *execCommand) Run(_ context.Context, io *IO) error {
 // tool has a command of every kind; do is what its run does.
 func tool(do func(context.Context, *runCommand, *IO) error) Tool {
 	run := func() Runner { return &runCommand{do: do} }
-	return Tool{Name: "tool", Summary: "does things", Commands: []Command{
+	groups := []Group{{Name: "network", Summary: "Manage container networks"}, {Name: "late", Summary: "Came later", More: true}}
+	return Tool{Name: "tool", Summary: "does things", Groups: groups, Commands: []Command{
 		{Name: "run", Summary: "Run it", Failure: ExitOurs, New: run},
 		{Name: "stop", Summary: "Stop it", Usage: "[command options] ID", New: run},
 		{Name: "exec", Summary: "Execute", Failure: ExitOurs, New: func() Runner { return &execCommand{} }},
 		{Name: "secret", Summary: "Never shown", New: run, Hidden: true},
 		{Name: "network create", Aliases: []string{"network add"}, Summary: "Create one", New: run},
 		{Name: "network rm", Summary: "Remove some", New: run},
+		{Name: "network join", Summary: "Join them", New: run, More: true},
+		{Name: "kill", Summary: "Kill it", New: run, More: true},
+		{Name: "late one", Summary: "One of those", New: run},
 	}}
 }
 
@@ -261,6 +265,10 @@ COMMANDS:
      network  Manage container networks
      help, h  Shows a list of commands or help for one command
 
+MORE COMMANDS:
+     kill  Kill it
+     late  Came later
+
 GLOBAL OPTIONS:
    --debug        print mydocker debug logs
    --help, -h     show help
@@ -285,7 +293,7 @@ OPTIONS:
 
 func TestHelp(t *testing.T) {
 	network := "NAME:\n   tool network - Manage container networks\n\nUSAGE:\n   tool network command [command options] [arguments...]\n\n" +
-		"COMMANDS:\n     create   Create one\n     rm       Remove some\n     help, h  Shows a list of commands or help for one command\n\n" +
+		"COMMANDS:\n     create   Create one\n     rm       Remove some\n     help, h  Shows a list of commands or help for one command\n\nMORE COMMANDS:\n     join  Join them\n\n" +
 		"OPTIONS:\n   --help, -h  show help\n"
 	tests := []struct{ args, want string }{
 		{"", toolHelp}, {"-h", toolHelp}, {"--help", toolHelp}, {"help", toolHelp}, {"h", toolHelp}, {"--debug -h", toolHelp},

@@ -56,8 +56,10 @@ func (t Tool) candidates(before []string, last string) []candidate {
 		return optionCandidates(options[:])
 	case len(before) == 0:
 		return t.names("")
-	case len(before) == 1 && t.isGroup(before[0]):
-		return t.names(before[0])
+	case len(before) == 1:
+		if _, ok := t.group(before[0]); ok {
+			return t.names(before[0])
+		}
 	}
 	return nil
 }
@@ -65,7 +67,7 @@ func (t Tool) candidates(before []string, last string) []candidate {
 // names returns the commands of a group, or the tool's own.
 func (t Tool) names(group string) []candidate {
 	var all []candidate
-	for _, row := range t.rows(group) {
+	for _, row := range append(append(t.rows(group, false), helpRow), t.rows(group, true)...) {
 		for name := range strings.SplitSeq(row[0], ", ") {
 			if len(name) > 1 { // not h
 				all = append(all, candidate{name, row[1]})

@@ -16,8 +16,8 @@ func (t Tool) help(w io.Writer, group string) {
 		name += " " + group
 		if c, ok := t.find(group); ok {
 			summary = c.Summary
-		} else {
-			summary = groupSummary[group]
+		} else if g, ok := t.group(group); ok {
+			summary = g.Summary
 		}
 	}
 	fmt.Fprintf(w, "NAME:\n   %s - %s\n\n", name, summary)
@@ -27,12 +27,11 @@ func (t Tool) help(w io.Writer, group string) {
 	} else {
 		fmt.Fprintf(w, "USAGE:\n   %s command [command options] [arguments...]\n\n", name)
 	}
-	fmt.Fprint(w, "COMMANDS:\n")
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range t.rows(group) {
-		fmt.Fprintf(tw, "     %s\t%s\n", row[0], row[1])
+	printCommands(w, "COMMANDS", append(t.rows(group, false), helpRow))
+	if more := t.rows(group, true); len(more) > 0 {
+		fmt.Fprintln(w)
+		printCommands(w, "MORE COMMANDS", more)
 	}
-	tw.Flush()
 	if group == "" {
 		fmt.Fprint(w, "\nGLOBAL OPTIONS:\n   --debug        print mydocker debug logs\n   --help, -h     show help\n   --version, -v  print the version\n")
 	} else {
@@ -40,30 +39,41 @@ func (t Tool) help(w io.Writer, group string) {
 	}
 }
 
-// groupSummary says what the commands that have subcommands are for.
-var groupSummary = map[string]string{
-	"network": "Manage container networks",
-	"image":   "Manage container images",
+// helpRow is the command that every tool has.
+var helpRow = [2]string{"help, h", "Shows a list of commands or help for one command"}
+
+func printCommands(w io.Writer, heading string, rows [][2]string) {
+	fmt.Fprintf(w, "%s:\n", heading)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintf(tw, "     %s\t%s\n", row[0], row[1])
+	}
+	tw.Flush()
 }
 
-// rows lists the commands of a group, or the tool's own with each group as one row.
-func (t Tool) rows(group string) [][2]string {
+// rows lists the commands of a group, or the tool's own with each group as one row: those of the help's
+// first list, or those of its second.
+func (t Tool) rows(group string, more bool) [][2]string {
 	var rows [][2]string
 	seen := make(map[string]bool)
 	for _, c := range t.Commands {
 		first, rest, nested := strings.Cut(c.Name, " ")
 		switch {
 		case c.Hidden:
-		case group != "" && nested && first == group:
-			rows = append(rows, [2]string{rest, c.Summary})
-		case group == "" && nested && !seen[first]:
-			seen[first] = true
-			rows = append(rows, [2]string{first, groupSummary[first]})
-		case group == "" && !nested:
+		case group != "":
+			if nested && first == group && c.More == more {
+				rows = append(rows, [2]string{rest, c.Summary})
+			}
+		case nested:
+			if g, ok := t.group(first); ok && g.More == more && !seen[first] {
+				seen[first] = true
+				rows = append(rows, [2]string{first, g.Summary})
+			}
+		case c.More == more:
 			rows = append(rows, [2]string{strings.Join(append([]string{c.Name}, c.Aliases...), ", "), c.Summary})
 		}
 	}
-	return append(rows, [2]string{"help, h", "Shows a list of commands or help for one command"})
+	return rows
 }
 
 // helpFor prints the help of the command that the words name.
@@ -81,7 +91,7 @@ func (t Tool) helpFor(words []string, io *IO) int {
 		c.help(io.Out, t, parser.Model.Node)
 		return 0
 	}
-	if t.isGroup(name) {
+	if _, ok := t.group(name); ok {
 		t.help(io.Out, name)
 		return 0
 	}

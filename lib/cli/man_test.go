@@ -27,6 +27,7 @@ package main
 
 // not in the page
 `,
+		Groups: []Group{{Name: "thing", Summary: "Manage things"}},
 		Commands: []Command{
 			{Name: "run", Summary: "Run it", Failure: ExitOurs, New: func() Runner { return &sampleRun{} }},
 			{Name: "thing rm", Aliases: []string{"thing remove"}, Summary: "Remove things", New: func() Runner { return &sampleRemove{} }},
