@@ -10,7 +10,7 @@ import (
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/linux"
-	"github.com/weikeit/mydocker/lib/rootfs"
+	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -74,7 +74,7 @@ func (c *run) streams(io *cli.IO, s *spec.Spec) spawn.Streams {
 }
 
 type execute struct {
-	rootfs.ExecOptions
+	program.ExecOptions
 	cli.Target
 }
 
@@ -95,7 +95,7 @@ func (c *execute) Run(ctx context.Context, io *cli.IO) error {
 		c.TTY, c.Interactive = new(bool), true
 		*c.TTY = true
 	}
-	proc, err := rootfs.New(dir).ExecProcess(box.Spec, box.Run.Init.PID, c.ExecOptions, args)
+	proc, err := program.Exec(box.Spec, box.Run.Init.PID, c.ExecOptions, args)
 	if err != nil {
 		return cli.About(name, err)
 	}

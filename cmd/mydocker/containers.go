@@ -9,7 +9,7 @@ import (
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/container"
-	"github.com/weikeit/mydocker/lib/rootfs"
+	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -97,7 +97,7 @@ func (c *logs) Run(ctx context.Context, io *cli.IO) error {
 }
 
 type execute struct {
-	rootfs.ExecOptions
+	program.ExecOptions
 	cli.Target
 }
 

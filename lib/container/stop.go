@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/weikeit/mydocker/lib/linux"
-	"github.com/weikeit/mydocker/lib/rootfs"
+	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -167,7 +167,7 @@ func (e *Engine) remove(ctx context.Context, c *state.Container, o RemoveOptions
 }
 
 // Exec runs a command in a running container and returns its exit code.
-func (e *Engine) Exec(ctx context.Context, c *state.Container, o rootfs.ExecOptions, args []string, caller Caller) (int, error) {
+func (e *Engine) Exec(ctx context.Context, c *state.Container, o program.ExecOptions, args []string, caller Caller) (int, error) {
 	if !c.Running {
 		return 0, spawn.ErrNotRunning
 	}
@@ -175,7 +175,7 @@ func (e *Engine) Exec(ctx context.Context, c *state.Container, o rootfs.ExecOpti
 		terminal := true
 		o.TTY = &terminal
 	}
-	proc, err := e.rootfs.ExecProcess(c.Spec, c.Run.Init.PID, o, args)
+	proc, err := program.Exec(c.Spec, c.Run.Init.PID, o, args)
 	if err != nil {
 		return 0, err
 	}

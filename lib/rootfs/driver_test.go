@@ -19,7 +19,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-var program = v1.ImageConfig{Cmd: []string{"/bin/true"}}
+var justRun = v1.ImageConfig{Cmd: []string{"/bin/true"}}
 
 // unionLayers remove, replace and hide what those below have.
 func unionLayers() []layer {
@@ -49,7 +49,7 @@ func TestDriversStackLayers(t *testing.T) {
 	for _, name := range []string{"overlay2", "vfs"} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
-			h.image("test:latest", program, unionLayers()...)
+			h.image("test:latest", justRun, unionLayers()...)
 			s := h.mustMount(Options{Driver: Driver{StorageDriver: name}})
 			checkUnion(t, s.Root.Path)
 
@@ -98,7 +98,7 @@ func TestKeptContainerIsMountedAgain(t *testing.T) {
 	for _, name := range []string{"overlay2", "vfs"} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
-			h.image("test:latest", program, files(map[string]string{"a": "one"}))
+			h.image("test:latest", justRun, files(map[string]string{"a": "one"}))
 			s := h.mustMount(Options{Identity: Identity{Name: "keeper"}, Driver: Driver{StorageDriver: name}})
 			mustWrite(t, filepath.Join(s.Root.Path, "a"), "two", 0o644)
 			mustWrite(t, filepath.Join(h.dir.Bundle(s.ID()), state.SpawnFile), "{}", 0o600)
@@ -136,7 +136,7 @@ func TestManyLayers(t *testing.T) {
 	for i := range 120 {
 		layers = append(layers, files(map[string]string{fmt.Sprintf("f%d", i): "x", "last": fmt.Sprint(i)}))
 	}
-	h.image("test:latest", program, layers...)
+	h.image("test:latest", justRun, layers...)
 	s := h.mustMount(Options{})
 	entries, err := os.ReadDir(s.Root.Path)
 	must(t, err)
@@ -149,7 +149,7 @@ func TestNoLayers(t *testing.T) {
 	requireRoot(t)
 	for _, name := range []string{"overlay2", "vfs"} {
 		h := newHouse(t)
-		h.image("test:latest", program)
+		h.image("test:latest", justRun)
 		s := h.mustMount(Options{Driver: Driver{StorageDriver: name}})
 		mustWrite(t, filepath.Join(s.Root.Path, "a"), "one", 0o644)
 	}
@@ -161,7 +161,7 @@ func TestOddPaths(t *testing.T) {
 	h := newHouse(t)
 	odd := state.Dir{Root: h.dir.Root + `/a,b:c\d e`, Run: h.dir.Run}
 	h.Manager = New(odd)
-	h.image("test:latest", program, files(map[string]string{"a": "one"}), files(map[string]string{"b": "two"}))
+	h.image("test:latest", justRun, files(map[string]string{"a": "one"}), files(map[string]string{"b": "two"}))
 	s := h.mustMount(Options{})
 	if read(s.Root.Path, "a") != "one" || read(s.Root.Path, "b") != "two" {
 		t.Error(read(s.Root.Path, "a"), read(s.Root.Path, "b"))
@@ -171,12 +171,12 @@ func TestOddPaths(t *testing.T) {
 func TestOverlayOnOverlay(t *testing.T) {
 	requireRoot(t)
 	h := newHouse(t)
-	h.image("test:latest", program, files(map[string]string{"a": "one"}))
+	h.image("test:latest", justRun, files(map[string]string{"a": "one"}))
 	lower := h.mustMount(Options{})
 	inner := New(state.Dir{Root: filepath.Join(lower.Root.Path, "state"), Run: h.dir.Run})
 	outer := h.Manager
 	h.Manager = inner
-	h.image("test:latest", program, files(map[string]string{"a": "one"}))
+	h.image("test:latest", justRun, files(map[string]string{"a": "one"}))
 	_, err := h.mount(Options{})
 	h.Manager = outer
 	var hint interface{ Hint() string }
@@ -191,7 +191,7 @@ func TestAufsWithoutKernel(t *testing.T) {
 		t.Skip("this kernel has aufs")
 	}
 	h := newHouse(t)
-	h.image("test:latest", program, files(map[string]string{"a": "one"}))
+	h.image("test:latest", justRun, files(map[string]string{"a": "one"}))
 	_, err := h.mount(Options{Driver: Driver{StorageDriver: "aufs"}})
 	if err == nil || !strings.Contains(err.Error(), "this kernel has no aufs") {
 		t.Errorf("got %v", err)
@@ -232,7 +232,7 @@ func TestTrace(t *testing.T) {
 	t.Cleanup(func() { slog.SetDefault(old) })
 	slog.SetDefault(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	h := newHouse(t)
-	h.image("test:latest", program, files(map[string]string{"a": "1"}), files(map[string]string{"b": "1"}))
+	h.image("test:latest", justRun, files(map[string]string{"a": "1"}), files(map[string]string{"b": "1"}))
 	s := h.mustMount(Options{})
 	p, record := h.place(s.ID()), h.record(s.ID())
 	must(t, h.Unmount(context.Background(), s.ID()))

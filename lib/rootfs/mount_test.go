@@ -16,6 +16,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -39,7 +40,7 @@ func TestDocument(t *testing.T) {
 	h.image("test:latest", v1.ImageConfig{
 		Entrypoint: []string{"/entry"}, Cmd: []string{"cmd"}, Env: []string{"PATH=/bin", "A=image"}, User: "mysql",
 		WorkingDir: "srv/dir", StopSignal: "SIGQUIT", Labels: map[string]string{"run.oci.handler": "evil"},
-	}, files(map[string]string{"etc/passwd": passwd, "etc/group": group}))
+	}, files(map[string]string{"etc/passwd": "mysql:x:999:998::/var/lib/mysql:/bin/false\n", "etc/group": "mysql:x:998:\n"}))
 	terminal := true
 	s := h.mustMount(Options{
 		Identity: Identity{Name: "db", Hostname: "host", DNS: []string{"1.1.1.1"}},
@@ -140,7 +141,7 @@ func TestMountPointsStayInside(t *testing.T) {
 	requireRoot(t)
 	h := newHouse(t)
 	outside := t.TempDir()
-	h.image("test:latest", program, func(t *testing.T, dir string) {
+	h.image("test:latest", justRun, func(t *testing.T, dir string) {
 		mustMkdir(t, filepath.Join(dir, outside), 0o755)
 		must(t, os.Symlink(outside, filepath.Join(dir, "out")))
 		must(t, os.Symlink("../../../../../../../.."+outside, filepath.Join(dir, "up")))
@@ -170,7 +171,7 @@ func TestMountPointsStayInside(t *testing.T) {
 func TestFailureLeavesNothing(t *testing.T) {
 	requireRoot(t)
 	h := newHouse(t)
-	h.image("test:latest", program, files(map[string]string{"file": "x", "data/a": "x"}))
+	h.image("test:latest", justRun, files(map[string]string{"file": "x", "data/a": "x"}))
 	source := filepath.Join(t.TempDir(), "a/b")
 	taken := h.mustMount(Options{Identity: Identity{Name: "taken"}})
 	before := h.leaks()
@@ -215,7 +216,7 @@ func TestForeignDocument(t *testing.T) {
 	p := s.Process
 	got := []any{p.Args, p.Cwd, p.Terminal, p.User.UID, p.User.GID, s.Hostname, p.Env, s.Mounts[0].Destination, state.IsID(s.ID())}
 	want := []any{[]string{"sh"}, "/srv", true, uint32(5), uint32(6), "runc",
-		[]string{"A=image", "TERM=vt100", "PATH=" + defaultPath, "HOME=/", "HOSTNAME=runc"}, "/etc", true}
+		[]string{"A=image", "TERM=vt100", "PATH=" + program.DefaultPath, "HOME=/", "HOSTNAME=runc"}, "/etc", true}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
@@ -229,7 +230,7 @@ func TestForeignDocument(t *testing.T) {
 func TestOneNameManyWish(t *testing.T) {
 	requireRoot(t)
 	h := newHouse(t)
-	h.image("test:latest", program, files(map[string]string{"data/a": "x"}))
+	h.image("test:latest", justRun, files(map[string]string{"data/a": "x"}))
 	var wg sync.WaitGroup
 	errs := make([]error, 20)
 	for i := range errs {
@@ -256,7 +257,7 @@ func TestOneNameManyWish(t *testing.T) {
 func TestDiff(t *testing.T) {
 	requireRoot(t)
 	h := newHouse(t)
-	h.image("test:latest", program, files(map[string]string{"a": "1", "b": "1", "dir/x": "1", "dir/y": "1", "whole/x": "1", "whole/z": "1"}), files(map[string]string{"dir/z": "2"}))
+	h.image("test:latest", justRun, files(map[string]string{"a": "1", "b": "1", "dir/x": "1", "dir/y": "1", "whole/x": "1", "whole/z": "1"}), files(map[string]string{"dir/z": "2"}))
 	s := h.mustMount(Options{Files: Files{Volume: []string{"/dev/null:/etc/hosts", "/dev/null:/etc/hostname", "/dev/null:/etc/resolv.conf"}}})
 	root := s.Root.Path
 	must(t, os.RemoveAll(filepath.Join(root, "etc")))
@@ -282,7 +283,8 @@ func TestCopyKeepsEverything(t *testing.T) {
 	requireRoot(t)
 	from, to := t.TempDir(), t.TempDir()
 	sparse := filepath.Join(from, "sparse")
-	must(t, growing(sparse, 64<<20))
+	mustWrite(t, sparse, "a beginning, then a hole", 0o644)
+	must(t, os.Truncate(sparse, 64<<20))
 	must(t, syscall.Setxattr(sparse, "security.capability", []byte("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), 0))
 	must(t, os.Chown(sparse, 12, 13))
 	must(t, syscall.Setxattr(sparse, "security.capability", []byte("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), 0))
@@ -318,7 +320,7 @@ func TestCopyKeepsEverything(t *testing.T) {
 func TestUmask(t *testing.T) {
 	requireRoot(t)
 	h := newHouse(t)
-	h.image("test:latest", program)
+	h.image("test:latest", justRun)
 	old := syscall.Umask(0o077)
 	t.Cleanup(func() { syscall.Umask(old) })
 	s := h.mustMount(Options{Files: Files{Volume: []string{"vol:/a/b"}}, Extras: Extras{Workdir: "/c/d"}})
@@ -336,7 +338,7 @@ func TestUmask(t *testing.T) {
 func TestUnmountLeavesWhatRuns(t *testing.T) {
 	requireRoot(t)
 	h := newHouse(t)
-	h.image("test:latest", program)
+	h.image("test:latest", justRun)
 	s := h.mustMount(Options{})
 	self, err := state.FindProcess(os.Getpid())
 	must(t, err)

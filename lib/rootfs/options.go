@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -60,7 +61,7 @@ type plan struct {
 	driver     driver
 	driverName string
 	dns        []string
-	env        []variable
+	env        []program.Variable
 	labels     map[string]string
 	tmpfs      []tmpfs
 	volumes    []volume
@@ -96,7 +97,7 @@ func (m *Manager) parse(o Options) (*plan, error) {
 	if p.dns, err = parseDNS(o.DNS); err != nil {
 		return nil, err
 	}
-	if p.env, err = m.parseEnv(o.EnvFile, o.Env); err != nil {
+	if p.env, err = m.LookupEnv.ParseEnv(o.EnvFile, o.Env); err != nil {
 		return nil, err
 	}
 	if p.labels, err = parseLabels(o.Label); err != nil {

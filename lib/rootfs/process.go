@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
@@ -38,22 +39,22 @@ func (c *container) fillProcess(s *spec.Spec, root *linux.Root) error {
 	if who == "" {
 		who = config.User
 	}
-	home, err := fillUser(p, root, who)
+	home, err := program.FillUser(p, root, who)
 	if err != nil {
 		return err
 	}
-	defaults := []variable{{name: "HOME", value: home}, {name: "HOSTNAME", value: s.Hostname}}
+	defaults := []program.Variable{{Name: "HOME", Value: home}, {Name: "HOSTNAME", Value: s.Hostname}}
 	if p.Terminal {
-		defaults = append(defaults, variable{name: "TERM", value: "xterm"})
+		defaults = append(defaults, program.Variable{Name: "TERM", Value: "xterm"})
 	}
-	p.Env = defaultEnv(slices.Clone(c.record.Env), defaults)
+	p.Env = program.DefaultEnv(slices.Clone(c.record.Env), defaults)
 	return nil
 }
 
 // environment is what document, image, files and user say, in this order, and a PATH.
 func (c *container) environment(s *spec.Spec) []string {
-	env := setEnv(s.ProcessPart().Env, append(imageEnv(c.image.Config.Config.Env), c.env...))
-	return defaultEnv(env, []variable{{name: "PATH", value: defaultPath}})
+	env := program.SetEnv(s.ProcessPart().Env, append(imageEnv(c.image.Config.Config.Env), c.env...))
+	return program.DefaultEnv(env, []program.Variable{{Name: "PATH", Value: program.DefaultPath}})
 }
 
 // command joins entrypoint and arguments (docker's "CMD and ENTRYPOINT"): the user's arguments replace
@@ -70,21 +71,14 @@ func command(config v1.ImageConfig, entrypoint *string, args []string) []string 
 	return append([]string{*entrypoint}, args...)
 }
 
-// fillUser writes the process's user, and returns its home. Without a word from user and image, a
-// document that is no root's keeps its user.
-func fillUser(p *specs.Process, root *linux.Root, who string) (home string, err error) {
-	if who == "" && (p.User.UID != 0 || p.User.GID != 0) {
-		who = fmt.Sprintf("%d:%d", p.User.UID, p.User.GID)
+// imageEnv reads the environment of an image; what is no assignment is left out.
+func imageEnv(words []string) []program.Variable {
+	var vars []program.Variable
+	for _, word := range words {
+		name, value, valued := strings.Cut(word, "=")
+		if valued && name != "" && !strings.ContainsRune(word, 0) {
+			vars = append(vars, program.Variable{Name: name, Value: value})
+		}
 	}
-	account, err := lookupUser(root, who)
-	if err != nil {
-		return "", err
-	}
-	umask := uint32(0o022)
-	p.User = specs.User{UID: account.uid, GID: account.gid, AdditionalGids: account.groups, Umask: &umask}
-	if caps := p.Capabilities; caps != nil && account.uid != 0 {
-		// As execve(2) does when root becomes another: what stays is the bound for setuid programs.
-		caps.Effective, caps.Permitted, caps.Ambient = nil, nil, nil
-	}
-	return account.home, nil
+	return vars
 }

@@ -25,6 +25,7 @@ import (
 	"os"
 
 	"github.com/weikeit/mydocker/lib/image"
+	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -39,7 +40,7 @@ type Manager struct {
 	// In is where an archive on standard input comes from; nil where there is none.
 	In io.Reader
 	// LookupEnv finds a variable of the caller, for -e NAME; os.LookupEnv by default.
-	LookupEnv func(name string) (string, bool)
+	LookupEnv program.Lookup
 }
 
 // New returns the manager of the state directory. It makes nothing.

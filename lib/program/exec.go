@@ -1,7 +1,11 @@
-package rootfs
+// Package program fills in the program of a container: its environment, its user and groups, and those of a
+// further one beside it. It reads only the document, the caller's words, and passwd and group of the
+// container's root, which are a stranger's.
+package program
 
 import (
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -22,9 +26,9 @@ type ExecOptions struct {
 	Interactive bool     `short:"i" help:"Keep standard input open"`
 }
 
-// ExecProcess returns the process of a further program in a running container: that of its document,
+// Exec returns the process of a further program in a running container: that of its document,
 // changed by the options. pid is the container's first process, by whose root users are looked up.
-func (m *Manager) ExecProcess(s *spec.Spec, pid int, o ExecOptions, args []string) (*specs.Process, error) {
+func Exec(s *spec.Spec, pid int, o ExecOptions, args []string) (*specs.Process, error) {
 	p := *s.ProcessPart()
 	p.Args, p.CommandLine, p.Terminal = args, "", false
 	p.Env = slices.Clone(p.Env)
@@ -37,12 +41,12 @@ func (m *Manager) ExecProcess(s *spec.Spec, pid int, o ExecOptions, args []strin
 		}
 		p.Cwd = path.Clean(o.Workdir)
 	}
-	vars, err := m.parseEnv(o.EnvFile, o.Env)
+	vars, err := Lookup(os.LookupEnv).ParseEnv(o.EnvFile, o.Env)
 	if err != nil {
 		return nil, err
 	}
 	if p.Terminal {
-		p.Env = defaultEnv(p.Env, []variable{{name: "TERM", value: "xterm"}})
+		p.Env = DefaultEnv(p.Env, []Variable{{Name: "TERM", Value: "xterm"}})
 	}
 	if o.User != "" {
 		root, err := linux.OpenRoot("/proc/" + strconv.Itoa(pid) + "/root")
@@ -54,22 +58,22 @@ func (m *Manager) ExecProcess(s *spec.Spec, pid int, o ExecOptions, args []strin
 			return nil, err
 		}
 	}
-	p.Env = setEnv(p.Env, vars)
+	p.Env = SetEnv(p.Env, vars)
 	return &p, nil
 }
 
 // changeUser gives a copied process another user, with the home and the capabilities of that one.
 func changeUser(p *specs.Process, root *linux.Root, who string) error {
 	if caps := p.Capabilities; caps != nil {
-		// Root has again what the container's bound allows; fillUser takes it from others.
+		// Root has again what the container's bound allows; FillUser takes it from others.
 		p.Capabilities = &specs.LinuxCapabilities{
 			Bounding: caps.Bounding, Effective: caps.Bounding, Permitted: caps.Bounding,
 		}
 	}
-	home, err := fillUser(p, root, who)
+	home, err := FillUser(p, root, who)
 	if err != nil {
 		return err
 	}
-	p.Env = setEnv(p.Env, []variable{{name: "HOME", value: home}})
+	p.Env = SetEnv(p.Env, []Variable{{Name: "HOME", Value: home}})
 	return nil
 }

@@ -1,4 +1,4 @@
-package rootfs
+package program
 
 import (
 	"os"
@@ -34,7 +34,9 @@ twin:x:4:user
 func openTree(t *testing.T, tree map[string]string) (root *linux.Root, dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	files(tree)(t, dir)
+	for name, content := range tree {
+		mustWrite(t, filepath.Join(dir, name), content)
+	}
 	root, err := linux.OpenRoot(dir)
 	must(t, err)
 	t.Cleanup(func() { root.Close() })
@@ -87,7 +89,7 @@ func TestLookupUser(t *testing.T) {
 // TestHostileDatabases has what must not be read in passwd's place. A number works all the same.
 func TestHostileDatabases(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "passwd")
-	mustWrite(t, outside, "evil:x:0:0::/root:/bin/sh\n", 0o644)
+	mustWrite(t, outside, "evil:x:0:0::/root:/bin/sh\n")
 	for name, plant := range map[string]func(path string) error{
 		"link out":    func(path string) error { return os.Symlink(outside, path) },
 		"link in":     func(path string) error { return os.Symlink("../real", path) },
@@ -97,7 +99,8 @@ func TestHostileDatabases(t *testing.T) {
 		"sparse huge": func(path string) error { return growing(path, 1<<40) },
 		"just large":  func(path string) error { return growing(path, maxDatabase+1) },
 	} {
-		root, dir := openTree(t, map[string]string{"real": "evil:x:0:0::/root:/bin/sh\n", "etc/": ""})
+		root, dir := openTree(t, map[string]string{"real": "evil:x:0:0::/root:/bin/sh\n"})
+		must(t, os.MkdirAll(filepath.Join(dir, "etc"), 0o755))
 		must(t, plant(filepath.Join(dir, "etc/passwd")))
 		start := time.Now()
 		if a, err := lookupUser(root, "evil"); err == nil {
@@ -122,7 +125,7 @@ func growing(path string, size int64) error {
 
 func TestLinkedEtcStaysInside(t *testing.T) {
 	outside := t.TempDir()
-	mustWrite(t, filepath.Join(outside, "passwd"), "evil:x:0:0::/root:/bin/sh\n", 0o644)
+	mustWrite(t, filepath.Join(outside, "passwd"), "evil:x:0:0::/root:/bin/sh\n")
 	root, dir := openTree(t, map[string]string{"a": ""})
 	must(t, os.Symlink(outside, filepath.Join(dir, "etc")))
 	if a, err := lookupUser(root, "evil"); err == nil {
@@ -135,7 +138,7 @@ func TestOtherUsersHaveNoCapabilities(t *testing.T) {
 	for who, want := range map[string]int{"root": 1, "mysql": 0} {
 		caps := []string{"CAP_CHOWN"}
 		p := &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps}}
-		if _, err := fillUser(p, root, who); err != nil {
+		if _, err := FillUser(p, root, who); err != nil {
 			t.Fatal(err)
 		}
 		c := p.Capabilities
@@ -158,4 +161,17 @@ func FuzzPasswd(f *testing.F) {
 			t.Errorf("%q: %+v", who, a)
 		}
 	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustWrite(t *testing.T, path, content string) {
+	t.Helper()
+	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	must(t, os.WriteFile(path, []byte(content), 0o644))
 }

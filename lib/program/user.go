@@ -1,4 +1,4 @@
-package rootfs
+package program
 
 import (
 	"errors"
@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/weikeit/mydocker/lib/linux"
 )
@@ -47,6 +49,25 @@ func lookupUser(root *linux.Root, who string) (account, error) {
 		}
 	}
 	return a, nil
+}
+
+// FillUser writes the process's user, and returns its home. Without a word from user and image, a
+// document that is no root's keeps its user.
+func FillUser(p *specs.Process, root *linux.Root, who string) (home string, err error) {
+	if who == "" && (p.User.UID != 0 || p.User.GID != 0) {
+		who = fmt.Sprintf("%d:%d", p.User.UID, p.User.GID)
+	}
+	account, err := lookupUser(root, who)
+	if err != nil {
+		return "", err
+	}
+	umask := uint32(0o022)
+	p.User = specs.User{UID: account.uid, GID: account.gid, AdditionalGids: account.groups, Umask: &umask}
+	if caps := p.Capabilities; caps != nil && account.uid != 0 {
+		// As execve(2) does when root becomes another: what stays is the bound for setuid programs.
+		caps.Effective, caps.Permitted, caps.Ambient = nil, nil, nil
+	}
+	return account.home, nil
 }
 
 // findUser finds a user by name or number. A number needs no line in passwd.
