@@ -81,7 +81,7 @@ func (s *Store) seekable(ctx context.Context, in io.Reader) (*os.File, error) {
 
 func spool(ctx context.Context, to io.Writer, from io.Reader) error {
 	ctx, stop := context.WithCancel(ctx)
-	raw := readAhead(ctx, from)
+	raw := readAhead(ctx, fill{from})
 	plain, closer, err := decompress(raw)
 	if err != nil {
 		stop()

@@ -140,7 +140,7 @@ func (p *pull) stream(ctx context.Context, l *layer, u *unpacker) (digest.Digest
 	defer blob.close()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	compressed := readAhead(ctx, blob.in, blob.take)
+	compressed := readAhead(ctx, fill{blob.in}, blob.take)
 	diff, err := extract(ctx, compressed, l.diff.Algorithm(), u)
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		return "", err // of the disk or the network

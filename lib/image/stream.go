@@ -1,21 +1,42 @@
 package image
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/weikeit/mydocker/lib/gunzip"
 )
 
-// A stream is handed between its stages in chunks, so that each runs on a processor of its own.
+// A stream is handed between its stages in chunks, so that each runs on a processor of its own. They are
+// small enough to stay in its cache, which holds 1 to 2 MiB, while the stages work on one after the other.
 const (
-	chunkSize  = 256 << 10
+	chunkSize  = gunzip.Window + 224<<10
 	chunkCount = 8
 )
+
+// filler gives a stream piece by piece, each in the buffer of that call; the last may come with the error.
+type filler interface {
+	Fill(buf []byte) ([]byte, error)
+}
+
+// fill makes a reader a filler.
+type fill struct{ io.Reader }
+
+// Fill implements filler.
+func (f fill) Fill(buf []byte) ([]byte, error) {
+	var n int
+	var err error
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = f.Read(buf[n:])
+		n += m
+	}
+	return buf[:n], err
+}
 
 // A zstd stream may ask its reader for a window of any size. 128 MiB is what zstd itself takes at most
 // unless told otherwise (zstd(1), --long).
@@ -38,16 +59,16 @@ type chunk struct {
 	err    error
 }
 
-// readAhead returns a reader of r. Each stage is given each chunk before the reader sees it, in a
+// readAhead returns a reader of what src gives. Each stage is given each chunk before the reader sees it, in a
 // goroutine of its own; an error of a stage ends the stream. Who does not read to the end ends the
 // context.
-func readAhead(ctx context.Context, r io.Reader, stages ...func([]byte) error) *ahead {
+func readAhead(ctx context.Context, src filler, stages ...func([]byte) error) *ahead {
 	a := &ahead{ctx: ctx, free: make(chan []byte, chunkCount), done: make(chan struct{})}
 	for range chunkCount {
 		a.free <- nil // made when first used: most streams are short
 	}
 	read := make(chan chunk, chunkCount)
-	go a.fill(r, read)
+	go a.fill(src, read)
 	a.full = read
 	for _, stage := range stages {
 		a.full = a.pass(a.full, stage)
@@ -55,7 +76,7 @@ func readAhead(ctx context.Context, r io.Reader, stages ...func([]byte) error) *
 	return a
 }
 
-func (a *ahead) fill(r io.Reader, out chan<- chunk) {
+func (a *ahead) fill(src filler, out chan<- chunk) {
 	defer close(a.done)
 	for {
 		var buffer []byte
@@ -67,14 +88,8 @@ func (a *ahead) fill(r io.Reader, out chan<- chunk) {
 		if buffer == nil {
 			buffer = make([]byte, chunkSize)
 		}
-		var n int
-		var err error
-		for n < len(buffer) && err == nil {
-			var m int
-			m, err = r.Read(buffer[n:])
-			n += m
-		}
-		out <- chunk{buffer[:n], buffer, err} // never waits: there are as many places as buffers
+		data, err := src.Fill(buffer)
+		out <- chunk{data, buffer, err} // never waits: there are as many places as buffers
 		if err != nil {
 			return
 		}
@@ -124,29 +139,27 @@ func (a *ahead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// decompress returns a reader of what r holds uncompressed, by the first bytes: what a descriptor says
-// of the compression is not always true. The caller calls closer when done.
-func decompress(r io.Reader) (plain io.Reader, closer func(), err error) {
-	in := bufio.NewReaderSize(r, chunkSize)
-	magic, err := in.Peek(4)
-	if err != nil && err != io.EOF {
+// decompress returns what r holds uncompressed, by the first bytes: what a descriptor says of the
+// compression is not always true. The caller calls closer when done.
+func decompress(r io.Reader) (plain filler, closer func(), err error) {
+	magic := make([]byte, 4)
+	n, err := io.ReadFull(r, magic)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return nil, nil, err
 	}
+	magic = magic[:n]
+	in := io.MultiReader(bytes.NewReader(magic), r)
 	switch {
 	case isGzip(magic):
-		z, err := gzip.NewReader(in)
-		if err != nil {
-			return nil, nil, fmt.Errorf("gzip: %w", err)
-		}
-		return z, func() { z.Close() }, nil
+		return gunzip.NewReader(in), func() {}, nil
 	case isZstd(magic):
 		z, err := zstd.NewReader(in, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true))
 		if err != nil {
 			return nil, nil, fmt.Errorf("zstd: %w", err)
 		}
-		return z, z.Close, nil
+		return fill{z}, z.Close, nil
 	}
-	return in, func() {}, nil
+	return fill{in}, func() {}, nil
 }
 
 // compressed reports whether a file that starts so is compressed in a way that [decompress] knows.

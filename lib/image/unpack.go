@@ -74,7 +74,7 @@ func newUnpacker(ctx context.Context, dir string) (*unpacker, error) {
 		root:    root,
 		parents: make(map[string]linux.Dir),
 		implied: map[string]bool{"": true},
-		buffer:  make([]byte, 1<<20),
+		buffer:  make([]byte, chunkSize),
 	}, nil
 }
 
