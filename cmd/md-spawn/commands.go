@@ -18,11 +18,12 @@ import (
 
 type run struct {
 	cli.StageFlags
-	Detach      bool     `short:"d" help:"Run the container in background and print its id"`
-	Keep        bool     `help:"Keep the container when its program ends, until it is deleted"`
-	TTY         *bool    `name:"tty" short:"t" help:"Give the program a terminal: that of /dev/tty"`
-	Interactive bool     `help:"Keep standard input open (with --spec or --bundle)"`
-	Args        []string `arg:"" optional:"" passthrough:"partial" help:"Run this in place of the document's program"`
+	Detach      bool  `short:"d" help:"Run the container in background and print its id"`
+	Keep        bool  `help:"Keep the container when its program ends, until it is deleted"`
+	TTY         *bool `name:"tty" short:"t" help:"Give the program a terminal: that of /dev/tty"`
+	Interactive bool  `help:"Keep standard input open (with --spec or --bundle)"`
+	spawn.Policies
+	Args []string `arg:"" optional:"" passthrough:"partial" help:"Run this in place of the document's program"`
 }
 
 // Run implements cli.Runner.
@@ -35,6 +36,10 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return err
 	}
+	if err := c.Policies.Check(c.Keep); err != nil {
+		return cli.Usagef("%w", err)
+	}
+	c.Policies.Annotate(s)
 	if len(c.Args) > 0 {
 		s.ProcessPart().Args = c.Args
 	}
@@ -195,8 +200,11 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 			return cli.About(arg, err)
 		}
 		r := spawn.New(dir)
-		if box.Running && !c.Force {
+		if (box.Running || box.Restarting()) && !c.Force {
 			return cli.About(arg, fmt.Errorf("it is running: kill it first, or use --force"))
+		}
+		if box, err = r.GiveUp(ctx, box); err != nil {
+			return cli.About(arg, err)
 		}
 		if box.Running {
 			if err := r.Signal(box, syscall.SIGKILL); err != nil && !errors.Is(err, spawn.ErrNotRunning) {

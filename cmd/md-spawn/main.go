@@ -59,5 +59,5 @@ func monitor(args []string) int {
 	if slices.Contains(args, "debug") {
 		cli.Debug(os.Stderr)
 	}
-	return spawn.New(dir).Monitor(context.Background(), args[0])
+	return spawn.New(dir).Monitor(context.Background(), args)
 }

@@ -78,12 +78,14 @@ func (c *run) stages() ([][]string, error) {
 	if !c.RunOptions.Remove {
 		last = append(last, "--keep")
 	}
+	policies, err := cli.Words(&c.Policies)
+	last = append(last, policies...)
 	return [][]string{
 		mount,
 		append([]string{"md-cgroup", "create"}, words[1]...),
 		append([]string{"md-net", "attach"}, words[2]...),
 		last,
-	}, errors.Join(errs[:]...)
+	}, errors.Join(append(errs[:], err)...)
 }
 
 // tool is how a shell finds the program: by its name where the PATH has the one beside us.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -189,8 +190,8 @@ func parseFilters(words []string) (func(Row) bool, error) {
 		default:
 			ok = false
 		}
-		if key == "status" && value != state.StatusCreated && value != state.StatusRunning && value != state.StatusExited {
-			return nil, fmt.Errorf("--filter %.60q: a status is created, running or exited", word)
+		if key == "status" && !slices.Contains(state.Statuses(), value) {
+			return nil, fmt.Errorf("--filter %.60q: a status is one of %s", word, strings.Join(state.Statuses(), ", "))
 		}
 		if !ok {
 			return nil, fmt.Errorf("--filter %.60q: want name, id, image, status or label, = and a value", word)

@@ -24,6 +24,7 @@ type RunOptions struct {
 	rootfs.Driver
 	cgroup.Limits
 	rootfs.Extras
+	spawn.Policies
 	Remove bool `name:"rm" help:"Remove the container and its anonymous volumes when it ends"`
 }
 
@@ -63,6 +64,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 	if err != nil {
 		return "", 0, err
 	}
+	o.Policies.Annotate(s)
 	code, err = e.spawn.Run(ctx, s, spawn.Options{
 		Detach: o.Detach, Keep: !o.Remove, Interactive: o.Interactive,
 		Streams: spawn.Connect(c.In, c.Out, c.Err, *o.TTY, o.Interactive),
@@ -77,6 +79,9 @@ func (e *Engine) Check(o RunOptions) error {
 		return errors.New("no image: name one by -i, or as the first argument")
 	}
 	if err := o.Limits.Check(); err != nil {
+		return err
+	}
+	if err := o.Policies.Check(!o.Remove); err != nil {
 		return err
 	}
 	return o.Options.Check()
@@ -149,7 +154,7 @@ func (e *Engine) Start(ctx context.Context, c *state.Container) error {
 	if c, err = e.Dir.Load(c.ID); err != nil { // another command may have been quicker
 		return err
 	}
-	if c.Running {
+	if c.Running || c.Restarting() {
 		return nil
 	}
 	if err := e.Dir.HoldLocked(c.ID); err != nil {

@@ -32,6 +32,9 @@ func (e *Engine) Stop(ctx context.Context, c *state.Container, o StopOptions) (k
 	if err != nil {
 		return false, err
 	}
+	if c, err = e.spawn.GiveUp(ctx, c); err != nil {
+		return false, err
+	}
 	if !c.Running {
 		return false, e.tidy(ctx, c)
 	}
@@ -147,10 +150,14 @@ func (e *Engine) removePrepared(ctx context.Context, id string) error {
 }
 
 func (e *Engine) remove(ctx context.Context, c *state.Container, o RemoveOptions) error {
+	if (c.Running || c.Restarting()) && !o.Force {
+		return errRunning("stop it first, or remove it by force (-f)")
+	}
+	c, err := e.spawn.GiveUp(ctx, c)
+	if err != nil {
+		return err
+	}
 	if c.Running {
-		if !o.Force {
-			return errRunning("stop it first, or remove it by force (-f)")
-		}
 		if err := e.signal(c, syscall.SIGKILL); err != nil {
 			return err
 		}

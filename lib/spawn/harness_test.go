@@ -65,7 +65,7 @@ func mdSpawn(word string, args []string) int {
 		return 99
 	}
 	if word == MonitorArg {
-		return New(dir).Monitor(context.Background(), args[0])
+		return New(dir).Monitor(context.Background(), args)
 	}
 	data, err := os.ReadFile(args[0])
 	if err != nil {

@@ -1,14 +1,10 @@
 package spawn
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"strings"
 	"sync"
 	"time"
 )
@@ -23,23 +19,45 @@ import (
 // maxLine is how much of a program's line goes into one line of the log.
 const maxLine = 16 << 10
 
-// Log writes a container's log.
+// Log writes a container's log, a file of bounded size with older ones beside it ([logBounds]).
 type Log struct {
+	bounds logBounds
+	path   string
+
 	mu      sync.Mutex
 	file    *os.File
+	size    int64
 	pending map[string][]byte // lines that have not ended yet, by stream
+	out     []byte            // what is written next: kept, so that a busy program makes no garbage
 }
 
-// OpenLog opens the log at path for more lines.
-func OpenLog(path string) (*Log, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+// OpenLog opens the log at path for more lines. options bound it, as those of --log-opt with commas between.
+func OpenLog(path, options string) (*Log, error) {
+	bounds, err := parseBounds(options)
 	if err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
-	if err := endTornLine(file); err != nil {
-		return nil, fmt.Errorf("open the log: %w", errors.Join(err, file.Close()))
+	l := &Log{bounds: bounds, path: path, pending: make(map[string][]byte)}
+	if err := l.open(); err != nil {
+		return nil, fmt.Errorf("open the log: %w", err)
 	}
-	return &Log{file: file, pending: make(map[string][]byte)}, nil
+	return l, nil
+}
+
+func (l *Log) open() error {
+	file, err := os.OpenFile(l.path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := endTornLine(file); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	l.file, l.size = file, info.Size()
+	return nil
 }
 
 // endTornLine ends the line that a crash has cut off, so that it takes no other one with it.
@@ -61,8 +79,12 @@ func (l *Log) Write(stream string, data []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	prefix := time.Now().UTC().Format(logTime) + " " + stream + " "
-	var out []byte
-	rest := append(l.pending[stream], data...)
+	half, rest := l.pending[stream], data
+	if len(half) > 0 {
+		half = append(half, data...)
+		rest = half
+	}
+	l.out = l.out[:0]
 	for {
 		i := bytes.IndexByte(rest, '\n')
 		tag := "F "
@@ -72,184 +94,58 @@ func (l *Log) Write(stream string, data []byte) error {
 			}
 			i, tag = maxLine, "P "
 		}
-		out = append(append(append(out, prefix...), tag...), rest[:i]...)
-		out = append(out, '\n')
+		l.out = append(append(append(l.out, prefix...), tag...), rest[:i]...)
+		l.out = append(l.out, '\n')
 		if tag == "F " {
 			i++ // the line's own end
 		}
 		rest = rest[i:]
 	}
-	l.pending[stream] = append([]byte(nil), rest...)
-	if len(out) == 0 {
+	l.pending[stream] = append(half[:0], rest...) // which may lie further back in half
+	return l.flush()
+}
+
+// flush writes the lines that are ready. Those that the disk has no room for are lost, and no others with them.
+func (l *Log) flush() error {
+	if len(l.out) == 0 {
 		return nil
 	}
-	if _, err := l.file.Write(out); err != nil {
+	if l.size > 0 && l.bounds.size >= 0 && l.size+int64(len(l.out)) > l.bounds.size {
+		l.rotate() // or else the file grows, if it can
+	}
+	n, err := l.file.Write(l.out)
+	if err != nil {
+		if n > 0 && l.file.Truncate(l.size) != nil {
+			l.size += int64(n)
+		}
 		return fmt.Errorf("write the log: %w", err)
 	}
+	l.size += int64(n)
 	return nil
+}
+
+// Flush writes the lines that have no end: the program has ended.
+func (l *Log) Flush() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	prefix := time.Now().UTC().Format(logTime)
+	l.out = l.out[:0]
+	for _, stream := range []string{"stdout", "stderr"} {
+		if rest := l.pending[stream]; len(rest) > 0 {
+			l.out = fmt.Appendf(l.out, "%s %s P %s\n", prefix, stream, rest)
+		}
+		delete(l.pending, stream)
+	}
+	return l.flush()
 }
 
 // Close writes the lines that have no end and closes the file.
 func (l *Log) Close() error {
+	err := l.Flush()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now().UTC().Format(logTime)
-	var errs []error
-	for _, stream := range []string{"stdout", "stderr"} {
-		if rest := l.pending[stream]; len(rest) > 0 {
-			_, err := fmt.Fprintf(l.file, "%s %s P %s\n", now, stream, rest)
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(append(errs, l.file.Close())...)
+	return errors.Join(err, l.file.Close())
 }
 
 // logTime is RFC 3339 with all nine digits, so that lines can be sorted as text.
 const logTime = "2006-01-02T15:04:05.000000000Z07:00"
-
-// LogOptions say which lines of a log are shown, and how.
-type LogOptions struct {
-	Tail       int // the last lines only; -1 for all
-	Since      time.Time
-	Until      time.Time
-	Timestamps bool
-	Follow     bool
-	Ended      func() bool // asked when following: no more lines come
-}
-
-// ReadLog writes the log at path to the streams that the program wrote to.
-func ReadLog(ctx context.Context, path string, o LogOptions, out, errOut io.Writer) error {
-	file, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) && !o.Follow {
-		return nil // it has written nothing
-	}
-	if err != nil {
-		return fmt.Errorf("read the log: %w", err)
-	}
-	defer file.Close()
-	if o.Tail >= 0 {
-		if err := seekTail(file, o.Tail); err != nil {
-			return fmt.Errorf("read the log: %w", err)
-		}
-	}
-	p := printer{LogOptions: o, out: out, errOut: errOut}
-	r := bufio.NewReaderSize(file, 64<<10)
-	var partial string
-	for {
-		// Asked before the read: what was written before the end is then surely read.
-		ended := !o.Follow || o.Ended()
-		line, err := r.ReadString('\n')
-		partial += line
-		if err == nil {
-			done, err := p.print(partial)
-			if done || err != nil {
-				return err
-			}
-			partial = ""
-			continue
-		}
-		if !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read the log: %w", err)
-		}
-		if ended {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil // the user has seen enough
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-type printer struct {
-	LogOptions
-	out, errOut io.Writer
-	midLine     map[string]bool
-}
-
-// print shows one line of the log, and reports whether those behind it are too young.
-func (p *printer) print(line string) (done bool, err error) {
-	stamp, rest, ok1 := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-	stream, rest, ok2 := strings.Cut(rest, " ")
-	tag, text, ok3 := strings.Cut(rest, " ")
-	at, timeErr := time.Parse(time.RFC3339Nano, stamp)
-	if !ok1 || !ok2 || !ok3 || timeErr != nil {
-		return false, nil // torn by a crash
-	}
-	if !p.Until.IsZero() && at.After(p.Until) {
-		return true, nil
-	}
-	if at.Before(p.Since) {
-		return false, nil
-	}
-	if p.midLine == nil {
-		p.midLine = make(map[string]bool)
-	}
-	if p.Timestamps && !p.midLine[stream] {
-		text = stamp + " " + text
-	}
-	p.midLine[stream] = tag == "P"
-	if tag != "P" {
-		text += "\n"
-	}
-	w := p.out
-	if stream == "stderr" {
-		w = p.errOut
-	}
-	_, err = io.WriteString(w, text)
-	return false, err
-}
-
-// seekTail goes to where the last n lines of the program start. Parts of a line count with its end.
-func seekTail(file *os.File, n int) error {
-	end, err := file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	const block = 64 << 10
-	var tail []byte
-	start := end
-	for start > 0 {
-		size := min(int64(block), start)
-		start -= size
-		chunk := make([]byte, size)
-		if _, err := file.ReadAt(chunk, start); err != nil {
-			return err
-		}
-		tail = append(chunk, tail...)
-		if offset, ok := tailStart(tail, n, start == 0); ok {
-			_, err := file.Seek(start+int64(offset), io.SeekStart)
-			return err
-		}
-	}
-	_, err = file.Seek(0, io.SeekStart)
-	return err
-}
-
-// tailStart finds where the last n whole lines of the program start in data, the end of a log. whole
-// says that data is all of the log.
-func tailStart(data []byte, n int, whole bool) (int, bool) {
-	if n == 0 {
-		return len(data), true
-	}
-	lines, end := 0, len(data)
-	first := true
-	for end > 0 {
-		start := bytes.LastIndexByte(data[:end-1], '\n') + 1
-		if start == 0 && !whole {
-			return 0, false
-		}
-		fields := bytes.SplitN(data[start:end], []byte(" "), 4)
-		complete := len(fields) < 3 || string(fields[2]) != "P"
-		if complete || first {
-			lines++
-		}
-		first = false
-		if lines > n {
-			return end, true
-		}
-		end = start
-	}
-	return 0, whole
-}

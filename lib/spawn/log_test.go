@@ -17,7 +17,7 @@ import (
 func written(t testing.TB, write func(*Log)) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "log")
-	log, err := OpenLog(path)
+	log, err := OpenLog(path, "")
 	must(t, err)
 	write(log)
 	must(t, log.Close())
@@ -199,7 +199,7 @@ func TestTailOfALongLog(t *testing.T) {
 // TestLogGoesOn: after a crash in the middle of a line, the next run's lines are whole.
 func TestLogGoesOn(t *testing.T) {
 	path := logFile(t, day+"2019-01-25T01:04:00.000000000Z stdout F fi")
-	log, err := OpenLog(path)
+	log, err := OpenLog(path, "")
 	must(t, err)
 	must(t, log.Write("stdout", []byte("again\n")))
 	must(t, log.Close())
@@ -210,7 +210,7 @@ func TestLogGoesOn(t *testing.T) {
 
 func TestFollow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	log, err := OpenLog(path)
+	log, err := OpenLog(path, "")
 	must(t, err)
 	must(t, log.Write("stdout", []byte("old\n")))
 	ended := make(chan struct{})

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/weikeit/mydocker/lib/linux"
@@ -21,8 +23,14 @@ const MonitorArg = "monitor"
 
 const reportFD = 3
 
+// Words to the monitor behind the id.
+const (
+	debugWord = "debug"
+	againWord = "again" // the program ran before, and is started by its restart policy
+)
+
 // detach runs a registered container in the background and returns when its program runs.
-func (r *Runtime) detach(ctx context.Context, s *spec.Spec, o Options) error {
+func (r *Runtime) detach(id string, words ...string) error {
 	path, err := spec.Sibling("md-spawn")
 	if err != nil {
 		return err
@@ -32,9 +40,9 @@ func (r *Runtime) detach(ctx context.Context, s *spec.Spec, o Options) error {
 		return err
 	}
 	defer ours.Close()
-	args := []string{"md-spawn", MonitorArg, s.ID()}
+	args := append([]string{"md-spawn", MonitorArg, id}, words...)
 	if linux.Tracing() {
-		args = append(args, "debug")
+		args = append(args, debugWord)
 	}
 	cmd := &exec.Cmd{
 		Path: path, Args: args, Env: append(r.dir.Env(), "GOMAXPROCS=1", "PATH="+os.Getenv("PATH")),
@@ -49,7 +57,7 @@ func (r *Runtime) detach(ctx context.Context, s *spec.Spec, o Options) error {
 	if err := linux.CloseOnExecFrom(3); err != nil {
 		return fmt.Errorf("start the monitor: %w", errors.Join(err, theirs.Close()))
 	}
-	linux.Trace("setsid", path, MonitorArg, s.ID(), "&")
+	linux.Trace("setsid", path, MonitorArg, id, "&")
 	err = cmd.Start()
 	theirs.Close()
 	if err != nil {
@@ -70,8 +78,9 @@ func (r *Runtime) detach(ctx context.Context, s *spec.Spec, o Options) error {
 	return cmd.Process.Release()
 }
 
-// Monitor is the program behind [MonitorArg].
-func (r *Runtime) Monitor(ctx context.Context, id string) int {
+// Monitor is the program behind [MonitorArg], with the words that follow it.
+func (r *Runtime) Monitor(ctx context.Context, args []string) int {
+	id := args[0]
 	report := os.NewFile(reportFD, "report")
 	told := false
 	tell := func(err error) {
@@ -87,6 +96,9 @@ func (r *Runtime) Monitor(ctx context.Context, id string) int {
 		_, _ = report.Write(append(data, '\n'))
 		report.Close()
 	}
+	// A signal to us is one to the program, and between two of its lives a sign that somebody stops it.
+	wake := make(chan os.Signal, 1)
+	signal.Notify(wake, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	err := r.note(id, state.Process{}) // whoever started us, and perhaps has the lock, may be killed
 	c, loadErr := r.dir.Load(id)
 	if err = errors.Join(err, loadErr); err != nil {
@@ -95,10 +107,10 @@ func (r *Runtime) Monitor(ctx context.Context, id string) int {
 	}
 	o := Options{
 		Interactive: c.Spec.Annotation(spec.AnnotationInteractive) == "true",
-		Streams:     Streams{Out: io.Discard, Err: io.Discard},
+		Streams:     Streams{Out: io.Discard, Err: io.Discard}, wake: wake,
 	}
-	code, err := r.run(ctx, c.Spec, o, func(*child) error {
-		err := r.started(id)
+	code, err := r.run(ctx, c.Spec, o, func() error {
+		err := r.started(id, slices.Contains(args[1:], againWord))
 		tell(err)
 		return err
 	})

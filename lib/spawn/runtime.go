@@ -23,7 +23,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -54,6 +53,8 @@ type Options struct {
 	Keep        bool // the container stays when its program ends, until it is removed
 	Interactive bool // the program's input stays open, or is the caller's
 	Streams     Streams
+
+	wake <-chan os.Signal // of a monitor: somebody may have stopped the container; nil in the foreground
 }
 
 // Run runs the container of a document for the first time. In the foreground it returns the program's
@@ -101,9 +102,9 @@ func (r *Runtime) abandon(ctx context.Context, s *spec.Spec) error {
 // run, what it was to use is the caller's to release.
 func (r *Runtime) Start(ctx context.Context, s *spec.Spec, o Options) (code int, err error) {
 	if o.Detach {
-		return 0, r.detach(ctx, s, o)
+		return 0, r.detach(s.ID())
 	}
-	return r.run(ctx, s, o, func(*child) error { return r.started(s.ID()) })
+	return r.run(ctx, s, o, func() error { return r.started(s.ID(), false) })
 }
 
 // lateError is what went wrong when the program had ended.
@@ -146,7 +147,7 @@ func (r *Runtime) unregister(id string) {
 
 // removeFiles removes what is ours in the bundle.
 func (r *Runtime) removeFiles(id string) {
-	for _, path := range []string{r.spawnFile(id), r.dir.Config(id), r.LogPath(id)} {
+	for _, path := range append(logFiles(r.LogPath(id)), tempLog(r.LogPath(id)), r.spawnFile(id), r.dir.Config(id)) {
 		_ = os.Remove(path) // the bundle goes as a whole when the root file system does
 	}
 	_ = os.Remove(r.dir.Bundle(id)) // stays where another tool has something in it
@@ -182,35 +183,6 @@ func (r *Runtime) spawnFile(id string) string {
 
 func (r *Runtime) runFile(id string) string {
 	return filepath.Join(r.dir.Runtime(id), state.RunFile)
-}
-
-// run starts the container, calls running, and stays with it to its end.
-func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func(*child) error) (int, error) {
-	log, err := OpenLog(r.LogPath(s.ID()))
-	if err != nil {
-		return 0, err
-	}
-	defer log.Close()
-	c, p, err := r.start(ctx, s, o)
-	if err != nil {
-		return 0, err
-	}
-	noted := running(c)
-	if noted != nil {
-		c.signal(syscall.SIGKILL) // and attended to all the same, to its end
-	}
-	code, err := p.attend(c, o.Streams, log.Write)
-	if err != nil {
-		c.signal(syscall.SIGKILL)
-		code = c.wait()
-	}
-	if cerr := log.Close(); err == nil && !errors.Is(cerr, os.ErrClosed) {
-		err = cerr
-	}
-	if err = errors.Join(noted, err, r.finish(context.WithoutCancel(ctx), s, code)); err != nil {
-		return code, &lateError{err}
-	}
-	return code, nil
 }
 
 // start makes the container and starts its program.
@@ -319,55 +291,6 @@ func (r *Runtime) runHooks(ctx context.Context, s *spec.Spec, pid int) {
 	if err := s.RunHooks(ctx, s.Hooks.Poststart, specs.StateRunning, pid); err != nil {
 		fmt.Fprintln(os.Stderr, "md-spawn: warning: poststart", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-}
-
-// finish records the end of the program and releases what the container held. Where that fails, the note
-// of who ran it stays, for the next command to try again.
-func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int) error {
-	id := s.ID()
-	unlock, err := r.dir.Lock(id)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if r.dir.Kept(id) {
-		life, _ := r.dir.ReadSpawn(id) // a torn file is written anew
-		life.Finished, life.ExitCode = time.Now(), code
-		if err := state.WriteJSON(r.spawnFile(id), life); err != nil {
-			return err
-		}
-		return r.dropRun(id, r.Release(ctx, s))
-	}
-	r.removeFiles(id) // and the release removes the bundle, where nothing is in it any more
-	err = r.Release(ctx, s)
-	if err == nil {
-		r.unregister(id)
-	}
-	return err
-}
-
-// dropRun takes away the note of who runs a container, unless releasing it went wrong.
-func (r *Runtime) dropRun(id string, err error) error {
-	if err != nil {
-		return err
-	}
-	if err := os.Remove(r.runFile(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-// started notes that the program of a kept container runs.
-func (r *Runtime) started(id string) error {
-	if !r.dir.Kept(id) {
-		return nil
-	}
-	life, err := r.dir.ReadSpawn(id)
-	if err != nil {
-		return err
-	}
-	life.Started, life.Finished, life.ExitCode, life.OOMKilled = time.Now(), time.Time{}, 0, false
-	return state.WriteJSON(r.spawnFile(id), life)
 }
 
 // decodeLine reads what the monitor says in its one line.

@@ -23,7 +23,7 @@ func (r *Runtime) Settle(ctx context.Context, c *state.Container) error {
 	}
 	for end := time.Now().Add(settleTime); time.Now().Before(end); {
 		run, err := r.dir.ReadRun(c.ID)
-		if err != nil || run.Init != c.Run.Init || !run.Monitor.Alive() {
+		if err != nil || run.Init != c.Run.Init || !run.Restart.IsZero() || !run.Monitor.Alive() {
 			return nil
 		}
 		select {

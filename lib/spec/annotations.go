@@ -21,6 +21,9 @@ const (
 	AnnotationStop    = Prefix + "stopsignal"
 	AnnotationInit    = Prefix + "init" // "true": our small init is PID 1
 
+	AnnotationRestart = Prefix + "restart" // restart policy: on-failure:3, always, unless-stopped
+	AnnotationLogOpts = Prefix + "logopts" // bounds of the log: max-size=10m,max-file=3
+
 	AnnotationInteractive = Prefix + "interactive" // "true": standard input stays open
 )
 

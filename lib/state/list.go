@@ -22,8 +22,12 @@ import (
 const (
 	StatusCreated = "created"
 	StatusRunning = "running"
+	StatusRestart = "restarting" // its program has ended, and its restart policy starts it again in a moment
 	StatusExited  = "exited"
 )
+
+// Statuses are all of them.
+func Statuses() []string { return []string{StatusCreated, StatusRunning, StatusRestart, StatusExited} }
 
 // Container is one row of the list: what the files say together, and what the kernel says of the
 // process.
@@ -42,10 +46,17 @@ func (c *Container) Status() string {
 	switch {
 	case c.Running:
 		return StatusRunning
+	case c.Restarting():
+		return StatusRestart
 	case c.Spawn.Started.IsZero() && c.Run.Init.PID == 0:
 		return StatusCreated
 	}
 	return StatusExited
+}
+
+// Restarting reports whether the program has ended and a monitor is about to start it again.
+func (c *Container) Restarting() bool {
+	return !c.Running && !c.Run.Restart.IsZero() && c.Run.Monitor.Alive()
 }
 
 // Load reads all about container id. Only a missing or unreadable document is an error: the other
@@ -219,6 +230,7 @@ func (d Dir) gone(id string) bool {
 func (c *Container) OCIState() ([]byte, error) {
 	status := map[string]specs.ContainerState{
 		StatusCreated: specs.StateCreated, StatusRunning: specs.StateRunning, StatusExited: specs.StateStopped,
+		StatusRestart: specs.StateStopped,
 	}[c.Status()]
 	pid := 0
 	if c.Running {

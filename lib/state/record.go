@@ -66,12 +66,17 @@ type Spawn struct {
 	ExitCode  int       `json:"exitCode"`
 	Detached  bool      `json:"detached"`
 	OOMKilled bool      `json:"oomKilled,omitempty"`
+	Stopped   bool      `json:"stopped,omitempty"`  // by a user: a restart policy is over until the next start
+	Restarts  int       `json:"restarts,omitempty"` // by its restart policy, since a user started it
 }
 
 // Run is what of a container does not survive a reboot: the content of state.json.
 type Run struct {
 	Init    Process `json:"init"`             // PID 1 of the container
 	Monitor Process `json:"monitor,omitzero"` // waits for it: md-spawn, or the foreground command
+
+	// Restart is when the monitor starts the program again, which has ended; zero where it does not.
+	Restart time.Time `json:"restart,omitzero"`
 }
 
 // Kept reports whether container id stays when its process ends (docker's way; an OCI runtime's

@@ -46,6 +46,8 @@ busybox echo hello
 --rm --net none --interactive busybox cat
 --rm --net none busybox nonsense
 --rm --net none busybox /etc/passwd
+-d --name back --restart on-failure:3 --log-opt max-size=1m --log-opt=max-file=2 busybox sleep 100
+--restart=no --log-opt max-size=-1 busybox echo hello
 -d --name back --stop-signal USR1 busybox sh -c 'echo "in  the background"; sleep 100'
 --detach --rm --interactive busybox sh -c 'echo reads; cat; sleep 100'
 LINES

@@ -1,0 +1,149 @@
+package spawn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// run starts the container, calls running, and stays with it to its end; a monitor stays as long as the restart
+// policy wants. An error before the program ran is the caller's to clean up after.
+func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func() error) (int, error) {
+	log, err := OpenLog(r.LogPath(s.ID()), s.Annotation(spec.AnnotationLogOpts))
+	if err != nil {
+		return 0, err
+	}
+	defer log.Close()
+	for wait := time.Duration(0); ; {
+		begun := time.Now()
+		code, started, err := r.once(ctx, s, o, log, running)
+		switch {
+		case !started && wait == 0:
+			return 0, err
+		case !started: // as a program that failed: who started the container has gone long since
+			code = asError(err).ExitStatus()
+			err = log.Write("stderr", fmt.Appendf(nil, "md-spawn: start again: %v\n", err))
+		}
+		wait = pause(wait, time.Since(begun))
+		again, ferr := r.finish(context.WithoutCancel(ctx), s, code, wait)
+		if err = errors.Join(err, ferr); err != nil {
+			return code, &lateError{err}
+		}
+		if !again {
+			return code, nil
+		}
+		if o.wake == nil {
+			return code, r.handOver(ctx, s, wait)
+		}
+		if r.givenUp(ctx, s.ID(), wait, o.wake) {
+			return code, r.leave(context.WithoutCancel(ctx), s)
+		}
+		running = func() error { return r.started(s.ID(), true) }
+	}
+}
+
+// once runs the program once, and returns its exit code; started says whether it came to run.
+func (r *Runtime) once(ctx context.Context, s *spec.Spec, o Options, log *Log, running func() error) (code int, started bool, err error) {
+	c, p, err := r.start(ctx, s, o)
+	if err != nil {
+		return 0, false, err
+	}
+	noted := running()
+	if noted != nil {
+		c.signal(syscall.SIGKILL) // and attended to all the same, to its end
+	}
+	code, err = p.attend(c, o.Streams, log.Write)
+	if err != nil {
+		c.signal(syscall.SIGKILL)
+		code = c.wait()
+	}
+	return code, true, errors.Join(noted, err, log.Flush())
+}
+
+// handOver leaves a container, whose program has ended in the foreground, to a monitor that starts it again: who
+// ran it gets the exit code, as with docker.
+func (r *Runtime) handOver(ctx context.Context, s *spec.Spec, wait time.Duration) error {
+	if r.givenUp(ctx, s.ID(), wait, nil) {
+		return r.leave(context.WithoutCancel(ctx), s)
+	}
+	if err := r.detach(s.ID(), againWord); err != nil {
+		return &lateError{errors.Join(fmt.Errorf("start again: %w", err), r.leave(context.WithoutCancel(ctx), s))}
+	}
+	return nil
+}
+
+// finish records the end of the program. Where the restart policy wants it again after the pause, that is noted
+// under the same lock: who stops the container sees it, or is seen. Else what the container held is released.
+// Where that fails, the note of who ran it stays, for the next command to try again.
+func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int, wait time.Duration) (again bool, err error) {
+	id := s.ID()
+	unlock, err := r.dir.Lock(id)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	if !r.dir.Kept(id) {
+		r.removeFiles(id) // and the release removes the bundle, where nothing is in it any more
+		err = r.Release(ctx, s)
+		if err == nil {
+			r.unregister(id)
+		}
+		return false, err
+	}
+	life, _ := r.dir.ReadSpawn(id) // a torn file is written anew
+	life.Finished, life.ExitCode = time.Now(), code
+	if err := state.WriteJSON(r.spawnFile(id), life); err != nil {
+		return false, err
+	}
+	if !policyOf(s).wants(life) {
+		return false, r.dropRun(id, r.Release(ctx, s))
+	}
+	run, err := r.dir.ReadRun(id)
+	run.Restart = time.Now().Add(wait)
+	return true, errors.Join(err, state.WriteVolatile(r.runFile(id), run))
+}
+
+// leave releases a container whose end is written down and that is not started again.
+func (r *Runtime) leave(ctx context.Context, s *spec.Spec) error {
+	unlock, err := r.dir.Lock(s.ID())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return r.dropRun(s.ID(), r.Release(ctx, s))
+}
+
+// dropRun takes away the note of who runs a container, unless releasing it went wrong.
+func (r *Runtime) dropRun(id string, err error) error {
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(r.runFile(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// started notes that the program of a kept container runs: by a user's will, or again by its restart policy.
+func (r *Runtime) started(id string, again bool) error {
+	if !r.dir.Kept(id) {
+		return nil
+	}
+	life, err := r.dir.ReadSpawn(id)
+	if err != nil {
+		return err
+	}
+	life.Started, life.Finished, life.ExitCode, life.OOMKilled = time.Now(), time.Time{}, 0, false
+	if again {
+		life.Restarts++
+	} else {
+		life.Restarts, life.Stopped = 0, false
+	}
+	return state.WriteJSON(r.spawnFile(id), life)
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"syscall"
+)
+
+// fault says what happens when, and has counted so far.
+type fault struct {
+	at    int           // the number of the call; 0: only count
+	all   bool          // kill all of ours
+	errno syscall.Errno // 0: kill
+
+	count int
+	met   string // the call and the program that it happened to
+	tasks map[int]*task
+}
+
+// task is one traced thread.
+type task struct {
+	pid    int    // of its process
+	ours   string // the program's name where it is one of ours
+	inside bool   // in a system call
+	fail   bool   // the call is to fail
+}
+
+// Options of ptrace(2), and the events that they bring.
+const (
+	options    = syscall.PTRACE_O_TRACESYSGOOD | syscall.PTRACE_O_TRACECLONE | syscall.PTRACE_O_TRACEFORK | syscall.PTRACE_O_TRACEVFORK | syscall.PTRACE_O_TRACEEXEC
+	sysgood    = syscall.SIGTRAP | 0x80
+	noSuchCall = ^uint64(0)
+)
+
+var programs = regexp.MustCompile(`^(memfd:)?(mydocker|md-[a-z]+|ip6?tables.*|xtables-.*)( \(deleted\))?$`)
+
+// run runs the command to the end of the last program of ours, and returns the command's exit code.
+func (f *fault) run(command []string) (int, error) {
+	runtime.LockOSThread() // ptrace(2) knows the thread
+	path := command[0]
+	if filepath.Base(path) == path {
+		found, err := lookPath(path)
+		if err != nil {
+			return 0, err
+		}
+		path = found
+	}
+	first, err := syscall.ForkExec(path, command, &syscall.ProcAttr{
+		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Ptrace: true},
+	})
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", path, err)
+	}
+	f.tasks = make(map[int]*task)
+	code, over := 0, false
+	for {
+		var status syscall.WaitStatus
+		tid, err := syscall.Wait4(-1, &status, syscall.WALL, nil)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err != nil:
+			return code, nil // no children: all have ended
+		case status.Exited() || status.Signaled():
+			delete(f.tasks, tid)
+			if tid == first {
+				code, over = exitCode(status), true
+			}
+			// What is left may be a container's program that nobody waits for: it is let go with us.
+			if over && !f.anyOurs() {
+				return code, nil
+			}
+		case status.Stopped():
+			f.stopped(tid, status)
+		}
+	}
+}
+
+func (f *fault) anyOurs() bool {
+	for _, t := range f.tasks {
+		if t.ours != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func exitCode(status syscall.WaitStatus) int {
+	if status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return status.ExitStatus()
+}
+
+// stopped deals with one stop of a thread, and lets it go on.
+func (f *fault) stopped(tid int, status syscall.WaitStatus) {
+	t, known := f.tasks[tid]
+	signal := 0
+	switch sig := status.StopSignal(); {
+	case !known:
+		t = f.found(tid)
+	case sig == sysgood:
+		f.atCall(tid, t)
+	case sig == syscall.SIGTRAP && status.TrapCause() == syscall.PTRACE_EVENT_EXEC:
+		// Whichever thread it was, it goes on as the first one, in the middle of its execve(2).
+		t.ours, t.inside, t.fail = programOf(tid), true, false
+	case sig == syscall.SIGTRAP && status.TrapCause() > 0:
+	case sig == syscall.SIGSTOP: // with which the kernel hands a new task over: no program here stops itself
+	default:
+		signal = int(sig)
+	}
+	_ = syscall.PtraceSyscall(tid, signal) // it may have been killed meanwhile
+}
+
+// found notes a task that has just come.
+func (f *fault) found(tid int) *task {
+	t := &task{pid: groupOf(tid), ours: programOf(tid)}
+	f.tasks[tid] = t
+	_ = syscall.PtraceSetOptions(tid, options) // inherited, but for the first one
+	return t
+}
+
+// atCall is at the entry or the exit of a system call.
+func (f *fault) atCall(tid int, t *task) {
+	if t.inside = !t.inside; !t.inside {
+		if t.fail {
+			t.fail = false
+			f.setResult(tid)
+		}
+		return
+	}
+	if t.ours == "" {
+		return
+	}
+	var regs syscall.PtraceRegs
+	if syscall.PtraceGetRegs(tid, &regs) != nil {
+		return
+	}
+	name := call{tid, regs.Orig_rax, [3]uint64{regs.Rdi, regs.Rsi, regs.Rdx}}.changes(f.errno != 0)
+	if name == "" {
+		return
+	}
+	if f.count++; f.count != f.at {
+		return
+	}
+	f.met = name + " " + t.ours
+	switch {
+	case f.errno != 0:
+		regs.Orig_rax, t.fail = noSuchCall, true
+		_ = syscall.PtraceSetRegs(tid, &regs)
+	case f.all:
+		for _, other := range f.tasks {
+			if other.ours != "" {
+				_ = syscall.Kill(other.pid, syscall.SIGKILL)
+			}
+		}
+	default:
+		_ = syscall.Kill(t.pid, syscall.SIGKILL)
+	}
+}
+
+func (f *fault) setResult(tid int) {
+	var regs syscall.PtraceRegs
+	if syscall.PtraceGetRegs(tid, &regs) == nil {
+		regs.Rax = -uint64(f.errno)
+		_ = syscall.PtraceSetRegs(tid, &regs)
+	}
+}
+
+// programOf returns the name of a task's program where it is one of ours.
+func programOf(tid int) string {
+	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", tid))
+	if name := filepath.Base(path); err == nil && programs.MatchString(name) {
+		return name
+	}
+	return ""
+}
+
+// groupOf returns the process of a thread (proc_pid_status(5), Tgid).
+func groupOf(tid int) int {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid)) // gone: it is its own
+	if _, rest, ok := bytes.Cut(data, []byte("\nTgid:\t")); ok {
+		line, _, _ := bytes.Cut(rest, []byte("\n"))
+		if pid, err := strconv.Atoi(string(line)); err == nil {
+			return pid
+		}
+	}
+	return tid
+}
+
+func lookPath(name string) (string, error) {
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
+			return filepath.Join(dir, name), nil
+		}
+	}
+	return "", fmt.Errorf("%s: program not found", name)
+}

@@ -1,0 +1,119 @@
+#!/usr/bin/env bats
+# What becomes of a container whose program ends, whose monitor dies, or whose machine is restarted.
+load lib
+
+setup_file() { warm_up busybox; }
+setup() { setup_leakcheck; }
+teardown() { teardown_leakcheck; }
+
+spawn() { jq -r "$2" "/var/lib/mydocker/containers/$(mydocker ps -q -f name="$1")/spawn.json"; }
+is() { [[ $(mydocker ps -f "name=$1" --format '{{.Status}}') == "$2" ]]; }
+restarts() { (($(spawn "$1" '.restarts // 0') >= $2)); }
+monitor() { jq .monitor.pid "/run/mydocker/$(mydocker ps -q -f name="$1")/state.json"; }
+boot() { does mydocker system boot; }
+
+@test "on-failure: so often, and not after success" {
+  mydocker run -d --name fails --restart on-failure:2 busybox sh -c 'echo x >>/count; echo run; exit 3' >/dev/null
+  mydocker run -d --name works --restart on-failure busybox sh -c 'echo run' >/dev/null
+  same 3 "$(md-spawn wait fails)"
+  eventually 10 restarts fails 2
+  eventually 10 is fails exited
+  same $'run\nrun\nrun' "$(mydocker logs fails)" # the log goes on
+  same 2 "$(spawn fails .restarts)"
+  eventually 10 is works exited
+  same run "$(mydocker logs works)"
+  same 3 "$(md-ps -f name=fails --format '{{.ExitCode}}')"
+  mydocker start fails >/dev/null # counts anew
+  eventually 10 restarts fails 2
+  eventually 10 is fails exited
+}
+
+@test "always: the same files, address and pauses that double; a stop ends it" {
+  local before
+  mydocker run -d --name again -p 8080:80 --restart always busybox sh -c 'echo x >>/count; cat /count | wc -l; sleep 0.1' >/dev/null
+  before=$(md-ps -f name=again --format '{{.IPs}}')
+  eventually 10 restarts again 2
+  same "$before" "$(md-ps -f name=again --format '{{.IPs}}')"
+  eventually 10 is again restarting
+  refuses 1 'is running: stop it first' mydocker rm again
+  refuses 125 'it is not running' mydocker exec again true
+  does mydocker start again # it does already
+  does mydocker stop -t 0 again
+  is again exited
+  same true "$(spawn again .stopped)"
+  like $'^1\n2\n3' "$(mydocker logs again)"
+  same '' "$(pgrep -f "md-spawn monitor" || true)"
+  does mydocker start again
+  eventually 10 restarts again 1
+  does mydocker rm -f -v again
+}
+
+@test "stop while it runs, restart, and rm -f while it waits" {
+  local pid
+  mydocker run -d --name long --restart unless-stopped busybox sleep 1000 >/dev/null
+  pid=$(md-ps -f name=long --format '{{.PID}}')
+  md-spawn kill long KILL # only a signal, and no wish of the user
+  eventually 10 restarts long 1
+  eventually 10 is long running
+  [[ $pid != "$(md-ps -f name=long --format '{{.PID}}')" ]]
+  does mydocker restart -t 0 long
+  is long running
+  same 0 "$(spawn long '.restarts // 0')"
+  does mydocker stop -t 0 long
+  is long exited
+  mydocker run -d --name waits --restart always busybox false >/dev/null
+  eventually 10 restarts waits 3
+  does mydocker rm -f waits
+}
+
+@test "a foreground run hands over to a monitor, and has the first code" {
+  run -4 --separate-stderr mydocker run --name front --restart on-failure:1 busybox sh -c 'echo here; exit 4'
+  same here "$output"
+  eventually 10 restarts front 1
+  eventually 10 is front exited
+  same $'here\nhere' "$(mydocker logs front)"
+}
+
+@test "policies that cannot be" {
+  refuses 125 '--restart "sometimes": want' mydocker run -d --restart sometimes busybox true
+  refuses 125 'removed when it ends' mydocker run -d --rm --restart always busybox true
+  refuses 125 '--log-opt max-size' mydocker run -d --log-opt max-size=tiny busybox true
+}
+
+@test "the log is bounded, and followed across its files" {
+  mydocker run -d --name talks --log-opt max-size=64k --log-opt max-file=2 busybox \
+    sh -c 'i=0; while [ $i -lt 10000 ]; do echo $i; i=$((i+1)); done; echo end; sleep 0.2' >/dev/null
+  mydocker logs -f talks >"$BATS_TEST_TMPDIR/followed"
+  same end "$(tail -n 1 "$BATS_TEST_TMPDIR/followed")"
+  # What it has is without gaps, be the first files gone or not before it looked.
+  awk '$1 != "end" && NR > 1 && $1 != last + 1 {gaps++} {last = $1} END {exit gaps > 2}' "$BATS_TEST_TMPDIR/followed"
+  same 9999 "$(mydocker logs --tail 2 talks | head -n 1)"
+  same 5000 "$(mydocker logs --tail 5001 talks | wc -l)" || (($(mydocker logs talks | wc -l) < 5001))
+  (($(du -bc /var/lib/mydocker/containers/*/log* | tail -n 1 | cut -f1) < 3 * 65536))
+}
+
+@test "the monitor is killed: the container ends with it, and all says so" {
+  local id pid
+  id=$(mydocker run -d --name orphan -p 8080:80 busybox sh -c 'echo hello; sleep 1000')
+  pid=$(md-ps -f name=orphan --format '{{.PID}}')
+  eventually 5 grep -q hello "/var/lib/mydocker/containers/$id/log"
+  kill -KILL "$(monitor orphan)"
+  eventually 1 is orphan exited
+  [[ ! -d /proc/$pid ]]
+  same hello "$(mydocker logs orphan)"
+  does mydocker stop orphan
+  same 137 "$(spawn orphan .exitCode)"
+  does mydocker start orphan
+  is orphan running
+  kill -KILL "$(monitor orphan)" "$(md-ps -f name=orphan --format '{{.PID}}')"
+  eventually 1 is orphan exited
+  does mydocker rm -v orphan
+}
+
+@test "the terminal goes, the container stays" {
+  setsid script -qec 'mydocker run -d --name stays busybox sleep 1000' /dev/null </dev/null >/dev/null
+  is stays running
+  kill -HUP "$(monitor stays)" # passed on to the program, which is PID 1 and has no handler
+  sleep 0.2
+  is stays running
+}
