@@ -41,6 +41,9 @@ func (p *pull) Run(ctx context.Context, io *cli.IO) error {
 	if p.To != "" && len(p.Names) > 1 && !strings.HasPrefix(p.To, "ocidir:") {
 		return cli.Usagef("--to %s holds one image: name one", p.To)
 	}
+	if p.To == "-" && cli.IsTerminal(io.Out) {
+		return cli.Usagef("an archive is nothing to read: name a file, or send standard output elsewhere")
+	}
 	refs := make(map[string]image.Reference)
 	for _, name := range p.Names {
 		if image.IsLocal(name) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"text/template"
 	"time"
 
 	"github.com/weikeit/mydocker/lib/cli"
@@ -225,6 +227,7 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 }
 
 type inspect struct {
+	Format  string   `short:"f" help:"Print this Go template for each, such as '{{.Status}}', and nothing else"`
 	Objects []string `arg:"" help:"Ids or names of containers, images or networks"`
 }
 
@@ -234,10 +237,24 @@ func (c *inspect) Run(_ context.Context, io *cli.IO) error {
 	if err != nil {
 		return err
 	}
+	var format *template.Template
+	if c.Format != "" {
+		if format, err = template.New("").Parse(c.Format); err != nil {
+			return cli.Usagef("%w", cli.TemplateError(err))
+		}
+	}
 	return cli.Each(io, "mydocker", "inspect", c.Objects, func(arg string) error {
 		kind, value, err := e.Inspect(arg)
 		if err != nil {
 			return cli.About(arg, err)
+		}
+		if format != nil {
+			var line strings.Builder
+			if err := format.Execute(&line, value); err != nil {
+				return cli.About(arg, cli.TemplateError(err))
+			}
+			_, err := fmt.Fprintln(io.Out, line.String())
+			return err
 		}
 		fmt.Fprintf(io.Err, "Showing %s as a %s:\n", arg, kind)
 		return cli.JSON(io.Out, value)
@@ -265,4 +282,21 @@ func running(err error) error {
 		return fmt.Errorf("it %w", err)
 	}
 	return err
+}
+
+type diff struct {
+	Container string `arg:"" help:"Id or name of a container"`
+}
+
+// Run prints a line for each path: A added, C changed, D deleted.
+func (c *diff) Run(ctx context.Context, io *cli.IO) error {
+	dir, id, err := state.Find(c.Container)
+	if err != nil {
+		return cli.About(c.Container, err)
+	}
+	changes, err := rootfs.New(dir).Diff(ctx, id)
+	for _, change := range changes {
+		fmt.Fprintln(io.Out, cli.OneLine(change.String()))
+	}
+	return cli.About(c.Container, err)
 }

@@ -159,3 +159,58 @@ func (c *imageRemove) Run(_ context.Context, io *cli.IO) error {
 		return nil
 	})
 }
+
+type imageTag struct {
+	Image string `arg:"" help:"Name or id of an image"`
+	Name  string `arg:"" help:"Name that it gets as well, NAME[:TAG]"`
+}
+
+// Run implements cli.Runner.
+func (c *imageTag) Run(_ context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	return cli.About(c.Image, e.Images.Tag(c.Image, c.Name))
+}
+
+type imageSave struct {
+	Output string `short:"o" help:"Write to this file, not to standard output"`
+	Image  string `arg:"" help:"Name or id of an image"`
+}
+
+// Run hands over to md-pull, as pull does.
+func (c *imageSave) Run(ctx context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	if _, err := e.Images.Resolve(c.Image); err != nil { // it would be pulled
+		return cli.About(c.Image, err)
+	}
+	to := "-"
+	if c.Output != "" {
+		to = "docker-archive:" + c.Output
+	}
+	return mdPull(ctx, io, "--to", to, "--", c.Image)
+}
+
+type imageLoad struct {
+	Input string `short:"i" help:"Read this file, not standard input"`
+	Quiet bool   `short:"q" help:"Only print the digest"`
+}
+
+// Run implements cli.Runner.
+func (c *imageLoad) Run(ctx context.Context, io *cli.IO) error {
+	if c.Input == "" {
+		return (&pull{Quiet: c.Quiet, Names: []string{"-"}}).Run(ctx, io)
+	}
+	file, err := os.Open(c.Input)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	from := *io
+	from.In = file
+	return (&pull{Quiet: c.Quiet, Names: []string{"-"}}).Run(ctx, &from)
+}

@@ -32,7 +32,7 @@ func (f StageFlags) Read(in io.Reader) (*spec.Spec, error) {
 	case f.Bundle != "":
 		path = filepath.Join(f.Bundle, "config.json")
 	case f.Spec == "" || f.Spec == "-":
-		if isTerminal(in) {
+		if IsTerminal(in) {
 			return nil, Usagef("standard input is a terminal: hand over a document by a pipe, --spec FILE or --bundle DIR")
 		}
 		return receive(in)
@@ -148,7 +148,7 @@ func documentOnInput(args []string) bool {
 // undoInput undoes the document of a stage that cannot start, such as for wrong usage. One that was read
 // is no more on standard input: the stage has undone it.
 func undoInput(ctx context.Context, io *IO) {
-	if isTerminal(io.In) {
+	if IsTerminal(io.In) {
 		return
 	}
 	if s, err := receive(io.In); err == nil {
@@ -156,8 +156,9 @@ func undoInput(ctx context.Context, io *IO) {
 	}
 }
 
-// isTerminal reports whether the stream is a terminal, where a document would be waited for for ever.
-func isTerminal(r io.Reader) bool {
-	f, ok := r.(*os.File)
+// IsTerminal reports whether a stream is a terminal: a document would be waited for there for ever, and an
+// archive is nothing to read.
+func IsTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && linux.IsTerminal(int(f.Fd()))
 }

@@ -40,3 +40,9 @@ func JSON(w io.Writer, v any) error {
 	enc.SetIndent("", "    ")
 	return enc.Encode(v)
 }
+
+// TemplateError says what is wrong with a user's Go template (--format), without the names of our types.
+func TemplateError(err error) error {
+	text, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "template: "), " in type ")
+	return fmt.Errorf("--format: %s", text)
+}

@@ -10,6 +10,8 @@ import (
 	"text/template"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -17,10 +19,13 @@ import (
 
 // ListOptions are the options of md-ps and `mydocker ps`.
 type ListOptions struct {
-	Quiet  bool     `short:"q" help:"Only print the ids"`
-	All    bool     `short:"a" hidden:"" help:"All containers: as always"`
-	Format string   `help:"table, json (one object per line), or a Go template such as '{{.Name}} {{.PID}}' (default: table)"`
-	Filter []string `short:"f" sep:"none" help:"Only those with name, id, image, status or label, e.g. --filter status=running"`
+	Quiet   bool     `short:"q" help:"Only print the ids"`
+	All     bool     `short:"a" hidden:"" help:"All containers: as always"`
+	NoTrunc bool     `hidden:"" help:"Nothing cut off: as always"`
+	Last    *int     `short:"n" help:"Only the last so many that were created"`
+	Latest  bool     `short:"l" help:"Only the last that was created"`
+	Format  string   `help:"table, json (one object per line), or a Go template such as '{{.Name}} {{.PID}}' (default: table)"`
+	Filter  []string `short:"f" sep:"none" help:"Only those with name, id, image, status, exited (a code), network, volume or label, e.g. --filter status=running"`
 }
 
 // Row is one container as ps shows it; its JSON is for programs.
@@ -107,9 +112,16 @@ func List(dir state.Dir, o ListOptions, out io.Writer, bad func(error)) error {
 	if err != nil {
 		return err
 	}
+	last := len(containers)
+	switch {
+	case o.Latest:
+		last = 1
+	case o.Last != nil:
+		last = *o.Last
+	}
 	rows := []Row{}
-	for _, c := range containers {
-		if r := NewRow(c); keep(r) {
+	for _, c := range containers { // the newest first
+		if r := NewRow(c); keep(r, c) && len(rows) < last {
 			rows = append(rows, r)
 		}
 	}
@@ -166,7 +178,7 @@ func parseFormat(o ListOptions) (func(io.Writer, []Row) error, error) {
 // badFormat says what is wrong with a template, in the user's terms.
 func badFormat(err error) error {
 	if !unknownField(err) {
-		return fmt.Errorf("--format: %s", strings.TrimPrefix(err.Error(), "template: "))
+		return cli.TemplateError(err)
 	}
 	row := reflect.TypeFor[Row]()
 	names := make([]string, row.NumField())
@@ -179,28 +191,33 @@ func badFormat(err error) error {
 // unknownField goes by the text: text/template has no error of its own for it.
 func unknownField(err error) bool { return strings.Contains(err.Error(), "can't evaluate field") }
 
+// filterKeys are what containers can be chosen by; ancestor is docker's word for image.
+var filterKeys = []string{"name", "id", "image", "ancestor", "status", "exited", "network", "volume", "label"}
+
 // parseFilters returns what chooses rows: filters with one key are alternatives, those with different
 // keys must all hold.
-func parseFilters(words []string) (func(Row) bool, error) {
+func parseFilters(words []string) (func(Row, *state.Container) bool, error) {
 	wanted := make(map[string][]string)
 	for _, word := range words {
 		key, value, ok := strings.Cut(word, "=")
+		if !ok || !slices.Contains(filterKeys, key) {
+			return nil, fmt.Errorf("--filter %.60q: want name, id, image, status, exited, network, volume or label, = and a value", word)
+		}
 		switch key {
-		case "name", "id", "image", "status", "label":
-		default:
-			ok = false
-		}
-		if key == "status" && !slices.Contains(state.Statuses(), value) {
-			return nil, fmt.Errorf("--filter %.60q: a status is one of %s", word, strings.Join(state.Statuses(), ", "))
-		}
-		if !ok {
-			return nil, fmt.Errorf("--filter %.60q: want name, id, image, status or label, = and a value", word)
+		case "status":
+			if !slices.Contains(state.Statuses(), value) {
+				return nil, fmt.Errorf("--filter %.60q: a status is one of %s", word, strings.Join(state.Statuses(), ", "))
+			}
+		case "exited":
+			if _, err := strconv.Atoi(value); err != nil {
+				return nil, fmt.Errorf("--filter %.60q: an exit code is a number", word)
+			}
 		}
 		wanted[key] = append(wanted[key], value)
 	}
-	return func(r Row) bool {
+	return func(r Row, c *state.Container) bool {
 		for key, values := range wanted {
-			if !r.matches(key, values) {
+			if !slices.ContainsFunc(values, func(value string) bool { return r.matches(key, value, c) }) {
 				return false
 			}
 		}
@@ -208,20 +225,26 @@ func parseFilters(words []string) (func(Row) bool, error) {
 	}, nil
 }
 
-func (r Row) matches(key string, values []string) bool {
-	for _, value := range values {
-		switch {
-		case key == "name" && strings.Contains(r.Name, value),
-			key == "id" && strings.HasPrefix(r.ID, value),
-			key == "image" && (r.Image == value || strings.TrimSuffix(r.Image, ":latest") == value),
-			key == "status" && r.Status == value:
-			return true
-		case key == "label":
-			name, want, valued := strings.Cut(value, "=")
-			if have, ok := r.Labels[name]; ok && (!valued || have == want) {
-				return true
-			}
-		}
+func (r Row) matches(key, value string, c *state.Container) bool {
+	switch key {
+	case "name":
+		return strings.Contains(r.Name, value)
+	case "id":
+		return strings.HasPrefix(r.ID, value)
+	case "image", "ancestor":
+		return r.Image == value || strings.TrimSuffix(r.Image, ":latest") == value
+	case "status":
+		return r.Status == value
+	case "exited":
+		return r.ExitCode != nil && strconv.Itoa(*r.ExitCode) == value
+	case "network":
+		return slices.ContainsFunc(c.Net.Endpoints, func(e state.Endpoint) bool { return e.Network == value })
+	case "volume":
+		return slices.ContainsFunc(c.Spec.Mounts, func(m specs.Mount) bool {
+			return m.Destination == value || m.Source == value || strings.HasSuffix(m.Source, "/"+value+"/data")
+		})
 	}
-	return false
+	name, want, valued := strings.Cut(value, "=")
+	have, ok := r.Labels[name]
+	return ok && (!valued || have == want)
 }

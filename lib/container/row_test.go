@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -24,13 +26,14 @@ func readmeContainer() *state.Container {
 	s.Annotate(spec.AnnotationImage, "mysql:5.7.25")
 	s.Annotate(spec.AnnotationDriver, "overlay2")
 	s.Annotate("team", "blue")
+	s.Mounts = append(s.Mounts, specs.Mount{Destination: "/var/lib/mysql", Source: "/root/mysql"})
 	s.Process.Args = []string{"docker-entrypoint.sh", "mysqld"}
 	return &state.Container{
 		ID: "4f2322145e66", Spec: s, Running: true, Run: state.Run{Init: state.Process{PID: 30942}},
 		Created: time.Date(2019, 1, 25, 9, 46, 4, 0, time.Local),
 		Net: state.Net{
 			Endpoints: []state.Endpoint{
-				{Address: netip.MustParsePrefix("10.20.30.2/24")}, {Address: netip.MustParsePrefix("10.10.1.2/24")},
+				{Network: "mydocker0", Address: netip.MustParsePrefix("10.20.30.2/24")}, {Address: netip.MustParsePrefix("10.10.1.2/24")},
 			},
 			Ports: []state.Port{{HostPort: 8036, ContainerPort: 3306, Protocol: "tcp"}},
 		},
@@ -113,21 +116,33 @@ func TestFilters(t *testing.T) {
 		{"label=team", true}, {"label=team=blue", true}, {"label=team=red", false}, {"label=crew", false}, {"label=team=", false},
 		{"status=exited status=running", true}, {"name=web name=mysql", true}, // one of them
 		{"name=mysql status=exited", false}, {"name=mysql status=running", true}, // both
+		{"ancestor=mysql:5.7.25", true}, {"network=mydocker0", true}, {"network=mydocker", false},
+		{"volume=/var/lib/mysql", true}, {"volume=/root/mysql", true}, {"volume=mysql", false}, {"exited=0", false},
 	}
+	c := readmeContainer()
 	for _, tt := range tests {
 		keep, err := parseFilters(strings.Fields(tt.filters))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := keep(row); got != tt.want {
+		if got := keep(row, c); got != tt.want {
 			t.Errorf("%q: %v", tt.filters, got)
 		}
 	}
 	row.Image = "busybox:latest"
-	if keep, err := parseFilters([]string{"image=busybox"}); err != nil || !keep(row) {
+	if keep, err := parseFilters([]string{"image=busybox"}); err != nil || !keep(row, c) {
 		t.Errorf("latest may be left out: %v", err)
 	}
-	for _, filter := range []string{"", "name", "colour=red", "=x", "NAME=x", strings.Repeat("x", 1000)} {
+	code := 3
+	row.ExitCode = &code
+	if keep, err := parseFilters([]string{"exited=3"}); err != nil || !keep(row, c) {
+		t.Errorf("by the exit code: %v", err)
+	}
+	c.Spec.Mounts = append(c.Spec.Mounts, specs.Mount{Destination: "/data", Source: "/var/lib/mydocker/volumes/named/data"})
+	if keep, err := parseFilters([]string{"volume=named"}); err != nil || !keep(row, c) {
+		t.Errorf("by the name of a volume: %v", err)
+	}
+	for _, filter := range []string{"", "name", "exited=x", "status=dead", "colour=red", "=x", "NAME=x", strings.Repeat("x", 1000)} {
 		if _, err := parseFilters([]string{filter}); err == nil || len(err.Error()) > 200 {
 			t.Errorf("%.20q: %v", filter, err)
 		}
@@ -161,6 +176,8 @@ func TestList(t *testing.T) {
 		{ListOptions{Format: "{{.Name}} {{.PID}}"}, "boxcc 0\nboxaa 0\n"},
 		{ListOptions{Quiet: true, Filter: []string{"name=aa"}}, "0000000000aa\n"},
 		{ListOptions{Quiet: true, Filter: []string{"name=zz"}}, ""},
+		{ListOptions{Quiet: true, Latest: true}, "0000000000cc\n"},
+		{ListOptions{Quiet: true, Last: new(int)}, ""},
 		{ListOptions{Format: "json", Filter: []string{"name=zz"}}, ""},
 		{ListOptions{Filter: []string{"name=zz"}}, strings.Join(Header(), "   ") + "\n"},
 	}

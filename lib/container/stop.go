@@ -55,6 +55,14 @@ func (e *Engine) Stop(ctx context.Context, c *state.Container, o StopOptions) (k
 	return !ended && o.Time != 0, e.tidy(ctx, c)
 }
 
+// Kill sends a signal to the program of a running container, and waits for nothing.
+func (e *Engine) Kill(c *state.Container, sig syscall.Signal) error { return e.spawn.Signal(c, sig) }
+
+// Wait waits for the end of a container and returns the exit code of its program; one that has ended has its last.
+func (e *Engine) Wait(ctx context.Context, c *state.Container) (int, error) {
+	return e.spawn.WaitCode(ctx, c)
+}
+
 // stopSignal is the one that the user names, else the container's own.
 func stopSignal(c *state.Container, name string) (syscall.Signal, error) {
 	if name == "" {

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/rootfs"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// volumes returns what keeps the volumes.
+func volumes() (*rootfs.Manager, error) {
+	dir, err := state.FromEnv()
+	return rootfs.New(dir), err
+}
+
+type volumeCreate struct {
+	Name string `arg:"" optional:"" help:"Name of the volume; a random one where it is missing"`
+}
+
+// Run implements cli.Runner.
+func (c *volumeCreate) Run(_ context.Context, io *cli.IO) error {
+	m, err := volumes()
+	if err != nil {
+		return err
+	}
+	name, err := m.CreateVolume(c.Name)
+	if err != nil {
+		return cli.About(c.Name, err)
+	}
+	_, err = fmt.Fprintln(io.Out, name)
+	return err
+}
+
+type volumeList struct {
+	Quiet  bool   `short:"q" help:"Only print the names"`
+	Format string `enum:",table,json" default:"" help:"table, or json (one object per line)"`
+}
+
+// Run implements cli.Runner.
+func (c *volumeList) Run(_ context.Context, io *cli.IO) error {
+	m, err := volumes()
+	if err != nil {
+		return err
+	}
+	rows, err := m.Volumes(func(err error) { cli.Warn(io.Err, "mydocker", "%v", err) })
+	switch {
+	case err != nil:
+		return err
+	case c.Quiet:
+		for _, r := range rows {
+			fmt.Fprintln(io.Out, r.Name)
+		}
+		return nil
+	case c.Format == "json":
+		return cli.JSONLines(io.Out, rows)
+	}
+	cells := make([][]string, len(rows))
+	for i, r := range rows {
+		cells[i] = []string{r.Name, r.Driver, strconv.Itoa(len(r.Containers)), cli.Local(r.Created)}
+	}
+	return cli.Table(io.Out, []string{"NAME", "DRIVER", "COUNTS", "CREATED"}, cells)
+}
+
+type volumeRemove struct {
+	Volumes []string `arg:"" help:"Names of volumes"`
+}
+
+// Run implements cli.Runner.
+func (c *volumeRemove) Run(_ context.Context, io *cli.IO) error {
+	m, err := volumes()
+	if err != nil {
+		return err
+	}
+	return cli.Each(io, "mydocker", "volume rm", c.Volumes, func(name string) error {
+		if err := m.RemoveVolume(name); err != nil {
+			return cli.About(name, err)
+		}
+		_, err := fmt.Fprintln(io.Out, name)
+		return err
+	})
+}
+
+type volumePrune struct {
+	All bool `short:"a" help:"Named volumes, too, not only those that were made for a container that is gone"`
+}
+
+// Run removes the volumes that no container uses, and prints their names.
+func (c *volumePrune) Run(_ context.Context, io *cli.IO) error {
+	m, err := volumes()
+	if err != nil {
+		return err
+	}
+	rows, err := m.Volumes(func(err error) { cli.Warn(io.Err, "mydocker", "%v", err) })
+	if err != nil {
+		return err
+	}
+	var unused []string
+	for _, r := range rows {
+		if len(r.Containers) == 0 && (r.Anonymous || c.All) {
+			unused = append(unused, r.Name)
+		}
+	}
+	return (&volumeRemove{Volumes: unused}).Run(context.Background(), io)
+}

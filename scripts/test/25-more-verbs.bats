@@ -1,0 +1,112 @@
+#!/usr/bin/env bats
+# The commands that the README's session does not have: kill, wait, diff, tag, save, load, volume, and what
+# else ps and inspect are asked.
+load lib
+
+setup_file() { warm_up busybox; }
+setup() { setup_leakcheck; }
+teardown() {
+  teardown_leakcheck
+}
+
+@test "kill: SIGKILL, or the signal that is named; wait: the code, also of what has ended" {
+  mydocker run -d --name one busybox sleep 100 >/dev/null
+  mydocker run -d --name two busybox sh -c 'trap "exit 7" USR1; while :; do sleep 0.1; done' >/dev/null
+  eventually 5 mydocker exec two true
+  does mydocker kill one
+  like "$id_form" "$output"
+  sleep 0.3 # two has set its trap by now
+  does mydocker kill -s USR1 two
+  does mydocker wait one two
+  same $'137\n7' "$output"
+  refuses 1 'kill one: it is not running' mydocker kill one
+  refuses 2 'kill: .*NONSENSE' mydocker kill --signal NONSENSE one
+  refuses 1 'wait nosuch: .*not found' mydocker wait nosuch
+  (
+    sleep 0.5
+    mydocker kill three
+  ) >/dev/null 3>&- &
+  mydocker run -d --name three busybox sleep 100 >/dev/null
+  does mydocker wait three
+  same 137 "$output"
+  wait
+}
+
+@test "diff says what md-rootfs diff says" {
+  mydocker run --name changed busybox sh -c 'echo x >/new; rm /var/www/index.html'
+  does mydocker diff changed
+  same "$(md-rootfs diff changed)" "$output"
+  like 'A /new' "$output"
+  refuses 1 'diff nosuch: .*not found' mydocker diff nosuch
+}
+
+@test "tag: one more name; the image goes with the last" {
+  does mydocker tag busybox mine:1
+  same "$(mydocker images -q | sort -u | wc -l)" 1
+  same 'hello from busybox' "$(mydocker run --rm mine:1 cat /var/www/index.html)"
+  does mydocker tag mine:1 example.org:5000/team/mine
+  like 'example.org:5000/team/mine +latest' "$(mydocker image list)"
+  does mydocker rmi mine:1 example.org:5000/team/mine
+  refuses 1 'tag nosuch: .*not found' mydocker tag nosuch mine
+  refuses 1 'tag busybox: .*UPPER' mydocker tag busybox UPPER
+  mydocker run --rm busybox true
+}
+
+@test "save and load: an archive that skopeo reads, too" {
+  local dir=$BATS_TEST_TMPDIR
+  mydocker tag busybox saved:1
+  does mydocker save -o "$dir/saved.tar" saved:1
+  same saved:1 "$(tar -xOf "$dir/saved.tar" manifest.json | jq -r '.[0].RepoTags[0]' | sed 's,.*/,,')"
+  skopeo inspect "docker-archive:$dir/saved.tar" >/dev/null
+  mydocker rmi saved:1 >/dev/null
+  mydocker load -i "$dir/saved.tar" >/dev/null
+  same 'hello from busybox' "$(mydocker run --rm saved:1 cat /var/www/index.html)"
+  mydocker save saved:1 | mydocker load -q >/dev/null
+  mydocker rmi saved:1 >/dev/null
+  refuses 1 'save nosuch: .*not found' mydocker save nosuch
+  refuses 1 'load: .*/nosuch.tar: no such file' mydocker load -i "$dir/nosuch.tar"
+}
+
+@test "volumes: create, list, in use, rm, prune" {
+  does mydocker volume create data
+  same data "$output"
+  does mydocker volume create data # as docker: there already is fine
+  does mydocker volume create
+  local anonymous=$output
+  like '^[0-9a-f]{24}$' "$anonymous"
+  mydocker run --name user -v data:/data -v /own busybox sh -c 'echo kept >/data/file'
+  same $'NAME\tDRIVER\tCOUNTS' "$(mydocker volume list | cells | cut -f1-3 | head -1)"
+  like $'data\tlocal\t1' "$(mydocker volume ls | cells)"
+  same 3 "$(mydocker volume ls -q | wc -l)"
+  same 1 "$(mydocker volume ls --format json | jq -r 'select(.name == "data").containers | length')"
+  refuses 1 'volume rm data: it is used by container [0-9a-f]{12}' mydocker volume rm data
+  does mydocker rm user
+  does mydocker volume prune # that of the container that is gone
+  like '^[0-9a-f]{24}$' "$output"
+  unlike "$anonymous" "$output"
+  same kept "$(mydocker run --rm -v data:/data busybox cat /data/file)"
+  does mydocker volume rm data
+  refuses 1 'volume rm data: .*not found' mydocker volume rm data
+  does mydocker volume prune -a
+  same "$anonymous" "$output"
+  refuses 1 'volume create \.\./x: ' mydocker volume create ../x
+}
+
+@test "ps: the last ones, and more filters; inspect by a template" {
+  mydocker run --name first -v data:/data busybox sh -c 'exit 3' || true
+  mydocker run -d --name second busybox sleep 100 >/dev/null
+  same second "$(mydocker ps -l --format '{{.Name}}')"
+  same second "$(mydocker ps -a -n 1 --no-trunc --format '{{.Name}}')"
+  same $'second\nfirst' "$(mydocker ps -n 5 --format '{{.Name}}')"
+  same first "$(mydocker ps -f exited=3 --format '{{.Name}}')"
+  same first "$(mydocker ps -f volume=data --format '{{.Name}}')"
+  same first "$(mydocker ps -f volume=/data -f ancestor=busybox --format '{{.Name}}')"
+  same second "$(mydocker ps -f network=mydocker0 -f status=running --format '{{.Name}}')"
+  refuses 2 'ps: --filter "exited=x"' mydocker ps -f exited=x
+  does mydocker inspect -f '{{.Name}} {{.Status}} {{.Hostname}}' second
+  same "second running $(mydocker ps -lq)" "$output"
+  refuses 2 'inspect: --format' mydocker inspect -f '{{' second
+  refuses 1 'inspect second: --format: .*Nonsense$' mydocker inspect -f '{{.Nonsense}}' second
+  mydocker rm -f second first >/dev/null
+  mydocker volume rm data >/dev/null
+}
