@@ -12,6 +12,7 @@ import (
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/container"
 	"github.com/weikeit/mydocker/lib/program"
+	"github.com/weikeit/mydocker/lib/rootfs"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/state"
 )
