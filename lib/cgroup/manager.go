@@ -54,7 +54,11 @@ func (m *Manager) Create(l Limits) spec.Stage {
 		if s.Linux != nil && s.Linux.Resources != nil {
 			r = *s.Linux.Resources
 		}
-		r.Devices = withDefaultDevices(r.Devices)
+		more, err := annotatedDevices(s)
+		if err != nil {
+			return err
+		}
+		r.Devices = append(withDefaultDevices(r.Devices), more...)
 		l.merge(&r)
 		undo, err := g.create(&r)
 		if err != nil {

@@ -24,12 +24,13 @@ type RunOptions struct {
 	rootfs.Driver
 	cgroup.Limits
 	rootfs.Extras
+	rootfs.Security
 	spawn.Policies
 	Remove bool `name:"rm" help:"Remove the container and its anonymous volumes when it ends"`
 }
 
 func (o *RunOptions) rootfs() rootfs.Options {
-	return rootfs.Options{Identity: o.Identity, Files: o.Files, Driver: o.Driver, Extras: o.Extras}
+	return rootfs.Options{Identity: o.Identity, Files: o.Files, Driver: o.Driver, Extras: o.Extras, Security: o.Security}
 }
 
 // Parts returns the options of each stage of the pipe.

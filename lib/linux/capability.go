@@ -39,6 +39,17 @@ next:
 	return set, nil
 }
 
+// Names returns the names of the set's capabilities, those that have one here.
+func (c Capabilities) Names() []string {
+	var names []string
+	for i, name := range capabilityNames() {
+		if c&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // SetBounding drops what is not in set from the thread's bounding set. A capability that this kernel
 // does not know, or that is not there to be dropped, is dropped already.
 func SetBounding(set Capabilities) error {

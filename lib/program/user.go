@@ -118,6 +118,24 @@ func findGroup(group string, groups [][]string, readErr error) (uint32, error) {
 	return 0, fmt.Errorf("group %.80q: not in the container's /etc/group", group)
 }
 
+// AddGroups gives the process further groups, by the names of the container's own group file.
+func AddGroups(p *specs.Process, root *linux.Root, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	groups, readErr := readDatabase(root, "/etc/group")
+	for _, name := range names {
+		gid, err := findGroup(name, groups, readErr)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(p.User.AdditionalGids, gid) {
+			p.User.AdditionalGids = append(p.User.AdditionalGids, gid)
+		}
+	}
+	return nil
+}
+
 // memberships returns the groups that list the user.
 func memberships(user string, groups [][]string) []uint32 {
 	var gids []uint32

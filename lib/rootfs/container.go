@@ -91,6 +91,10 @@ func (c *container) fill(ctx context.Context, s *spec.Spec) error {
 	if s.Hostname == "" {
 		s.Hostname = c.id
 	}
+	if err := c.posture.apply(s); err != nil {
+		return err
+	}
+	c.posture.applyDevices(s)
 	if err := c.fillProcess(s, root); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type Options struct {
 	Files
 	Driver
 	Extras
+	Security
 }
 
 // Identity is how the container is called, and whom it asks for names.
@@ -67,6 +68,7 @@ type plan struct {
 	volumes    []volume
 	taken      map[string]bool // destinations of tmpfs and volumes
 	stopSignal string
+	posture    posture
 }
 
 // OptionError says that the options are wrong as such: nothing was tried.
@@ -109,6 +111,9 @@ func (m *Manager) parse(o Options) (*plan, error) {
 			return nil, err
 		}
 		p.stopSignal = linux.SignalName(sig)
+	}
+	if p.posture, err = parseSecurity(o.Security); err != nil {
+		return nil, err
 	}
 	return p, m.parseMounts(p)
 }

@@ -43,6 +43,9 @@ func (c *container) fillProcess(s *spec.Spec, root *linux.Root) error {
 	if err != nil {
 		return err
 	}
+	if err := program.AddGroups(p, root, c.posture.groups); err != nil {
+		return err
+	}
 	defaults := []program.Variable{{Name: "HOME", Value: home}, {Name: "HOSTNAME", Value: s.Hostname}}
 	if p.Terminal {
 		defaults = append(defaults, program.Variable{Name: "TERM", Value: "xterm"})

@@ -3,7 +3,6 @@ package spawn
 import (
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -86,19 +85,9 @@ func checkUnsupported(s *spec.Spec) error {
 // checkSysctls refuses settings that are not of a namespace of the container: they would be the host's.
 func checkSysctls(l *specs.Linux) error {
 	for key := range l.Sysctl {
-		var kind specs.LinuxNamespaceType
-		switch {
-		case strings.Contains(key, "..") || strings.ContainsAny(key, "/\x00"):
-			return fmt.Errorf("linux.sysctl: %.80q: want a name such as net.core.somaxconn", key)
-		case strings.HasPrefix(key, "net."):
-			kind = specs.NetworkNamespace
-		case key == "kernel.domainname" || key == "kernel.hostname":
-			kind = specs.UTSNamespace
-		case strings.HasPrefix(key, "kernel.msg") || strings.HasPrefix(key, "kernel.shm") || key == "kernel.sem" ||
-			strings.HasPrefix(key, "fs.mqueue."):
-			kind = specs.IPCNamespace
-		default:
-			return fmt.Errorf("linux.sysctl: %s belongs to the host, not to a namespace", key)
+		kind, err := spec.SysctlNamespace(key)
+		if err != nil {
+			return fmt.Errorf("linux.sysctl: %w", err)
 		}
 		if !hasNamespace(l, kind) {
 			return fmt.Errorf("linux.sysctl: %s: the container has no %s namespace of its own", key, kind)

@@ -19,7 +19,8 @@ const (
 	AnnotationNets    = Prefix + "networks"
 	AnnotationPorts   = Prefix + "ports" // published ports: 8036->3306/tcp, separated by commas
 	AnnotationStop    = Prefix + "stopsignal"
-	AnnotationInit    = Prefix + "init" // "true": our small init is PID 1
+	AnnotationInit    = Prefix + "init"    // "true": our small init is PID 1
+	AnnotationDevices = Prefix + "devices" // what the container may use beyond the usual: "c 10:229 rwm", separated by commas; "a": all
 
 	AnnotationRestart = Prefix + "restart" // restart policy: on-failure:3, always, unless-stopped
 	AnnotationLogOpts = Prefix + "logopts" // bounds of the log: max-size=10m,max-file=3

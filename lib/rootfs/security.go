@@ -1,0 +1,241 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/seccomp"
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// Security are the options that give a container more or less than the default posture (spec.New).
+type Security struct {
+	CapAdd      []string `sep:"none" help:"Add a capability, e.g. --cap-add NET_ADMIN, or ALL"`
+	CapDrop     []string `sep:"none" help:"Drop a capability, or ALL"`
+	Privileged  bool     `help:"Give the container all that root has on the host: capabilities, devices, no filter"`
+	SecurityOpt []string `sep:"none" help:"seccomp=FILE, seccomp=unconfined, no-new-privileges or systempaths=unconfined"`
+	Device      []string `sep:"none" help:"Give the container a device of the host: /dev/x[:/dev/y][:rwm]"`
+	Sysctl      []string `sep:"none" help:"Set a kernel parameter of the container's namespaces, e.g. --sysctl net.core.somaxconn=1000"`
+	GroupAdd    []string `sep:"none" help:"Add a group, by name or number, to those of the program"`
+}
+
+// posture is what the options mean.
+type posture struct {
+	privileged  bool
+	add, drop   capabilities
+	seccomp     string // unconfined, a file, or "": docker's
+	noNewPrivs  bool
+	systemPaths bool // neither masked nor read-only
+	devices     []device
+	sysctls     map[string]string
+	groups      []string
+}
+
+// capabilities are some by name, or all.
+type capabilities struct {
+	all   bool
+	names []string // CAP_CHOWN
+}
+
+func parseSecurity(o Security) (posture, error) {
+	p := posture{privileged: o.Privileged, systemPaths: o.Privileged, groups: o.GroupAdd}
+	if o.Privileged {
+		p.seccomp = unconfined
+	}
+	var err error
+	if p.add, err = parseCapabilities(o.CapAdd); err != nil {
+		return p, fmt.Errorf("--cap-add: %w", err)
+	}
+	held := linux.HeldCapabilities().Names()
+	for _, name := range p.add.names {
+		if !slices.Contains(held, name) {
+			return p, fmt.Errorf("--cap-add %s: we do not have it ourselves", name)
+		}
+	}
+	if p.drop, err = parseCapabilities(o.CapDrop); err != nil {
+		return p, fmt.Errorf("--cap-drop: %w", err)
+	}
+	for _, word := range o.SecurityOpt {
+		if err := p.parseOption(word); err != nil {
+			return p, fmt.Errorf("--security-opt %.200q: %w", word, err)
+		}
+	}
+	if p.seccomp != unconfined && p.seccomp != "" {
+		// It is read again when the capabilities are known: a profile may ask for them.
+		if _, err := seccomp.LoadFile(p.seccomp, nil); err != nil {
+			return p, err
+		}
+	}
+	for _, word := range o.Device {
+		found, err := parseDevice(word)
+		if err != nil {
+			return p, fmt.Errorf("--device %.200q: %w", word, err)
+		}
+		p.devices = append(p.devices, found...)
+	}
+	if o.Privileged {
+		all, err := hostDevices("/dev", "/dev", "rwm")
+		if err != nil {
+			return p, err
+		}
+		p.devices = append(all, p.devices...)
+	}
+	p.sysctls, err = parseSysctls(o.Sysctl)
+	return p, err
+}
+
+// parseCapabilities reads names with or without CAP_, in any case.
+func parseCapabilities(words []string) (capabilities, error) {
+	var c capabilities
+	for _, word := range words {
+		name := strings.ToUpper(word)
+		if name == "ALL" || name == "CAP_ALL" {
+			c.all = true
+			continue
+		}
+		if !strings.HasPrefix(name, "CAP_") {
+			name = "CAP_" + name
+		}
+		if _, err := linux.ParseCapabilities([]string{name}); err != nil {
+			return c, fmt.Errorf("%.40q: no such capability", word)
+		}
+		c.names = append(c.names, name)
+	}
+	return c, nil
+}
+
+const unconfined = "unconfined"
+
+// parseOption reads one word of --security-opt: KEY=VALUE, or KEY:VALUE as of old.
+func (p *posture) parseOption(word string) error {
+	key, value, given := strings.Cut(word, "=")
+	if !given {
+		key, value, given = strings.Cut(word, ":")
+	}
+	switch key {
+	case "no-new-privileges":
+		if given && value != "true" && value != "false" {
+			return errors.New("want true or false")
+		}
+		p.noNewPrivs = value != "false"
+	case "seccomp":
+		switch value {
+		case "":
+			return errors.New("want a file, builtin or unconfined")
+		case "builtin":
+			p.seccomp = ""
+		default:
+			p.seccomp = value
+		}
+	case "systempaths":
+		if value != unconfined {
+			return errors.New("want systempaths=unconfined")
+		}
+		p.systemPaths = true
+	case "apparmor", "label":
+		// No container of ours is confined by these, so that it is easy to agree, and impossible to do more.
+		if value != unconfined && value != "disable" {
+			return fmt.Errorf("%s profiles are not supported", key)
+		}
+	default:
+		return errors.New("want seccomp=FILE, seccomp=unconfined, no-new-privileges or systempaths=unconfined")
+	}
+	return nil
+}
+
+// apply writes the document's part of the posture, but for devices and groups. It comes before the user is
+// filled in, who may lose capabilities again.
+func (p *posture) apply(s *spec.Spec) error {
+	caps := p.changeCapabilities(s)
+	l := s.LinuxPart()
+	var err error
+	switch {
+	case p.seccomp == unconfined:
+		l.Seccomp = nil
+	case p.seccomp != "":
+		if l.Seccomp, err = seccomp.LoadFile(p.seccomp, caps.after); err != nil {
+			return err
+		}
+	case reflect.DeepEqual(l.Seccomp, seccomp.Default(caps.before)):
+		l.Seccomp = seccomp.Default(caps.after) // docker's depends on them; another stays
+	}
+	if p.noNewPrivs {
+		s.ProcessPart().NoNewPrivileges = true
+	}
+	if p.systemPaths {
+		l.MaskedPaths, l.ReadonlyPaths = nil, nil
+	}
+	if p.privileged {
+		makeWritable(s)
+	}
+	for key, value := range p.sysctls {
+		if l.Sysctl == nil {
+			l.Sysctl = make(map[string]string)
+		}
+		l.Sysctl[key] = value
+	}
+	return nil
+}
+
+// makeWritable takes the read-only option from what the kernel shows of itself.
+func makeWritable(s *spec.Spec) {
+	for i, m := range s.Mounts {
+		if m.Type == "sysfs" || m.Type == "cgroup" || m.Type == "cgroup2" {
+			s.Mounts[i].Options = slices.DeleteFunc(slices.Clone(m.Options), func(o string) bool { return o == "ro" })
+		}
+	}
+}
+
+type change struct{ before, after []string }
+
+// changeCapabilities writes the process's capabilities as docker understands the options: all less the dropped,
+// the added alone, or those of the document, less and more.
+func (p *posture) changeCapabilities(s *spec.Spec) change {
+	proc := s.ProcessPart()
+	var c change
+	if proc.Capabilities != nil {
+		c.before = proc.Capabilities.Bounding
+	}
+	held := linux.HeldCapabilities().Names()
+	dropped := func(name string) bool { return p.drop.all || slices.Contains(p.drop.names, name) }
+	switch {
+	case p.privileged:
+		c.after = held
+	case p.add.all:
+		c.after = slices.DeleteFunc(held, func(name string) bool { return slices.Contains(p.drop.names, name) })
+	case len(p.add.names) == 0 && len(p.drop.names) == 0 && !p.drop.all:
+		c.after = c.before
+		return c
+	default:
+		c.after = slices.DeleteFunc(slices.Clone(c.before), dropped)
+		for _, name := range p.add.names {
+			if !slices.Contains(c.after, name) {
+				c.after = append(c.after, name)
+			}
+		}
+	}
+	proc.Capabilities = &specs.LinuxCapabilities{Bounding: c.after, Effective: c.after, Permitted: c.after}
+	return c
+}
+
+// parseSysctls reads KEY=VALUE. What is not of a namespace is refused here as it will be when the container starts.
+func parseSysctls(words []string) (map[string]string, error) {
+	sysctls := make(map[string]string, len(words))
+	for _, word := range words {
+		key, value, ok := strings.Cut(word, "=")
+		if !ok || key == "" {
+			return nil, fmt.Errorf("--sysctl %.80q: want KEY=VALUE", word)
+		}
+		if _, err := spec.SysctlNamespace(key); err != nil {
+			return nil, fmt.Errorf("--sysctl %w", err)
+		}
+		sysctls[key] = value
+	}
+	return sysctls, nil
+}

@@ -1,0 +1,25 @@
+package spec
+
+import (
+	"fmt"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// SysctlNamespace returns the kind of namespace that a kernel parameter (net.core.somaxconn) belongs to. One that
+// is the host's is an error: a container that set it would set it for all.
+func SysctlNamespace(key string) (specs.LinuxNamespaceType, error) {
+	switch {
+	case strings.Contains(key, "..") || strings.ContainsAny(key, "/\x00"):
+		return "", fmt.Errorf("%.80q: want a name such as net.core.somaxconn", key)
+	case strings.HasPrefix(key, "net."):
+		return specs.NetworkNamespace, nil
+	case key == "kernel.domainname" || key == "kernel.hostname":
+		return specs.UTSNamespace, nil
+	case strings.HasPrefix(key, "kernel.msg") || strings.HasPrefix(key, "kernel.shm") || key == "kernel.sem" ||
+		strings.HasPrefix(key, "fs.mqueue."):
+		return specs.IPCNamespace, nil
+	}
+	return "", fmt.Errorf("%.80s belongs to the host, not to a namespace", key)
+}
