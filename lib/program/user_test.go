@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -174,4 +175,18 @@ func mustWrite(t *testing.T, path, content string) {
 	t.Helper()
 	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 	must(t, os.WriteFile(path, []byte(content), 0o644))
+}
+
+func TestAddGroups(t *testing.T) {
+	root, _ := openTree(t, map[string]string{"etc/group": "root:x:0:\nwheel:x:10:\nvideo:x:44:\n"})
+	p := &specs.Process{User: specs.User{AdditionalGids: []uint32{10}}}
+	must(t, AddGroups(p, root, []string{"video", "wheel", "5000"}))
+	if !slices.Equal(p.User.AdditionalGids, []uint32{10, 44, 5000}) {
+		t.Errorf("groups %v", p.User.AdditionalGids)
+	}
+	for _, bad := range []string{"nonsuch", "-1", "4294967295", ""} {
+		if err := AddGroups(p, root, []string{bad}); err == nil {
+			t.Errorf("group %q was added", bad)
+		}
+	}
 }

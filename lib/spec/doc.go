@@ -37,7 +37,8 @@
 //
 // # Who owns which field
 //
-//	md-rootfs mount   annotations (id, name, image, driver), root, hostname, process, mounts
+//	md-rootfs mount   annotations (id, name, image, driver …), root, hostname, process, mounts,
+//	                  linux.devices, linux.sysctl, linux.seccomp, linux.maskedPaths, linux.readonlyPaths
 //	md-cgroup create  linux.cgroupsPath, linux.resources
 //	md-net attach     the path of the network entry in linux.namespaces, annotations (addresses, ports)
 //	md-spawn run      nothing: stdout belongs to the container

@@ -44,6 +44,10 @@ busybox echo hello
 --rm --net none --tty busybox sh -c 'tty; echo $TERM; exit 3'
 --rm --net none --tty=false busybox tty
 --rm --net none --interactive busybox cat
+--rm --net none --cap-add NET_ADMIN --cap-drop=mknod --group-add root --group-add=5000 busybox sh -c 'grep Cap /proc/self/status; id -G'
+--rm --net none --cap-drop ALL --security-opt no-new-privileges --security-opt=systempaths=unconfined busybox sh -c 'grep -E "Cap|NoNew" /proc/self/status; grep /proc/ /proc/mounts'
+--rm --net none --privileged busybox sh -c 'grep Cap /proc/self/status; grep sysfs /proc/mounts; test -c /dev/full'
+--rm --net none --device /dev/null:/dev/some/where:rw --device=/dev/zero:/zero --sysctl kernel.msgmax=9000 busybox sh -c 'ls -l /dev/some/where /zero; cat /proc/sys/kernel/msgmax'
 --rm --net none busybox nonsense
 --rm --net none busybox /etc/passwd
 -d --name back --restart on-failure:3 --log-opt max-size=1m --log-opt=max-file=2 busybox sleep 100

@@ -44,8 +44,9 @@ others() {
   local owned labels='"id"'
   case $1 in
     md-rootfs)
-      owned='.root, .hostname, .process, .mounts, .annotations["c"]' # a label of ours, see through
-      labels='"id", "name", "image", "imageid", "driver", "dns", "stopsignal", "init", "interactive"'
+      owned='.root, .hostname, .process, .mounts, .linux.devices, .linux.sysctl, .linux.seccomp, .linux.maskedPaths,
+        .linux.readonlyPaths, .annotations["c"]' # a label of ours, see through
+      labels='"id", "name", "image", "imageid", "driver", "dns", "stopsignal", "init", "interactive", "devices"'
       ;;
     md-cgroup) owned='.linux.cgroupsPath, .linux.resources' ;;
     md-net)
