@@ -292,7 +292,14 @@ func (m *Manager) dropLock(id string) error {
 
 func (m *Manager) netPath(id string) string { return filepath.Join(m.dir.Bundle(id), state.NetFile) }
 
-func (m *Manager) writeNet(id string, n state.Net) error { return state.WriteJSON(m.netPath(id), n) }
+// writeNet writes down how a container is connected, and waits for the disk where the container is kept.
+func (m *Manager) writeNet(id string, n state.Net) error {
+	err := state.WriteVolatile(m.netPath(id), n)
+	if err == nil && m.dir.Kept(id) {
+		err = m.dir.Persist(id, "")
+	}
+	return err
+}
 
 // annotate writes the container's networks and ports into the document.
 func annotate(s *spec.Spec, n state.Net) {

@@ -16,5 +16,5 @@ func (m *Manager) KeepVolumes(id string) error {
 		return err
 	}
 	record.Volumes = slices.DeleteFunc(record.Volumes, func(v Volume) bool { return v.Anonymous })
-	return writeRecord(m.dir, id, &record)
+	return state.WriteJSON(recordPath(m.dir, id), &record) // the volumes are lost if this is
 }

@@ -31,7 +31,7 @@ type Volume struct {
 // ReadRecord returns what was made for container id; the zero Record where nothing was.
 func ReadRecord(dir state.Dir, id string) (Record, error) {
 	var r Record
-	err := state.ReadJSON(filepath.Join(dir.Bundle(id), state.RootfsFile), &r)
+	err := state.ReadJSON(recordPath(dir, id), &r)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
@@ -39,5 +39,9 @@ func ReadRecord(dir state.Dir, id string) (Record, error) {
 }
 
 func writeRecord(dir state.Dir, id string, r *Record) error {
-	return state.WriteJSON(filepath.Join(dir.Bundle(id), state.RootfsFile), r)
+	return state.WriteVolatile(recordPath(dir, id), r)
+}
+
+func recordPath(dir state.Dir, id string) string {
+	return filepath.Join(dir.Bundle(id), state.RootfsFile)
 }

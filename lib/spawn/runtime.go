@@ -123,13 +123,17 @@ func (r *Runtime) register(s *spec.Spec, o Options) error {
 	if err != nil {
 		return err
 	}
-	if o.Keep {
-		life := state.Spawn{Created: time.Now(), Detached: o.Detach}
-		if err := state.WriteJSON(r.spawnFile(id), life); err != nil {
-			return fmt.Errorf("register container %s: %w", id, err)
-		}
+	if err := state.WriteFileVolatile(r.dir.Config(id), data); err != nil {
+		return fmt.Errorf("register container %s: %w", id, err)
 	}
-	if err := state.WriteFile(r.dir.Config(id), data, 0o600); err != nil {
+	if !o.Keep {
+		return nil
+	}
+	err = r.dir.Persist(id, s.Annotation(spec.AnnotationName))
+	if err == nil { // last: where this file is, the others are
+		err = state.WriteJSON(r.spawnFile(id), state.Spawn{Created: time.Now(), Detached: o.Detach})
+	}
+	if err != nil {
 		return fmt.Errorf("register container %s: %w", id, err)
 	}
 	return nil

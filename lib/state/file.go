@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // WriteFile replaces the file at path as a whole: after a crash there is the old content or the new
@@ -25,7 +26,7 @@ func WriteFile(path string, data []byte, perm os.FileMode) error {
 		os.Remove(tmp)
 		return err
 	}
-	return syncDir(dir)
+	return syncFile(dir)
 }
 
 // WriteJSON writes v to path as [WriteFile] does, indented for people.
@@ -38,19 +39,27 @@ func WriteJSON(path string, v any) error {
 }
 
 // WriteVolatile writes v as [WriteJSON] does, but does not wait for the disk: for what means nothing
-// after a reboot.
+// after a reboot, and for what [Dir.Persist] waits for.
 func WriteVolatile(path string, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
+	return WriteFileVolatile(path, append(data, '\n'))
+}
+
+// WriteFileVolatile is [WriteVolatile] for what is JSON, or text, already. Two must not write one file at the
+// same time.
+func WriteFileVolatile(path string, data []byte) error {
 	tmp := filepath.Join(filepath.Dir(path), TempPrefix+filepath.Base(path))
-	err = os.WriteFile(tmp, append(data, '\n'), 0o600)
+	err := os.WriteFile(tmp, data, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+			err = os.WriteFile(tmp, data, 0o600)
+		}
+	}
 	if err == nil {
-		err = os.Rename(tmp, path)
+		err = syscall.Rename(tmp, path) // os.Rename looks first whether it would replace a directory
 	}
 	if err != nil {
 		os.Remove(tmp)
@@ -82,7 +91,8 @@ func (e *TakenError) Error() string {
 
 // Claim makes the file at path with the content holder, or returns a [TakenError] where it exists.
 // The file appears together with its content (link(2) of a finished file), so no reader sees an
-// empty claim. A holder makes its claims in one directory one after the other.
+// empty claim. A holder makes its claims in one directory one after the other. It does not wait for the disk:
+// what is to stay after a crash is for [Dir.Persist].
 func Claim(path, holder string) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -90,21 +100,17 @@ func Claim(path, holder string) error {
 	}
 	tmp := tempClaim(dir, holder)
 	_ = os.Remove(tmp) // of one that was killed: the file may have the claim's name already
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if err := os.WriteFile(tmp, []byte(holder+"\n"), 0o600); err != nil {
 		return err
 	}
 	defer os.Remove(tmp)
-	if err := fill(f, []byte(holder+"\n"), 0o600); err != nil {
-		return err
-	}
 	if err := os.Link(tmp, path); err != nil {
 		if !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 		return &TakenError{Path: path, Holder: Holder(path)}
 	}
-	return syncDir(dir)
+	return nil
 }
 
 // Holder returns who claimed the file at path, or "" where nobody did.
@@ -178,14 +184,4 @@ func fill(f *os.File, data []byte, perm os.FileMode) error {
 		err = cerr
 	}
 	return err
-}
-
-// syncDir makes the names in dir durable (fsync(2): a file's own fsync does not).
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
