@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,26 +30,16 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	if c.Image == "" && len(c.Args) > 0 {
-		if c.Image, c.Args = c.Args[0], c.Args[1:]; len(c.Args) > 0 && c.Args[0] == "--" {
-			c.Args = c.Args[1:]
-		}
-	}
-	if c.Image == "t" && len(c.Args) > 0 {
-		if _, err := e.Images.Resolve(c.Image); err != nil {
-			return cli.Usagef("-it: here -i names the image: use -t --interactive, or neither on a terminal")
-		}
+	if c.Args, err = chooseImage(e, &c.CreateOptions, c.Args); err != nil {
+		return err
 	}
 	if c.Print.Given {
-		return cli.About(c.subject(), c.print(ctx, e, io))
+		return cli.About(subject(c.CreateOptions), c.print(ctx, e, io))
 	}
-	id, code, err := e.Run(ctx, c.RunOptions, c.Args, container.Caller{
-		In: io.In, Out: io.Out, Err: io.Err,
-		Pull: func(ctx context.Context, ref string) error { return pullQuietly(ctx, ref, io) },
-	})
+	id, code, err := e.Run(ctx, c.RunOptions, c.Args, caller(io))
 	switch {
 	case err != nil:
-		return cli.About(c.subject(), err)
+		return cli.About(subject(c.CreateOptions), err)
 	case c.Detach:
 		_, err = fmt.Fprintln(io.Out, id)
 		return err
@@ -58,12 +49,51 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 	return nil
 }
 
-// subject is what the user will look for in an error.
-func (c *run) subject() string {
-	if c.Name != "" {
-		return c.Name
+// chooseImage takes the image from the arguments where no option names it, and returns those that are left.
+func chooseImage(e *container.Engine, o *container.CreateOptions, args []string) ([]string, error) {
+	if o.Image == "" && len(args) > 0 {
+		if o.Image, args = args[0], args[1:]; len(args) > 0 && args[0] == "--" {
+			args = args[1:]
+		}
 	}
-	return c.Image
+	if o.Image == "t" && len(args) > 0 {
+		if _, err := e.Images.Resolve(o.Image); err != nil {
+			return nil, cli.Usagef("-it: here -i names the image: use -t --interactive, or neither on a terminal")
+		}
+	}
+	return args, nil
+}
+
+// subject is what the user will look for in an error.
+func subject(o container.CreateOptions) string { return cmp.Or(o.Name, o.Image) }
+
+// caller is who sits before the command.
+func caller(io *cli.IO) container.Caller {
+	return container.Caller{
+		In: io.In, Out: io.Out, Err: io.Err,
+		Pull: func(ctx context.Context, ref string) error { return pullQuietly(ctx, ref, io) },
+	}
+}
+
+type create struct {
+	container.CreateOptions
+	Args []string `arg:"" optional:"" name:"image" passthrough:"partial" help:"The image, where -i does not name it, and the command"`
+}
+
+// Run implements cli.Runner.
+func (c *create) Run(ctx context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	if c.Args, err = chooseImage(e, &c.CreateOptions, c.Args); err != nil {
+		return err
+	}
+	id, err := e.Create(ctx, c.CreateOptions, c.Args, caller(io))
+	if err == nil {
+		_, err = fmt.Fprintln(io.Out, id)
+	}
+	return cli.About(subject(c.CreateOptions), err)
 }
 
 type ps struct{ container.ListOptions }

@@ -14,9 +14,8 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// RunOptions are the options of `mydocker run`: those of the parts, in the README's order.
-type RunOptions struct {
-	Detach bool `short:"d" help:"Run the container in background"`
+// CreateOptions say what a container is: the options of the parts, in the README's order.
+type CreateOptions struct {
 	rootfs.Identity
 	Image string `short:"i" help:"The image to be used (name or id)"`
 	rootfs.Files
@@ -26,15 +25,21 @@ type RunOptions struct {
 	rootfs.Extras
 	rootfs.Security
 	spawn.Policies
+}
+
+// RunOptions are the options of `mydocker run`.
+type RunOptions struct {
+	Detach bool `short:"d" help:"Run the container in background"`
+	CreateOptions
 	Remove bool `name:"rm" help:"Remove the container and its anonymous volumes when it ends"`
 }
 
-func (o *RunOptions) rootfs() rootfs.Options {
+func (o *CreateOptions) rootfs() rootfs.Options {
 	return rootfs.Options{Identity: o.Identity, Files: o.Files, Driver: o.Driver, Extras: o.Extras, Security: o.Security}
 }
 
 // Parts returns the options of each stage of the pipe.
-func (o *RunOptions) Parts() (rootfs.Options, cgroup.Limits, network.Options) {
+func (o *CreateOptions) Parts() (rootfs.Options, cgroup.Limits, network.Options) {
 	return o.rootfs(), o.Limits, o.Options
 }
 
@@ -61,11 +66,10 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 	}
 	o.ChooseTerminal(c.In, c.Out)
 	e.spawn.Sweep(ctx, e.rootfs.Warn)
-	s, err := e.create(ctx, o, args, c)
+	s, err := e.make(ctx, o.CreateOptions, args, c)
 	if err != nil {
 		return "", 0, err
 	}
-	o.Policies.Annotate(s)
 	code, err = e.spawn.Run(ctx, s, spawn.Options{
 		Detach: o.Detach, Keep: !o.Remove, Interactive: o.Interactive,
 		Streams: spawn.Connect(c.In, c.Out, c.Err, *o.TTY, o.Interactive),
@@ -73,29 +77,50 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 	return s.ID(), code, err
 }
 
+// Create makes a container that [Engine.Start] runs, and returns its id.
+func (e *Engine) Create(ctx context.Context, o CreateOptions, args []string, c Caller) (id string, err error) {
+	if err := e.check(o, true); err != nil {
+		return "", err
+	}
+	if o.TTY == nil { // whoever starts it may sit anywhere
+		o.TTY = new(bool)
+	}
+	e.spawn.Sweep(ctx, e.rootfs.Warn)
+	s, err := e.make(ctx, o, args, c)
+	if err != nil {
+		return "", err
+	}
+	return s.ID(), e.spawn.Create(ctx, s)
+}
+
 // Check finds what is wrong with the options before anything is made or pulled. Those of the root are
 // checked by its stage, which comes first.
-func (e *Engine) Check(o RunOptions) error {
+func (e *Engine) Check(o RunOptions) error { return e.check(o.CreateOptions, !o.Remove) }
+
+func (e *Engine) check(o CreateOptions, keep bool) error {
 	if o.Image == "" {
 		return errors.New("no image: name one by -i, or as the first argument")
 	}
 	if err := o.Limits.Check(); err != nil {
 		return err
 	}
-	if err := o.Policies.Check(!o.Remove); err != nil {
+	if err := o.Policies.Check(keep); err != nil {
 		return err
 	}
 	return o.Options.Check()
 }
 
-// create runs the stages of the pipe. An image that is not there is pulled.
-func (e *Engine) create(ctx context.Context, o RunOptions, args []string, c Caller) (*spec.Spec, error) {
+// make runs the stages of the pipe. An image that is not there is pulled.
+func (e *Engine) make(ctx context.Context, o CreateOptions, args []string, c Caller) (*spec.Spec, error) {
 	s, missing, err := e.compose(ctx, o, args)
 	if missing {
 		if err = c.Pull(ctx, o.Image); err != nil {
 			return nil, err
 		}
 		s, _, err = e.compose(ctx, o, args)
+	}
+	if err == nil {
+		o.Policies.Annotate(s)
 	}
 	return s, err
 }
@@ -105,7 +130,7 @@ func (e *Engine) PrintSpec(ctx context.Context, o RunOptions, args []string, out
 	if err := e.Check(o); err != nil {
 		return err
 	}
-	s, missing, err := e.compose(ctx, o, args)
+	s, missing, err := e.compose(ctx, o.CreateOptions, args)
 	if missing {
 		return fmt.Errorf("%w: pull it first", err)
 	}
@@ -118,7 +143,7 @@ func (e *Engine) PrintSpec(ctx context.Context, o RunOptions, args []string, out
 }
 
 // compose runs the stages on a new document; missing says that the image is not there.
-func (e *Engine) compose(ctx context.Context, o RunOptions, args []string) (s *spec.Spec, missing bool, err error) {
+func (e *Engine) compose(ctx context.Context, o CreateOptions, args []string) (s *spec.Spec, missing bool, err error) {
 	s = spec.New(state.NewID())
 	mount := func(ctx context.Context, s *spec.Spec) error {
 		err := e.rootfs.Mount(o.rootfs(), o.Image, args)(ctx, s)

@@ -84,6 +84,23 @@ func (r *Runtime) Run(ctx context.Context, s *spec.Spec, o Options) (code int, e
 	return code, errors.Join(err, r.abandon(context.WithoutCancel(ctx), s))
 }
 
+// Create registers the container of a document that is started later, and is kept until it is removed. What only a
+// running one needs is released. Where it fails, all that the document stands for is.
+func (r *Runtime) Create(ctx context.Context, s *spec.Spec) error {
+	err := r.dir.Hold(s.ID())
+	if err == nil {
+		err = r.register(s, Options{Keep: true, Detach: true})
+	}
+	if err == nil {
+		err = r.Release(ctx, s)
+	}
+	if err != nil {
+		return errors.Join(err, r.abandon(context.WithoutCancel(ctx), s))
+	}
+	r.dir.LetGo(s.ID())
+	return nil
+}
+
 // abandon takes back a container that did not come to run. Its runtime directory, which says that it is in
 // our hands, goes last, and stays where the release fails.
 func (r *Runtime) abandon(ctx context.Context, s *spec.Spec) error {

@@ -52,6 +52,9 @@ func (r *Runtime) WaitCode(ctx context.Context, c *state.Container) (int, error)
 	if err != nil {
 		return 0, err
 	}
+	if life.Started.IsZero() && !life.Created.IsZero() {
+		return 0, errors.New("it has not been started")
+	}
 	if life.Finished.IsZero() {
 		return 0, errors.New("its exit code is not known: it was not kept, or the process that waited for it was killed")
 	}

@@ -32,6 +32,25 @@ teardown() {
   wait
 }
 
+@test "create: what run would make, to be started later, and nothing of it in the kernel" {
+  does mydocker create --name web -p 8080:80 --memory-limit 64m -v data:/data busybox httpd -f -h /var/www
+  local id=$output
+  like "$id_form" "$id"
+  same "web created 10.20.30" "$(mydocker ps --format '{{.Name}} {{.Status}} {{index .IPs 0}}' | cut -d. -f1-3)"
+  unlike "$id" "$(cat /proc/self/mountinfo; find /sys/fs/cgroup -path "*mydocker*$id*"; iptables-save)"
+  refuses 1 "create web: name web is taken by container $id" mydocker create --name web busybox
+  refuses 125 'exec web: it is not running' mydocker exec web true
+  refuses 1 'wait web: it has not been started' mydocker wait web
+  does mydocker stop web
+  does mydocker start web
+  eventually 5 curl -fs http://localhost:8080/
+  same $((64 << 20)) "$(md-cgroup show web | jq .memory.limit)"
+  does mydocker rm -f web
+  mydocker volume rm data >/dev/null
+  refuses 1 'create: no image' mydocker create
+  refuses 1 'create busybox: .*--memory-limit' mydocker create --memory-limit 1 busybox
+}
+
 @test "diff says what md-rootfs diff says" {
   mydocker run --name changed busybox sh -c 'echo x >/new; rm /var/www/index.html'
   does mydocker diff changed
