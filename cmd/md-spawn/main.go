@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/weikeit/mydocker/lib/cli"
+	_ "github.com/weikeit/mydocker/lib/linux/guard" // first of all
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -19,8 +20,6 @@ func main() {
 	// The programs behind these words start containers: nothing else may cost time before them.
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
-		case spawn.InitArg:
-			os.Exit(spawn.Init())
 		case spawn.ReapArg:
 			os.Exit(spawn.Reap(os.Args[2:]))
 		case spawn.MonitorArg:

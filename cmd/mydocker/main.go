@@ -5,6 +5,7 @@ import (
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/container"
+	_ "github.com/weikeit/mydocker/lib/linux/guard" // first of all
 	"github.com/weikeit/mydocker/lib/state"
 )
 

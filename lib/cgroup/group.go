@@ -177,6 +177,18 @@ func (g *Group) Birthplace() (*os.File, error) {
 	return os.Open(t.dir(g.Path))
 }
 
+// Entrances returns the files of v1 hierarchies that a process with one thread joins the group by, when it writes 0
+// to them. What Enter says about the cost holds. In v2 it is born ([Group.Birthplace]).
+func (g *Group) Entrances() []string {
+	var files []string
+	for _, t := range g.trees {
+		if t.version == 1 {
+			files = append(files, filepath.Join(t.dir(g.Path), "tasks"))
+		}
+	}
+	return files
+}
+
 // bornIn reports whether this process is in the group in the v2 hierarchy (cgroups(7), /proc/pid/cgroup).
 func (g *Group) bornIn() bool {
 	data, err := os.ReadFile("/proc/thread-self/cgroup")

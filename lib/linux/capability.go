@@ -2,7 +2,6 @@ package linux
 
 import (
 	"fmt"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,51 +49,6 @@ func (c Capabilities) Names() []string {
 	return names
 }
 
-// SetBounding drops what is not in set from the thread's bounding set. A capability that this kernel
-// does not know, or that is not there to be dropped, is dropped already.
-func SetBounding(set Capabilities) error {
-	for i := range 64 {
-		if set&(1<<i) != 0 {
-			continue
-		}
-		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0)
-		if err != nil {
-			return nil // EINVAL: beyond the last capability
-		}
-		if has == 0 {
-			continue
-		}
-		if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(i), 0, 0, 0); err != nil {
-			return fmt.Errorf("drop capability %d from the bounding set: %w", i, err)
-		}
-	}
-	return nil
-}
-
-// SetCapabilities sets the thread's effective, permitted, inheritable and ambient sets (capset(2)).
-func SetCapabilities(effective, permitted, inheritable, ambient Capabilities) error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	data := [2]unix.CapUserData{
-		{Effective: uint32(effective), Permitted: uint32(permitted), Inheritable: uint32(inheritable)},
-		{Effective: uint32(effective >> 32), Permitted: uint32(permitted >> 32), Inheritable: uint32(inheritable >> 32)},
-	}
-	if err := unix.Capset(&header, &data[0]); err != nil {
-		return fmt.Errorf("set capabilities %#x: %w", uint64(permitted), err)
-	}
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return fmt.Errorf("clear ambient capabilities: %w", err)
-	}
-	for i := range 64 {
-		if ambient&(1<<i) == 0 {
-			continue
-		}
-		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(i), 0, 0); err != nil {
-			return fmt.Errorf("raise ambient capability %d: %w", i, err)
-		}
-	}
-	return nil
-}
-
 // HeldCapabilities returns what the bounding set of the thread has: more cannot be given.
 func HeldCapabilities() Capabilities {
 	var set Capabilities
@@ -108,15 +62,4 @@ func HeldCapabilities() Capabilities {
 		}
 	}
 	return set
-}
-
-func setgroups(groups []uint32) error {
-	var first unsafe.Pointer
-	if len(groups) > 0 {
-		first = unsafe.Pointer(&groups[0])
-	}
-	if _, _, e := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(first), 0); e != 0 {
-		return e
-	}
-	return nil
 }

@@ -62,7 +62,7 @@ const pageSize = 4096
 // Mount is mount(2): a new mount, a bind, a remount or a change of propagation, by its flags. It
 // shows itself as the mount(8) command, and so do its errors.
 func Mount(source, target, fstype string, flags uintptr, data string) error {
-	argv := mountCommand(source, target, fstype, flags, data)
+	argv := MountCommand(source, target, fstype, flags, data)
 	Trace(argv...)
 	return mount(argv, source, target, fstype, flags, data)
 }
@@ -90,8 +90,8 @@ func shorten(argv []string) string {
 	return Quote(short...)
 }
 
-// mountCommand returns the mount(8) command for a call of mount(2).
-func mountCommand(source, target, fstype string, flags uintptr, data string) []string {
+// MountCommand returns the mount(8) command for a call of mount(2).
+func MountCommand(source, target, fstype string, flags uintptr, data string) []string {
 	argv := []string{"mount"}
 	const propagation = unix.MS_SHARED | unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_UNBINDABLE
 	recursive := ""
@@ -166,21 +166,30 @@ type MountAttr struct {
 	UserNS      *os.File // with AttrIDMap in Set
 }
 
-// MountSetattr changes the mount at target, and with recursive those beneath it too (Linux 5.12). To
-// mean a mount by its descriptor, give [FDPath].
-func MountSetattr(target string, recursive bool, attr MountAttr) error {
-	raw := unix.MountAttr{Attr_set: attr.Set, Attr_clr: attr.Clear, Propagation: attr.Propagation}
-	if attr.UserNS != nil {
-		raw.Userns_fd = uint64(attr.UserNS.Fd())
+// AttrOfFlags returns what flags of mount(2) that a bind mount gets and loses are to mount_setattr(2). Those of
+// the file system, such as MsSynchronous, are none of a bind mount's.
+func AttrOfFlags(set, unset uintptr) MountAttr {
+	var attr MountAttr
+	for _, same := range []struct{ flag, attr uint64 }{
+		{MsRdonly, AttrRdonly}, {MsNosuid, AttrNosuid}, {MsNodev, AttrNodev}, {MsNoexec, AttrNoexec},
+		{MsNodiratime, AttrNodiratime}, {MsNosymfollow, AttrNosymfollow},
+	} {
+		if uint64(set)&same.flag != 0 {
+			attr.Set |= same.attr
+		}
+		if uint64(unset)&same.flag != 0 {
+			attr.Clear |= same.attr
+		}
 	}
-	flags := uint(0)
-	if recursive {
-		flags = unix.AT_RECURSIVE
+	switch { // one of three (mount_setattr(2)), so that two are lost; relatime is 0
+	case set&MsNoatime != 0:
+		attr.Set, attr.Clear = attr.Set|AttrNoatime, attr.Clear|AttrAtime
+	case set&MsStrictatime != 0:
+		attr.Set, attr.Clear = attr.Set|AttrStrictatime, attr.Clear|AttrAtime
+	case set&MsRelatime != 0 || unset&MsNoatime != 0:
+		attr.Clear |= AttrAtime
 	}
-	if err := unix.MountSetattr(unix.AT_FDCWD, target, flags, &raw); err != nil {
-		return fmt.Errorf("change attributes of mount %s: %w", target, err)
-	}
-	return nil
+	return attr
 }
 
 // HasMountSetattr reports whether the kernel has mount_setattr(2), and so can make a tree of mounts
@@ -201,14 +210,4 @@ func OpenTree(path string, recursive bool) (*os.File, error) {
 		return nil, fmt.Errorf("open mount %s: %w", path, err)
 	}
 	return os.NewFile(uintptr(fd), path), nil
-}
-
-// MoveMount attaches what [OpenTree] returned at the open file or directory target (move_mount(2)).
-func MoveMount(tree, target *os.File) error {
-	Trace("mount", "--bind", tree.Name(), target.Name())
-	err := unix.MoveMount(int(tree.Fd()), "", int(target.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
-	if err != nil {
-		return fmt.Errorf("mount %s at %s: %w", tree.Name(), target.Name(), err)
-	}
-	return nil
 }

@@ -24,7 +24,7 @@ func TestMountCommand(t *testing.T) {
 		{"none", "aufs", MsRemount, "append:/b=ro+wh", "mount -o remount,append:/b=ro+wh /t"},
 	}
 	for _, tt := range tests {
-		if got := Quote(mountCommand(tt.source, "/t", tt.fstype, tt.flags, tt.data)...); got != tt.want {
+		if got := Quote(MountCommand(tt.source, "/t", tt.fstype, tt.flags, tt.data)...); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}

@@ -23,7 +23,7 @@ type Overlay struct {
 // go as numbers of open files, which the kernel then finds in the working directory.
 func MountOverlay(o Overlay) error {
 	data := o.options(o.Lower)
-	argv := mountCommand("overlay", o.Target, "overlay", 0, data)
+	argv := MountCommand("overlay", o.Target, "overlay", 0, data)
 	Trace(argv...)
 	if len(data) < pageSize {
 		return mount(argv, "overlay", o.Target, "overlay", 0, data)

@@ -7,25 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SocketPair returns two ends of a stream, by which two processes talk and hand each other
+// SocketPair returns two ends of a socket that keeps messages apart, by which two processes talk and hand each other
 // descriptors. Package net can do it too, but weighs a megabyte in programs that need nothing else.
 func SocketPair() (ours, theirs *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a socket pair: %w", err)
 	}
 	return os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket"), nil
-}
-
-// ShutdownWrite tells the other end of a socket that nothing more comes.
-func ShutdownWrite(socket *os.File) error {
-	return wrap("shut down a socket", unix.Shutdown(int(socket.Fd()), unix.SHUT_WR))
-}
-
-// SendFile sends data and, with its first byte, a descriptor (unix(7), SCM_RIGHTS).
-func SendFile(socket *os.File, data []byte, file *os.File) error {
-	rights := unix.UnixRights(int(file.Fd()))
-	return wrap("hand over a descriptor", unix.Sendmsg(int(socket.Fd()), data, rights, nil, 0))
 }
 
 // Receive reads what comes next on a socket, and the descriptor that came with it, if any.

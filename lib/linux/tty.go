@@ -86,16 +86,6 @@ func OpenPTY(ptmx string) (master, slave *os.File, path string, err error) {
 	return master, os.NewFile(fd, path), path, nil
 }
 
-// SetControllingTerminal makes the terminal that of the calling session, which must have none.
-func SetControllingTerminal(tty *os.File) error {
-	return wrap("make "+tty.Name()+" the controlling terminal", unix.IoctlSetInt(int(tty.Fd()), unix.TIOCSCTTY, 0))
-}
-
-// Dup3 makes fd mean what file is; it stays open when a program is executed.
-func Dup3(file *os.File, fd int) error {
-	return wrap("dup", unix.Dup3(int(file.Fd()), fd, 0))
-}
-
 // control calls f with the file's descriptor and leaves the file in Go's poller, which Fd would not.
 func control(file *os.File, f func(fd int) error) error {
 	conn, err := file.SyscallConn()

@@ -2,8 +2,6 @@ package spawn
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -11,61 +9,8 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// setLimits applies the resource limits and the score of the out-of-memory killer.
-func setLimits(proc *specs.Process) error {
-	for _, l := range proc.Rlimits {
-		n, ok := linux.RlimitNumber(l.Type)
-		if !ok {
-			return fmt.Errorf("process.rlimits: %.40q: no such limit", l.Type)
-		}
-		if err := linux.SetRlimit(n, l.Soft, l.Hard); err != nil {
-			return fmt.Errorf("set %s to %d:%d: %w (raising a hard limit needs CAP_SYS_RESOURCE)", l.Type, l.Soft, l.Hard, err)
-		}
-	}
-	if proc.OOMScoreAdj != nil {
-		score := strconv.Itoa(*proc.OOMScoreAdj)
-		linux.TraceWrite("/proc/self/oom_score_adj", score)
-		if err := os.WriteFile("/proc/self/oom_score_adj", []byte(score), 0); err != nil {
-			return fmt.Errorf("set the OOM score to %s: %w (lowering it needs CAP_SYS_RESOURCE)", score, errnoOf(err))
-		}
-	}
-	return nil
-}
-
-// setCredentials changes to the program's user, groups and capabilities (capabilities(7)). The
-// bounding set goes first: dropping from it needs CAP_SETPCAP.
-func setCredentials(proc *specs.Process) error {
-	sets, err := capabilitySets(proc.Capabilities)
-	if err != nil {
-		return err
-	}
-	if proc.Capabilities != nil {
-		if err := linux.SetBounding(sets.bounding); err != nil {
-			return err
-		}
-	}
-	traceCredentials(proc)
-	u := proc.User
-	if u.Umask != nil {
-		linux.Umask(int(*u.Umask))
-	}
-	if err := linux.SetUser(u.UID, u.GID, u.AdditionalGids); err != nil {
-		return err
-	}
-	if proc.Capabilities != nil {
-		err = linux.SetCapabilities(sets.effective, sets.permitted, sets.inheritable, sets.ambient)
-		if err != nil {
-			return err
-		}
-	}
-	if proc.NoNewPrivileges {
-		return linux.SetNoNewPrivs()
-	}
-	return nil
-}
-
-// traceCredentials shows the change as setpriv(1) does it.
-func traceCredentials(proc *specs.Process) {
+// traceCredentials notes the change as setpriv(1) does it.
+func (s *script) traceCredentials(proc *specs.Process) {
 	if !linux.Tracing() {
 		return
 	}
@@ -86,19 +31,18 @@ func traceCredentials(proc *specs.Process) {
 	if proc.NoNewPrivileges {
 		words = append(words, "--no-new-privs")
 	}
-	linux.Trace(append(words, proc.Args...)...)
+	s.shell(append(words, proc.Args...)...)
 }
 
 type capSets struct{ bounding, effective, permitted, inheritable, ambient linux.Capabilities }
 
 // capabilitySets reads the five sets of the document. What we do not hold ourselves cannot be given:
 // it is left out, as on a kernel that does not know it.
-func capabilitySets(c *specs.LinuxCapabilities) (capSets, error) {
+func capabilitySets(c *specs.LinuxCapabilities, held linux.Capabilities) (capSets, error) {
 	var sets capSets
 	if c == nil {
 		return sets, nil
 	}
-	held := linux.HeldCapabilities()
 	for _, part := range []struct {
 		names []string
 		set   *linux.Capabilities

@@ -19,7 +19,7 @@ func TestAmbientCapabilities(t *testing.T) {
 		"not permitted":   {specs.LinuxCapabilities{Inheritable: both, Ambient: both}, nil},
 		"one is both":     {specs.LinuxCapabilities{Permitted: both, Inheritable: both[:1], Ambient: both}, both[:1]},
 	} {
-		sets, err := capabilitySets(&tt.given)
+		sets, err := capabilitySets(&tt.given, linux.HeldCapabilities())
 		want, werr := linux.ParseCapabilities(tt.want)
 		if held := linux.HeldCapabilities(); err != nil || werr != nil || sets.ambient != want&held {
 			t.Errorf("%s: got %#x, %v; want %#x, %v", name, sets.ambient, err, want, werr)

@@ -10,7 +10,9 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -20,60 +22,88 @@ var ErrNotRunning = errors.New("is not running")
 // Exec runs another program in a running container: in its namespaces and its control group. It
 // returns the program's exit code.
 func (r *Runtime) Exec(ctx context.Context, c *state.Container, proc *specs.Process, o Options) (int, error) {
-	l, err := r.execLaunch(c, proc)
+	// The pidfd holds on to the container's first process: should it end meanwhile, nothing is entered that
+	// another process has under its pid.
+	pidfd, err := linux.PidfdOpen(c.Run.Init.PID)
 	if err != nil {
-		return 0, err
+		return 0, ErrNotRunning
 	}
-	defer l.pidfd.Close()
-	if l.pidNS != nil {
-		defer l.pidNS.Close()
+	defer pidfd.Close()
+	if !c.Run.Init.Alive() {
+		return 0, ErrNotRunning
 	}
-	p := &pump{}
-	l.stdio = &stdio{}
+	p, theirs := &pump{}, &stdio{}
 	if !proc.Terminal {
-		if l.stdio, p, err = pipes(o.Interactive); err != nil {
+		if theirs, p, err = pipes(o.Interactive); err != nil {
 			return 0, err
 		}
 	}
-	l.plan.Size = sizeOf(o.Streams.Screen)
-	l.before = func(int) error { return cancelled(ctx) }
-	started, err := l.start()
-	if err != nil {
-		p.close()
-		return 0, err
+	l, err := r.execLaunch(c, proc, pidfd, sizeOf(o.Streams.Screen))
+	if err == nil {
+		l.stdio = theirs
+		l.meet = func(meeting, int) error { return cancelled(ctx) }
+		var started *child
+		if started, err = l.start(); err == nil {
+			return p.attend(started, o.Streams, nil)
+		}
 	}
-	return p.attend(started, o.Streams, nil)
+	theirs.close()
+	p.close()
+	return 0, err
 }
 
-// execLaunch says how a process gets into container c. The pidfd holds on to the container's first
-// process: should it end meanwhile, nothing is entered that another process has under its pid.
-func (r *Runtime) execLaunch(c *state.Container, proc *specs.Process) (launch, error) {
-	pidfd, err := linux.PidfdOpen(c.Run.Init.PID)
-	if err != nil || !c.Run.Init.Alive() {
-		if err == nil {
-			pidfd.Close()
-		}
-		return launch{}, ErrNotRunning
+// execLaunch says how a process gets into container c.
+func (r *Runtime) execLaunch(c *state.Container, proc *specs.Process, pidfd *os.File, size linux.WindowSize) (launch, error) {
+	l := launch{group: c.Spec.LinuxPart().CgroupsPath}
+	kinds, err := l.enter(c.Spec, c.Run.Init.PID)
+	if err != nil {
+		return l, fmt.Errorf("enter container %s: %w", c.ID, err)
 	}
-	l := launch{pidfd: pidfd, plan: plan{
-		Process: proc, Joined: c.ID, Group: c.Spec.LinuxPart().CgroupsPath, Die: true,
-	}}
-	words := []string{"nsenter", "--target", strconv.Itoa(c.Run.Init.PID)}
-	for _, ns := range c.Spec.Linux.Namespaces {
-		words = append(words, "--"+string(ns.Type))
-		if ns.Type == specs.PIDNamespace {
-			// The pid namespace is that of children to come, so the parent enters it.
-			l.pidNS, err = os.Open("/proc/" + strconv.Itoa(c.Run.Init.PID) + "/ns/pid")
-			if err != nil {
-				pidfd.Close()
-				return launch{}, fmt.Errorf("enter container %s: %w", c.ID, errnoOf(err))
-			}
-			continue
-		}
-		l.plan.Enter |= namespaceFlags()[ns.Type]
+	entrances, err := l.entrances()
+	if err != nil {
+		return l, err
 	}
-	linux.Trace(append(append(words, "--"), proc.Args...)...)
+	l.compile = func(fds descriptors) (*script, error) {
+		fds.pidfd = int(pidfd.Fd())
+		p := newProgram(proc, size, fds)
+		s := newScript(p)
+		p.begin(s)
+		p.joinGroups(s, entrances)
+		s.Doing("enter container " + c.ID)
+		s.shell("nsenter", "--target", strconv.Itoa(c.Run.Init.PID), "--all", "--")
+		s.Setns(linux.FD(fds.pidfd), kinds)
+		if proc.Terminal && kinds&linux.NewNS != 0 {
+			p.openTerminal(s)
+		}
+		p.become(s)
+		return s, s.Err()
+	}
 	return l, nil
+}
+
+// enter opens the pid namespace of process pid where the container has one of its own: it is that of
+// children to come, so the parent enters it. It returns the kinds of the others, which the child enters.
+func (l *launch) enter(s *spec.Spec, pid int) (kinds int, err error) {
+	for _, ns := range s.LinuxPart().Namespaces {
+		if ns.Type != specs.PIDNamespace {
+			kinds |= namespaceFlags()[ns.Type]
+		} else if l.pidNS, err = os.Open("/proc/" + strconv.Itoa(pid) + "/ns/pid"); err != nil {
+			return 0, errnoOf(err)
+		}
+	}
+	return kinds, nil
+}
+
+// entrances returns the files of control groups that the child joins by writing 0.
+func (l *launch) entrances() ([]string, error) {
+	if l.group == "" {
+		return nil, nil
+	}
+	group, err := cgroup.Open(l.group)
+	if err != nil {
+		return nil, err
+	}
+	return group.Entrances(), nil
 }
 
 // Signal sends a signal to the container's first process.

@@ -55,8 +55,6 @@ func withPath(run func() int) int {
 
 func mdSpawn(word string, args []string) int {
 	switch word {
-	case InitArg:
-		return Init()
 	case ReapArg:
 		return Reap(args)
 	}

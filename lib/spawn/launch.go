@@ -2,18 +2,16 @@ package spawn
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
-	"os/exec"
 	"runtime"
 	"syscall"
 	"time"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/linux"
-	"github.com/weikeit/mydocker/lib/spec"
 )
 
 // stdio are the streams that a program gets: descriptors of its own, never the caller's.
@@ -27,14 +25,25 @@ func (s *stdio) close() {
 	}
 }
 
-// launch says how an init is started.
+// launch says how a program is started in namespaces. Its files are closed by start.
 type launch struct {
-	plan   plan
-	clone  int                 // new namespaces, clone(2) flags
-	pidNS  *os.File            // the pid namespace that is joined: a descriptor of it, or nil
-	pidfd  *os.File            // handed to the init, for exec
-	stdio  *stdio              // closed by start
-	before func(pid int) error // runs when the process is there and before it gets its plan
+	compile func(descriptors) (*script, error)
+	clone   int      // new namespaces, clone(2) flags
+	group   string   // the control group, "" for that of the caller
+	pidNS   *os.File // the pid namespace that is joined; nil for none
+	reaper  *os.File // the small init that stays as PID 1 (--init); nil for none
+	stdio   *stdio   // a stream that is nil is the null device
+	meet    func(m meeting, pid int) error
+}
+
+// close closes what the child has got, or does not need any more.
+func (l launch) close() {
+	l.stdio.close()
+	for _, f := range []*os.File{l.pidNS, l.reaper} {
+		if f != nil {
+			f.Close()
+		}
+	}
 }
 
 // child is a started program.
@@ -51,53 +60,42 @@ func (c *child) wait() int {
 	return exitCode(c.status)
 }
 
-// start starts the init and waits until the program runs, or returns why it does not: an [*Error]
-// where the init said so. The process is then gone.
+// start forks the child and waits until the program runs, or returns why it does not. The process is then
+// gone.
 func (l launch) start() (*child, error) {
-	defer l.stdio.close()
+	defer l.close()
 	ours, theirs, err := linux.SocketPair()
 	if err != nil {
 		return nil, err
 	}
 	defer ours.Close()
 	defer theirs.Close()
-	path, err := spec.Sibling("md-spawn")
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
-	cmd := &exec.Cmd{
-		Path: path, Args: []string{"md-spawn", InitArg}, Env: []string{"GOMAXPROCS=1"}, // it does one thing at a time
-		ExtraFiles:  []*os.File{theirs},
-		SysProcAttr: &syscall.SysProcAttr{Cloneflags: uintptr(l.clone)},
+	defer null.Close()
+	fds := descriptors{socket: int(theirs.Fd()), spare: int(ours.Fd()), reaper: linux.FDOf(l.reaper), pidfd: -1}
+	for i, f := range []*os.File{l.stdio.in, l.stdio.out, l.stdio.err} {
+		if f == nil {
+			f = null
+		}
+		fds.stdio[i] = int(f.Fd())
 	}
-	birthplace, err := l.birthplace()
+	s, err := l.compile(fds)
 	if err != nil {
 		return nil, err
-	}
-	if birthplace != nil {
-		defer birthplace.Close()
-		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(birthplace.Fd())
-	}
-	if l.pidfd != nil {
-		cmd.ExtraFiles = append(cmd.ExtraFiles, l.pidfd)
-	}
-	// A nil *os.File in the interface would not be nil.
-	if s := l.stdio; s.in != nil {
-		cmd.Stdin = s.in
-	}
-	if s := l.stdio; s.out != nil {
-		cmd.Stdout, cmd.Stderr = s.out, s.err
 	}
 	c := &child{ended: make(chan struct{})}
 	started := make(chan error)
-	go l.keep(cmd, c, started)
+	go l.keep(s, c, started)
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start the init: %w", err)
+		return nil, fmt.Errorf("start the container's first process: %w", err)
 	}
 	theirs.Close()
-	l.stdio.close()
-	if err := l.instruct(c, ours); err != nil {
-		_ = cmd.Process.Kill()
+	l.close()
+	if err := l.attend(s, c, ours); err != nil {
+		_ = syscall.Kill(c.pid, syscall.SIGKILL) // not yet reaped, or ended: the pid is its own
 		<-c.ended
 		if c.console != nil {
 			c.console.Close()
@@ -110,73 +108,74 @@ func (l launch) start() (*child, error) {
 // birthplace opens the v2 control group, nil where there is none: a process that is born there (clone3(2),
 // CLONE_INTO_CGROUP) need not be moved, which takes the kernel ten milliseconds.
 func (l launch) birthplace() (*os.File, error) {
-	if l.plan.Group == "" {
+	if l.group == "" {
 		return nil, nil
 	}
-	group, err := cgroup.Open(l.plan.Group)
+	group, err := cgroup.Open(l.group)
 	if err != nil {
 		return nil, err
 	}
 	return group.Birthplace()
 }
 
-// keep starts the process and waits for it on a thread of its own: the thread may be in the pid
+// keep forks the child and waits for it on a thread of its own: the thread may be in the pid
 // namespace of a container, and its end would be the parent's death to the child (prctl(2)). The
 // goroutine stays locked to it, so that it dies with it.
-func (l launch) keep(cmd *exec.Cmd, c *child, started chan<- error) {
+func (l launch) keep(s *script, c *child, started chan<- error) {
 	runtime.LockOSThread()
-	if l.pidNS != nil {
-		if err := linux.Setns(int(l.pidNS.Fd()), linux.NewPID); err != nil {
-			started <- err
-			return
-		}
+	birthplace, err := l.birthplace()
+	if birthplace != nil {
+		defer birthplace.Close()
 	}
-	err := cmd.Start()
+	if err == nil && l.pidNS != nil {
+		err = linux.Setns(int(l.pidNS.Fd()), linux.NewPID)
+	}
 	if err == nil {
-		c.pid = cmd.Process.Pid
+		c.pid, err = s.Fork(l.clone, birthplace)
 	}
 	started <- err
 	if err != nil {
 		return
 	}
-	_ = cmd.Wait() // the status says it all
-	if s, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok {
-		c.status = s
+	for {
+		_, err := syscall.Wait4(c.pid, &c.status, 0, nil)
+		if err != syscall.EINTR {
+			break
+		}
 	}
 	close(c.ended)
 }
 
-// instruct hands the plan over and listens until the program runs.
-func (l launch) instruct(c *child, socket *os.File) error {
-	if l.before != nil {
-		if err := l.before(c.pid); err != nil {
+// attend meets the child where it waits, and listens until the program runs.
+func (l launch) attend(s *script, c *child, socket *os.File) error {
+	for _, line := range s.trace {
+		slog.Debug(line)
+	}
+	complete := false
+	for {
+		r, ok, err := s.Listen(socket)
+		switch {
+		case err != nil:
+			return err
+		case r.Failed:
+			return s.failure(r)
+		case !ok && complete:
+			return nil // it runs, or was killed at once: its code tells
+		case !ok:
+			return fmt.Errorf("the container's first process ended: %w", syscall.EPIPE)
+		case r.Console != nil:
+			c.console = r.Console
+			continue
+		}
+		m := s.meetings[r.Step]
+		complete = m == ready
+		if err := l.meet(m, c.pid); err != nil {
+			return err
+		}
+		if err := linux.GoOn(socket); err != nil {
 			return err
 		}
 	}
-	l.plan.Trace = linux.Tracing()
-	data, err := json.Marshal(&l.plan)
-	if err != nil {
-		return fmt.Errorf("encode the plan: %w", err)
-	}
-	if _, err := socket.Write(data); err != nil {
-		return fmt.Errorf("hand over the plan: %w", err)
-	}
-	if err := linux.ShutdownWrite(socket); err != nil {
-		return err
-	}
-	c.console, err = listen(socket)
-	if err != nil {
-		return err
-	}
-	// The socket also closes when the init dies without a word: killed from outside.
-	select {
-	case <-c.ended:
-		if c.status.Signaled() && c.status.Signal() == syscall.SIGKILL {
-			return nil // or the program ran and was killed at once: its code tells
-		}
-	default:
-	}
-	return nil
 }
 
 // signal sends a signal to the program; one that has ended gets none.

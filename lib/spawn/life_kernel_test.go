@@ -374,7 +374,7 @@ func TestHooks(t *testing.T) {
 	}
 	want := []string{
 		`prestart "status":"creating" 1 outside host`, `createRuntime "status":"creating" 1 outside host`,
-		`createContainer "status":"creating" 0 inside host`, `startContainer "status":"creating" 0 inside container`,
+		`createContainer "status":"creating" 1 inside host`, `startContainer "status":"created" 1 inside container`,
 		`poststop "status":"stopped" 0 outside host`,
 	}
 	if strings.Join(others, "\n") != strings.Join(want, "\n") || len(lines) != 7 || lines[6] != others[4] {

@@ -40,12 +40,17 @@ func (r *Runtime) detach(id string, words ...string) error {
 		return err
 	}
 	defer ours.Close()
-	args := append([]string{"md-spawn", MonitorArg, id}, words...)
+	place := path
+	if program, err := linux.OpenReadOnly(path); err == nil { // as package guard would do it a second time
+		defer program.Close()
+		place = linux.FDPath(program)
+	}
+	args := append([]string{path, MonitorArg, id}, words...)
 	if linux.Tracing() {
 		args = append(args, debugWord)
 	}
 	cmd := &exec.Cmd{
-		Path: path, Args: args, Env: append(r.dir.Env(), "GOMAXPROCS=1", "PATH="+os.Getenv("PATH")),
+		Path: place, Args: args, Env: append(r.dir.Env(), "GOMAXPROCS=1", "PATH="+os.Getenv("PATH")),
 		ExtraFiles:  []*os.File{theirs},
 		Dir:         "/",
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true}, // it outlives the terminal

@@ -7,11 +7,21 @@ import (
 	"syscall"
 
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
 )
 
 // ReapArg is the first argument that makes md-spawn the small init that stays in a container as
 // PID 1 (--init): md-spawn reap PATH ARGV...
 const ReapArg = "reap"
+
+// openReaper opens our own program for a child that has no path to it.
+func openReaper() (*os.File, error) {
+	path, err := spec.Sibling("md-spawn")
+	if err != nil {
+		return nil, err
+	}
+	return linux.OpenReadOnly(path)
+}
 
 // Reap starts the program, passes signals on to it, reaps the orphans that come to PID 1, and returns
 // the program's exit code when it ends.
@@ -31,7 +41,7 @@ func Reap(args []string) int {
 	}
 	pid, err := syscall.ForkExec(args[0], args[1:], attr)
 	if err != nil {
-		e := asError(execError(args[1], err))
+		e := execError(args[1], err)
 		fmt.Fprintln(os.Stderr, "md-spawn:", e.Text)
 		return e.ExitStatus()
 	}

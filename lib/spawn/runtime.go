@@ -3,7 +3,7 @@
 //
 // Who does what:
 //
-//	md-spawn init     starts inside the new namespaces, mounts, drops rights and becomes the program
+//	the child         forked into the new namespaces: performs a list of system calls, the last of which is execve(2)
 //	the foreground    md-spawn run or mydocker run: moves the streams, passes signals on, keeps the log
 //	md-spawn monitor  the same for a detached container, with nobody in front of it
 //	md-spawn reap     stays in the container as PID 1 (--init)
@@ -218,11 +218,9 @@ func (r *Runtime) start(ctx context.Context, s *spec.Spec, o Options) (*child, *
 			return nil, nil, err
 		}
 	}
-	l, err := r.launchOf(s)
+	l, err := r.launchOf(ctx, s, sizeOf(o.Streams.Screen))
 	if err == nil {
 		l.stdio = theirs
-		l.plan.Size = sizeOf(o.Streams.Screen)
-		l.before = func(pid int) error { return r.created(ctx, s, pid) }
 		var c *child
 		if c, err = l.start(); err == nil {
 			r.runHooks(ctx, s, c.pid)
@@ -240,38 +238,99 @@ func (r *Runtime) start(ctx context.Context, s *spec.Spec, o Options) (*child, *
 }
 
 // launchOf turns the document into what is to be started.
-func (r *Runtime) launchOf(s *spec.Spec) (launch, error) {
-	b := &build{Spec: &s.Spec, Bundle: r.dir.Bundle(s.ID()), Root: s.Root.Path}
-	if !filepath.IsAbs(b.Root) {
-		b.Root = filepath.Join(b.Bundle, b.Root)
-	}
-	l := launch{plan: plan{
-		Process: s.Process, Build: b, Die: true, Reap: s.Annotation(spec.AnnotationInit) == "true",
-	}}
+func (r *Runtime) launchOf(ctx context.Context, s *spec.Spec, size linux.WindowSize) (launch, error) {
+	l := launch{group: s.LinuxPart().CgroupsPath}
 	if err := cgroup.Apply(context.Background(), s); err != nil {
 		return l, err
 	}
-	if path := s.LinuxPart().CgroupsPath; path != "" {
-		group, err := cgroup.Open(path)
-		if err != nil {
-			return l, err
-		}
-		l.plan.Group = path
-		for _, d := range group.Dirs() {
-			b.Cgroups = append(b.Cgroups, cgroupMount{Name: d.Name, Source: d.Path})
-		}
+	b, err := r.draw(s)
+	if err != nil {
+		return l, err
+	}
+	if b.entrances, err = l.entrances(); err != nil {
+		return l, err
 	}
 	words := []string{"unshare"}
 	for _, ns := range s.Linux.Namespaces {
-		if ns.Path == "" && ns.Type != specs.CgroupNamespace {
+		switch {
+		case ns.Type == specs.CgroupNamespace:
+		case ns.Path == "":
 			l.clone |= namespaceFlags()[ns.Type]
 			words = append(words, "--"+string(ns.Type))
+		case ns.Type == specs.PIDNamespace:
+			if l.pidNS, err = os.Open(ns.Path); err != nil {
+				return l, fmt.Errorf("join pid namespace %s: %w", ns.Path, errnoOf(err))
+			}
 		}
 	}
-	linux.Trace(append(words, "--fork", "md-spawn", InitArg)...)
-	var err error
-	b.State, err = s.State(specs.StateCreating, 0)
-	return l, err
+	if s.Annotation(spec.AnnotationInit) == "true" {
+		if l.reaper, err = openReaper(); err != nil {
+			return l, err
+		}
+	}
+	linux.Trace(append(words, "--fork")...)
+	l.compile = func(fds descriptors) (*script, error) {
+		b.program = *newProgram(s.Process, size, fds)
+		return b.compile()
+	}
+	l.meet = func(m meeting, pid int) error { return r.meet(ctx, s, m, pid) }
+	return l, nil
+}
+
+// draw collects what the list of system calls for a container is made of.
+func (r *Runtime) draw(s *spec.Spec) (*blueprint, error) {
+	b := &blueprint{spec: &s.Spec, bundle: r.dir.Bundle(s.ID()), root: s.Root.Path, outside: len(outsideHooks(s)) > 0}
+	if !filepath.IsAbs(b.root) {
+		b.root = filepath.Join(b.bundle, b.root)
+	}
+	b.isDir = func(path string) (bool, error) {
+		info, err := os.Stat(path)
+		return err == nil && info.IsDir(), err
+	}
+	if len(s.Linux.MaskedPaths) > 0 && !linux.IsNullDevice(os.DevNull) {
+		return nil, fmt.Errorf("mask paths: %s is not the null device", os.DevNull)
+	}
+	if path := s.Linux.CgroupsPath; path != "" {
+		group, err := cgroup.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range group.Dirs() {
+			b.cgroups = append(b.cgroups, cgroupMount{name: d.Name, source: d.Path})
+		}
+	}
+	return b, nil
+}
+
+// newProgram returns the program of a document that dies with its parent.
+func newProgram(proc *specs.Process, size linux.WindowSize, fds descriptors) *program {
+	p := &program{process: proc, size: size, die: true, held: linux.HeldCapabilities(), fds: fds}
+	p.files[0], p.files[1] = linux.OpenFilesLimit()
+	return p
+}
+
+// meet is what is done outside where the child waits.
+func (r *Runtime) meet(ctx context.Context, s *spec.Spec, m meeting, pid int) error {
+	switch m {
+	case beforeMounts:
+		return r.created(ctx, s, pid)
+	case beforePivot:
+		return r.runInside(ctx, s, "createContainer", specs.StateCreating, s.Hooks.CreateContainer, pid)
+	case beforeProgram:
+		return r.runInside(ctx, s, "startContainer", specs.StateCreated, s.Hooks.StartContainer, pid)
+	}
+	if len(outsideHooks(s)) > 0 {
+		return cancelled(ctx)
+	}
+	return r.created(ctx, s, pid)
+}
+
+// outsideHooks are the hooks that run in our namespaces before the mounts are made.
+func outsideHooks(s *spec.Spec) []specs.Hook {
+	if s.Hooks == nil {
+		return nil
+	}
+	return append(append([]specs.Hook(nil), s.Hooks.Prestart...), s.Hooks.CreateRuntime...) //nolint:staticcheck // still in use
 }
 
 // created runs when the container's first process is there: it is written down, so that whoever comes
@@ -287,11 +346,7 @@ func (r *Runtime) created(ctx context.Context, s *spec.Spec, pid int) error {
 	if err := r.note(s.ID(), init); err != nil {
 		return err
 	}
-	if s.Hooks == nil {
-		return nil
-	}
-	hooks := append(append([]specs.Hook(nil), s.Hooks.Prestart...), s.Hooks.CreateRuntime...) //nolint:staticcheck // still in use
-	return s.RunHooks(ctx, hooks, specs.StateCreating, pid)
+	return s.RunHooks(ctx, outsideHooks(s), specs.StateCreating, pid)
 }
 
 // note writes down that container id is in the hands of this process, and what its first process is.

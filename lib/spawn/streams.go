@@ -250,7 +250,7 @@ func sizeOf(tty *os.File) linux.WindowSize {
 func (p *pump) attend(c *child, s Streams, log sink) (int, error) {
 	restore := func() {}
 	if c.console != nil && s.Screen != nil {
-		resize(c.console, s.Screen) // it may have changed since the plan was made
+		resize(c.console, s.Screen) // it may have changed since the list was made
 	}
 	if c.console != nil && s.Terminal != nil {
 		raw, err := linux.MakeRaw(s.Terminal)

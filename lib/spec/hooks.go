@@ -14,6 +14,8 @@ import (
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // hookTimeout bounds a hook that names no bound itself.
@@ -36,7 +38,7 @@ func (s *Spec) AddRelease(env []string, tool string, args ...string) error {
 
 // Sibling returns the path of another program of ours: beside this one, or else on the PATH.
 func Sibling(tool string) (string, error) {
-	self, err := os.Executable()
+	self, err := linux.Executable()
 	if err == nil {
 		path := filepath.Join(filepath.Dir(self), tool)
 		if _, err := os.Stat(path); err == nil {
@@ -114,13 +116,17 @@ func (s *Spec) bundle() string {
 	return filepath.Dir(s.Root.Path)
 }
 
+// HookTimeout returns how long a hook may take.
+func HookTimeout(hook specs.Hook) time.Duration {
+	if hook.Timeout != nil {
+		return time.Duration(*hook.Timeout) * time.Second
+	}
+	return hookTimeout
+}
+
 // RunHook runs one hook with the state, a JSON document, on its standard input.
 func RunHook(ctx context.Context, hook specs.Hook, state []byte) error {
-	timeout := hookTimeout
-	if hook.Timeout != nil {
-		timeout = time.Duration(*hook.Timeout) * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, HookTimeout(hook))
 	defer cancel()
 	var stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, hook.Path)

@@ -1,0 +1,208 @@
+package linux
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// What package syscall does around its own fork: signals wait meanwhile, and the child handles none of
+// ours. The Go team keeps these names for programs that fork by themselves.
+
+//go:linkname beforeFork syscall.runtime_BeforeFork
+func beforeFork()
+
+//go:linkname afterFork syscall.runtime_AfterFork
+func afterFork()
+
+//go:linkname afterForkInChild syscall.runtime_AfterForkInChild
+func afterForkInChild()
+
+// report is what a child tells its parent: it has come to a step, and how that went. 0 is a meeting.
+type report struct {
+	step  int32
+	errno int32
+}
+
+const reportSize = unsafe.Sizeof(report{})
+
+// scratch is the memory that a child writes to.
+type scratch struct {
+	registers []uintptr
+	report    report
+	action    [4]uintptr // of rt_sigaction(2): the default one
+	mask      uint64
+}
+
+// Fork starts a child in new namespaces (flags of clone(2)) that performs the list. Where birthplace is
+// not nil, it is born in that v2 control group. The calling thread becomes its parent: it must be locked
+// to its goroutine for as long as the child shall live, if that asks for a signal at its parent's end.
+func (l *Steps) Fork(namespaces int, birthplace *os.File) (pid int, err error) {
+	if l.err != nil {
+		return 0, l.err
+	}
+	args := &cloneArgs{flags: uint64(namespaces), exitSignal: uint64(syscall.SIGCHLD)}
+	if birthplace != nil {
+		args.flags |= unix.CLONE_INTO_CGROUP
+		args.cgroup = uint64(birthplace.Fd())
+	}
+	memory := &scratch{registers: make([]uintptr, l.registers)}
+	syscall.ForkLock.Lock() // no descriptor is on its way to being closed at an execve(2)
+	r, errno := fork(args, l.list, memory, uintptr(l.socket))
+	syscall.ForkLock.Unlock()
+	runtime.KeepAlive(l)
+	runtime.KeepAlive(memory)
+	if errno != 0 {
+		return 0, fmt.Errorf("clone: %w", errno)
+	}
+	return int(r), nil
+}
+
+// cloneArgs is struct clone_args of clone3(2).
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
+}
+
+// fork is the call that returns twice. The child has its own memory, a copy (no CLONE_VM): its parent goes on
+// while it works and waits. It runs on the stack that is there, and never returns.
+//
+//go:noinline
+//go:norace
+//go:nocheckptr
+func fork(args *cloneArgs, list []step, memory *scratch, socket uintptr) (uintptr, syscall.Errno) {
+	beforeFork()
+	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
+	if errno == syscall.ENOSYS && args.flags&unix.CLONE_INTO_CGROUP == 0 { // as container engines with old seccomp rules answer
+		pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(args.flags)|uintptr(args.exitSignal), 0, 0, 0, 0, 0)
+	}
+	if errno != 0 || pid != 0 {
+		afterFork()
+		return pid, errno
+	}
+	afterForkInChild()
+	perform(list, memory, socket)
+	for {
+		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 125, 0, 0)
+	}
+}
+
+// perform does the list in the child, and returns where it failed, after it told the parent. It runs after
+// a fork of a program with many threads: it calls nothing but the kernel, allocates nothing and writes no
+// pointer.
+//
+//go:nosplit
+//go:norace
+//go:noinline
+//go:nocheckptr
+func perform(list []step, memory *scratch, socket uintptr) {
+	// A signal that is ignored or blocked stays so when a program is executed; nohup(1) before our command is
+	// not meant for the container.
+	for sig := uintptr(1); sig <= 64; sig++ {
+		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&memory.action)), 0, 8, 0, 0)
+	}
+	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&memory.mask)), 0, 8, 0, 0)
+	i, remembered := 0, syscall.Errno(0)
+	for i < len(list) {
+		s := &list[i]
+		result, errno := s.perform(memory)
+		if errno == 0 && s.into != noRegister {
+			memory.registers[s.into] = result
+		}
+		if errno == 0 && result < s.least {
+			errno = syscall.ECANCELED
+		}
+		i++
+		if errno == 0 {
+			i += s.onSuccess
+			continue
+		}
+		ignore := s.ignoreAll
+		for j := range s.ignored {
+			if s.ignored[j] == errno {
+				ignore = true
+			}
+		}
+		if !ignore {
+			remembered = errno
+			i--
+			break
+		}
+		if s.remember && errno != syscall.ENOENT && errno != syscall.ENOTDIR {
+			remembered = errno
+		}
+		i += s.onFailure
+	}
+	memory.report.step, memory.report.errno = int32(i), int32(remembered)
+	syscall.RawSyscall(unix.SYS_WRITE, socket, uintptr(unsafe.Pointer(&memory.report)), reportSize)
+}
+
+// perform makes the system call of one step.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (s *step) perform(memory *scratch) (uintptr, syscall.Errno) {
+	var a [maxArgs]uintptr
+	for j := range s.args {
+		switch v := &s.args[j]; v.kind {
+		case isNothing, isNumber:
+			a[j] = v.n
+		case isRegister:
+			a[j] = memory.registers[v.n]
+		default:
+			a[j] = uintptr(v.p)
+		}
+	}
+	for {
+		result, _, errno := syscall.RawSyscall6(s.call.number, a[0], a[1], a[2], a[3], a[4], a[5])
+		// EAGAIN of openat2(2): a rename elsewhere raced with ".."
+		if errno == syscall.EINTR || errno == syscall.EAGAIN && s.call.number == unix.SYS_OPENAT2 {
+			continue
+		}
+		return result, errno
+	}
+}
+
+// Report is what a child said.
+type Report struct {
+	Step    int
+	Errno   syscall.Errno
+	Failed  bool     // the child ends now
+	Console *os.File // the master end of its terminal, where it sent one
+}
+
+// Listen waits for the child's next word. ok is false when nothing more comes: the child has become the
+// program, or it was killed.
+func (l *Steps) Listen(ours *os.File) (r Report, ok bool, err error) {
+	var buffer [reportSize]byte
+	n, file, err := Receive(ours, buffer[:])
+	if err != nil || n == 0 {
+		return Report{}, false, err
+	}
+	if n != int(reportSize) {
+		return Report{}, false, fmt.Errorf("listen to the child: %d bytes", n)
+	}
+	raw := *(*report)(unsafe.Pointer(&buffer))
+	r = Report{Step: int(raw.step), Errno: syscall.Errno(raw.errno), Console: file}
+	r.Failed = r.Errno != 0 || r.Step >= len(l.list)
+	return r, true, nil
+}
+
+// Meet makes the child tell that it is here, and wait until the parent lets it go on ([GoOn]). It
+// returns the step that is told.
+func (l *Steps) Meet() int {
+	here := &report{step: int32(len(l.list))}
+	l.add(&sysWrite, num(l.socket), block(unsafe.Pointer(here)), num(int(reportSize))).Least(int(reportSize))
+	l.add(&sysRead, num(l.socket), block(unsafe.Pointer(new(uint64))), num(1)).Least(1)
+	return int(here.step)
+}
+
+// GoOn lets a child go on that waits ([Steps.Meet]).
+func GoOn(ours *os.File) error {
+	_, err := ours.Write([]byte{1})
+	return wrap("let the child go on", err)
+}

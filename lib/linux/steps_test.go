@@ -1,0 +1,166 @@
+package linux
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// runList has a child perform a list, and returns the last that it said and its exit code.
+func runList(t *testing.T, make func(l *Steps)) (Report, int) {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	ours, theirs, err := SocketPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	l := NewSteps(int(theirs.Fd()))
+	l.Doing("try")
+	make(l)
+	pid, err := l.Fork(0, nil)
+	theirs.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last Report
+	for {
+		r, ok, err := l.Listen(ours)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		last = r
+		if !r.Failed {
+			if err := GoOn(ours); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	return last, status.ExitStatus()
+}
+
+func program(l *Steps, script string) {
+	l.Execve("/bin/sh", l.Words([]string{"sh", "-c", script}), l.Words([]string{"X=5"}))
+}
+
+func TestChild(t *testing.T) {
+	dir := t.TempDir()
+	tests := []struct {
+		name string
+		make func(l *Steps)
+		step int
+		want syscall.Errno
+		code int
+	}{
+		{"it becomes a program", func(l *Steps) { program(l, "exit $X") }, 0, 0, 5},
+		{"an error ends it", func(l *Steps) { l.Chdir("/"); l.Chdir("/nothing"); program(l, "exit 5") }, 1, syscall.ENOENT, 125},
+		{"one that is ignored does not", func(l *Steps) { l.Chdir("/nothing").Ignoring(syscall.ENOENT); program(l, "exit 5") }, 0, 0, 5},
+		{"another one does", func(l *Steps) { l.Chdir("/bin/sh").Ignoring(syscall.ENOENT); program(l, "exit 5") }, 0, syscall.ENOTDIR, 125},
+		{"then is left out after an error", func(l *Steps) {
+			l.Chdir("/nothing").Ignoring().Then(func() { program(l, "exit 1") })
+			program(l, "exit 5")
+		}, 0, 0, 5},
+		{"then is done without", func(l *Steps) { l.Chdir("/").Ignoring().Then(func() { program(l, "exit 5") }) }, 0, 0, 5},
+		{"else is left out without an error", func(l *Steps) {
+			l.Chdir("/").Ignoring().OrElse(func() { program(l, "exit 1") })
+			program(l, "exit 5")
+		}, 0, 0, 5},
+		{"else is done after one", func(l *Steps) { l.Chdir("/nothing").Ignoring().OrElse(func() { program(l, "exit 5") }) }, 0, 0, 5},
+		{"a register", func(l *Steps) {
+			l.Mkdir(l.Open(dir, syscall.O_DIRECTORY).Into(), "made", 0o755)
+			program(l, "[ -d "+dir+"/made ]")
+		}, 0, 0, 0},
+		{"a short result", func(l *Steps) { l.Open("/", 0).Least(1 << 20) }, 0, syscall.ECANCELED, 125},
+		{"nothing is left", func(l *Steps) { l.Chdir("/bin/sh").Ignoring().Remember(); l.Chdir("/nothing").Ignoring().Remember() }, 2, 0, 125},
+		{"what is remembered", func(l *Steps) {
+			l.Access("/etc/passwd").Ignoring().Remember()
+			l.Access("/nothing").Ignoring().Remember()
+		}, 2, syscall.EACCES, 125},
+		{"a meeting", func(l *Steps) { l.Meet(); program(l, "exit 6") }, 0, 0, 6},
+		{"descriptors", func(l *Steps) {
+			l.KeepOnly([]int{l.socket})
+			program(l, "for n in 3 4 5 6 7 8 9; do [ ! -e /proc/$$/fd/$n ] || exit $n; done")
+		}, 0, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, code := runList(t, tt.make)
+			if r.Step != tt.step || r.Errno != tt.want || code != tt.code {
+				t.Errorf("step %d, %v, code %d", r.Step, r.Errno, code)
+			}
+		})
+	}
+}
+
+// TestChildOfABusyParent: a fork while other threads allocate, collect and start programs.
+func TestChildOfABusyParent(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	for range 4 {
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					_ = strings.Repeat("x", 1<<20)
+					_ = exec.Command("/bin/true").Run()
+				}
+			}
+		}()
+	}
+	for i := range 100 {
+		if _, code := runList(t, func(l *Steps) { l.Meet(); program(l, "exit 5") }); code != 5 {
+			t.Fatalf("run %d: code %d", i, code)
+		}
+	}
+}
+
+// TestOpenFilesLimit: Go raises ours before anything that we could ask.
+func TestOpenFilesLimit(t *testing.T) {
+	if os.Getenv("LIMIT_TEST") != "" {
+		soft, hard := OpenFilesLimit()
+		if soft != 50 || hard != 60 {
+			t.Errorf("%d, %d", soft, hard)
+		}
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/bin/sh", "-c", "ulimit -Sn 50; ulimit -Hn 60; exec "+self+" -test.run TestOpenFilesLimit")
+	cmd.Env = append(os.Environ(), "LIMIT_TEST=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	l := NewSteps(3)
+	l.Doing("mount /x")
+	l.Mount("none", ".", "tmpfs", 0, "").Words(func() []string { return []string{"mount", "-t", "tmpfs", "none", "/root/x"} })
+	l.Doing("go")
+	l.Chdir("/").Means(syscall.ELOOP, "it is a circle")
+	for i, want := range []string{"mount /x: mount -t tmpfs none /root/x: too many levels of symbolic links", "go: it is a circle"} {
+		if err := l.Explain(i, syscall.ELOOP); err.Error() != want || !errors.Is(err, syscall.ELOOP) {
+			t.Error(err)
+		}
+	}
+	l.Chdir("a\x00b")
+	if _, err := l.Fork(0, nil); err == nil || !strings.Contains(err.Error(), "zero byte") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,226 @@
+package spawn
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// blueprint is all that the list of system calls for a new container is made of ([blueprint.compile]): the
+// document, and what it means on this host.
+type blueprint struct {
+	spec      *specs.Spec
+	bundle    string        // relative paths of the document start here
+	root      string        // absolute
+	cgroups   []cgroupMount // what the container shall see of its control group
+	entrances []string      // files of control groups that a process joins by writing 0
+	outside   bool          // somebody outside has something to do before the mounts are made
+	program   program
+
+	isDir func(path string) (bool, error) // asks the host about the source of a bind mount
+}
+
+// cgroupMount is one hierarchy as the container shall see it below /sys/fs/cgroup.
+type cgroupMount struct {
+	source string // the container's own group
+	name   string // cpu, memory …; "" for the unified hierarchy
+}
+
+// program is what a list ends with: the process of the document.
+type program struct {
+	process *specs.Process
+	size    linux.WindowSize // of the terminal, where there is one
+	die     bool             // the program dies with the parent
+	files   [2]uint64        // the caller's limit on open files, soft and hard
+	held    linux.Capabilities
+	fds     descriptors
+}
+
+// descriptors are those that the child has from its parent. All others are closed.
+type descriptors struct {
+	stdio  [3]int
+	socket int // to the parent
+	spare  int // the parent's end of it, which is nothing to the child: its number is free
+	reaper int // the small init that stays as PID 1 (--init); -1 for none
+	pidfd  int // the container's first process, for exec; -1 for none
+}
+
+// script is a list with what its parent needs to know of it.
+type script struct {
+	*linux.Steps
+	meetings map[int]meeting // by step: where the child waits for us
+	lookup   int             // first step that looks for the program
+	name     string          // of the program
+	trace    []string        // what is done, as shell commands, for --debug
+}
+
+// meeting is a point where the child waits until something is done outside.
+type meeting int
+
+const (
+	beforeMounts  meeting = iota // the namespaces are there
+	beforePivot                  // the mounts are made, the old root is still there
+	beforeProgram                // inside, with the rights of a container's root: hooks
+	ready                        // all that is left is to execute the program
+)
+
+func (s *script) meet(m meeting) { s.meetings[s.Meet()] = m }
+
+// shell notes what the steps to come are in a shell, where somebody listens.
+func (s *script) shell(argv ...string) {
+	if linux.Tracing() {
+		s.trace = append(s.trace, linux.Quote(argv...))
+	}
+}
+
+func newScript(p *program) *script {
+	return &script{Steps: linux.NewSteps(p.fds.socket), meetings: make(map[int]meeting)}
+}
+
+// compile turns the blueprint into the list: what runtime-spec, config.md and config-linux.md ask for, in the
+// order that the kernel needs. It asks nobody and changes nothing.
+func (b *blueprint) compile() (*script, error) {
+	l := newScript(&b.program)
+	b.program.begin(l)
+	l.Umask(0) // what is made for the container gets the modes that are given
+	b.program.joinGroups(l, b.entrances)
+	b.joinNamespaces(l)
+	b.nameHost(l)
+	if b.outside {
+		l.Doing("wait for the hooks")
+		l.meet(beforeMounts)
+	}
+	root := b.mountAll(l)
+	b.makeDevices(l, root)
+	if cwd := b.program.process.Cwd; cwd != "" {
+		// As docker does: a working directory that the image lacks is made.
+		l.Doing("working directory")
+		l.Close(l.mkdirAll(root, cwd))
+	}
+	b.protect(l, root)
+	hooks := b.spec.Hooks
+	if hooks != nil && len(hooks.CreateContainer) > 0 {
+		l.meet(beforePivot)
+	}
+	l.Doing("pivot_root " + b.root)
+	l.shell("pivot_root", b.root, b.root)
+	l.PivotRoot(root)
+	if b.program.process.Terminal {
+		b.openConsole(l)
+	}
+	b.lockRoot(l)
+	if hooks != nil && len(hooks.StartContainer) > 0 {
+		l.meet(beforeProgram)
+	}
+	b.program.become(l)
+	return l, l.Err()
+}
+
+// joinNamespaces joins the namespaces that the document gives a path for, and makes the cgroup
+// namespace: only now are we in the group that shall be its root.
+func (b *blueprint) joinNamespaces(l *script) {
+	for _, ns := range b.spec.Linux.Namespaces {
+		kind, ok := namespaceFlags()[ns.Type]
+		switch {
+		case !ok || ns.Path == "" && ns.Type != specs.CgroupNamespace || ns.Type == specs.PIDNamespace:
+			continue // made by clone(2); the pid namespace was joined by the parent
+		case ns.Path == "":
+			l.Doing("make the cgroup namespace")
+			l.shell("unshare", "--cgroup")
+			l.Unshare(kind)
+			continue
+		}
+		l.Doing("join " + string(ns.Type) + " namespace " + ns.Path)
+		l.shell("nsenter", "--"+string(ns.Type)+"="+ns.Path)
+		fd := l.Open(ns.Path, os.O_RDONLY).Into()
+		l.Setns(fd, kind)
+		l.Close(fd)
+	}
+}
+
+// nameHost sets the names of the UTS namespace, and the loopback link of a new network namespace up.
+func (b *blueprint) nameHost(l *script) {
+	if name := b.spec.Hostname; name != "" {
+		l.Doing("set hostname " + name)
+		l.shell("hostname", name)
+		l.SetHostname(name)
+	}
+	if name := b.spec.Domainname; name != "" {
+		l.Doing("set domainname " + name)
+		l.shell("domainname", name)
+		l.SetDomainname(name)
+	}
+	for _, ns := range b.spec.Linux.Namespaces {
+		if ns.Type == specs.NetworkNamespace && ns.Path == "" {
+			l.Doing("set lo up")
+			l.shell("ip", "link", "set", "lo", "up")
+			l.LoopbackUp()
+		}
+	}
+}
+
+// namespaceFlags are the kinds of namespaces by their names in the document.
+func namespaceFlags() map[specs.LinuxNamespaceType]int {
+	return map[specs.LinuxNamespaceType]int{
+		specs.PIDNamespace: linux.NewPID, specs.NetworkNamespace: linux.NewNet, specs.MountNamespace: linux.NewNS,
+		specs.IPCNamespace: linux.NewIPC, specs.UTSNamespace: linux.NewUTS, specs.CgroupNamespace: linux.NewCgroup,
+	}
+}
+
+// absolute resolves a path of the document, which starts at the bundle where it is relative.
+func (b *blueprint) absolute(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(b.bundle, path)
+}
+
+// mkdirAll makes the directory that name means beneath the root, with its parents, and returns it
+// (O_PATH). Links on the way are followed beneath the root. One that is there costs one call.
+func (s *script) mkdirAll(root linux.Value, name string) linux.Value {
+	name = filepath.Clean("/" + name)
+	opened := s.OpenInRoot(root, name, linux.OPath|syscall.O_DIRECTORY)
+	dir := opened.Into()
+	if name == "/" {
+		return dir
+	}
+	opened.Ignoring(syscall.ENOENT)
+	opened.OrElse(func() { s.mkdirAllInto(root, name, dir) })
+	return dir
+}
+
+// mkdirAllInto is mkdirAll for what is known to be missing.
+func (s *script) mkdirAllInto(root linux.Value, name string, dir linux.Value) {
+	name = filepath.Clean("/" + name)
+	done := ""
+	for _, element := range strings.Split(name[1:], "/") {
+		if done == "" {
+			s.Mkdir(root, element, 0o755).Ignoring(syscall.EEXIST)
+		} else {
+			parent := s.OpenInRoot(root, done, linux.OPath|syscall.O_DIRECTORY).Into()
+			s.Mkdir(parent, element, 0o755).Ignoring(syscall.EEXIST)
+			s.Close(parent)
+		}
+		done += "/" + element
+	}
+	s.OpenInRoot(root, name, linux.OPath|syscall.O_DIRECTORY).IntoSame(dir)
+}
+
+// createFile makes an empty file where name means none beneath the root, with its parents, and returns
+// it (O_PATH). What is there already stays as it is.
+func (s *script) createFile(root linux.Value, name string) linux.Value {
+	opened := s.OpenInRoot(root, name, linux.OPath)
+	file := opened.Ignoring(syscall.ENOENT).Into()
+	opened.OrElse(func() {
+		dir := s.mkdirAll(root, filepath.Dir(filepath.Clean("/"+name)))
+		s.Mknod(dir, filepath.Base(name), syscall.S_IFREG|0o644, 0, 0).Ignoring(syscall.EEXIST)
+		s.Close(dir)
+		s.OpenInRoot(root, name, linux.OPath).IntoSame(file)
+	})
+	return file
+}

@@ -1,0 +1,87 @@
+package spawn
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"syscall"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// makeDevices makes the device files and links that every container has (runtime-spec,
+// config-linux.md "Default Devices"), and those that the document asks for.
+func (b *blueprint) makeDevices(l *script, root linux.Value) {
+	l.Doing("make the devices")
+	dev := l.mkdirAll(root, "/dev")
+	for _, d := range defaultDevices() {
+		b.makeDevice(l, dev, d)
+	}
+	for _, d := range b.spec.Linux.Devices {
+		l.Doing("make device " + d.Path)
+		dir := l.mkdirAll(root, path.Dir(d.Path)) // /dev/net of /dev/net/tun
+		b.makeDevice(l, dir, d)
+		l.Close(dir)
+	}
+	l.Doing("make the links in /dev")
+	for _, link := range [][2]string{
+		{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"},
+		{"pts/ptmx", "ptmx"},
+	} {
+		target, name := link[0], link[1]
+		l.shell("ln", "-s", target, path.Join(b.root, "dev", name))
+		l.Symlink(target, dev, name).Ignoring(syscall.EEXIST)
+	}
+	l.Close(dev)
+}
+
+func defaultDevices() []specs.LinuxDevice {
+	mode := os.FileMode(0o666)
+	device := func(path string, major, minor int64) specs.LinuxDevice {
+		return specs.LinuxDevice{Path: path, Type: "c", Major: major, Minor: minor, FileMode: &mode}
+	}
+	return []specs.LinuxDevice{
+		device("/dev/null", 1, 3), device("/dev/zero", 1, 5), device("/dev/full", 1, 7),
+		device("/dev/random", 1, 8), device("/dev/urandom", 1, 9), device("/dev/tty", 5, 0),
+	}
+}
+
+// makeDevice makes one device file in a directory, with its mode and owner. One that is there already is
+// left: the document may have mounted the host's.
+func (b *blueprint) makeDevice(l *script, dir linux.Value, d specs.LinuxDevice) {
+	kinds := map[string]uint32{"c": syscall.S_IFCHR, "u": syscall.S_IFCHR, "b": syscall.S_IFBLK, "p": syscall.S_IFIFO}
+	kind, ok := kinds[d.Type]
+	if !ok {
+		l.Fail(fmt.Errorf("linux.devices: %s: type %.10q: want c, u, b or p", d.Path, d.Type))
+	}
+	mode := os.FileMode(0o666)
+	if d.FileMode != nil {
+		mode = *d.FileMode
+	}
+	l.shell("mknod", "-m", fmt.Sprintf("%o", mode.Perm()), b.root+d.Path, d.Type, fmt.Sprint(d.Major), fmt.Sprint(d.Minor))
+	made := l.Mknod(dir, path.Base(d.Path), kind|uint32(mode.Perm()), d.Major, d.Minor).Ignoring(syscall.EEXIST)
+	if d.UID == nil && d.GID == nil {
+		return
+	}
+	uid, gid := 0, 0
+	if d.UID != nil {
+		uid = int(*d.UID)
+	}
+	if d.GID != nil {
+		gid = int(*d.GID)
+	}
+	made.Then(func() { l.Chown(dir, path.Base(d.Path), uid, gid) })
+}
+
+// openConsole makes the container's terminal, and puts it at /dev/console, where getty and others look for
+// it.
+func (b *blueprint) openConsole(l *script) {
+	terminal := b.program.openTerminal(l)
+	l.Doing("make /dev/console")
+	l.Mknod(linux.Here(), "/dev/console", syscall.S_IFREG|0o600, 0, 0).Ignoring(syscall.EEXIST)
+	tree := l.CloneTree(terminal, "", false).Into()
+	l.MoveTree(tree, linux.Here(), "/dev/console")
+	l.Close(tree)
+}

@@ -1,0 +1,190 @@
+package spawn
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// begin makes the child a plain process: the streams that it was given, a session of its own, and nothing
+// else of ours.
+func (p *program) begin(l *script) {
+	l.Doing("set up the streams")
+	for fd, from := range p.fds.stdio {
+		if from != fd {
+			l.Dup(linux.FD(from), fd)
+		}
+	}
+	keep := []int{p.fds.socket}
+	for _, fd := range []int{p.fds.reaper, p.fds.pidfd} {
+		if fd >= 0 {
+			keep = append(keep, fd)
+		}
+	}
+	slices.Sort(keep)
+	l.KeepOnly(keep)
+	l.Doing("leave the caller's session")
+	if p.die {
+		l.DieWithParent()
+	}
+	// From here on others may be in our namespaces who must not look at us through /proc.
+	l.Undumpable()
+	l.NewSession()
+}
+
+// joinGroups puts the child into its control group, before anything is done on its account.
+func (p *program) joinGroups(l *script, entrances []string) {
+	for _, file := range entrances {
+		l.Doing("join " + filepath.Dir(file))
+		l.shellWrite(file, "$$")
+		l.WriteFile(file, "0")
+	}
+}
+
+// shellWrite notes that value is written to a file, as a shell does it.
+func (s *script) shellWrite(path, value string) {
+	if linux.Tracing() {
+		s.trace = append(s.trace, "echo "+value+" > "+linux.Quote(path))
+	}
+}
+
+// openTerminal makes the terminal of the devpts that is mounted inside.
+func (p *program) openTerminal(l *script) linux.Value {
+	size := p.size
+	if size.Rows == 0 || size.Cols == 0 {
+		size = linux.WindowSize{Rows: 24, Cols: 80} // programs divide by it
+	}
+	l.Doing("open a terminal")
+	return l.OpenTerminal("/dev/ptmx", size, p.process.User.UID, p.fds.spare)
+}
+
+// become gives up what the program must not have and becomes the program.
+func (p *program) become(l *script) {
+	p.setLimits(l)
+	p.changeDir(l)
+	p.setCredentials(l)
+	if p.die { // the change of the user took it away
+		l.DieWithParent()
+	}
+	p.execute(l)
+}
+
+// setLimits applies the resource limits and the score of the out-of-memory killer.
+func (p *program) setLimits(l *script) {
+	const hint = "operation not permitted (raising a hard limit needs CAP_SYS_RESOURCE)"
+	files := false
+	for _, r := range p.process.Rlimits {
+		n, ok := linux.RlimitNumber(r.Type)
+		if !ok {
+			l.Fail(fmt.Errorf("process.rlimits: %.40q: no such limit", r.Type))
+		}
+		files = files || r.Type == "RLIMIT_NOFILE"
+		l.Doing(fmt.Sprintf("set %s to %d:%d", r.Type, r.Soft, r.Hard))
+		l.SetRlimit(n, r.Soft, r.Hard).Means(syscall.EPERM, hint)
+	}
+	if !files {
+		p.restoreFiles(l)
+	}
+	if p.process.OOMScoreAdj != nil {
+		score := strconv.Itoa(*p.process.OOMScoreAdj)
+		l.Doing("set the OOM score to " + score)
+		l.shellWrite("/proc/self/oom_score_adj", score)
+		_, written := l.WriteFile("/proc/self/oom_score_adj", score)
+		written.Means(syscall.EACCES, "permission denied (lowering it needs CAP_SYS_RESOURCE)")
+	}
+}
+
+// restoreFiles gives the program the limit on open files that our caller had: Go has raised ours.
+func (p *program) restoreFiles(l *script) {
+	if n, ok := linux.RlimitNumber("RLIMIT_NOFILE"); ok && p.files[1] > 0 {
+		l.Doing("set the limit on open files")
+		l.SetRlimit(n, p.files[0], p.files[1])
+	}
+}
+
+// changeDir goes to the program's working directory, which must be inside the root: a path such as
+// /proc/self/fd/N could mean a directory of the host.
+func (p *program) changeDir(l *script) {
+	cwd := p.process.Cwd
+	if cwd == "" {
+		cwd = "/"
+	}
+	l.Doing("working directory " + cwd)
+	opened := l.OpenInRoot(linux.Here(), cwd, linux.OPath|syscall.O_DIRECTORY).
+		Means(syscall.ELOOP, "it leads out of the container, or in a circle")
+	dir := opened.Into()
+	l.Fchdir(dir)
+	l.Close(dir)
+}
+
+// setCredentials changes to the program's user, groups and capabilities (capabilities(7)). The
+// bounding set goes first: dropping from it needs CAP_SETPCAP.
+func (p *program) setCredentials(l *script) {
+	proc := p.process
+	sets, err := capabilitySets(proc.Capabilities, p.held)
+	if err != nil {
+		l.Fail(err)
+	}
+	if proc.Capabilities != nil {
+		l.Doing("reduce the bounding set")
+		l.SetBounding(sets.bounding, p.held)
+	}
+	l.traceCredentials(proc)
+	u := proc.User
+	l.Doing("change the user")
+	umask := uint32(0o022)
+	if u.Umask != nil {
+		umask = *u.Umask
+	}
+	l.Umask(umask)
+	l.SetUser(u.UID, u.GID, u.AdditionalGids)
+	if proc.Capabilities != nil {
+		l.Doing("set capabilities")
+		l.SetCapabilities(sets.effective, sets.permitted, sets.inheritable, sets.ambient)
+	}
+	if proc.NoNewPrivileges {
+		l.Doing("set no_new_privs")
+		l.NoNewPrivs()
+	}
+}
+
+// execute finds the program as execvp(3) does, on the PATH that it will have, and becomes it.
+func (p *program) execute(l *script) {
+	args := p.process.Args
+	if len(args) == 0 || args[0] == "" {
+		l.Fail(&Error{Text: "no command: neither the image nor the command line names a program"})
+		return
+	}
+	l.name, l.lookup = args[0], l.Len()
+	l.Doing("execute " + args[0])
+	env, argv := l.Words(p.process.Env), l.Words(args)
+	finish := func(path string) linux.Step {
+		l.meet(ready)
+		if p.fds.reaper >= 0 {
+			return l.ExecveFD(linux.FD(p.fds.reaper), l.Words(append([]string{"md-spawn", ReapArg, path}, args...)), env)
+		}
+		return l.Execve(path, argv, env)
+	}
+	if strings.Contains(args[0], "/") {
+		l.Access(args[0])
+		finish(args[0])
+		return
+	}
+	for _, entry := range p.process.Env {
+		dirs, ok := strings.CutPrefix(entry, "PATH=")
+		if !ok {
+			continue
+		}
+		for _, dir := range filepath.SplitList(dirs) {
+			path := filepath.Join(dir, args[0])
+			l.Access(path).Ignoring().Remember().Then(func() {
+				finish(path).Ignoring(syscall.EACCES).Remember() // a directory
+			})
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package spawn
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// protect sets the sysctls, hides the masked paths and locks the read-only ones. All are opened beneath the
+// root, and the old root is still there: what hides a file is the null device of the host, whatever the image
+// or the document has put in its place.
+func (b *blueprint) protect(l *script, root linux.Value) {
+	for _, key := range slices.Sorted(maps.Keys(b.spec.Linux.Sysctl)) {
+		value := b.spec.Linux.Sysctl[key]
+		l.Doing("set sysctl " + key + "=" + value)
+		l.shell("sysctl", "-w", key+"="+value)
+		fd := l.OpenInRoot(root, "/proc/sys/"+strings.ReplaceAll(key, ".", "/"), syscall.O_WRONLY).Into()
+		l.WriteTo(fd, value)
+		l.Close(fd)
+	}
+	for _, path := range b.spec.Linux.ReadonlyPaths {
+		l.Doing("make " + path + " read-only")
+		b.ifThere(l, root, path, func(target linux.Value) {
+			l.shell("mount", "--rbind", "-o", "ro", path, path)
+			tree := l.CloneTree(target, "", true).Into()
+			l.SetMountAttr(tree, "", true, linux.MountAttr{Set: linux.AttrRdonly})
+			l.MoveTree(tree, target, "")
+			l.Close(tree)
+		})
+	}
+	for _, path := range b.spec.Linux.MaskedPaths {
+		l.Doing("mask " + path)
+		b.ifThere(l, root, path, func(target linux.Value) {
+			l.shell("mount", "--bind", "/dev/null", path)
+			tree := l.CloneTree(linux.Here(), "/dev/null", false).Into()
+			l.MoveTree(tree, target, "").Ignoring(syscall.EINVAL, syscall.ENOTDIR).OrElse(func() { // it is a directory
+				l.Fchdir(target)
+				l.Mount("tmpfs", ".", "tmpfs", linux.MsRdonly, "size=0k,nr_inodes=2")
+			})
+			l.Close(tree)
+		})
+	}
+}
+
+// ifThere adds steps about a path that not every kernel has.
+func (b *blueprint) ifThere(l *script, root linux.Value, path string, add func(target linux.Value)) {
+	opened := l.OpenInRoot(root, path, linux.OPath).Ignoring(syscall.ENOENT, syscall.ENOTDIR)
+	target := opened.Into()
+	opened.Then(func() {
+		add(target)
+		l.Close(target)
+	})
+}
+
+// lockRoot makes the root read-only where asked.
+func (b *blueprint) lockRoot(l *script) {
+	if b.spec.Root.Readonly {
+		l.Doing("make the root read-only")
+		l.shell("mount", "-o", "remount,bind,ro", "/")
+		l.SetMountAttr(linux.Here(), "/", false, linux.MountAttr{Set: linux.AttrRdonly})
+	}
+}

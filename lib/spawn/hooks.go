@@ -1,0 +1,115 @@
+package spawn
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// runInside runs hooks that belong into the container (runtime-spec, config.md "POSIX-platform Hooks"): each is
+// a process of its own in the namespaces that the child has by now, with the state on standard input. The first
+// that fails ends it.
+func (r *Runtime) runInside(ctx context.Context, s *spec.Spec, which string, status specs.ContainerState, hooks []specs.Hook, pid int) error {
+	state, err := s.State(status, pid)
+	if err != nil {
+		return err
+	}
+	for _, hook := range hooks {
+		if err := runInside(ctx, s, hook, state, pid); err != nil {
+			return fmt.Errorf("%s hook %s: %w", which, hook.Path, err)
+		}
+	}
+	return nil
+}
+
+func runInside(ctx context.Context, s *spec.Spec, hook specs.Hook, state []byte, pid int) error {
+	ctx, cancel := context.WithTimeout(ctx, spec.HookTimeout(hook))
+	defer cancel()
+	pidfd, err := linux.PidfdOpen(pid)
+	if err != nil {
+		return err
+	}
+	defer pidfd.Close()
+	l, streams, err := hookLaunch(s, hook, pidfd, pid)
+	if err != nil {
+		return err
+	}
+	defer streams.close()
+	c, err := l.start()
+	if err != nil {
+		return err
+	}
+	go func() {
+		_, _ = streams.input.Write(state) // a hook that reads none is no error
+		streams.input.Close()
+	}()
+	var said bytes.Buffer
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		_, _ = said.ReadFrom(streams.outputs[0])
+	}()
+	select {
+	case <-c.ended:
+	case <-ctx.Done():
+		c.signal(syscall.SIGKILL)
+		<-c.ended
+		return fmt.Errorf("killed: %w", context.Cause(ctx))
+	}
+	select {
+	case <-drained:
+	case <-time.After(time.Second): // somebody that it left behind holds the stream
+	}
+	if code := exitCode(c.status); code != 0 {
+		text := strings.TrimSpace(said.String())
+		return fmt.Errorf("exit status %d: %s", code, text)
+	}
+	return nil
+}
+
+// hookLaunch says how a hook is started beside the process pid.
+func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (launch, *pump, error) {
+	theirs, streams, err := pipes(true)
+	if err != nil {
+		return launch{}, nil, err
+	}
+	streams.outputs[0].Close() // what it says on standard output is nobody's
+	theirs.out.Close()
+	theirs.out, streams.outputs = nil, streams.outputs[1:]
+	l := launch{stdio: theirs, meet: func(meeting, int) error { return nil }}
+	kinds, err := l.enter(s, pid)
+	if err != nil {
+		theirs.close()
+		streams.close()
+		return launch{}, nil, err
+	}
+	args := hook.Args
+	if len(args) == 0 {
+		args = []string{hook.Path}
+	}
+	l.compile = func(fds descriptors) (*script, error) {
+		fds.pidfd = int(pidfd.Fd())
+		p := &program{process: &specs.Process{}, die: true, fds: fds}
+		x := newScript(p)
+		p.begin(x)
+		x.Doing("enter the container")
+		x.Setns(linux.FD(fds.pidfd), kinds)
+		p.restoreFiles(x)
+		x.name, x.lookup = hook.Path, x.Len()
+		x.Doing("execute " + hook.Path)
+		x.Access(hook.Path)
+		x.meet(ready)
+		x.Execve(hook.Path, x.Words(args), x.Words(hook.Env))
+		return x, x.Err()
+	}
+	return l, streams, nil
+}
