@@ -65,10 +65,18 @@ func Read(r io.Reader) (*Spec, error) {
 	if err := json.Unmarshal(data, &s.Spec); err != nil {
 		return nil, fmt.Errorf("read the document: not an OCI config.json: %w", plainly(err))
 	}
-	if major, _, ok := strings.Cut(s.Version, "."); !ok || major != "1" {
-		return nil, fmt.Errorf("read the document: ociVersion %.40q: only 1.x is understood", s.Version)
+	if err := s.checkVersion(); err != nil {
+		return nil, err
 	}
 	return s, nil
+}
+
+// checkVersion refuses a document of a newer major version.
+func (s *Spec) checkVersion() error {
+	if major, _, ok := strings.Cut(s.Version, "."); !ok || major != "1" {
+		return fmt.Errorf("read the document: ociVersion %.40q: only 1.x is understood", s.Version)
+	}
+	return nil
 }
 
 // plainly says of JSON that does not fit what it is about, without the names of our types.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // WriteFile replaces the file at path as a whole: after a crash there is the old content or the new
@@ -69,7 +71,7 @@ func WriteFileVolatile(path string, data []byte) error {
 
 // ReadJSON reads the file at path into v. The error wraps fs.ErrNotExist where there is none.
 func ReadJSON(path string, v any) error {
-	data, err := os.ReadFile(path)
+	data, err := linux.ReadFile(path)
 	if err != nil {
 		return err
 	}
@@ -115,7 +117,7 @@ func Claim(path, holder string) error {
 
 // Holder returns who claimed the file at path, or "" where nobody did.
 func Holder(path string) string {
-	data, err := os.ReadFile(path)
+	data, err := linux.ReadFile(path)
 	if err != nil {
 		return ""
 	}

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -62,10 +64,14 @@ func (c *Container) Restarting() bool {
 // Load reads all about container id. Only a missing or unreadable document is an error: the other
 // files may be missing, and a torn one counts as missing.
 func (d Dir) Load(id string) (*Container, error) {
+	return d.load(id, func(data []byte) (*spec.Spec, error) { return spec.Read(bytes.NewReader(data)) })
+}
+
+func (d Dir) load(id string, read func([]byte) (*spec.Spec, error)) (*Container, error) {
 	if err := CheckID(id); err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(d.Config(id))
+	data, err := linux.ReadFile(d.Config(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("container %s: %w", id, ErrNotFound)
 	}
@@ -73,7 +79,7 @@ func (d Dir) Load(id string) (*Container, error) {
 		return nil, fmt.Errorf("container %s: %w", id, err)
 	}
 	c := &Container{ID: id}
-	if c.Spec, err = spec.Read(bytes.NewReader(data)); err != nil {
+	if c.Spec, err = read(data); err != nil {
 		return nil, fmt.Errorf("container %s: %w", id, err)
 	}
 	c.Spawn, _ = d.ReadSpawn(id)
@@ -104,25 +110,33 @@ func (d Dir) IDs() ([]string, error) {
 	return ids, nil
 }
 
-// List returns all containers, the newest first. One that cannot be read does not hide the others:
-// it is reported to bad and left out. Those that have no document yet are being made by a pipe that
-// still runs.
+// List returns all containers, the newest first, with what [spec.Glance] shows of their documents. One that
+// cannot be read does not hide the others: it is reported to bad and left out. Those that have no document
+// yet are being made by a pipe that still runs.
 func (d Dir) List(bad func(error)) ([]*Container, error) {
 	ids, err := d.IDs()
 	if err != nil {
 		return nil, err
 	}
+	found, errs := make([]*Container, len(ids)), make([]error, len(ids))
+	var all sync.WaitGroup
+	workers := min(runtime.GOMAXPROCS(0), len(ids))
+	for first := range workers {
+		all.Go(func() {
+			for i := first; i < len(ids); i += workers {
+				found[i], errs[i] = d.load(ids[i], spec.Glance)
+			}
+		})
+	}
+	all.Wait()
 	var list []*Container
-	for _, id := range ids {
-		c, err := d.Load(id)
-		if errors.Is(err, ErrNotFound) {
-			continue
+	for i, c := range found {
+		switch {
+		case errs[i] == nil:
+			list = append(list, c)
+		case !errors.Is(errs[i], ErrNotFound):
+			bad(errs[i])
 		}
-		if err != nil {
-			bad(err)
-			continue
-		}
-		list = append(list, c)
 	}
 	sort.SliceStable(list, func(i, j int) bool { return list[i].Created.After(list[j].Created) })
 	return list, nil

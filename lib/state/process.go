@@ -3,9 +3,11 @@ package state
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
+	"sync"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // Process names a process for as long as the machine is up: a pid alone is given out again.
@@ -33,17 +35,18 @@ func (p Process) Alive() bool {
 	return err == nil && start == p.Start && status != 'Z' && status != 'X'
 }
 
-func bootID() string {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+// bootID does not change while a process lives.
+var bootID = sync.OnceValue(func() string {
+	id, err := linux.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(id))
-}
+})
 
 // stat reads the start time and the state letter of a process (proc(5), /proc/pid/stat).
 func stat(pid int) (start uint64, status byte, err error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	data, err := linux.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, 0, err
 	}

@@ -1,0 +1,41 @@
+package container
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// BenchmarkList is a ps of 500 containers that run.
+func BenchmarkList(b *testing.B) {
+	top := b.TempDir()
+	dir := state.Dir{Root: filepath.Join(top, "lib"), Run: filepath.Join(top, "run")}
+	self, err := state.FindProcess(os.Getpid())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for range 500 {
+		id := state.NewID()
+		data, err := spec.New(id).Encode()
+		bundle := dir.Bundle(id)
+		err = errors.Join(err,
+			state.WriteVolatile(filepath.Join(dir.Runtime(id), state.RunFile), state.Run{Init: self, Monitor: self}),
+			state.WriteVolatile(filepath.Join(bundle, state.NetFile), state.Net{Mode: "bridge"}),
+			state.WriteVolatile(filepath.Join(bundle, state.SpawnFile), state.Spawn{Created: time.Now(), Started: time.Now()}),
+			state.WriteFileVolatile(dir.Config(id), data))
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		if err := List(dir, ListOptions{}, io.Discard, func(err error) { b.Error(err) }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
