@@ -15,7 +15,7 @@ import (
 // create is the stage of the pipe.
 type create struct {
 	cli.StageFlags
-	cgroup.Limits
+	cgroup.Options
 }
 
 func (c *create) Run(ctx context.Context, io *cli.IO) error {
@@ -23,7 +23,7 @@ func (c *create) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	return c.Pass(ctx, io, cgroup.New(dir).Create(c.Limits))
+	return c.Pass(ctx, io, cgroup.New(dir).Create(c.Options))
 }
 
 // run limits any program.

@@ -18,7 +18,7 @@ func (g *Group) Set(r *specs.LinuxResources) error {
 	if !g.Exists() {
 		return fmt.Errorf("limit group %s: %w", g.Path, fs.ErrNotExist)
 	}
-	p, err := makePlan(g.trees, r, g.now)
+	p, err := makePlan(g.trees, thisHost(), r, g.now)
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (g *Group) Set(r *specs.LinuxResources) error {
 
 // create makes the group with its limits, or nothing.
 func (g *Group) create(r *specs.LinuxResources) (undo func(), err error) {
-	p, err := makePlan(g.trees, r, g.now)
+	p, err := makePlan(g.trees, thisHost(), r, g.now)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +99,12 @@ func (g *Group) write(p *plan) error {
 		if err := g.step(s); err != nil {
 			return err
 		}
+	}
+	if p.program == nil {
+		return nil
+	}
+	if err := attachDevices(p.trees.unified().dir(g.Path), p.program); err != nil {
+		return fmt.Errorf("linux.resources.devices: %w: this needs a kernel with CONFIG_CGROUP_BPF", err)
 	}
 	return nil
 }

@@ -1,15 +1,11 @@
 package cgroup
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-
-	"github.com/weikeit/mydocker/lib/spec"
 )
 
 // DefaultDevices are the rules that every container has: no device but the harmless ones, though
@@ -54,31 +50,6 @@ func withDefaultDevices(rules []specs.LinuxDeviceCgroup) []specs.LinuxDeviceCgro
 		return rules
 	}
 	return slices.Concat(rules, allowed)
-}
-
-// annotatedDevices returns the rules for the devices that md-rootfs mount --device gave the container, which
-// linux.devices has no field for.
-func annotatedDevices(s *spec.Spec) ([]specs.LinuxDeviceCgroup, error) {
-	words := s.Annotation(spec.AnnotationDevices)
-	if words == "" {
-		return nil, nil
-	}
-	var rules []specs.LinuxDeviceCgroup
-	for _, word := range strings.Split(words, ",") {
-		if word == "a" {
-			rules = append(rules, specs.LinuxDeviceCgroup{Allow: true, Type: "a", Access: "rwm"})
-			continue
-		}
-		var kind, access string
-		var major, minor int64
-		_, err := fmt.Sscanf(word, "%1s %d:%d %3s", &kind, &major, &minor, &access)
-		if err != nil || word != fmt.Sprintf("%s %d:%d %s", kind, major, minor, access) || strings.Trim(kind, "bc") != "" ||
-			strings.Trim(access, "rwm") != "" || major < 0 || minor < 0 {
-			return nil, fmt.Errorf("annotation %s: %.40q: want c or b, MAJOR:MINOR, and r, w or m", spec.AnnotationDevices, word)
-		}
-		rules = append(rules, specs.LinuxDeviceCgroup{Allow: true, Type: kind, Major: &major, Minor: &minor, Access: access})
-	}
-	return rules, nil
 }
 
 // deviceRule returns a rule in the kernel's words: the file and the line to write to it

@@ -17,7 +17,7 @@ func TestAnnotatedDevices(t *testing.T) {
 	} {
 		s := spec.New("0123456789ab")
 		s.Annotate(spec.AnnotationDevices, tt.words)
-		rules, err := annotatedDevices(s)
+		rules, err := Devices{}.rules(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +33,7 @@ func TestAnnotatedDevices(t *testing.T) {
 	for _, bad := range []string{"c", "c 1:3", "c 1:3 q", "c -1:3 r", "p 1:3 r", "c 1:3 rwmr", "c 1:3 r\nb 8:0 r", "c 1:3  r", ","} {
 		s := spec.New("0123456789ab")
 		s.Annotate(spec.AnnotationDevices, bad)
-		if rules, err := annotatedDevices(s); err == nil || !strings.Contains(fmt.Sprint(err), "mydocker.devices") {
+		if rules, err := (Devices{}).rules(s); err == nil || !strings.Contains(fmt.Sprint(err), "mydocker.devices") {
 			t.Errorf("%q: %v %v", bad, rules, err)
 		}
 	}

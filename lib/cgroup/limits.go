@@ -1,141 +1,51 @@
 package cgroup
 
 import (
-	"errors"
-	"fmt"
-
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // Limits are the options that limit a container. One that is nil or empty was not given and leaves
-// the kernel's default alone, whatever number the help shows.
+// the kernel's default alone, whatever number the help shows. The tag docker is what docker calls it.
 type Limits struct {
-	CPUPeriod    *uint64 `name:"cpu-cfs-period" help:"Limit CPU CFS (Completely Fair Scheduler) period in us (default: 200000)"`
-	CPUQuota     *int64  `name:"cpu-cfs-quota" help:"Limit CPU CFS (Completely Fair Scheduler) quota in us (default: 200000)"`
+	CPUPeriod    *uint64 `name:"cpu-cfs-period" docker:"cpu-period" help:"Limit CPU CFS (Completely Fair Scheduler) period in us (default: 200000)"`
+	CPUQuota     *int64  `name:"cpu-cfs-quota" docker:"cpu-quota" help:"Limit CPU CFS (Completely Fair Scheduler) quota in us (default: 200000)"`
 	CPURTPeriod  *uint64 `name:"cpu-rt-period" help:"Limit CPU Real-Time Scheduler period in us (default: 1000000)"`
 	CPURTRuntime *int64  `name:"cpu-rt-runtime" help:"Limit CPU Real-Time Scheduler runtime in us (default: 950000)"`
 	CPUShares    *uint64 `name:"cpu-shares" short:"c" help:"CPU shares (relative weight) (default: 1024)"`
 	CpusetCPUs   string  `name:"cpuset-cpus" help:"CPUs in which to allow execution (0-3, 0,1) (default: \"0-7\")"`
 	CpusetMems   string  `name:"cpuset-mems" help:"MEMs in which to allow execution (0-3, 0,1) (default: \"0-0\")"`
-	Memory       *Size   `name:"memory-limit" help:"Memory limit in bytes; -1 indicates unlimited (default: -1)"`
-	MemorySoft   *Size   `name:"memory-soft-limit" help:"Memory soft limit in bytes; -1 indicates unlimited (default: -1)"`
-	MemorySwap   *Size   `name:"memory-swap-limit" help:"Swap limit equals to memory plus swap; -1 indicates unlimited (default: -1)"`
+	Memory       *Size   `name:"memory-limit" docker:"memory,m" help:"Memory limit in bytes; -1 indicates unlimited (default: -1)"`
+	MemorySoft   *Size   `name:"memory-soft-limit" docker:"memory-reservation" help:"Memory soft limit in bytes; -1 indicates unlimited (default: -1)"`
+	MemorySwap   *Size   `name:"memory-swap-limit" docker:"memory-swap" help:"Swap limit equals to memory plus swap; -1 indicates unlimited (default: -1)"`
 	Swappiness   *uint64 `name:"memory-swappiness" help:"Tune container memory swappiness (range [0, 100]) (default: 60)"`
 	NoOOMKill    bool    `name:"oom-kill-disable" help:"Disable oom killer, i.e., process will be hung if oom, NOT killed"`
-	Kernel       *Size   `name:"kernel-memory-limit" help:"Kernel memory limit in bytes; -1 indicates unlimited (default: -1)"`
+	Kernel       *Size   `name:"kernel-memory-limit" docker:"kernel-memory" help:"Kernel memory limit in bytes; -1 indicates unlimited (default: -1)"`
 	KernelTCP    *Size   `name:"kernel-memory-tcp-limit" help:"Kernel memory tcp limit in bytes; -1 indicates unlimited (default: -1)"`
-	PidsMax      *int64  `name:"pids-max" help:"Limit pids number in container; 0 indicates unlimited (default: 0)"`
+	PidsMax      *int64  `name:"pids-max" docker:"pids-limit" help:"Limit pids number in container; 0 indicates unlimited (default: 0)"`
+
+	CPUs             *CPUs               `name:"cpus" help:"Limit the number of CPUs, e.g. 1.5: a quota of 150000 us in a period of 100000"`
+	Weight           *uint16             `name:"blkio-weight" help:"Block IO weight (range [10, 1000])"`
+	LeafWeight       *uint16             `name:"blkio-leaf-weight" help:"Block IO weight against the groups below; kernels before 5.0 only"`
+	WeightDevice     []PerDevice         `name:"blkio-weight-device" sep:"none" help:"Block IO weight on a device, e.g. /dev/sda:500"`
+	LeafWeightDevice []PerDevice         `name:"blkio-leaf-weight-device" sep:"none" help:"The same against the groups below; kernels before 5.0 only"`
+	ReadBps          []PerDevice         `name:"device-read-bps" sep:"none" help:"Limit bytes read from a device in a second, e.g. /dev/sda:10m"`
+	WriteBps         []PerDevice         `name:"device-write-bps" sep:"none" help:"Limit bytes written to a device in a second, e.g. /dev/sda:10m"`
+	ReadIOPS         []PerDevice         `name:"device-read-iops" sep:"none" help:"Limit reads from a device in a second, e.g. /dev/sda:1000"`
+	WriteIOPS        []PerDevice         `name:"device-write-iops" sep:"none" help:"Limit writes to a device in a second, e.g. /dev/sda:1000"`
+	Hugepages        []Hugepages         `name:"hugepages-limit" sep:"none" help:"Limit huge pages of one size in bytes, e.g. 2MB=1g"`
+	NetClass         *ClassID            `name:"net-cls-classid" help:"Class of the packets for tc(8), e.g. 10:1 or 0x100001"`
+	NetPriority      []InterfacePriority `name:"net-prio-ifpriomap" sep:"none" help:"Priority of the packets on a link of the host, e.g. eth0=5"`
 }
-
-// The bounds of the kernel (kernel/sched/core.c: cfs period and quota of 1 ms to 1 s, shares), and
-// of what a program needs to be started at all.
-const (
-	minPeriod, maxPeriod = 1000, 1000000
-	minShares, maxShares = 2, 262144
-	minMemory            = 6 << 20
-	defaultRTPeriod      = 1000000
-)
-
-// Check returns what is wrong with the limits: values out of range, values that contradict each
-// other, cpus and memory nodes that the host lacks, and what the kernel cannot do. Nothing is made.
-func (l Limits) Check() error {
-	if err := l.checkValues(); err != nil {
-		return err
-	}
-	r, err := l.Resources()
-	if err != nil {
-		return err
-	}
-	trees, err := hostTrees()
-	if err != nil {
-		return err
-	}
-	_, err = makePlan(trees, r, nil)
-	return err
-}
-
-// checkValues is Check as far as the kernel need not be asked.
-func (l Limits) checkValues() error {
-	return errors.Join(l.checkCPU(), l.checkSets(), l.checkMemory())
-}
-
-func (l Limits) checkCPU() error {
-	var errs []error
-	if p := l.CPUPeriod; p != nil && (*p < minPeriod || *p > maxPeriod) {
-		errs = append(errs, fmt.Errorf("--cpu-cfs-period %d: want %d to %d us", *p, minPeriod, maxPeriod))
-	}
-	if q := l.CPUQuota; q != nil && *q != -1 && *q < minPeriod {
-		errs = append(errs, fmt.Errorf("--cpu-cfs-quota %d: want at least %d us, or -1 for no limit", *q, minPeriod))
-	}
-	if p := l.CPURTPeriod; p != nil && *p == 0 {
-		errs = append(errs, errors.New("--cpu-rt-period 0: want at least 1 us"))
-	}
-	period := uint64(defaultRTPeriod)
-	if l.CPURTPeriod != nil {
-		period = *l.CPURTPeriod
-	}
-	if r := l.CPURTRuntime; r != nil && (*r < 0 || uint64(*r) > period) {
-		errs = append(errs, fmt.Errorf("--cpu-rt-runtime %d: want 0 to the period, %d us", *r, period))
-	}
-	if s := l.CPUShares; s != nil && (*s < minShares || *s > maxShares) {
-		errs = append(errs, fmt.Errorf("--cpu-shares %d: want %d to %d", *s, minShares, maxShares))
-	}
-	return errors.Join(errs...)
-}
-
-func (l Limits) checkSets() error {
-	return errors.Join(
-		checkSet("--cpuset-cpus", "cpu", l.CpusetCPUs),
-		checkSet("--cpuset-mems", "memory node", l.CpusetMems))
-}
-
-func (l Limits) checkMemory() error {
-	var errs []error
-	for _, f := range []struct {
-		flag string
-		size *Size
-		min  Size
-	}{
-		{"--memory-limit", l.Memory, minMemory},
-		{"--memory-soft-limit", l.MemorySoft, 1},
-		{"--memory-swap-limit", l.MemorySwap, 1},
-		{"--kernel-memory-limit", l.Kernel, 1},
-		{"--kernel-memory-tcp-limit", l.KernelTCP, 1},
-	} {
-		if f.size != nil && *f.size != Unlimited && *f.size < f.min {
-			errs = append(errs, fmt.Errorf("%s %d: want at least %d bytes, or -1 for no limit", f.flag, *f.size, f.min))
-		}
-	}
-	if limited(l.MemorySwap) {
-		switch {
-		case !limited(l.Memory):
-			errs = append(errs, errors.New("--memory-swap-limit: is memory plus swap, and needs --memory-limit too"))
-		case *l.MemorySwap < *l.Memory:
-			errs = append(errs, fmt.Errorf("--memory-swap-limit %d: is memory plus swap, and less than --memory-limit %d",
-				*l.MemorySwap, *l.Memory))
-		}
-	}
-	if s := l.Swappiness; s != nil && *s > 100 {
-		errs = append(errs, fmt.Errorf("--memory-swappiness %d: want 0 to 100", *s))
-	}
-	if p := l.PidsMax; p != nil && *p < -1 {
-		errs = append(errs, fmt.Errorf("--pids-max %d: want a number of processes, or 0 for no limit", *p))
-	}
-	return errors.Join(errs...)
-}
-
-func limited(s *Size) bool { return s != nil && *s != Unlimited }
 
 // Resources returns the limits as linux.resources of an OCI document, with the device rules that
 // every container has.
 func (l Limits) Resources() (*specs.LinuxResources, error) {
 	r := &specs.LinuxResources{Devices: DefaultDevices()}
-	l.merge(r)
-	return r, nil
+	return r, l.merge(r)
 }
 
 // merge puts the limits that were given into r and leaves the others as they stand there.
-func (l Limits) merge(r *specs.LinuxResources) {
+func (l Limits) merge(r *specs.LinuxResources) error {
 	if cpu := l.cpu(r.CPU); cpu != (specs.LinuxCPU{}) {
 		r.CPU = &cpu
 	}
@@ -149,12 +59,22 @@ func (l Limits) merge(r *specs.LinuxResources) {
 		}
 		r.Pids = &specs.LinuxPids{Limit: &n}
 	}
+	l.mergeNetwork(r)
+	for _, h := range l.Hugepages {
+		r.HugepageLimits = replace(r.HugepageLimits, specs.LinuxHugepageLimit(h),
+			func(old specs.LinuxHugepageLimit) bool { return old.Pagesize == h.Pagesize })
+	}
+	return l.mergeIO(r)
 }
 
 func (l Limits) cpu(old *specs.LinuxCPU) specs.LinuxCPU {
 	var cpu specs.LinuxCPU
 	if old != nil {
 		cpu = *old
+	}
+	if l.CPUs != nil {
+		period, quota := l.CPUs.times()
+		cpu.Period, cpu.Quota = &period, &quota
 	}
 	put(&cpu.Period, l.CPUPeriod)
 	put(&cpu.Quota, l.CPUQuota)

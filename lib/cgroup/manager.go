@@ -3,6 +3,8 @@ package cgroup
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -36,10 +38,15 @@ func (m *Manager) Open(id string) (*Group, error) {
 }
 
 // Create is the stage that makes the container's group with the limits, those included that the
-// document has already, and writes linux.cgroupsPath and linux.resources.
-func (m *Manager) Create(l Limits) spec.Stage {
+// document has already, and writes linux.cgroupsPath, linux.resources and the cgroup entry of
+// linux.namespaces.
+func (m *Manager) Create(o Options) spec.Stage {
 	return func(_ context.Context, s *spec.Spec) error {
-		if err := l.checkValues(); err != nil {
+		if err := o.checkValues(); err != nil {
+			return err
+		}
+		rules, err := o.rules(s)
+		if err != nil {
 			return err
 		}
 		id, err := state.EnsureID(s)
@@ -54,12 +61,10 @@ func (m *Manager) Create(l Limits) spec.Stage {
 		if s.Linux != nil && s.Linux.Resources != nil {
 			r = *s.Linux.Resources
 		}
-		more, err := annotatedDevices(s)
-		if err != nil {
+		r.Devices = slices.Concat(withDefaultDevices(r.Devices), rules)
+		if err := o.merge(&r); err != nil {
 			return err
 		}
-		r.Devices = append(withDefaultDevices(r.Devices), more...)
-		l.merge(&r)
 		undo, err := g.create(&r)
 		if err != nil {
 			return err
@@ -68,10 +73,42 @@ func (m *Manager) Create(l Limits) spec.Stage {
 			undo()
 			return err
 		}
-		s.LinuxPart().CgroupsPath = g.Path
-		s.LinuxPart().Resources = &r
+		part := s.LinuxPart()
+		part.CgroupsPath, part.Resources = g.Path, &r
+		part.Namespaces = g.withNamespace(part.Namespaces)
 		return nil
 	}
+}
+
+// withNamespace adds a cgroup namespace, in which the container's own group is the root, where v2 is alone: as
+// docker does, v1's hierarchies are seen as they are.
+func (g *Group) withNamespace(list []specs.LinuxNamespace) []specs.LinuxNamespace {
+	given := slices.ContainsFunc(list, func(ns specs.LinuxNamespace) bool { return ns.Type == specs.CgroupNamespace })
+	if given || len(g.trees) != 1 || g.trees[0].version != 2 {
+		return list
+	}
+	return append(list, specs.LinuxNamespace{Type: specs.CgroupNamespace})
+}
+
+// Make makes a group that no container has, with the limits: for programs that are put into it one by one.
+func (m *Manager) Make(l Limits, id string) error {
+	if err := l.checkValues(); err != nil {
+		return err
+	}
+	g, err := m.Open(id)
+	if err != nil {
+		return err
+	}
+	if g.Exists() {
+		return fmt.Errorf("group %s: %w", g.Path, fs.ErrExist)
+	}
+	r, err := l.Resources()
+	if err != nil {
+		return err
+	}
+	r.Devices = nil // a program of the host keeps the host's devices
+	_, err = g.create(r)
+	return err
 }
 
 // Delete removes the group of container id from every hierarchy, once the last process in it has
@@ -110,6 +147,18 @@ func Apply(_ context.Context, s *spec.Spec) error {
 	}
 	_, err = g.create(r)
 	return err
+}
+
+// OOMKills returns how often the kernel has killed a process of the document's group for want of memory.
+func OOMKills(s *spec.Spec) uint64 {
+	if s.Linux == nil || s.Linux.CgroupsPath == "" {
+		return 0
+	}
+	g, err := Open(s.Linux.CgroupsPath)
+	if err != nil {
+		return 0
+	}
+	return g.OOMKills()
 }
 
 // Join moves a process into the group that the document names. One that names none leaves it where

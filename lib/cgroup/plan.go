@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // step is one value for one file of a group.
@@ -21,19 +23,22 @@ type step struct {
 // plan is what a document asks of the kernel, in the order in which it is to be written.
 type plan struct {
 	trees trees
+	host  host
 	now   func(t *tree, file string) string
 	steps []step
 	errs  []error
+
+	program []linux.Instruction // v2's way to limit devices; none where v1 does
 }
 
 // makePlan translates a document for the hierarchies at hand, by the table in the package comment.
 // What this kind of cgroup cannot do is an error here, before anything is made. now reads what a
 // file of the group says, "" where there is no group yet; nil stands for a new group.
-func makePlan(ts trees, r *specs.LinuxResources, now func(t *tree, file string) string) (*plan, error) {
+func makePlan(ts trees, h host, r *specs.LinuxResources, now func(t *tree, file string) string) (*plan, error) {
 	if now == nil {
 		now = func(*tree, string) string { return "" }
 	}
-	p := &plan{trees: ts, now: now}
+	p := &plan{trees: ts, host: h, now: now}
 	if r == nil {
 		return p, nil
 	}

@@ -26,6 +26,14 @@ func hybridHost() trees {
 	return trees{{1, "/v1/memory", []string{"memory"}}, {2, "/v2", []string{"cpu", "pids"}}}
 }
 
+// plainHost has one disk, 8:0, which is scheduled by bfq.
+func plainHost() host {
+	return host{
+		bfq:    func(device string) bool { return device == "" || device == "8:0" },
+		ioCost: func(*tree, string) bool { return false },
+	}
+}
+
 func TestPlan(t *testing.T) {
 	v1, v2, hybrid := v1Host(), v2Host(), hybridHost()
 	for _, c := range []struct {
@@ -70,7 +78,7 @@ func TestPlan(t *testing.T) {
 			`blkio/blkio.bfq.weight=50 blkio/blkio.bfq.weight_device=8:0_20 blkio/blkio.throttle.read_bps_device=8:0_7`},
 		{"block io v2", v2, `{"blockIO":{"throttleWriteIOPSDevice":[{"major":8,"minor":0,"rate":7}],"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":0}]}}`,
 			`v2/io.max=8:0_rbps=max v2/io.max=8:0_wiops=7`},
-		{"leaf weight", v1, `{"blockIO":{"leafWeight":50}}`, `error: leafWeight`},
+		{"leaf weight", v1, `{"blockIO":{"leafWeight":50}}`, `error: --blkio-leaf-weight: kernels since 5.0 have none: use --blkio-weight`},
 		{"hugepages", v1, `{"hugepageLimits":[{"pageSize":"2MB","limit":4}]}`, `v2/hugetlb.2MB.max=4`},
 		{"hugepages path", v1, `{"hugepageLimits":[{"pageSize":"../x","limit":4}]}`, `error: page size`},
 		{"network", v1, `{"network":{"classID":1}}`, `error: net_cls`},
@@ -84,7 +92,7 @@ func TestPlan(t *testing.T) {
 			if err := json.Unmarshal([]byte(c.doc), &r); err != nil {
 				t.Fatal(err)
 			}
-			p, err := makePlan(c.host, &r, nil)
+			p, err := makePlan(c.host, plainHost(), &r, nil)
 			if part, wrong := strings.CutPrefix(c.want, "error: "); wrong {
 				if err == nil || !strings.Contains(err.Error(), part) {
 					t.Errorf("%v, want an error with %q", err, part)
@@ -131,7 +139,7 @@ func TestPlanOfPresentGroup(t *testing.T) {
 		{"period keeps the quota", v2Host(), specs.LinuxResources{CPU: &specs.LinuxCPU{Period: ptr[uint64](50000)}}, "v2/cpu.max=7000_50000"},
 		{"swap beside the present limit", v2Host(), specs.LinuxResources{Memory: &specs.LinuxMemory{Swap: ptr[int64](800)}}, "v2/memory.swap.max=300"},
 	} {
-		p, err := makePlan(c.host, &c.doc, now)
+		p, err := makePlan(c.host, plainHost(), &c.doc, now)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		} else if got := written(p); got != c.want {
@@ -139,7 +147,7 @@ func TestPlanOfPresentGroup(t *testing.T) {
 		}
 	}
 	above := &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr[int64](2000)}}
-	if _, err := makePlan(v1Host(), above, now); err == nil || !strings.Contains(err.Error(), "--memory-swap-limit too") {
+	if _, err := makePlan(v1Host(), plainHost(), above, now); err == nil || !strings.Contains(err.Error(), "--memory-swap-limit too") {
 		t.Errorf("a limit above memory plus swap: %v", err)
 	}
 }

@@ -30,7 +30,7 @@ func TestStageManyAtOnce(t *testing.T) {
 		wg.Go(func() {
 			for range 10 {
 				s := spec.New("")
-				if err := m.Create(Limits{Memory: ptr[Size](32 << 20)})(t.Context(), s); err != nil {
+				if err := m.Create(Options{Limits: Limits{Memory: ptr[Size](32 << 20)}})(t.Context(), s); err != nil {
 					t.Error(err)
 					return
 				}
@@ -54,7 +54,7 @@ func TestFailedStageLeavesNothing(t *testing.T) {
 	m.base = "/mydocker-test-" + state.NewID()
 	s := spec.New(state.NewID())
 	s.Linux.Resources = &specs.LinuxResources{Unified: map[string]string{"cgroup.nosuchfile": "1"}}
-	if err := m.Create(Limits{})(t.Context(), s); err == nil || !strings.Contains(err.Error(), "linux.resources.unified") {
+	if err := m.Create(Options{})(t.Context(), s); err == nil || !strings.Contains(err.Error(), "linux.resources.unified") {
 		t.Fatalf("a file that no kernel has: %v", err)
 	}
 	if s.Linux.CgroupsPath != "" || len(s.Linux.Resources.Devices) != 0 || s.Hooks != nil {

@@ -68,10 +68,18 @@ func (g *Group) Stats() (Stats, error) {
 
 // OOMKills returns how often the kernel killed a process of the group for want of memory.
 func (g *Group) OOMKills() uint64 {
-	if m := g.memStats(); m != nil {
-		return m.OOMKills
+	f, version := g.files("memory")
+	if version == 0 {
+		return 0
 	}
-	return 0
+	return f.oomKills(version)
+}
+
+func (f files) oomKills(version int) uint64 {
+	if version == 1 {
+		return f.table("memory.oom_control")["oom_kill"]
+	}
+	return f.table("memory.events")["oom_kill"]
 }
 
 // files returns the reader of the controller's files, and the kind of cgroup: 0 where the group
@@ -112,7 +120,7 @@ func (g *Group) memStats() *MemStats {
 	case 1:
 		s := MemStats{Usage: f.number("memory.usage_in_bytes"), Cache: f.table("memory.stat")["cache"],
 			Peak: f.number("memory.max_usage_in_bytes"), Swap: f.table("memory.stat")["swap"],
-			OOMKills: f.table("memory.oom_control")["oom_kill"]}
+			OOMKills: f.oomKills(version)}
 		if limit := f.number("memory.limit_in_bytes"); limit < v1NoLimit {
 			s.Limit = &limit
 		}
@@ -120,7 +128,7 @@ func (g *Group) memStats() *MemStats {
 	case 2:
 		return &MemStats{Usage: f.number("memory.current"), Cache: f.table("memory.stat")["file"],
 			Peak: f.number("memory.peak"), Swap: f.number("memory.swap.current"), Limit: f.limit("memory.max"),
-			OOMKills: f.table("memory.events")["oom_kill"]}
+			OOMKills: f.oomKills(version)}
 	}
 	return nil
 }

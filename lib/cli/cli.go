@@ -304,9 +304,27 @@ type versionFlag bool
 func (versionFlag) BeforeReset() error { return &earlyExit{version: true} }
 
 func (c Command) parser(t Tool, runner Runner, opts *common) (*kong.Kong, error) {
-	return kong.New(runner, kong.Embed(opts), kong.Name(c.path(t)), kong.NoDefaultHelp(),
+	parser, err := kong.New(runner, kong.Embed(opts), kong.Name(c.path(t)), kong.NoDefaultHelp(),
 		kong.WithHyphenPrefixedParameters(true), // --memory-limit -1
 		kong.Exit(func(int) {}))
+	if err == nil {
+		takeDockersNames(parser.Model.Flags)
+	}
+	return parser, err
+}
+
+// takeDockersNames lets options be called as docker calls them: the tag docker of a field lists those
+// names. The help shows ours alone.
+func takeDockersNames(flags []*kong.Flag) {
+	for _, f := range flags {
+		for name := range strings.SplitSeq(f.Tag.Get("docker"), ",") {
+			if len(name) == 1 {
+				f.Short = rune(name[0])
+			} else if name != "" {
+				f.Aliases = append(f.Aliases, name)
+			}
+		}
+	}
 }
 
 // globals are the options before the command.

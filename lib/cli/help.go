@@ -129,10 +129,10 @@ func (c Command) help(w io.Writer, t Tool, node *kong.Node) {
 // flagNames returns "--publish value, -p value".
 func flagNames(f *kong.Flag) string {
 	names := []string{"--" + f.Name}
-	if f.Short != 0 {
-		names = append(names, "-"+string(f.Short))
+	if f.Tag.Short != 0 {
+		names = append(names, "-"+string(f.Tag.Short))
 	}
-	for _, alias := range f.Aliases {
+	for _, alias := range f.Tag.Aliases {
 		names = append(names, "--"+alias)
 	}
 	if !f.IsBool() {

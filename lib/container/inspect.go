@@ -51,6 +51,7 @@ type containerView struct {
 	CreateTime    string
 	Status        string
 	ExitCode      *int `json:",omitempty"`
+	OOMKilled     bool `json:",omitempty"` // a process of it was killed for want of memory
 	StorageDriver string
 	Rootfs        rootfsView
 	Commands      []string
@@ -92,7 +93,7 @@ func (e *Engine) inspectContainer(c *state.Container) (*containerView, error) {
 	v := &containerView{
 		Detach: c.Spawn.Detached, Uuid: c.ID, Name: row.Name, Hostname: c.Spec.Hostname,
 		Dns: splitList(c.Spec.Annotation(spec.AnnotationDNS)), Image: row.Image, CreateTime: cli.Local(row.Created),
-		Status: row.Status, ExitCode: row.ExitCode, StorageDriver: row.Driver,
+		Status: row.Status, ExitCode: row.ExitCode, OOMKilled: c.Spawn.OOMKilled, StorageDriver: row.Driver,
 		Rootfs: rootfsView{
 			ContainerDir: e.Dir.Bundle(c.ID), ImageDir: e.Dir.Images(),
 			WriteDir: filepath.Join(e.Dir.Bundle(c.ID), "diff"), MergeDir: e.Dir.Rootfs(c.ID),

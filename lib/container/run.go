@@ -25,6 +25,7 @@ type CreateOptions struct {
 	rootfs.Extras
 	rootfs.Security
 	spawn.Policies
+	cgroup.Devices
 }
 
 // RunOptions are the options of `mydocker run`.
@@ -39,8 +40,12 @@ func (o *CreateOptions) rootfs() rootfs.Options {
 }
 
 // Parts returns the options of each stage of the pipe.
-func (o *CreateOptions) Parts() (rootfs.Options, cgroup.Limits, network.Options) {
-	return o.rootfs(), o.Limits, o.Options
+func (o *CreateOptions) Parts() (rootfs.Options, cgroup.Options, network.Options) {
+	return o.rootfs(), o.cgroup(), o.Options
+}
+
+func (o *CreateOptions) cgroup() cgroup.Options {
+	return cgroup.Options{Limits: o.Limits, Devices: o.Devices}
 }
 
 // ChooseTerminal decides what the user left open: a program in front of a person gets a terminal.
@@ -101,7 +106,7 @@ func (e *Engine) check(o CreateOptions, keep bool) error {
 	if o.Image == "" {
 		return errors.New("no image: name one by -i, or as the first argument")
 	}
-	if err := o.Limits.Check(); err != nil {
+	if err := o.cgroup().Check(); err != nil {
 		return err
 	}
 	if err := o.Policies.Check(keep); err != nil {
@@ -153,7 +158,7 @@ func (e *Engine) compose(ctx context.Context, o CreateOptions, args []string) (s
 	if err := e.Dir.Hold(s.ID()); err != nil {
 		return nil, false, err
 	}
-	err = spec.Compose(e.undo, mount, e.cgroup.Create(o.Limits), e.Network.Attach(o.Options))(ctx, s)
+	err = spec.Compose(e.undo, mount, e.cgroup.Create(o.cgroup()), e.Network.Attach(o.Options))(ctx, s)
 	return s, missing, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -20,6 +21,7 @@ func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func
 		return 0, err
 	}
 	defer log.Close()
+	var kills uint64 // for want of memory, of all runs: the group stays between them
 	for wait := time.Duration(0); ; {
 		begun := time.Now()
 		code, started, err := r.once(ctx, s, o, log, running)
@@ -31,7 +33,7 @@ func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func
 			err = log.Write("stderr", fmt.Appendf(nil, "md-spawn: start again: %v\n", err))
 		}
 		wait = pause(wait, time.Since(begun))
-		again, ferr := r.finish(context.WithoutCancel(ctx), s, code, wait)
+		again, ferr := r.finish(context.WithoutCancel(ctx), s, code, wait, &kills)
 		if err = errors.Join(err, ferr); err != nil {
 			return code, &lateError{err}
 		}
@@ -81,7 +83,7 @@ func (r *Runtime) handOver(ctx context.Context, s *spec.Spec, wait time.Duration
 // finish records the end of the program. Where the restart policy wants it again after the pause, that is noted
 // under the same lock: who stops the container sees it, or is seen. Else what the container held is released.
 // Where that fails, the note of who ran it stays, for the next command to try again.
-func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int, wait time.Duration) (again bool, err error) {
+func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int, wait time.Duration, kills *uint64) (again bool, err error) {
 	id := s.ID()
 	unlock, err := r.dir.Lock(id)
 	if err != nil {
@@ -97,7 +99,9 @@ func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int, wait time.
 		return false, err
 	}
 	life, _ := r.dir.ReadSpawn(id) // a torn file is written anew
-	life.Finished, life.ExitCode = time.Now(), code
+	before := *kills
+	*kills = cgroup.OOMKills(s) // now: the group goes with the release
+	life.Finished, life.ExitCode, life.OOMKilled = time.Now(), code, *kills > before
 	if err := state.WriteJSON(r.spawnFile(id), life); err != nil {
 		return false, err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -35,7 +36,7 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 		return nil
 	}
 	if r.dir.Kept(id) && !ended {
-		c.Spawn.Finished, c.Spawn.ExitCode = time.Now(), killedCode
+		c.Spawn.Finished, c.Spawn.ExitCode, c.Spawn.OOMKilled = time.Now(), killedCode, cgroup.OOMKills(c.Spec) > 0
 		if err := state.WriteJSON(r.spawnFile(id), c.Spawn); err != nil {
 			return err
 		}

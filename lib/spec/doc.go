@@ -39,7 +39,7 @@
 //
 //	md-rootfs mount   annotations (id, name, image, driver …), root, hostname, process, mounts,
 //	                  linux.devices, linux.sysctl, linux.seccomp, linux.maskedPaths, linux.readonlyPaths
-//	md-cgroup create  linux.cgroupsPath, linux.resources
+//	md-cgroup create  linux.cgroupsPath, linux.resources, the cgroup entry in linux.namespaces
 //	md-net attach     the path of the network entry in linux.namespaces, annotations (addresses, ports)
 //	md-spawn run      nothing: stdout belongs to the container
 //

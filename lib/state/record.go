@@ -65,9 +65,9 @@ type Spawn struct {
 	Finished  time.Time `json:"finished,omitzero"`
 	ExitCode  int       `json:"exitCode"`
 	Detached  bool      `json:"detached"`
-	OOMKilled bool      `json:"oomKilled,omitempty"`
-	Stopped   bool      `json:"stopped,omitempty"`  // by a user: a restart policy is over until the next start
-	Restarts  int       `json:"restarts,omitempty"` // by its restart policy, since a user started it
+	OOMKilled bool      `json:"oomKilled,omitempty"` // a process of it, for want of memory
+	Stopped   bool      `json:"stopped,omitempty"`   // by a user: a restart policy is over until the next start
+	Restarts  int       `json:"restarts,omitempty"`  // by its restart policy, since a user started it
 }
 
 // Run is what of a container does not survive a reboot: the content of state.json.

@@ -48,7 +48,7 @@ others() {
         .linux.readonlyPaths, .annotations["c"]' # a label of ours, see through
       labels='"id", "name", "image", "imageid", "driver", "dns", "stopsignal", "init", "interactive", "devices"'
       ;;
-    md-cgroup) owned='.linux.cgroupsPath, .linux.resources' ;;
+    md-cgroup) owned='.linux.cgroupsPath, .linux.resources, (.linux.namespaces[] | select(.type == "cgroup"))' ;;
     md-net)
       owned='.linux.namespaces[] | select(.type == "network") | .path'
       labels='"id", "networks", "ports"'

@@ -99,3 +99,15 @@ teardown_leakcheck() {
   # their own empty directories.
   "$leakcheck" compare "$BATS_TEST_TMPDIR/before" '^[+-] files /run/(mydocker/locks/|runc$|crun$)'
 }
+
+# make_disk makes a block device whose users share it by weight, and says where: $disk.
+make_disk() {
+  truncate -s 64M "$BATS_FILE_TMPDIR/disk"
+  disk=$(losetup --find --show --direct-io=on "$BATS_FILE_TMPDIR/disk")
+  export disk
+  echo bfq >"/sys/block/${disk#/dev/}/queue/scheduler"
+}
+remove_disk() {
+  echo none >"/sys/block/${disk#/dev/}/queue/scheduler"
+  losetup --detach "$disk"
+}

@@ -1,0 +1,150 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Instruction is one instruction of a BPF program, as the kernel takes it (bpf.h, struct bpf_insn).
+type Instruction struct {
+	Code      uint8
+	Registers uint8 // the destination in the low four bits, the source in the high ones
+	Offset    int16
+	Immediate int32
+}
+
+// LoadDeviceProgram loads a program that decides who may use which devices (BPF_PROG_TYPE_CGROUP_DEVICE). The
+// name, of at most 15 letters, digits and underscores, is what others find it by.
+func LoadDeviceProgram(name string, program []Instruction) (*os.File, error) {
+	license := []byte("MIT\x00") // it calls no function of the kernel, which would ask for another
+	var pinned runtime.Pinner
+	defer pinned.Unpin()
+	attr := struct {
+		kind, count    uint32
+		program        uint64
+		license        uint64
+		logLevel, size uint32
+		log            uint64
+		version, flags uint32
+		name           [unix.BPF_OBJ_NAME_LEN]byte
+		ifindex, when  uint32
+	}{
+		kind: unix.BPF_PROG_TYPE_CGROUP_DEVICE, count: uint32(len(program)), program: address(&pinned, &program[0]),
+		license: address(&pinned, &license[0]), when: unix.BPF_CGROUP_DEVICE,
+	}
+	copy(attr.name[:len(attr.name)-1], name)
+	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	if err != nil {
+		return nil, fmt.Errorf("load the device program: %w", err)
+	}
+	return os.NewFile(fd, name), nil
+}
+
+// attachment is what BPF_PROG_ATTACH and BPF_PROG_DETACH take.
+type attachment struct {
+	target, program, kind, flags uint32
+	replaced                     uint32
+}
+
+// AttachDeviceProgram adds a program to those of a v2 control group: what any of them, or of the groups
+// above, denies is denied. The program lives as long as the group does.
+func AttachDeviceProgram(group, program *os.File) error {
+	attr := attachment{uint32(group.Fd()), uint32(program.Fd()), unix.BPF_CGROUP_DEVICE, unix.BPF_F_ALLOW_MULTI, 0}
+	_, err := bpf(unix.BPF_PROG_ATTACH, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	return wrap("attach the device program", err)
+}
+
+// DetachDeviceProgram takes a program away from a group.
+func DetachDeviceProgram(group, program *os.File) error {
+	attr := attachment{uint32(group.Fd()), uint32(program.Fd()), unix.BPF_CGROUP_DEVICE, 0, 0}
+	_, err := bpf(unix.BPF_PROG_DETACH, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	return wrap("detach the device program", err)
+}
+
+// maxDevicePrograms is how many a group can have (the kernel's BPF_CGROUP_MAX_PROGS).
+const maxDevicePrograms = 64
+
+// DevicePrograms returns the programs that are attached to a group, by their names. The caller closes them.
+func DevicePrograms(group *os.File) (map[string]*os.File, error) {
+	var ids [maxDevicePrograms]uint32
+	var pinned runtime.Pinner
+	defer pinned.Unpin()
+	attr := struct {
+		target, kind, flags, attachFlags uint32
+		ids                              uint64
+		count, pad                       uint32
+		unused                           uint64 // the flags of each
+	}{target: uint32(group.Fd()), kind: unix.BPF_CGROUP_DEVICE, ids: address(&pinned, &ids[0]), count: maxDevicePrograms}
+	if _, err := bpf(unix.BPF_PROG_QUERY, unsafe.Pointer(&attr), unsafe.Sizeof(attr)); err != nil {
+		return nil, fmt.Errorf("list the device programs: %w", err)
+	}
+	programs := make(map[string]*os.File)
+	for _, id := range ids[:min(attr.count, maxDevicePrograms)] {
+		fd, err := bpf(unix.BPF_PROG_GET_FD_BY_ID, unsafe.Pointer(&[3]uint32{id}), 12)
+		if errors.Is(err, unix.ENOENT) {
+			continue // it has just gone
+		}
+		if err == nil {
+			var name string
+			if name, err = programName(fd); err == nil {
+				programs[name] = os.NewFile(fd, name)
+				continue
+			}
+			unix.Close(int(fd))
+		}
+		for _, p := range programs {
+			p.Close()
+		}
+		return nil, fmt.Errorf("look at device program %d: %w", id, err)
+	}
+	return programs, nil
+}
+
+// programName asks a program how it is called (struct bpf_prog_info up to its name).
+func programName(fd uintptr) (string, error) {
+	var info struct {
+		kind, id                      uint32
+		tag                           uint64
+		jited, translated             uint32
+		jitedProgram, translatedBytes uint64
+		loaded                        uint64
+		uid, maps                     uint32
+		mapIDs                        uint64
+		name                          [unix.BPF_OBJ_NAME_LEN]byte
+	}
+	var pinned runtime.Pinner
+	defer pinned.Unpin()
+	attr := struct {
+		fd, size uint32
+		info     uint64
+	}{uint32(fd), uint32(unsafe.Sizeof(info)), address(&pinned, &info)}
+	if _, err := bpf(unix.BPF_OBJ_GET_INFO_BY_FD, unsafe.Pointer(&attr), unsafe.Sizeof(attr)); err != nil {
+		return "", err
+	}
+	return unix.ByteSliceToString(info.name[:]), nil
+}
+
+// address is a pointer as a number, which is how bpf(2) wants it in its structures. What it points to does
+// not move until it is unpinned.
+func address[T any](pinned *runtime.Pinner, p *T) uint64 {
+	pinned.Pin(p)
+	return uint64(uintptr(unsafe.Pointer(p)))
+}
+
+func bpf(command int, attr unsafe.Pointer, size uintptr) (uintptr, error) {
+	for {
+		r, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(command), uintptr(attr), size)
+		switch errno {
+		case 0:
+			return r, nil
+		case unix.EINTR, unix.EAGAIN: // a signal came while the kernel looked through it
+			continue
+		}
+		return 0, errno
+	}
+}
