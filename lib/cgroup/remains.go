@@ -1,0 +1,49 @@
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Remains returns the groups of containers that do not run, or are not there at all. A group with processes in it
+// is somebody's, perhaps of another state directory.
+func (m *Manager) Remains() ([]state.Remain, error) {
+	ts, err := hostTrees()
+	if err != nil {
+		return nil, err
+	}
+	var found []state.Remain
+	var errs []error
+	seen := make(map[string]bool)
+	for _, t := range ts {
+		entries, err := os.ReadDir(t.dir(m.base))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+		for _, e := range entries {
+			id := e.Name()
+			if !e.IsDir() || !state.IsID(id) || seen[id] || m.dir.Owner(id) == state.Active {
+				continue
+			}
+			seen[id] = true
+			g, err := m.Open(id)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			if pids, err := g.Procs(); err != nil || len(pids) > 0 {
+				continue
+			}
+			found = append(found, state.Remain{Kind: "cgroup", Name: filepath.Join(t.dir(m.base), id), Reason: "no container runs in it",
+				Remove: func(ctx context.Context) error {
+					return m.dir.Unless(id, state.Stopped, func() error { return g.Remove(ctx) })
+				}})
+		}
+	}
+	return found, errors.Join(errs...)
+}

@@ -1,0 +1,56 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Remains returns all that is ours and that nobody owns, in the order in which it can be removed. What a part cannot
+// tell is an error beside what the others found.
+func (e *Engine) Remains(ctx context.Context) ([]state.Remain, error) {
+	containers, containerErr := e.strayContainers()
+	roots, rootErr := e.rootfs.Remains()
+	groups, groupErr := e.cgroup.Remains()
+	nets, netErr := e.Network.Remains(ctx)
+	images, imageErr := e.Images.Remains()
+	small, smallErr := e.Dir.Remains()
+	return slices.Concat(containers, roots, groups, nets, images, small),
+		errors.Join(containerErr, rootErr, groupErr, netErr, imageErr, smallErr)
+}
+
+// strayContainers finds those whose end nobody saw, and those that were never finished, or not wholly removed. The next
+// command that meets them does the same.
+func (e *Engine) strayContainers() ([]state.Remain, error) {
+	abandoned, err := e.Dir.Abandoned()
+	ids, listErr := e.Dir.IDs()
+	var found []state.Remain
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(append(abandoned, ids...)))) {
+		reason := e.stray(id)
+		if reason == "" && slices.Contains(abandoned, id) {
+			reason = "it was in the hands of a command that was killed"
+		}
+		if reason != "" {
+			found = append(found, state.Remain{Kind: "container", Name: e.Dir.Bundle(id), Reason: reason, Remove: func(ctx context.Context) error {
+				return e.spawn.Recover(ctx, id)
+			}})
+		}
+	}
+	return found, errors.Join(err, listErr)
+}
+
+func (e *Engine) stray(id string) string {
+	switch e.Dir.Owner(id) {
+	case state.Active:
+		return ""
+	case state.Nobody:
+		return "nobody holds it: it was not finished, or not wholly removed"
+	}
+	life, err := e.Dir.ReadSpawn(id)
+	if err == nil && !life.Started.IsZero() && life.Finished.IsZero() {
+		return "its program ended together with who waited for it"
+	}
+	return ""
+}

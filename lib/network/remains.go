@@ -1,0 +1,235 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Remains returns what of networks nobody owns: links and bridges, namespaces, rules, leases, claims on ports, and
+// networks that were not finished.
+func (m *Manager) Remains(ctx context.Context) ([]state.Remain, error) {
+	networks, listErr := m.List()
+	links, linkErr := m.strayLinks(networks)
+	rules, ruleErr := m.strayRules(ctx, networks)
+	claims, claimErr := m.strayClaims()
+	namespaces, nsErr := m.strayNamespaces()
+	lost, lostErr := m.strayAttachments()
+	found := slices.Concat(links, rules, claims, namespaces, lost, m.unfinished())
+	return found, errors.Join(listErr, linkErr, ruleErr, claimErr, nsErr, lostErr)
+}
+
+// strayLinks finds links on our bridges that no container has, and bridges that no network has.
+func (m *Manager) strayLinks(networks []Network) ([]state.Remain, error) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list links: %w", err)
+	}
+	bridges := make(map[int]bool)
+	var found []state.Remain
+	ours := regexp.MustCompile(`^mydocker network .* of ` + regexp.QuoteMeta(fmt.Sprintf("%.150s", m.dir.Root)) + `$`)
+	for _, link := range links {
+		a := link.Attrs()
+		if !ours.MatchString(a.Alias) {
+			continue
+		}
+		bridges[a.Index] = true
+		if !slices.ContainsFunc(networks, func(n Network) bool { return n.Link == a.Name }) {
+			found = append(found, state.Remain{Kind: "link", Name: a.Name, Reason: "no network has this bridge", Remove: func(ctx context.Context) error {
+				return errors.Join(uninstallRules(ctx, networkTag(a.Name)), deleteLink(a.Name))
+			}})
+		}
+	}
+	wanted, err := m.wantedLinks()
+	for _, link := range links {
+		if name := link.Attrs().Name; bridges[link.Attrs().MasterIndex] && strings.HasPrefix(name, "veth-") && !wanted[name] {
+			found = append(found, state.Remain{Kind: "link", Name: name, Reason: "no container that runs is connected by it", Remove: func(context.Context) error {
+				if wanted, err := m.wantedLinks(); err != nil || wanted[name] {
+					return err
+				}
+				return deleteLink(name)
+			}})
+		}
+	}
+	return found, err
+}
+
+// wantedLinks are those of containers that run, are made, or are attached.
+func (m *Manager) wantedLinks() (map[string]bool, error) {
+	ids, err := m.dir.IDs()
+	wanted := make(map[string]bool)
+	for _, id := range ids {
+		if m.dir.Owner(id) != state.Active {
+			continue
+		}
+		n, err := m.dir.ReadNet(id)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range n.Endpoints {
+			wanted[e.HostLink] = true
+		}
+	}
+	return wanted, err
+}
+
+// tagged is a rule of ours in the output of iptables-save: its tag, and the address that a port is published to.
+var tagged = regexp.MustCompile(`--comment "?mydocker/(net/)?([^ "]+)"?(?:.* --to-destination \[?([0-9a-f.:]+?)\]?(?:[:-].*)?)?$`)
+
+// strayRules finds the rules of containers that do not run, and of bridges that are not there. The firewall is that of
+// the whole host: the rules of a container are ours where they lead into one of our networks.
+func (m *Manager) strayRules(ctx context.Context, networks []Network) ([]state.Remain, error) {
+	saved, err := saveRules(ctx)
+	var missing *missingTool
+	if errors.As(err, &missing) {
+		return nil, nil // no tools, no rules
+	}
+	if err != nil {
+		return nil, err
+	}
+	var found []state.Remain
+	seen := make(map[string]bool)
+	for _, lines := range saved {
+		for _, line := range lines {
+			match := tagged.FindStringSubmatch(line)
+			if match == nil || seen[match[1]+match[2]] {
+				continue
+			}
+			name, reason := match[2], ""
+			if match[1] != "" {
+				if link, err := findLink(name); link == nil && err == nil {
+					reason = "the bridge " + name + " is gone"
+				}
+			} else if state.IsID(name) && inSubnets(match[3], networks) && m.dir.Owner(name) != state.Active {
+				reason = "container " + name + " does not run"
+			}
+			if reason == "" {
+				continue
+			}
+			seen[match[1]+match[2]] = true
+			found = append(found, state.Remain{Kind: "rule", Name: "mydocker/" + match[1] + name, Reason: reason, Remove: func(ctx context.Context) error {
+				if match[1] != "" {
+					return uninstallRules(ctx, networkTag(name))
+				}
+				return m.dir.Unless(name, state.Stopped, func() error { return uninstallRules(ctx, containerTag(name)) })
+			}})
+		}
+	}
+	return found, nil
+}
+
+// inSubnets reports whether the address lies in one of the networks.
+func inSubnets(address string, networks []Network) bool {
+	addr, err := netip.ParseAddr(address)
+	return err == nil && slices.ContainsFunc(networks, func(n Network) bool {
+		return slices.ContainsFunc(n.IPNets, func(p netip.Prefix) bool { return p.Contains(addr) })
+	})
+}
+
+// strayClaims finds the leases and the claims on ports of those that are gone. A stopped container has its addresses,
+// and no ports.
+func (m *Manager) strayClaims() ([]state.Remain, error) {
+	var found []state.Remain
+	leases, err := filepath.Glob(filepath.Join(m.dir.Networks(), "*", "leases", "*"))
+	ports, portErr := filepath.Glob(filepath.Join(m.portDir(), "*"))
+	for _, path := range append(leases, ports...) {
+		if strings.HasPrefix(filepath.Base(path), state.TempPrefix) {
+			continue
+		}
+		kind, holder := "lease", state.Holder(path)
+		stray := func() bool { return m.gone(holder) && m.dir.Owner(holder) == state.Nobody }
+		if filepath.Dir(path) == m.portDir() {
+			kind, stray = "port", func() bool { return m.gone(holder) || m.dir.Owner(holder) != state.Active }
+		}
+		if !stray() {
+			continue
+		}
+		found = append(found, state.Remain{Kind: kind, Name: path, Reason: "container " + holder + " does not hold it any more", Remove: func(context.Context) error {
+			return m.locked(func() error {
+				if !stray() {
+					return nil
+				}
+				return state.Release(path, holder)
+			})
+		}})
+	}
+	return found, errors.Join(err, portErr)
+}
+
+// strayNamespaces finds the namespaces that we made for containers that do not run.
+func (m *Manager) strayNamespaces() ([]state.Remain, error) {
+	entries, err := os.ReadDir(filepath.Dir(m.dir.NetNS("x")))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	var found []state.Remain
+	for _, e := range entries {
+		id := e.Name()
+		if !state.IsID(id) || m.dir.Owner(id) == state.Active {
+			continue
+		}
+		found = append(found, state.Remain{Kind: "namespace", Name: m.dir.NetNS(id), Reason: "its container does not run", Remove: func(context.Context) error {
+			return m.dir.Unless(id, state.Stopped, func() error { return linux.RemoveNetNS(m.dir.NetNS(id)) })
+		}})
+	}
+	return found, err
+}
+
+// unfinished finds networks whose maker was killed before it wrote what they are.
+func (m *Manager) unfinished() []state.Remain {
+	entries, _ := os.ReadDir(m.dir.Networks()) // none, no directory
+	var found []state.Remain
+	for _, e := range entries {
+		stray := func() bool {
+			_, err := os.Stat(filepath.Join(m.path(e.Name()), "network.json"))
+			return errors.Is(err, fs.ErrNotExist) && len(m.leased(e.Name())) == 0
+		}
+		if !e.IsDir() || !stray() {
+			continue
+		}
+		found = append(found, state.Remain{Kind: "network", Name: m.path(e.Name()), Reason: "it was being made when its maker was killed", Remove: func(context.Context) error {
+			return m.locked(func() error {
+				if !stray() {
+					return nil
+				}
+				return os.RemoveAll(m.path(e.Name()))
+			})
+		}})
+	}
+	return found
+}
+
+// strayAttachments finds the namespaces of others that were connected, and are gone.
+func (m *Manager) strayAttachments() ([]state.Remain, error) {
+	ids, err := m.dir.IDs()
+	var found []state.Remain
+	for _, id := range ids {
+		n, err := m.dir.ReadNet(id)
+		if err != nil || n.NetNS == "" || !m.lost(id, n) {
+			continue
+		}
+		found = append(found, state.Remain{Kind: "attachment", Name: m.dir.Bundle(id), Reason: "the namespace " + n.NetNS + " is gone", Remove: m.Sweep})
+	}
+	return found, err
+}
+
+func (m *Manager) locked(do func() error) error {
+	unlock, err := m.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return do()
+}

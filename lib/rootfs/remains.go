@@ -1,0 +1,106 @@
+package rootfs
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Remains returns the mounts in bundles of containers that do not run, and the volumes that a container did not take
+// with it. A volume that a container was removed without is the user's (KeepVolumes), and so is one with a name.
+func (m *Manager) Remains() ([]state.Remain, error) {
+	mounts, mountErr := m.strayMounts()
+	volumes, volumeErr := m.strayVolumes()
+	return append(mounts, volumes...), errors.Join(mountErr, volumeErr)
+}
+
+func (m *Manager) strayMounts() ([]state.Remain, error) {
+	points, err := mountPoints()
+	var found []state.Remain
+	for i := len(points) - 1; i >= 0; i-- { // the last mounted goes first
+		path := points[i]
+		rest, ours := strings.CutPrefix(path, m.dir.Containers()+"/")
+		id, _, _ := strings.Cut(rest, "/")
+		if !ours || !state.IsID(id) || m.dir.Owner(id) == state.Active && path == m.dir.Rootfs(id) {
+			continue
+		}
+		least := state.Stopped
+		if m.dir.Owner(id) == state.Active { // beside its root: nothing of ours is mounted there
+			least = state.Active
+		}
+		found = append(found, state.Remain{Kind: "mount", Name: path, Reason: "its container does not run", Remove: func(context.Context) error {
+			return m.dir.Unless(id, least, func() error {
+				linux.Trace("umount", "-l", path)
+				err := linux.Unmount(path, linux.MntDetach|linux.UmountNofollow)
+				if errors.Is(err, fs.ErrNotExist) || !linux.IsMountPoint(path) {
+					return nil
+				}
+				return err
+			})
+		}})
+	}
+	return found, err
+}
+
+// mountPoints returns where something is mounted, in the order of mounting (proc_pid_mountinfo(5)).
+func mountPoints() ([]string, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var points []string
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20) // overlay mounts with many layers have long lines
+	for lines.Scan() {
+		if fields := strings.Fields(lines.Text()); len(fields) > 4 {
+			points = append(points, strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(fields[4]))
+		}
+	}
+	return points, lines.Err()
+}
+
+func (m *Manager) strayVolumes() ([]state.Remain, error) {
+	entries, err := os.ReadDir(m.dir.Volumes())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	var found []state.Remain
+	for _, e := range entries {
+		path := filepath.Join(m.dir.Volumes(), e.Name())
+		stray := func() (reason string) {
+			var info VolumeInfo
+			err := state.ReadJSON(filepath.Join(path, volumeFile), &info)
+			switch {
+			case errors.Is(err, fs.ErrNotExist) && emptyDir(filepath.Join(path, "data")):
+				return "it was being made when its maker was killed"
+			case err == nil && info.Container != "" && m.dir.Owner(info.Container) == state.Nobody && !m.dir.Kept(info.Container):
+				return "container " + info.Container + ", whose anonymous volume it was, is gone"
+			}
+			return ""
+		}
+		if reason := stray(); reason != "" {
+			found = append(found, state.Remain{Kind: "volume", Name: path, Reason: reason, Remove: func(context.Context) error {
+				if stray() == "" {
+					return nil
+				}
+				linux.Trace("rm", "-rf", path)
+				return os.RemoveAll(path)
+			}})
+		}
+	}
+	return found, err
+}
+
+// emptyDir reports whether the directory has nothing in it, or is not there.
+func emptyDir(path string) bool {
+	entries, err := os.ReadDir(path)
+	return len(entries) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist))
+}

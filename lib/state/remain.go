@@ -1,0 +1,154 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// Remain is something of ours that nobody owns: what a crash, or a hand, has left behind.
+type Remain struct {
+	Kind   string                      `json:"kind"` // container, attachment, mount, namespace, link, rule, cgroup, lease, port, name, volume, network, layer, blob or file
+	Name   string                      `json:"name"` // a path, where it has one
+	Reason string                      `json:"reason"`
+	Remove func(context.Context) error `json:"-"` // looks again whether somebody owns it by now
+}
+
+// Owner says what of a container may be there.
+type Owner int
+
+// From nothing to everything.
+const (
+	Nobody  Owner = iota // there is no such container
+	Stopped              // it is kept: files, name, addresses and volumes, but nothing that is the kernel's
+	Active               // it runs, is in the hands of a command, or was prepared by a stage of the pipe
+)
+
+// Owner tells what container id owns.
+func (d Dir) Owner(id string) Owner {
+	run, _ := d.ReadRun(id) // a torn note names nobody
+	if run.Init.Alive() || run.Monitor.Alive() {
+		return Active
+	}
+	if d.gone(id) {
+		return Nobody
+	}
+	if _, err := os.Stat(d.Config(id)); err == nil {
+		if d.Kept(id) {
+			return Stopped
+		}
+		return Nobody // it was to go when it ended
+	}
+	// No document of it here: somebody may hold it in a file, for as long as what it stands for is there.
+	if n, err := d.ReadNet(id); err == nil && n.NetNS != "" || linux.IsMountPoint(d.Rootfs(id)) || linux.CheckNetNS(d.NetNS(id)) == nil {
+		return Active
+	}
+	return Nobody
+}
+
+// Unless does something under the lock of container id, unless its owner is by now more than the given one.
+func (d Dir) Unless(id string, more Owner, do func() error) error {
+	unlock, err := d.Lock(id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	owner := d.Owner(id)
+	if owner > more {
+		return nil
+	}
+	err = do()
+	if owner == Nobody && d.gone(id) {
+		_ = os.RemoveAll(d.Runtime(id)) // the lock made it
+	}
+	return err
+}
+
+// Remains returns what of the state directory alone nobody owns: names of containers that are gone, and
+// temporary files.
+func (d Dir) Remains() ([]Remain, error) {
+	var found []Remain
+	entries, err := list(d.Names())
+	for _, e := range entries {
+		path := filepath.Join(d.Names(), e.Name())
+		holder := Holder(path)
+		if strings.HasPrefix(e.Name(), TempPrefix) || !d.gone(holder) || d.Owner(holder) == Active {
+			continue
+		}
+		found = append(found, Remain{"name", path, "container " + holder + " is gone", func(context.Context) error {
+			if !d.gone(holder) {
+				return nil
+			}
+			return d.ReleaseName(e.Name(), holder)
+		}})
+	}
+	temps, tempErr := d.temps()
+	for _, path := range temps {
+		found = append(found, Remain{"file", path, "it was being written when its writer was killed", func(context.Context) error {
+			return os.RemoveAll(path)
+		}})
+	}
+	return found, errors.Join(err, tempErr)
+}
+
+// tempAge is how long the writer of a small file may take to give it its name.
+const tempAge = 10 * time.Second
+
+// temps returns the temporary files where small files are written, but for those of writers that live.
+func (d Dir) temps() ([]string, error) {
+	var found []string
+	for _, pattern := range []string{
+		d.Names(), d.Networks() + "/*", d.Networks() + "/*/leases", d.Containers() + "/*", d.Volumes() + "/*", d.Run + "/*", d.Run,
+	} {
+		paths, err := filepath.Glob(filepath.Join(pattern, TempPrefix+"*"))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > tempAge {
+				found = append(found, path)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	open, err := openFiles()
+	if err != nil {
+		return nil, err
+	}
+	var left []string
+	for _, path := range found {
+		if !open[path] {
+			left = append(left, path)
+		}
+	}
+	return left, nil
+}
+
+// openFiles returns the files that processes have open, by their paths.
+func openFiles() (map[string]bool, error) {
+	fds, err := filepath.Glob("/proc/[0-9]*/fd/*")
+	open := make(map[string]bool, len(fds))
+	for _, fd := range fds {
+		if path, err := os.Readlink(fd); err == nil { // else it was just closed
+			open[path] = true
+		}
+	}
+	return open, err
+}
+
+// list reads a directory; one that is not there is empty.
+func list(dir string) ([]os.DirEntry, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return entries, err
+}
