@@ -6,9 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/weikeit/mydocker/lib/state"
 )
+
+// aloneMark is the extended attribute of a group that was made without a container (md-cgroup create ID): it is its
+// maker's, until that removes it.
+const aloneMark = "trusted.mydocker.alone"
 
 // Remains returns the groups of containers that do not run, or are not there at all. A group with processes in it
 // is somebody's, perhaps of another state directory.
@@ -34,6 +39,9 @@ func (m *Manager) Remains() ([]state.Remain, error) {
 			g, err := m.Open(id)
 			if err != nil {
 				errs = append(errs, err)
+				continue
+			}
+			if _, err := syscall.Getxattr(filepath.Join(t.dir(m.base), id), aloneMark, nil); err == nil {
 				continue
 			}
 			if pids, err := g.Procs(); err != nil || len(pids) > 0 {

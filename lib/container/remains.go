@@ -4,13 +4,31 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/weikeit/mydocker/lib/state"
 )
 
 // Remains returns all that is ours and that nobody owns, in the order in which it can be removed. What a part cannot
-// tell is an error beside what the others found.
+// tell is an error beside what the others found. What is only there for a moment, between two steps of a command that
+// runs meanwhile, is seen once and not again.
 func (e *Engine) Remains(ctx context.Context) ([]state.Remain, error) {
+	first, err := e.remains(ctx)
+	if len(first) == 0 {
+		return nil, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(100 * time.Millisecond):
+	}
+	second, err := e.remains(ctx)
+	return slices.DeleteFunc(second, func(r state.Remain) bool {
+		return !slices.ContainsFunc(first, func(f state.Remain) bool { return f.Kind == r.Kind && f.Name == r.Name })
+	}), err
+}
+
+func (e *Engine) remains(ctx context.Context) ([]state.Remain, error) {
 	containers, containerErr := e.strayContainers()
 	roots, rootErr := e.rootfs.Remains()
 	groups, groupErr := e.cgroup.Remains()
@@ -29,7 +47,7 @@ func (e *Engine) strayContainers() ([]state.Remain, error) {
 	var found []state.Remain
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(append(abandoned, ids...)))) {
 		reason := e.stray(id)
-		if reason == "" && slices.Contains(abandoned, id) {
+		if reason == "" && slices.Contains(abandoned, id) && state.Settled(e.Dir.Runtime(id)) {
 			reason = "it was in the hands of a command that was killed"
 		}
 		if reason != "" {

@@ -34,6 +34,9 @@ func (m *Manager) Remains(ctx context.Context) ([]state.Remain, error) {
 // strayLinks finds links on our bridges that no container has, and bridges that no network has.
 func (m *Manager) strayLinks(networks []Network) ([]state.Remain, error) {
 	links, err := netlink.LinkList()
+	for tries := 0; errors.Is(err, netlink.ErrDumpInterrupted) && tries < 100; tries++ { // one came or went meanwhile
+		links, err = netlink.LinkList()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
@@ -153,7 +156,7 @@ func (m *Manager) strayClaims() ([]state.Remain, error) {
 		if filepath.Dir(path) == m.portDir() {
 			kind, stray = "port", func() bool { return m.gone(holder) || m.dir.Owner(holder) != state.Active }
 		}
-		if !stray() {
+		if !stray() || state.Holder(path) != holder { // it goes before its container does
 			continue
 		}
 		found = append(found, state.Remain{Kind: kind, Name: path, Reason: "container " + holder + " does not hold it any more", Remove: func(context.Context) error {
@@ -194,7 +197,7 @@ func (m *Manager) unfinished() []state.Remain {
 	for _, e := range entries {
 		stray := func() bool {
 			_, err := os.Stat(filepath.Join(m.path(e.Name()), "network.json"))
-			return errors.Is(err, fs.ErrNotExist) && len(m.leased(e.Name())) == 0
+			return errors.Is(err, fs.ErrNotExist) && state.Settled(m.path(e.Name())) && len(m.leased(e.Name())) == 0
 		}
 		if !e.IsDir() || !stray() {
 			continue

@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"path/filepath"
 	"slices"
 
 	"github.com/weikeit/mydocker/lib/state"
@@ -15,6 +16,22 @@ func (m *Manager) KeepVolumes(id string) error {
 	if err != nil || record.Driver == "" {
 		return err
 	}
+	for _, v := range record.Volumes {
+		if err := m.keepVolume(v); err != nil {
+			return err
+		}
+	}
 	record.Volumes = slices.DeleteFunc(record.Volumes, func(v Volume) bool { return v.Anonymous })
 	return state.WriteJSON(recordPath(m.dir, id), &record) // the volumes are lost if this is
+}
+
+// keepVolume notes that an anonymous volume stays by a user's will: no crash has left it.
+func (m *Manager) keepVolume(v Volume) error {
+	path := filepath.Join(m.volumeDir(v.Name), volumeFile)
+	var info VolumeInfo
+	if !v.Anonymous || state.CheckName("volume", v.Name) != nil || state.ReadJSON(path, &info) != nil {
+		return nil
+	}
+	info.Kept = true
+	return state.WriteJSON(path, info)
 }

@@ -79,9 +79,9 @@ func (m *Manager) strayVolumes() ([]state.Remain, error) {
 			var info VolumeInfo
 			err := state.ReadJSON(filepath.Join(path, volumeFile), &info)
 			switch {
-			case errors.Is(err, fs.ErrNotExist) && emptyDir(filepath.Join(path, "data")):
+			case errors.Is(err, fs.ErrNotExist) && state.Settled(path) && emptyDir(filepath.Join(path, "data")):
 				return "it was being made when its maker was killed"
-			case err == nil && info.Container != "" && m.dir.Owner(info.Container) == state.Nobody && !m.dir.Kept(info.Container):
+			case err == nil && info.Container != "" && !info.Kept && m.dir.Owner(info.Container) == state.Nobody && !m.dir.Kept(info.Container):
 				return "container " + info.Container + ", whose anonymous volume it was, is gone"
 			}
 			return ""

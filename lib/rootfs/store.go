@@ -19,6 +19,7 @@ import (
 type VolumeInfo struct {
 	Created   time.Time `json:"created"`
 	Container string    `json:"container,omitempty"` // whose anonymous volume it is
+	Kept      bool      `json:"kept,omitempty"`      // the container was removed without it
 }
 
 const volumeFile = "volume.json"

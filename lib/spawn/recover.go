@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
@@ -32,8 +33,8 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 	}
 	_, statErr := os.Stat(r.runFile(id))
 	ended := c.Spawn.Started.IsZero() || !c.Spawn.Finished.IsZero()
-	if errors.Is(statErr, os.ErrNotExist) && ended {
-		return nil
+	if errors.Is(statErr, os.ErrNotExist) && ended && r.dir.Kept(id) {
+		return nil // and one that is not kept should be gone: the machine went down under it
 	}
 	if r.dir.Kept(id) && !ended {
 		c.Spawn.Finished, c.Spawn.ExitCode, c.Spawn.OOMKilled = time.Now(), killedCode, cgroup.OOMKills(c.Spec) > 0
@@ -70,11 +71,26 @@ func (r *Runtime) discard(ctx context.Context, id string) error {
 }
 
 // Sweep recovers the containers that were in the hands of processes that were killed, so that nobody
-// has to call for it. It is cheap where there is nothing to do, and tells warn of what it cannot do.
+// has to call for it. It is cheap where there is nothing to do, and tells warn of what it cannot do. The first one
+// after a reboot, which takes the notes of who had what, looks at all containers.
 func (r *Runtime) Sweep(ctx context.Context, warn func(format string, args ...any)) {
 	ids, err := r.dir.Abandoned()
 	if err != nil {
 		warn("look for what was left behind: %v", err)
+	}
+	swept := filepath.Join(r.dir.Run, "locks", "swept") // goes with the reboot
+	if _, err := os.Stat(swept); errors.Is(err, os.ErrNotExist) {
+		all, _ := r.dir.IDs() // those that there are
+		for _, id := range all {
+			if owner := r.dir.Owner(id); owner != state.Active {
+				ids = append(ids, id)
+			}
+		}
+		defer func() {
+			if os.MkdirAll(filepath.Dir(swept), 0o700) == nil {
+				_ = os.WriteFile(swept, nil, 0o600) // else the next one does it again
+			}
+		}()
 	}
 	for _, id := range ids {
 		if err := r.Recover(ctx, id); err != nil {

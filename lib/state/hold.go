@@ -83,6 +83,5 @@ func (d Dir) abandoned(id string) bool {
 	if errors.Is(err, fs.ErrNotExist) {
 		return d.gone(id) // a container that has ended may have its lock there
 	}
-	run, err := d.ReadRun(id)
-	return err != nil || !run.Init.Alive() && !run.Monitor.Alive()
+	return !d.inHands(id)
 }

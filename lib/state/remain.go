@@ -32,8 +32,7 @@ const (
 
 // Owner tells what container id owns.
 func (d Dir) Owner(id string) Owner {
-	run, _ := d.ReadRun(id) // a torn note names nobody
-	if run.Init.Alive() || run.Monitor.Alive() {
+	if d.inHands(id) {
 		return Active
 	}
 	if d.gone(id) {
@@ -46,10 +45,30 @@ func (d Dir) Owner(id string) Owner {
 		return Nobody // it was to go when it ended
 	}
 	// No document of it here: somebody may hold it in a file, for as long as what it stands for is there.
-	if n, err := d.ReadNet(id); err == nil && n.NetNS != "" || linux.IsMountPoint(d.Rootfs(id)) || linux.CheckNetNS(d.NetNS(id)) == nil {
+	n, err := d.ReadNet(id)
+	_, rootErr := os.Stat(filepath.Join(d.Bundle(id), RootfsFile))
+	switch {
+	case err == nil && n.NetNS != "":
+		return Active // another's namespace, of which lib/network knows more
+	case err == nil && n.Mode != "" && linux.CheckNetNS(d.NetNS(id)) == nil, rootErr == nil && linux.IsMountPoint(d.Rootfs(id)):
 		return Active
 	}
 	return Nobody
+}
+
+// inHands reports whether a process that lives has container id in its hands. One that ends takes its note away
+// before: where the note is another than it was, or gone, when the process is dead, somebody was quicker.
+func (d Dir) inHands(id string) bool {
+	for run, _ := d.ReadRun(id); ; { // a torn note names nobody
+		if run.Init.Alive() || run.Monitor.Alive() {
+			return true
+		}
+		again, _ := d.ReadRun(id)
+		if again == run {
+			return false
+		}
+		run = again
+	}
 }
 
 // Unless does something under the lock of container id, unless its owner is by now more than the given one.
@@ -97,8 +116,11 @@ func (d Dir) Remains() ([]Remain, error) {
 	return found, errors.Join(err, tempErr)
 }
 
-// tempAge is how long the writer of a small file may take to give it its name.
-const tempAge = 10 * time.Second
+// Settled reports whether what is at path is not being made at this moment: its maker had the time to finish.
+func Settled(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && time.Since(info.ModTime()) > 10*time.Second
+}
 
 // temps returns the temporary files where small files are written, but for those of writers that live.
 func (d Dir) temps() ([]string, error) {
@@ -111,7 +133,7 @@ func (d Dir) temps() ([]string, error) {
 			return nil, err
 		}
 		for _, path := range paths {
-			if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > tempAge {
+			if Settled(path) {
 				found = append(found, path)
 			}
 		}

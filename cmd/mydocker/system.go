@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/container"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+type systemCheck struct {
+	JSON bool `name:"json" help:"One JSON object per line"`
+	Fix  bool `help:"Remove what is found"`
+}
+
+// Run says by its exit code whether there is something that stays.
+func (c *systemCheck) Run(ctx context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	found, err := e.Remains(ctx)
+	if c.JSON {
+		err = errors.Join(err, cli.JSONLines(io.Out, found))
+	} else {
+		for _, r := range found {
+			fmt.Fprintf(io.Out, "%s %s: %s\n", r.Kind, r.Name, r.Reason)
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case c.Fix:
+		return removeAll(ctx, io, "system check", found, func(state.Remain) {})
+	case len(found) > 0:
+		return cli.Status(cli.ExitFailed)
+	}
+	return nil
+}
+
+type systemPrune struct{}
+
+// Run removes what `system check` finds, and says what that was.
+func (c *systemPrune) Run(ctx context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	found, err := e.Remains(ctx)
+	if err != nil {
+		return err
+	}
+	return removeAll(ctx, io, "system prune", found, func(r state.Remain) { fmt.Fprintf(io.Out, "%s %s\n", r.Kind, r.Name) })
+}
+
+// removeAll removes what nobody owns. An error about one does not stop the others.
+func removeAll(ctx context.Context, io *cli.IO, command string, found []state.Remain, removed func(state.Remain)) error {
+	names, remains := make([]string, len(found)), make(map[string]state.Remain, len(found))
+	for i, r := range found {
+		names[i] = r.Kind + " " + r.Name
+		remains[names[i]] = r
+	}
+	return cli.Each(io, "mydocker", command, names, func(name string) error {
+		if err := remains[name].Remove(ctx); err != nil {
+			return cli.About(name, err)
+		}
+		removed(remains[name])
+		return nil
+	})
+}
+
+type systemDF struct {
+	Format string `enum:",table,json" default:"" help:"table, or json (one object per line)"`
+}
+
+// Run implements cli.Runner.
+func (c *systemDF) Run(ctx context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	rows, err := e.DiskUse(ctx)
+	if err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		return cli.JSONLines(io.Out, rows)
+	}
+	cells := make([][]string, len(rows))
+	for i, r := range rows {
+		cells[i] = []string{r.Kind, strconv.Itoa(r.Count), strconv.Itoa(r.Active), container.Size(r.Size), container.Size(r.Free)}
+	}
+	return cli.Table(io.Out, []string{"TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"}, cells)
+}
+
+type systemBoot struct{}
+
+// Run prints the ids of the containers that it starts.
+func (c *systemBoot) Run(ctx context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	return e.Boot(ctx, func(c *state.Container) { fmt.Fprintln(io.Out, c.ID) })
+}

@@ -1,0 +1,154 @@
+#!/usr/bin/env bats
+# mydocker system: what is ours and nobody owns is found, each kind of it planted by hand, and removed, and nothing
+# else; what the disk holds; and what starts with the machine.
+load lib
+
+root=/var/lib/mydocker run=/run/mydocker
+setup_file() { warm_up busybox; }
+setup() { setup_leakcheck; }
+teardown() {
+  mydocker system prune >/dev/null
+  teardown_leakcheck
+}
+
+# old FILE... makes files that were written long ago.
+old() { touch -d '1 hour ago' "$@"; }
+
+# Plants one of each kind.
+plant() {
+  local gone=0123456789ab
+  # The parts of a container that is gone.
+  mkdir -p $root/containers/$gone/rootfs
+  mount -t tmpfs none $root/containers/$gone/rootfs
+  mkdir -p $run/netns && touch $run/netns/$gone && mount --bind /proc/self/ns/net $run/netns/$gone
+  ip link add veth-12345678 type veth peer name planted
+  ip link set veth-12345678 master mydocker0
+  iptables -t nat -A MYDOCKER-PUBLISH -p tcp --dport 9999 -m comment --comment mydocker/$gone -j DNAT --to-destination 10.20.30.99:80
+  mkdir -p "$(cgroups)/mydocker/$gone"
+  echo fedcba987654 >$root/networks/mydocker0/leases/10.20.30.99
+  mkdir -p $run/ports && echo $gone >$run/ports/tcp-9999-9999-any
+  echo fedcba987654 >$root/names/planted
+  mkdir -p $root/volumes/0123456789abcdef01234567/data
+  echo "{\"created\": \"2024-01-01T00:00:00Z\", \"container\": \"$gone\"}" >$root/volumes/0123456789abcdef01234567/volume.json
+  # What was being made when its maker was killed.
+  mkdir -p $root/networks/half $root/layers/0123456789012345678901234567890123456789012345678901234567890123/fs
+  echo x >$root/images/blobs/sha256/0123456789012345678901234567890123456789012345678901234567890123
+  ip link add lost type bridge
+  ip link set lost alias "mydocker network lost of $root"
+  old $root/networks/half
+  echo x | tee $root/names/.tmp-1 $root/networks/mydocker0/.tmp-2 $root/networks/mydocker0/leases/.tmp-3 >$run/.tmp-4
+  old $root/names/.tmp-1 $root/networks/mydocker0/.tmp-2 $root/networks/mydocker0/leases/.tmp-3 $run/.tmp-4
+}
+
+cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
+
+planted='attachment blob cgroup container file layer lease link mount name namespace network port rule volume'
+
+@test "each kind of remains is found when it is planted, and fix removes exactly those" {
+  local before="$BATS_TEST_TMPDIR/state" found
+  # Beside what is owned: a container that runs, one that has ended, one that was prepared, a volume that was kept.
+  mydocker run -d --name runs -p 8080:80 -v /anonymous busybox sleep 1000 >/dev/null
+  mydocker run --name ended -v named:/named -v /anonymous busybox true
+  mydocker run --name left -v /anonymous busybox true && mydocker rm left >/dev/null
+  md-rootfs mount --name prepared busybox true | md-cgroup create --pids-max 20 | md-net attach >"$BATS_TEST_TMPDIR/config.json"
+  ip netns add vm && md-net attach --netns vm >/dev/null
+  does mydocker system check
+  same '' "$output"
+  "$leakcheck" snapshot "$before"
+
+  ip netns add gone && md-net attach --netns gone >/dev/null && ip netns delete gone
+  plant
+  run -1 --separate-stderr mydocker system check
+  same '' "$stderr"
+  found=$(cut -d' ' -f1 <<<"$output" | sort -u | xargs)
+  same "$planted" "$found"
+  like 'file /var/lib/mydocker/names/.tmp-1: ' "$output"
+  same "$(wc -l <<<"$output")" "$(mydocker system check --json | jq -s length)"
+  does mydocker system check --fix
+  does mydocker system check
+  same '' "$output"
+  "$leakcheck" compare "$before" '^[+-] files /run/mydocker/(locks|[0-9a-f]{12})' || fail 'fix did not bring back what was'
+
+  plant
+  does mydocker system prune
+  like "cgroup $(cgroups)/mydocker/0123456789ab" "$output"
+  does mydocker system check
+  does mydocker exec runs true
+  does md-spawn run <"$BATS_TEST_TMPDIR/config.json"
+  ip netns delete vm
+  rm -rf $root/volumes/named
+  mydocker volume prune -f >/dev/null 2>&1 || mydocker volume prune >/dev/null
+}
+
+@test "check while containers come and go finds nothing" {
+  local i
+  for i in 1 2 3; do
+    (for _ in {1..10}; do mydocker run --rm -p 80 -v /anonymous busybox true; done) &
+  done
+  for _ in {1..20}; do
+    does mydocker system check --fix
+    same '' "$output"
+  done
+  wait
+}
+
+@test "df counts what there is" {
+  mydocker run -d --name runs busybox sleep 1000 >/dev/null
+  mydocker run --name big -v data:/data busybox sh -c 'dd if=/dev/zero of=/file bs=1M count=5; dd if=/dev/zero of=/data/file bs=1M count=3' 2>/dev/null
+  mydocker system df --format json >"$BATS_TEST_TMPDIR/df"
+  same '2 1 true' "$(jq -r 'select(.type == "containers") | "\(.total) \(.active) \(.reclaimable >= 5 * 1048576)"' "$BATS_TEST_TMPDIR/df")"
+  same 'true' "$(jq 'select(.type == "volumes") | .size >= 3 * 1048576' "$BATS_TEST_TMPDIR/df")"
+  same 'true' "$(jq 'select(.type == "images") | .active == 1 and .size > .reclaimable' "$BATS_TEST_TMPDIR/df")"
+  like '^TYPE +TOTAL +ACTIVE +SIZE +RECLAIMABLE' "$(mydocker system df)"
+  mydocker rm -v big >/dev/null
+  rm -rf $root/volumes/data
+}
+
+# reboot takes what a reboot takes: processes, mounts, links, rules, groups, and what lies in /run.
+reboot() {
+  local id table
+  jq .monitor.pid $run/*/state.json | grep -v null | xargs -r kill -KILL
+  sleep 0.2
+  while read -r id; do umount -l "$id"; done < <(awk -v root="$root/" -v run="$run/" 'index($5, root) == 1 || index($5, run) == 1 {print $5}' /proc/self/mountinfo)
+  rm -rf ${run:?}/*
+  mkdir -m 700 $run/pulls # which the leak check saw before
+  ip -o link show type veth | sed -nE 's/^[0-9]+: (veth-[0-9a-f]{8}).*/\1/p' | xargs -r -n 1 ip link delete 2>/dev/null || true
+  ip link delete mydocker0
+  for table in filter nat raw; do iptables -t $table -F && iptables -t $table -X; done
+  awk '$0 ~ / - cgroup2? / {print $5 "/mydocker"}' /proc/self/mountinfo | while read -r id; do
+    [[ ! -d $id ]] || find "$id" -depth -type d -exec rmdir {} +
+  done
+}
+
+@test "reboot: all has ended, and what runs always comes back" {
+  mydocker run -d --name always --restart always -p 8080:80 busybox httpd -f -h /var/www >/dev/null
+  mydocker run -d --name unless --restart unless-stopped busybox sleep 1000 >/dev/null
+  mydocker run -d --name halted --restart unless-stopped busybox sleep 1000 >/dev/null
+  mydocker run -d --name fails --restart on-failure busybox sleep 1000 >/dev/null
+  mydocker run -d --name plain busybox sleep 1000 >/dev/null
+  mydocker run -d --rm --name passing -v /anonymous busybox sleep 1000 >/dev/null
+  md-rootfs mount --name prepared busybox true >/dev/null
+  mydocker stop -t 0 halted >/dev/null
+  reboot
+  same '' "$(md-ps --filter status=running -q)"
+  does mydocker system boot
+  same 2 "${#lines[@]}"
+  same $'always running\nfails exited\nhalted exited\nplain exited\nunless running' "$(md-ps --format '{{.Name}} {{.Status}}' | sort)"
+  same '' "$(mydocker system check)"
+  eventually 5 curl -sf http://127.0.0.1:8080/
+  does mydocker system boot # nothing is left to do
+  same '' "$output"
+  same 137 "$(md-ps -f name=plain --format '{{.ExitCode}}')"
+  does mydocker start plain
+  mydocker run --rm --name passing --network none busybox true # the names of the lost are free
+  mydocker run --rm --name prepared --network none busybox true
+}
+
+@test "reboot without a boot command: the first ordinary one does" {
+  mydocker run -d --rm --name passing -p 8080:80 -v /anonymous busybox sleep 1000 >/dev/null
+  mydocker run -d --name plain busybox sleep 1000 >/dev/null
+  reboot
+  does mydocker run --rm --name passing -p 8080:80 busybox true
+  same 'plain exited' "$(md-ps --format '{{.Name}} {{.Status}}')"
+  same '' "$(mydocker system check)"
+}
