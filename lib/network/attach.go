@@ -57,6 +57,7 @@ func (m *Manager) Attach(o Options) spec.Stage {
 			return errors.Join(err, undone)
 		}
 		setNamespace(s, n.Mode, path)
+		openNamespace(s, n.Mode)
 		annotate(s, n)
 		return nil
 	}

@@ -332,7 +332,10 @@ func TestOwnership(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Release(context.Background(), s.ID()) })
-	s.Hooks = nil
+	if len(s.Linux.Sysctl) != 2 {
+		t.Errorf("sysctls %v", s.Linux.Sysctl)
+	}
+	s.Hooks, s.Linux.Sysctl = nil, nil
 	s.SetNamespace(specs.NetworkNamespace, "")
 	s.Annotate(spec.AnnotationNets, "")
 	s.Annotate(spec.AnnotationPorts, "")

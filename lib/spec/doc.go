@@ -40,7 +40,8 @@
 //	md-rootfs mount   annotations (id, name, image, driver …), root, hostname, process, mounts,
 //	                  linux.devices, linux.sysctl, linux.seccomp, linux.maskedPaths, linux.readonlyPaths
 //	md-cgroup create  linux.cgroupsPath, linux.resources, the cgroup entry in linux.namespaces
-//	md-net attach     the path of the network entry in linux.namespaces, annotations (addresses, ports)
+//	md-net attach     the path of the network entry in linux.namespaces, linux.sysctl (who may bind low
+//	                  ports and ping), annotations (addresses, ports)
 //	md-spawn run      nothing: stdout belongs to the container
 //
 // Each but the last also adds to hooks.poststop. Fields that we do not know pass through untouched.

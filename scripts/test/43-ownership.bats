@@ -50,12 +50,14 @@ others() {
       ;;
     md-cgroup) owned='.linux.cgroupsPath, .linux.resources, (.linux.namespaces[] | select(.type == "cgroup"))' ;;
     md-net)
-      owned='.linux.namespaces[] | select(.type == "network") | .path'
+      owned='(.linux.namespaces[] | select(.type == "network") | .path),
+        .linux.sysctl["net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range"]'
       labels='"id", "networks", "ports"'
       ;;
   esac
   # A section that holds nothing but what is owned may come with it.
   jq -S "del($owned) | del(.annotations[($labels) | \"mydocker.\" + .]) | del(.hooks.poststop)
+    | if .linux.sysctl == {} then del(.linux.sysctl) else . end
     | with_entries(select(.value != null and .value != {}))" "$2"
 }
 

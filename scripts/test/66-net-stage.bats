@@ -38,7 +38,7 @@ undone() {
   same "md-net detach $id" "$(jq -r '.hooks.poststop[0].args | join(" ")' <<<"$output")"
   same "$PWD/hook" "$(jq -r '.hooks.poststop[1].path' <<<"$output")"
   # What it does not own is as it was.
-  local own='del(.annotations, .hooks, .linux.namespaces)'
+  local own='del(.annotations, .hooks, .linux.namespaces, .linux.sysctl)'
   same "$(jq -S "$own" doc)" "$(jq -S "$own" <<<"$output")"
   does md-net detach "$id"
   [[ ! -e released ]]
