@@ -69,7 +69,7 @@ func (p *pull) Run(ctx context.Context, io *cli.IO) error {
 		if image.IsLocal(name) {
 			src, err = store.OpenSource(ctx, name, io.In)
 		} else {
-			src, err = registry.Open(ctx, refs[name], registry.Options{Insecure: p.Insecure})
+			src, err = registry.Open(ctx, refs[name], registry.Options{Insecure: p.Insecure, Notice: func(text string) { cli.Warn(io.Err, "md-pull", "%s", text) }})
 		}
 		if err == nil {
 			err = p.pull(ctx, store, src, io)

@@ -156,12 +156,12 @@ func (d *dockerArchive) Manifest(context.Context, v1.Descriptor) ([]byte, error)
 }
 
 // Blob implements Source.
-func (d *dockerArchive) Blob(_ context.Context, want v1.Descriptor) (io.ReadCloser, error) {
+func (d *dockerArchive) Blob(_ context.Context, want v1.Descriptor, offset int64) (io.ReadCloser, error) {
 	name, ok := d.blobs[want.Digest]
 	if !ok {
 		return nil, fmt.Errorf("blob %s is not in the archive", want.Digest)
 	}
-	return d.files.Open(name)
+	return openAt(d.files, name, offset)
 }
 
 // Close implements Source.

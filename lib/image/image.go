@@ -9,6 +9,8 @@
 //	                             a newer image.
 //	blobs/sha256/<hex>           manifests, configurations and layers, byte for byte as their source
 //	                             has them
+//	blobs/sha256/.tmp-<hex>      what has come of a layer: it stays when its pull breaks off, or is killed,
+//	                             and the next pull of the image goes on from there
 //
 // layers/ holds the layers unpacked, each once however many images share it, under its chain id
 // (image-spec, config.md "Layer ChainID"):
@@ -22,7 +24,7 @@
 //
 //	images          index.json, pulls/, and every removal
 //	layer-<chain>   layers/<chain> and its temporary directory, while it is fetched
-//	blob-<digest>   a layer's blob, while it is fetched
+//	blob-<digest>   a layer's blob or a configuration, while it is fetched
 //	pulls/<id>.json which blobs and layers a running pull needs, before the index says so
 //
 // A removal keeps what the index, a container or a pull whose process lives needs, and nothing else,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -138,12 +137,16 @@ func (p *pull) stream(ctx context.Context, l *layer, u *unpacker) (digest.Digest
 		return "", err
 	}
 	defer blob.close()
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	compressed := readAhead(ctx, fill{blob.in}, blob.take)
-	diff, err := extract(ctx, compressed, l.diff.Algorithm(), u)
-	if errno := syscall.Errno(0); errors.As(err, &errno) {
-		return "", err // of the disk or the network
+	inner, stop := context.WithCancel(ctx)
+	compressed := readAhead(inner, blob, blob.take)
+	defer func() { // blob is not to be closed while it is read
+		stop()
+		blob.interrupt()
+		<-compressed.done
+	}()
+	diff, unpackErr := extract(inner, compressed, l.diff.Algorithm(), u)
+	if errno := syscall.Errno(0); errors.As(unpackErr, &errno) {
+		return "", unpackErr // of the disk or the network
 	}
 	// The archive may end before its blob does. And damage shows first as a broken archive: only the
 	// digest of the whole blob tells whether another try may help.
@@ -153,8 +156,8 @@ func (p *pull) stream(ctx context.Context, l *layer, u *unpacker) (digest.Digest
 	if err := blob.verify(l); err != nil {
 		return "", err
 	}
-	if err != nil {
-		return "", err
+	if unpackErr != nil {
+		return "", unpackErr
 	}
 	return diff, blob.commit()
 }
@@ -188,100 +191,6 @@ func extract(ctx context.Context, compressed io.Reader, algorithm digest.Algorit
 		return "", err
 	}
 	return digester.Digest(), nil
-}
-
-// blob is a layer's blob on its way.
-type blob struct {
-	in     io.ReadCloser
-	file   *os.File // where it is kept until it is verified; nil: it is in the store
-	path   string
-	hash   hash.Hash
-	size   int64
-	limit  int64
-	report func(size int64)
-}
-
-// openBlob opens the layer's blob in the store, or else at the source.
-func (p *pull) openBlob(ctx context.Context, l *layer) (*blob, error) {
-	path := p.store.blobPath(l.desc.Digest)
-	b := &blob{path: path, hash: l.desc.Digest.Algorithm().Hash(), limit: l.desc.Size}
-	if p.store.hasBlob(l) {
-		b.report = func(size int64) { p.news(l, Unpacking, size) }
-		f, err := os.Open(path)
-		b.in = f
-		return b, err
-	}
-	b.report = func(size int64) { p.news(l, Downloading, size) }
-	in, err := p.src.Blob(ctx, l.desc)
-	if err != nil {
-		return nil, err
-	}
-	b.in = in
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		in.Close()
-		return nil, err
-	}
-	b.file, err = os.OpenFile(b.temp(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		in.Close()
-		return nil, err
-	}
-	return b, nil
-}
-
-func (b *blob) temp() string {
-	return filepath.Join(filepath.Dir(b.path), state.TempPrefix+filepath.Base(b.path))
-}
-
-// take is given all of the blob piece by piece.
-func (b *blob) take(data []byte) error {
-	b.size += int64(len(data))
-	if b.size > b.limit {
-		return fmt.Errorf("it is longer than the %d bytes that the manifest says", b.limit)
-	}
-	b.hash.Write(data)
-	if b.file != nil {
-		if _, err := b.file.Write(data); err != nil {
-			return err
-		}
-	}
-	b.report(b.size)
-	return nil
-}
-
-// verify returns an error where the blob is not what it should be. One in the store is taken away, so
-// that another try asks the source.
-func (b *blob) verify(l *layer) error {
-	got := digest.NewDigest(l.desc.Digest.Algorithm(), b.hash)
-	if got == l.desc.Digest {
-		if b.size != b.limit {
-			return fmt.Errorf("it has %d bytes, the manifest says %d", b.size, b.limit)
-		}
-		return nil
-	}
-	if b.file == nil {
-		os.Remove(b.path)
-	}
-	return &wrongContent{what: "blob", want: l.desc.Digest, got: got}
-}
-
-// commit makes the blob count.
-func (b *blob) commit() error {
-	if b.file == nil {
-		return nil
-	}
-	if err := b.file.Sync(); err != nil {
-		return err
-	}
-	return os.Rename(b.temp(), b.path)
-}
-
-func (b *blob) close() {
-	b.in.Close()
-	if b.file != nil {
-		b.file.Close()
-		os.Remove(b.temp()) // gone if it counts
-	}
 }
 
 // lock waits for a lock of the store, or for the end of the context.

@@ -205,11 +205,24 @@ func (l *layout) Manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) 
 }
 
 // Blob implements Source.
-func (l *layout) Blob(_ context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+func (l *layout) Blob(_ context.Context, d v1.Descriptor, offset int64) (io.ReadCloser, error) {
 	if err := checkDigest(d.Digest); err != nil {
 		return nil, err
 	}
-	return l.files.Open(blobName(d))
+	return openAt(l.files, blobName(d), offset)
+}
+
+// openAt opens a file from that byte on.
+func openAt(f files, name string, offset int64) (io.ReadCloser, error) {
+	r, err := f.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyN(io.Discard, r, offset); err != nil && err != io.EOF {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // Close implements Source.

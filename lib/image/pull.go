@@ -62,6 +62,7 @@ type pull struct {
 	manifest []byte
 	config   []byte
 	layers   []*layer
+	record   string // the file that says what it needs
 }
 
 // layer is one layer of a pull.
@@ -77,68 +78,62 @@ type layer struct {
 // Pull brings an image into the store. What is there already is not fetched again. Nothing counts as
 // there before its digest was checked and it is on the disk, and no name before all of its image is.
 func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress func(Event)) (*Result, error) {
-	p := &pull{store: s, src: src, progress: progress}
-	if err := p.find(ctx, opts.Platform); err != nil {
-		return nil, err
-	}
-	unregister, err := p.register()
+	p := &pull{store: s, src: src, progress: progress, record: filepath.Join(s.pullsDir(), state.NewID()+".json")}
+	doc, want, err := p.find(ctx, opts.Platform)
 	if err != nil {
 		return nil, err
 	}
-	defer unregister()
+	defer os.Remove(p.record)
+	if err := p.register(doc.Config.Digest); err != nil {
+		return nil, err
+	}
+	if err := p.readConfig(ctx, doc, opts.Platform, want); err != nil {
+		return nil, err
+	}
+	if err := p.register(doc.Config.Digest); err != nil { // again: now its layers are known
+		return nil, err
+	}
 	progress(Event{Status: Started})
 	if err := p.fetchLayers(ctx, opts.Parallel); err != nil {
 		return nil, err
 	}
-	isNew, err := p.commit()
-	if err != nil {
-		return nil, err
-	}
-	arg := src.Reference().String()
-	if arg == "" {
-		arg = p.desc.Digest.String()
-	}
-	img, err := s.Resolve(arg)
-	return &Result{Image: img, New: isNew}, err
+	return p.commit()
 }
 
-// find reads the manifest for the platform and the configuration.
-func (p *pull) find(ctx context.Context, platform string) error {
+// find reads the manifest for the platform.
+func (p *pull) find(ctx context.Context, platform string) (*document, v1.Platform, error) {
 	want, err := ParsePlatform(platform)
 	if err != nil {
-		return err
+		return nil, want, err
 	}
 	p.root, p.manifest, err = p.src.Root(ctx)
 	if err != nil {
-		return err
+		return nil, want, err
 	}
 	if pinned := p.src.Reference().Digest; pinned != "" && pinned != p.root.Digest {
-		return &wrongContent{what: "image", want: pinned, got: p.root.Digest}
+		return nil, want, &wrongContent{what: "image", want: pinned, got: p.root.Digest}
 	}
 	if err := checkContent(p.root, p.manifest); err != nil {
-		return err
+		return nil, want, err
 	}
 	p.desc = p.root
 	doc, err := parseDocument(p.desc, p.manifest)
 	for depth := 0; err == nil && doc.Manifests != nil; depth++ {
 		if depth == 4 {
-			return errors.New("indexes within indexes, more than four deep")
+			return nil, want, errors.New("indexes within indexes, more than four deep")
 		}
 		if p.desc, err = choose(doc.Manifests, want); err != nil {
-			return err
+			return nil, want, err
 		}
 		if p.manifest, err = p.document(ctx, p.desc, p.src.Manifest); err != nil {
-			return err
+			return nil, want, err
 		}
 		doc, err = parseDocument(p.desc, p.manifest)
 	}
 	if err == nil {
 		err = doc.check()
 	}
-	if err != nil {
-		return err
-	}
-	return p.readConfig(ctx, doc, platform, want)
+	return doc, want, err
 }
 
 // document returns a small blob, from the store where it has it.
@@ -156,15 +151,29 @@ func (p *pull) document(ctx context.Context, d v1.Descriptor, get func(context.C
 	return data, checkContent(d, data)
 }
 
-func (p *pull) readConfig(ctx context.Context, doc *document, platform string, want v1.Platform) error {
-	data, err := p.document(ctx, *doc.Config, func(ctx context.Context, d v1.Descriptor) ([]byte, error) {
-		r, err := p.src.Blob(ctx, d)
+// fetchConfig returns the configuration, which is in the store then: of many pulls at once, one fetches it.
+func (p *pull) fetchConfig(ctx context.Context, d v1.Descriptor) ([]byte, error) {
+	unlock, err := p.store.lock(ctx, "blob-"+d.Digest.Encoded())
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	data, err := p.document(ctx, d, func(ctx context.Context, d v1.Descriptor) ([]byte, error) {
+		r, err := p.src.Blob(ctx, d, 0)
 		if err != nil {
 			return nil, err
 		}
 		defer r.Close()
 		return readBounded(r)
 	})
+	if err != nil {
+		return nil, err
+	}
+	return data, p.store.writeBlob(d.Digest, data)
+}
+
+func (p *pull) readConfig(ctx context.Context, doc *document, platform string, want v1.Platform) error {
+	data, err := p.fetchConfig(ctx, *doc.Config)
 	if err != nil {
 		return err
 	}
@@ -235,25 +244,24 @@ func (p *pull) news(l *layer, status Status, current int64) {
 }
 
 // commit writes the small blobs and, last, the name.
-func (p *pull) commit() (changed bool, err error) {
+func (p *pull) commit() (*Result, error) {
 	// The layers must be on the disk before the index says that they are.
 	if err := linux.SyncFS(p.store.dir.Layers()); err != nil {
-		return false, err
+		return nil, err
 	}
 	unlock, err := p.store.Lock()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer unlock()
-	config := digest.FromBytes(p.config)
-	for d, data := range map[digest.Digest][]byte{config: p.config, p.desc.Digest: p.manifest} {
+	for d, data := range map[digest.Digest][]byte{digest.FromBytes(p.config): p.config, p.desc.Digest: p.manifest} {
 		if err := p.store.writeBlob(d, data); err != nil {
-			return false, err
+			return nil, err
 		}
 	}
 	index, err := p.store.readIndex()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	entry := p.desc
 	entry.Annotations = map[string]string{
@@ -263,10 +271,19 @@ func (p *pull) commit() (changed bool, err error) {
 	if name := p.src.Reference().String(); name != "" {
 		entry.Annotations[v1.AnnotationRefName] = name
 	}
-	if !addEntry(index, entry) {
-		return false, nil
+	result := &Result{New: addEntry(index, entry)}
+	if result.New {
+		if err := p.store.writeIndex(index); err != nil {
+			return nil, err
+		}
 	}
-	return true, p.store.writeIndex(index)
+	// With the lock: nobody removes it before the caller knows of it.
+	arg := p.src.Reference().String()
+	if arg == "" {
+		arg = p.desc.Digest.String()
+	}
+	result.Image, err = p.store.Resolve(arg)
+	return result, err
 }
 
 // addEntry puts an entry at the end of the index, and reports whether that changes anything. An image

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
@@ -32,6 +34,7 @@ type fake struct {
 
 	mu     sync.Mutex
 	asked  map[digest.Digest]int
+	served int64                              // bytes of layers that it gave, or would have
 	change func(n int, data []byte) io.Reader // of the n-th answer for a layer
 }
 
@@ -46,7 +49,7 @@ func (f *fake) Manifest(_ context.Context, d v1.Descriptor) ([]byte, error) {
 	return f.blobs[d.Digest], nil
 }
 
-func (f *fake) Blob(_ context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+func (f *fake) Blob(_ context.Context, d v1.Descriptor, offset int64) (io.ReadCloser, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked[d.Digest]++
@@ -54,10 +57,18 @@ func (f *fake) Blob(_ context.Context, d v1.Descriptor) (io.ReadCloser, error) {
 	if !ok {
 		return nil, errors.New("no such blob")
 	}
-	if f.change != nil && strings.Contains(d.MediaType, "tar") {
-		return io.NopCloser(f.change(f.asked[d.Digest], data)), nil
+	if strings.Contains(d.MediaType, "tar") {
+		f.served += int64(len(data)) - offset
 	}
-	return io.NopCloser(bytes.NewReader(data)), nil
+	if f.change != nil && strings.Contains(d.MediaType, "tar") {
+		r := f.change(f.asked[d.Digest], data)
+		io.CopyN(io.Discard, r, offset)
+		if c, ok := r.(io.ReadCloser); ok {
+			return c, nil
+		}
+		return io.NopCloser(r), nil
+	}
+	return io.NopCloser(bytes.NewReader(data[offset:])), nil
 }
 
 func (f *fake) add(mediaType string, data []byte) v1.Descriptor {
@@ -244,7 +255,6 @@ func TestPullTriesAgain(t *testing.T) {
 func TestPullRefuses(t *testing.T) {
 	layer := tarOf(file("a", "1"))
 	gz := v1.MediaTypeImageLayerGzip
-	broken := errors.New("the line is dead")
 	for name, c := range map[string]struct {
 		src  *fake
 		want string
@@ -263,13 +273,6 @@ func TestPullRefuses(t *testing.T) {
 			f.change = func(_ int, data []byte) io.Reader { return bytes.NewReader(data[:len(data)/2]) }
 			return f
 		}(), "the content is of sha256:"},
-		"line broken": {func() *fake {
-			f := newFake(t, "x", gz, layer)
-			f.change = func(_ int, data []byte) io.Reader {
-				return io.MultiReader(bytes.NewReader(data[:20]), iotestErr{broken})
-			}
-			return f
-		}(), "the line is dead"},
 		"longer than said": {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size-- }), "longer than"},
 		"shorter":          {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size++ }), "the manifest says"},
 		"no size":          {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size = -1 }), "size -1"},
@@ -318,10 +321,69 @@ func TestPullRefuses(t *testing.T) {
 	}
 }
 
-// iotestErr is a reader that fails.
-type iotestErr struct{ err error }
+// What came before the source failed is not asked for again; what is not right of it does no harm.
+func TestPullGoesOn(t *testing.T) {
+	const kept = 3000
+	dead := errors.New("the line is dead")
+	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", noise(20000))))
+	layer := layerBlob(src)
+	size := int64(len(src.blobs[layer]))
+	for name, c := range map[string]struct {
+		change func(part string) error
+		served int64 // of the layer
+	}{
+		"part":      {func(string) error { return nil }, size - kept},
+		"all":       {func(part string) error { return os.WriteFile(part, src.blobs[layer], 0o600) }, 0},
+		"nothing":   {os.Remove, size},
+		"too long":  {func(part string) error { return os.Truncate(part, size+1) }, size},
+		"wrong":     {func(part string) error { return os.WriteFile(part, make([]byte, kept), 0o600) }, 2*size - kept},
+		"wrong all": {func(part string) error { return os.WriteFile(part, make([]byte, size), 0o600) }, size},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			src.asked = make(map[digest.Digest]int)
+			src.change = func(_ int, data []byte) io.Reader {
+				return io.MultiReader(bytes.NewReader(data[:kept]), iotest.ErrReader(dead))
+			}
+			if _, err := pullFrom(s, src); !errors.Is(err, dead) {
+				t.Fatal(err)
+			}
+			part := filepath.Join(filepath.Dir(s.blobPath(layer)), state.TempPrefix+layer.Encoded())
+			if info, err := os.Stat(part); err != nil || info.Size() != kept {
+				t.Fatalf("%v, %v", info, err)
+			}
+			if err := c.change(part); err != nil {
+				t.Fatal(err)
+			}
+			src.change, src.served = nil, 0
+			img := mustPull(t, s, src).Image
+			clean(t, s)
+			if got := tree(t, img.LayerDirs()[0]); got != "a="+noise(20000)+"\n" {
+				t.Errorf("the layer has %d bytes", len(got))
+			}
+			if src.served != c.served {
+				t.Errorf("%d bytes were fetched, want %d of %d", src.served, c.served, size)
+			}
+		})
+	}
+}
 
-func (r iotestErr) Read([]byte) (int, error) { return 0, r.err }
+// noise is content that hardly compresses.
+func noise(n int) string {
+	random := rand.New(rand.NewPCG(1, 2))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(random.Uint32())
+	}
+	return string(b)
+}
+
+// layerBlob is the digest of a fake's first layer.
+func layerBlob(f *fake) digest.Digest {
+	var m v1.Manifest
+	json.Unmarshal(f.blobs[f.root.Digest], &m)
+	return m.Layers[0].Digest
+}
 
 func TestPullInterrupted(t *testing.T) {
 	s := newStore(t)

@@ -97,35 +97,37 @@ type pullRecord struct {
 
 func (s *Store) pullsDir() string { return filepath.Join(s.dir.Run, "pulls") }
 
-// register keeps what the pull needs from being removed, and takes away what killed pulls left.
-func (p *pull) register() (unregister func(), err error) {
+// register keeps what the pull needs, as far as it knows that, from being removed, and takes away what killed
+// pulls left.
+func (p *pull) register(config digest.Digest) error {
 	unlock, err := p.store.Lock()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unlock()
 	self, err := state.FindProcess(os.Getpid())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	record := pullRecord{Process: self, Blobs: []digest.Digest{p.desc.Digest, digest.FromBytes(p.config)}}
+	record := pullRecord{Process: self, Blobs: []digest.Digest{p.desc.Digest, config}}
 	for _, l := range p.layers {
 		record.Blobs = append(record.Blobs, l.desc.Digest)
 		record.Chains = append(record.Chains, l.chain)
 	}
 	index, err := p.store.begin()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	path := filepath.Join(p.store.pullsDir(), state.NewID()+".json")
-	if err := state.WriteJSON(path, record); err != nil {
-		return nil, err
+	if err := state.WriteVolatile(p.record, record); err != nil {
+		return err
 	}
-	_, err = p.store.sweep(index)
-	if err != nil {
+	if len(p.layers) == 0 { // what there is of its layers is not to be swept away
+		return nil
+	}
+	if _, err := p.store.sweep(index); err != nil {
 		slog.Debug("remains of other pulls are left where they are", "cause", err)
 	}
-	return func() { os.Remove(path) }, nil
+	return nil
 }
 
 // begin makes the store if it is new, and returns its index. It wants the store's lock.

@@ -23,8 +23,9 @@ type Source interface {
 	Root(ctx context.Context) (v1.Descriptor, []byte, error)
 	// Manifest returns a manifest that an index of the source names.
 	Manifest(ctx context.Context, d v1.Descriptor) ([]byte, error)
-	// Blob opens a configuration or a layer. It is read to the end, or closed before.
-	Blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error)
+	// Blob opens a configuration or a layer from that byte on. It is read to the end, or closed before,
+	// even while somebody reads it.
+	Blob(ctx context.Context, d v1.Descriptor, offset int64) (io.ReadCloser, error)
 	// Close gives back what the source holds.
 	Close() error
 }

@@ -231,3 +231,24 @@ func FreeSpace(dir string) (bytes, files uint64, err error) {
 	}
 	return st.Bavail * uint64(st.Bsize), st.Ffree, nil
 }
+
+// WriteUncached writes data at the offset, and lets go of the memory that held it as soon as it is on the
+// disk, which it starts at once (pwritev2(2) with RWF_DONTCACHE, Linux 6.14): for what is not read
+// again soon. Older kernels, and file systems that cannot, keep it in the cache as always.
+func WriteUncached(file *os.File, data []byte, offset int64) error {
+	const dontCache = 0x80 // RWF_DONTCACHE
+	for len(data) > 0 {
+		n, err := unix.Pwritev2(int(file.Fd()), [][]byte{data}, offset, dontCache)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EOPNOTSUPP || err == unix.ENOSYS:
+			_, err := file.WriteAt(data, offset)
+			return err
+		case err != nil:
+			return &os.PathError{Op: "write", Path: file.Name(), Err: err}
+		}
+		data, offset = data[n:], offset+int64(n)
+	}
+	return nil
+}

@@ -12,7 +12,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -26,7 +25,6 @@ import (
 	"github.com/regclient/regclient"
 	regconfig "github.com/regclient/regclient/config"
 	"github.com/regclient/regclient/scheme/reg"
-	"github.com/regclient/regclient/types/descriptor"
 	"github.com/regclient/regclient/types/errs"
 	"github.com/regclient/regclient/types/manifest"
 	"github.com/regclient/regclient/types/ref"
@@ -36,7 +34,8 @@ import (
 
 // Options say how registries are spoken to.
 type Options struct {
-	Insecure bool // plain http and unverified https are fine; for loopback addresses they always are
+	Insecure bool              // plain http and unverified https are fine; for loopback addresses they always are
+	Notice   func(text string) // is told why nothing comes for a while; nil: nobody is
 }
 
 // maxManifest bounds manifests in bytes, as docker does.
@@ -68,14 +67,19 @@ func Open(ctx context.Context, name image.Reference, opts Options) (image.Source
 		return nil, err
 	}
 	s := &source{ref: name}
-	for _, e := range endpoints {
-		s.clients = append(s.clients, newClient(ctx, e))
+	for i, e := range endpoints {
+		c := newClient(ctx, e)
+		if opts.Notice != nil {
+			c.transport.notice = opts.Notice
+		}
+		c.transport.patient = i == len(endpoints)-1 // before that, there is another to ask
+		s.clients = append(s.clients, c)
 	}
 	return s, nil
 }
 
 func newClient(ctx context.Context, e endpoint) *client {
-	t := newTransport(e.insecure)
+	t := newTransport(ctx, e.host, e.insecure)
 	host := regconfig.Host{Name: e.host, TLS: regconfig.TLSEnabled, ReqConcurrent: 8}
 	if e.insecure && !speaksTLS(ctx, e.host) {
 		host.TLS = regconfig.TLSDisabled
@@ -89,7 +93,7 @@ func newClient(ctx context.Context, e endpoint) *client {
 		regclient.WithRegOpts(
 			reg.WithHTTPClient(&http.Client{Transport: t}),
 			reg.WithRetryLimit(3),
-			reg.WithDelay(200*time.Millisecond, 10*time.Second),
+			reg.WithDelay(resumeDelay, 10*time.Second),
 			reg.WithManifestMax(maxManifest, maxManifest),
 		))
 	return &client{endpoint: e, rc: rc, transport: t}
@@ -145,21 +149,6 @@ func (s *source) manifest(ctx context.Context, tag string, d digest.Digest) (v1.
 	data, err := found.RawBody()
 	desc := found.GetDescriptor()
 	return v1.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: int64(len(data))}, data, err
-}
-
-// Blob implements image.Source.
-func (s *source) Blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
-	var found io.ReadCloser
-	err := s.each(ctx, what("", d.Digest), func(ctx context.Context, c *client) error {
-		// Without the size, which is not believed, and the urls, which are not followed.
-		r, err := c.rc.BlobGet(ctx, c.ref("", d.Digest), descriptor.Descriptor{MediaType: d.MediaType, Digest: d.Digest})
-		if err != nil {
-			return err
-		}
-		found = &body{ReadCloser: r, host: c.host}
-		return nil
-	})
-	return found, err
 }
 
 // each tries the endpoints in turn, and returns what all of them said where none has it.
@@ -240,26 +229,6 @@ func innermost(err error) error {
 		return request.Err
 	}
 	return err
-}
-
-// body is a blob from the network.
-type body struct {
-	io.ReadCloser
-	host string
-}
-
-// Read implements io.Reader. A wrong digest is left to [image.Pull], which tries again.
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	switch {
-	case err == nil || err == io.EOF:
-		return n, err
-	case errors.Is(err, errs.ErrDigestMismatch):
-		return n, io.EOF
-	case errors.Is(err, errs.ErrShortRead), errors.Is(err, io.ErrUnexpectedEOF):
-		return n, fmt.Errorf("registry %s: the answer broke off: %w", b.host, io.ErrUnexpectedEOF)
-	}
-	return n, fmt.Errorf("registry %s: %w", b.host, innermost(err))
 }
 
 // quiet passes regclient's log on as debug messages of ours, whatever it thinks of them. Its traces,
