@@ -16,13 +16,13 @@ type kill struct {
 }
 
 // Run implements cli.Runner.
-func (c *kill) Run(_ context.Context, io *cli.IO) error {
+func (c *kill) Run(ctx context.Context, io *cli.IO) error {
 	sig, err := linux.SignalNumber(c.Signal)
 	if err != nil {
 		return cli.Usagef("%w", err)
 	}
 	return each(io, "kill", c.Containers, func(e *container.Engine, box *state.Container) error {
-		if err := e.Kill(box, sig); err != nil {
+		if err := e.Kill(ctx, box, sig); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(io.Out, box.ID)

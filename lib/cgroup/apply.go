@@ -13,18 +13,6 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// Set writes the limits that r holds and leaves the others as they are. It makes no group.
-func (g *Group) Set(r *specs.LinuxResources) error {
-	if !g.Exists() {
-		return fmt.Errorf("limit group %s: %w", g.Path, fs.ErrNotExist)
-	}
-	p, err := makePlan(g.trees, thisHost(), r, g.now)
-	if err != nil {
-		return err
-	}
-	return g.write(p)
-}
-
 // create makes the group with its limits, or nothing.
 func (g *Group) create(r *specs.LinuxResources) (undo func(), err error) {
 	p, err := makePlan(g.trees, thisHost(), r, g.now)
@@ -100,6 +88,11 @@ func (g *Group) write(p *plan) error {
 			return err
 		}
 	}
+	return g.limitDevices(p)
+}
+
+// limitDevices is v2's part of it.
+func (g *Group) limitDevices(p *plan) error {
 	if p.program == nil {
 		return nil
 	}

@@ -14,6 +14,7 @@ const (
 	minShares, maxShares = 2, 262144
 	minMemory            = 6 << 20
 	minWeight, maxWeight = 10, 1000
+	defaultPeriod        = 100000
 	defaultRTPeriod      = 1000000
 )
 

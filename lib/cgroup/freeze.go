@@ -72,6 +72,25 @@ func (g *Group) Frozen() (bool, error) {
 	return strings.Contains(events, "frozen 1"), err
 }
 
+// Host knows the hierarchies of this machine, for who asks about many groups.
+type Host struct{ trees trees }
+
+// ThisHost looks for them.
+func ThisHost() (Host, error) {
+	ts, err := hostTrees()
+	return Host{ts}, err
+}
+
+// Frozen reports whether all processes of the group at path stand still. Who cannot tell says no.
+func (h Host) Frozen(path string) bool {
+	path, err := cleanPath(path)
+	if err != nil {
+		return false
+	}
+	frozen, err := (&Group{Path: path, trees: h.trees}).Frozen()
+	return err == nil && frozen
+}
+
 // Kill ends all processes of the group with SIGKILL and waits until they are gone, up to 2 s. Those
 // that are frozen are thawed to die.
 func (g *Group) Kill(ctx context.Context) error {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -226,11 +227,51 @@ func (g *Group) Procs() ([]int, error) {
 	return nil, fmt.Errorf("list the processes of group %s: %w", g.Path, err)
 }
 
+// AllProcs returns the processes in the group and in those below it.
+func (g *Group) AllProcs() ([]int, error) {
+	pids, err := g.Procs()
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range g.trees {
+		entries, err := os.ReadDir(t.dir(g.Path))
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if !e.IsDir() {
+				continue
+			}
+			below, err := (&Group{Path: filepath.Join(g.Path, e.Name()), trees: trees{t}}).AllProcs()
+			if err != nil {
+				continue // it has just gone
+			}
+			pids = append(pids, below...)
+		}
+	}
+	slices.Sort(pids)
+	return slices.Compact(pids), nil
+}
+
 // now reads a file of the group, "" where there is none.
 func (g *Group) now(t *tree, file string) string {
 	value, err := readWord(filepath.Join(t.dir(g.Path), file))
 	if err != nil {
 		return ""
+	}
+	return value
+}
+
+// before is what to write to a file so that it says again what it says now; "" where that cannot be told, as
+// with files that take a line for each device.
+func (g *Group) before(s step) string {
+	if strings.HasSuffix(s.file, "_device") || s.file == "io.max" || strings.HasSuffix(s.file, ".weight") && s.name != "cpu" ||
+		s.name == "devices" || s.file == "net_prio.ifpriomap" || s.file == "rdma.max" {
+		return ""
+	}
+	value := g.now(s.tree, s.file)
+	if s.file == "memory.oom_control" { // "oom_kill_disable 0" and more lines
+		value = strconv.FormatUint(files(s.tree.dir(g.Path)).table(s.file)["oom_kill_disable"], 10)
 	}
 	return value
 }

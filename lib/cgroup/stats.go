@@ -33,7 +33,8 @@ type CPUStats struct {
 // MemStats are bytes. Limit is missing where there is none.
 type MemStats struct {
 	Usage    uint64  `json:"usage"`
-	Cache    uint64  `json:"cache"` // of Usage: pages of files
+	Cache    uint64  `json:"cache"`    // of Usage: pages of files
+	Inactive uint64  `json:"inactive"` // of Cache: those that are given back first
 	Peak     uint64  `json:"peak,omitempty"`
 	Swap     uint64  `json:"swap"`
 	Limit    *uint64 `json:"limit,omitempty"`
@@ -118,15 +119,17 @@ func (g *Group) memStats() *MemStats {
 	f, version := g.files("memory")
 	switch version {
 	case 1:
-		s := MemStats{Usage: f.number("memory.usage_in_bytes"), Cache: f.table("memory.stat")["cache"],
-			Peak: f.number("memory.max_usage_in_bytes"), Swap: f.table("memory.stat")["swap"],
+		stat := f.table("memory.stat")
+		s := MemStats{Usage: f.number("memory.usage_in_bytes"), Cache: stat["cache"], Inactive: stat["total_inactive_file"],
+			Peak: f.number("memory.max_usage_in_bytes"), Swap: stat["swap"],
 			OOMKills: f.oomKills(version)}
 		if limit := f.number("memory.limit_in_bytes"); limit < v1NoLimit {
 			s.Limit = &limit
 		}
 		return &s
 	case 2:
-		return &MemStats{Usage: f.number("memory.current"), Cache: f.table("memory.stat")["file"],
+		stat := f.table("memory.stat")
+		return &MemStats{Usage: f.number("memory.current"), Cache: stat["file"], Inactive: stat["inactive_file"],
 			Peak: f.number("memory.peak"), Swap: f.number("memory.swap.current"), Limit: f.limit("memory.max"),
 			OOMKills: f.oomKills(version)}
 	}
@@ -222,4 +225,16 @@ func (f files) operations(name string) (read, written uint64) {
 		}
 	}
 	return read, written
+}
+
+// HostMemory returns the bytes of memory of this machine, 0 where it does not say.
+func HostMemory() uint64 {
+	data, _ := os.ReadFile("/proc/meminfo")
+	first, _, _ := strings.Cut(string(data), "\n") // MemTotal:       24689096 kB
+	fields := strings.Fields(first)
+	if len(fields) < 2 {
+		return 0
+	}
+	kib, _ := strconv.ParseUint(fields[1], 10, 64)
+	return kib << 10
 }

@@ -32,11 +32,10 @@ func (c CPUs) MarshalText() ([]byte, error) {
 
 // times returns the period and the quota, in microseconds.
 func (c CPUs) times() (period uint64, quota int64) {
-	const period100ms = 100000
 	if c == 0 {
-		return period100ms, -1
+		return defaultPeriod, -1
 	}
-	return period100ms, int64(c) * period100ms / 1000
+	return defaultPeriod, int64(c) * defaultPeriod / 1000
 }
 
 // PerDevice is a number for one block device: a weight, bytes or operations.

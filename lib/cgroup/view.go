@@ -35,14 +35,14 @@ type Resources struct {
 	PidsMax                      int64
 	NetClsClassid                uint32
 	NetPrioIfpriomap             []specs.LinuxInterfacePriority
-	Freezer                      string // empty: what is frozen now is a state, not a limit
+	Freezer                      string // FROZEN while it is paused
 	HugepagesLimit               []specs.LinuxHugepageLimit
 }
 
 // View shows the limits of a document; nil stands for none.
 func View(r *specs.LinuxResources) Resources {
 	v := Resources{
-		CpuCfsPeriod: 200000, CpuCfsQuota: 200000, CpuRtPeriod: defaultRTPeriod, CpuRtRuntime: 950000, CpuShares: 1024,
+		CpuCfsPeriod: defaultPeriod, CpuCfsQuota: -1, CpuRtPeriod: defaultRTPeriod, CpuRtRuntime: 950000, CpuShares: 1024,
 		MemoryLimit: -1, MemorySoftLimit: -1, MemorySwapLimit: -1, MemorySwappiness: 60,
 		KernelMemoryLimit: -1, KernelMemoryTCPLimit: -1,
 	}

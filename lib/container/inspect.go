@@ -99,7 +99,7 @@ func (e *Engine) inspectContainer(c *state.Container) (*containerView, error) {
 			WriteDir: filepath.Join(e.Dir.Bundle(c.ID), "diff"), MergeDir: e.Dir.Rootfs(c.ID),
 		},
 		Commands: row.Command,
-		Cgroups:  cgroupView{Pid: row.PID, Path: c.Spec.LinuxPart().CgroupsPath, Resources: cgroup.View(c.Spec.Linux.Resources)},
+		Cgroups:  cgroupView{Pid: row.PID, Path: c.Spec.LinuxPart().CgroupsPath, Resources: resourcesView(c)},
 		Volumes:  make(map[string]string), Envs: make(map[string]string), Ports: portsView(c.Net.Ports),
 		Endpoints: []endpointView{}, Labels: row.Labels,
 	}
@@ -117,6 +117,15 @@ func (e *Engine) inspectContainer(c *state.Container) (*containerView, error) {
 		})
 	}
 	return v, nil
+}
+
+// resourcesView shows the limits that hold: those of the kernel while the container runs, and else those that it
+// will get.
+func resourcesView(c *state.Container) cgroup.Resources {
+	if g, err := group(c); err == nil {
+		return g.View(c.Spec.LinuxPart().Resources)
+	}
+	return cgroup.View(c.Spec.LinuxPart().Resources)
 }
 
 func portsView(ports []state.Port) map[string]string {

@@ -12,6 +12,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -119,9 +120,14 @@ func List(dir state.Dir, o ListOptions, out io.Writer, bad func(error)) error {
 	case o.Last != nil:
 		last = *o.Last
 	}
+	host, hostErr := cgroup.ThisHost() // without cgroups nothing is paused
 	rows := []Row{}
 	for _, c := range containers { // the newest first
-		if r := NewRow(c); keep(r, c) && len(rows) < last {
+		r := NewRow(c)
+		if c.Running && hostErr == nil && host.Frozen(c.Spec.LinuxPart().CgroupsPath) {
+			r.Status = state.StatusPaused
+		}
+		if keep(r, c) && len(rows) < last {
 			rows = append(rows, r)
 		}
 	}

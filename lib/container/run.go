@@ -185,6 +185,9 @@ func (e *Engine) Start(ctx context.Context, c *state.Container) error {
 	if c, err = e.Dir.Load(c.ID); err != nil { // another command may have been quicker
 		return err
 	}
+	if paused(c) {
+		return errPaused
+	}
 	if c.Running || c.Restarting() {
 		return nil
 	}

@@ -40,7 +40,7 @@ func (e *Engine) Stop(ctx context.Context, c *state.Container, o StopOptions) (k
 	}
 	ended := false
 	if o.Time != 0 {
-		if err := e.signal(c, sig); err != nil {
+		if err := e.signal(ctx, c, sig); err != nil {
 			return false, err
 		}
 		if ended, err = e.await(ctx, c, o.Time); err != nil {
@@ -48,15 +48,22 @@ func (e *Engine) Stop(ctx context.Context, c *state.Container, o StopOptions) (k
 		}
 	}
 	if !ended {
-		if err := e.signal(c, syscall.SIGKILL); err != nil {
+		if err := e.signal(ctx, c, syscall.SIGKILL); err != nil {
 			return false, err
 		}
 	}
 	return !ended && o.Time != 0, e.tidy(ctx, c)
 }
 
-// Kill sends a signal to the program of a running container, and waits for nothing.
-func (e *Engine) Kill(c *state.Container, sig syscall.Signal) error { return e.spawn.Signal(c, sig) }
+// Kill sends a signal to the program of a running container, and waits for nothing. SIGKILL is heard by a
+// paused one, too.
+func (e *Engine) Kill(ctx context.Context, c *state.Container, sig syscall.Signal) error {
+	err := e.spawn.Signal(c, sig)
+	if err == nil && sig == syscall.SIGKILL {
+		err = wake(ctx, c)
+	}
+	return err
+}
 
 // Wait waits for the end of a container and returns the exit code of its program; one that has ended has its last.
 func (e *Engine) Wait(ctx context.Context, c *state.Container) (int, error) {
@@ -74,13 +81,13 @@ func stopSignal(c *state.Container, name string) (syscall.Signal, error) {
 	return linux.SignalNumber(name)
 }
 
-// signal sends a signal; a container that has just ended is fine.
-func (e *Engine) signal(c *state.Container, sig syscall.Signal) error {
+// signal sends a signal to end by; a container that has just ended is fine, and a paused one goes on.
+func (e *Engine) signal(ctx context.Context, c *state.Container, sig syscall.Signal) error {
 	err := e.spawn.Signal(c, sig)
 	if errors.Is(err, spawn.ErrNotRunning) {
 		return nil
 	}
-	return err
+	return errors.Join(err, wake(ctx, c))
 }
 
 // await waits for the end of the program for the given seconds, and without an end where they are
@@ -166,7 +173,7 @@ func (e *Engine) remove(ctx context.Context, c *state.Container, o RemoveOptions
 		return err
 	}
 	if c.Running {
-		if err := e.signal(c, syscall.SIGKILL); err != nil {
+		if err := e.signal(ctx, c, syscall.SIGKILL); err != nil {
 			return err
 		}
 	}
@@ -185,6 +192,9 @@ func (e *Engine) remove(ctx context.Context, c *state.Container, o RemoveOptions
 func (e *Engine) Exec(ctx context.Context, c *state.Container, o program.ExecOptions, args []string, caller Caller) (int, error) {
 	if !c.Running {
 		return 0, spawn.ErrNotRunning
+	}
+	if paused(c) {
+		return 0, errPaused // it would stand still with the others
 	}
 	if o.TTY == nil && spawn.OnTerminal(caller.In, caller.Out) {
 		terminal := true

@@ -156,6 +156,15 @@ func (r *Runtime) register(s *spec.Spec, o Options) error {
 	return nil
 }
 
+// Rewrite writes the document of a container anew. The caller has its lock.
+func (r *Runtime) Rewrite(s *spec.Spec) error {
+	data, err := s.Encode()
+	if err != nil {
+		return err
+	}
+	return state.WriteFile(r.dir.Config(s.ID()), data, 0o600)
+}
+
 // unregister takes back what register and the run have written. What other tools keep in the bundle
 // is theirs. It is idempotent.
 func (r *Runtime) unregister(id string) {

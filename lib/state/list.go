@@ -26,10 +26,13 @@ const (
 	StatusRunning = "running"
 	StatusRestart = "restarting" // its program has ended, and its restart policy starts it again in a moment
 	StatusExited  = "exited"
+	StatusPaused  = "paused" // it is running, and stands still: whoever shows it asks the control group
 )
 
 // Statuses are all of them.
-func Statuses() []string { return []string{StatusCreated, StatusRunning, StatusRestart, StatusExited} }
+func Statuses() []string {
+	return []string{StatusCreated, StatusRunning, StatusPaused, StatusRestart, StatusExited}
+}
 
 // Container is one row of the list: what the files say together, and what the kernel says of the
 // process.
