@@ -39,6 +39,7 @@ var (
 	sysPrctl        = call{"prctl", unix.SYS_PRCTL}
 	sysPrlimit      = call{"prlimit64", unix.SYS_PRLIMIT64}
 	sysRead         = call{"read", unix.SYS_READ}
+	sysSeccomp      = call{"seccomp", unix.SYS_SECCOMP}
 	sysSendmsg      = call{"sendmsg", unix.SYS_SENDMSG}
 	sysSetdomain    = call{"setdomainname", unix.SYS_SETDOMAINNAME}
 	sysSetgroups    = call{"setgroups", unix.SYS_SETGROUPS}
@@ -310,6 +311,17 @@ func (l *Steps) SetCapabilities(effective, permitted, inheritable, ambient Capab
 			l.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, i)
 		}
 	}
+}
+
+// Seccomp puts a filter before the system calls to come, for good (seccomp(2)). It takes CAP_SYS_ADMIN, or
+// no_new_privs.
+func (l *Steps) Seccomp(program []BPFInstruction, flags uintptr) Step {
+	if len(program) == 0 || len(program) > unix.BPF_MAXINSNS {
+		l.Fail(fmt.Errorf("%s: a filter of %d instructions: want up to %d", l.doing, len(program), unix.BPF_MAXINSNS))
+		return l.add(&sysSeccomp)
+	}
+	fprog := &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	return l.add(&sysSeccomp, num(unix.SECCOMP_SET_MODE_FILTER), num(int(flags)), Value{kind: isFilter, p: unsafe.Pointer(fprog)})
 }
 
 // OpenTerminal opens a new pseudo-terminal (pts(4)) of the devpts beside ptmx, sends its master end to the

@@ -38,6 +38,9 @@ next:
 	return set, nil
 }
 
+// SysAdmin is CAP_SYS_ADMIN alone.
+const SysAdmin Capabilities = 1 << unix.CAP_SYS_ADMIN
+
 // Names returns the names of the set's capabilities, those that have one here.
 func (c Capabilities) Names() []string {
 	var names []string

@@ -17,6 +17,7 @@ const (
 	isGroups
 	isCapabilities
 	isWords
+	isFilter
 )
 
 // flagKind says how a number reads.
@@ -165,6 +166,8 @@ func (v Value) String() string {
 			words = append(words, strconv.Quote(unix.BytePtrToString(p)))
 		}
 		return "[" + strings.Join(words, " ") + "]"
+	case isFilter:
+		return fmt.Sprintf("{%d instructions}", (*unix.SockFprog)(v.p).Len)
 	case isBlock:
 		return "&"
 	}

@@ -9,6 +9,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/seccomp"
 )
 
 // blueprint is all that the list of system calls for a new container is made of ([blueprint.compile]): the
@@ -38,6 +39,7 @@ type program struct {
 	die     bool             // the program dies with the parent
 	files   [2]uint64        // the caller's limit on open files, soft and hard
 	held    linux.Capabilities
+	filter  *seccomp.Filter // of system calls; nil for none
 	fds     descriptors
 }
 

@@ -10,6 +10,8 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/seccomp"
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
@@ -60,6 +62,12 @@ func TestList(t *testing.T) {
 			b.cgroups = []cgroupMount{{"/sys/fs/cgroup/cpu/x", "cpu"}, {"/sys/fs/cgroup/pids/x", "pids"}}
 			b.entrances = []string{"/sys/fs/cgroup/cpu/x/tasks"}
 			b.outside, b.program.fds.reaper = true, 9
+			b.program.filter = &seccomp.Filter{Program: make([]linux.BPFInstruction, 7), Flags: linux.SeccompLog}
+		},
+		"filter": func(b *blueprint) {
+			b.spec.Mounts, b.spec.Linux.MaskedPaths, b.spec.Linux.ReadonlyPaths = nil, nil, nil
+			b.spec.Process.User.UID = 1000
+			b.program.filter = &seccomp.Filter{Program: make([]linux.BPFInstruction, 7)}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

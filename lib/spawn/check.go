@@ -55,7 +55,6 @@ func checkUnsupported(s *spec.Spec) error {
 		name string
 		used bool
 	}{
-		{"linux.seccomp", l.Seccomp != nil},
 		{"linux.uidMappings", len(l.UIDMappings) > 0 || len(l.GIDMappings) > 0},
 		{"linux.timeOffsets", len(l.TimeOffsets) > 0},
 		{"linux.intelRdt", l.IntelRdt != nil},

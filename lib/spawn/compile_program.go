@@ -143,6 +143,9 @@ func (p *program) setCredentials(l *script) {
 	}
 	l.Umask(umask)
 	l.SetUser(u.UID, u.GID, u.AdditionalGids)
+	if p.filter != nil && !proc.NoNewPrivileges {
+		p.filterPrivileged(l, sets)
+	}
 	if proc.Capabilities != nil {
 		l.Doing("set capabilities")
 		l.SetCapabilities(sets.effective, sets.permitted, sets.inheritable, sets.ambient)
@@ -151,6 +154,24 @@ func (p *program) setCredentials(l *script) {
 		l.Doing("set no_new_privs")
 		l.NoNewPrivs()
 	}
+}
+
+// filterPrivileged sets the filter with CAP_SYS_ADMIN, as late as there is that: what comes after it must pass it.
+// The change of the user has taken the effective capabilities away.
+func (p *program) filterPrivileged(l *script, sets capSets) {
+	if p.process.User.UID != 0 {
+		if p.process.Capabilities == nil {
+			sets.permitted = p.held
+		}
+		l.Doing("keep CAP_SYS_ADMIN for the seccomp filter")
+		l.SetCapabilities(linux.SysAdmin, sets.permitted|linux.SysAdmin, sets.inheritable, 0)
+	}
+	p.setFilter(l)
+}
+
+func (p *program) setFilter(l *script) {
+	l.Doing("set the seccomp filter")
+	l.Seccomp(p.filter.Program, p.filter.Flags).Means(syscall.EACCES, "permission denied (it needs CAP_SYS_ADMIN, or no_new_privs)")
 }
 
 // execute finds the program as execvp(3) does, on the PATH that it will have, and becomes it.
@@ -165,6 +186,10 @@ func (p *program) execute(l *script) {
 	env, argv := l.Words(p.process.Env), l.Words(args)
 	finish := func(path string) linux.Step {
 		l.meet(ready)
+		if p.filter != nil && p.process.NoNewPrivileges {
+			p.setFilter(l)
+			l.Doing("execute " + args[0])
+		}
 		if p.fds.reaper >= 0 {
 			return l.ExecveFD(linux.FD(p.fds.reaper), l.Words(append([]string{"md-spawn", ReapArg, path}, args...)), env)
 		}

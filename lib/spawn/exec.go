@@ -63,9 +63,14 @@ func (r *Runtime) execLaunch(c *state.Container, proc *specs.Process, pidfd *os.
 	if err != nil {
 		return l, err
 	}
+	filter, err := filterOf(c.Spec)
+	if err != nil {
+		return l, err
+	}
 	l.compile = func(fds descriptors) (*script, error) {
 		fds.pidfd = int(pidfd.Fd())
 		p := newProgram(proc, size, fds)
+		p.filter = filter
 		s := newScript(p)
 		p.begin(s)
 		p.joinGroups(s, entrances)

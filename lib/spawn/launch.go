@@ -97,6 +97,9 @@ func (l launch) start() (*child, error) {
 	if err := l.attend(s, c, ours); err != nil {
 		_ = syscall.Kill(c.pid, syscall.SIGKILL) // not yet reaped, or ended: the pid is its own
 		<-c.ended
+		if c.status.Signaled() && c.status.Signal() == syscall.SIGSYS {
+			err = errors.New("the seccomp filter kills the container before its program runs: it must let execve, capset, prctl, faccessat, read and write pass")
+		}
 		if c.console != nil {
 			c.console.Close()
 		}

@@ -133,7 +133,6 @@ func TestCheckNamesWhatIsNotDone(t *testing.T) {
 		`type "time"`:                `{"linux":{"namespaces":[{"type":"mount"},{"type":"time"}]}}`,
 		"without a mount namespace":  `{"linux":{"namespaces":[{"type":"pid"}]}}`,
 		"joining a mount namespace":  `{"linux":{"namespaces":[{"type":"mount","path":"/x"}]}}`,
-		"linux.seccomp":              `{"linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}}}`,
 		"linux.uidMappings":          `{"linux":{"uidMappings":[{"containerID":0,"hostID":1,"size":1}]}}`,
 		"linux.timeOffsets":          `{"linux":{"timeOffsets":{"monotonic":{"secs":1}}}}`,
 		"linux.intelRdt":             `{"linux":{"intelRdt":{}}}`,

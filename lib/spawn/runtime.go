@@ -29,6 +29,7 @@ import (
 
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/seccomp"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -278,8 +279,13 @@ func (r *Runtime) launchOf(ctx context.Context, s *spec.Spec, size linux.WindowS
 		}
 	}
 	linux.Trace(append(words, "--fork")...)
+	filter, err := filterOf(s)
+	if err != nil {
+		return l, err
+	}
 	l.compile = func(fds descriptors) (*script, error) {
 		b.program = *newProgram(s.Process, size, fds)
+		b.program.filter = filter
 		return b.compile()
 	}
 	l.meet = func(m meeting, pid int) error { return r.meet(ctx, s, m, pid) }
@@ -309,6 +315,14 @@ func (r *Runtime) draw(s *spec.Spec) (*blueprint, error) {
 		}
 	}
 	return b, nil
+}
+
+// filterOf compiles the document's filter of system calls, which every program of the container gets.
+func filterOf(s *spec.Spec) (*seccomp.Filter, error) {
+	if s.Linux == nil || s.Linux.Seccomp == nil {
+		return nil, nil
+	}
+	return seccomp.Compile(s.Linux.Seccomp)
 }
 
 // newProgram returns the program of a document that dies with its parent.

@@ -2,6 +2,8 @@ package spec
 
 import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/seccomp"
 )
 
 // DefaultCapabilities are what a container's root may do: docker's list.
@@ -42,6 +44,7 @@ func New(id string) *Spec {
 			"/sys/firmware", "/sys/devices/virtual/powercap",
 		},
 		ReadonlyPaths: []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"},
+		Seccomp:       seccomp.Default(caps),
 	}
 	return s
 }
