@@ -66,11 +66,11 @@ write a docker-like container runtime by ourselves, enjoy it!`,
 			{Name: "volume create", Summary: "Create a volume", New: command[volumeCreate]},
 			{Name: "volume list", Aliases: []string{"volume ls"}, Summary: "List volumes on the host", New: command[volumeList]},
 			{Name: "volume rm", Summary: "Remove one or more volumes", New: command[volumeRemove]},
+			{Name: "volume prune", Summary: "Remove the volumes that no container uses", New: command[volumePrune]},
 			{Name: "system check", Summary: "Show what is ours and nobody owns", New: command[systemCheck]},
 			{Name: "system prune", Summary: "Remove what system check shows", New: command[systemPrune]},
 			{Name: "system df", Summary: "Show what takes space on the disk", New: command[systemDF]},
 			{Name: "system boot", Summary: "Start the containers that run always, when the machine starts", New: command[systemBoot]},
-			{Name: "volume prune", Summary: "Remove the volumes that no container uses", New: command[volumePrune]},
 		},
 	})
 }

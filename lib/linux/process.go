@@ -56,6 +56,31 @@ func RlimitNumber(name string) (int, bool) {
 	return n, ok
 }
 
+// RawFD returns the number of an open file, and leaves it as it is: os.File's own Fd makes a pipe a blocking one.
+func RawFD(file *os.File) int {
+	fd := -1
+	if conn, err := file.SyscallConn(); err == nil {
+		_ = conn.Control(func(n uintptr) { fd = int(n) }) // closed: it has none
+	}
+	return fd
+}
+
+// ExecSelf executes this very program anew, with other arguments, in place of the process (execve(2)): of its open
+// files those in keep stay open, -1 for none. It returns where that fails.
+func ExecSelf(args []string, keep []int) error {
+	mark := func(flag int) {
+		for _, fd := range keep {
+			if fd >= 0 {
+				_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, flag) // it is open
+			}
+		}
+	}
+	mark(0)
+	err := unix.Exec("/proc/self/exe", args, os.Environ())
+	mark(unix.FD_CLOEXEC)
+	return wrap("execute this program anew", err)
+}
+
 // CloseOnExecFrom marks every descriptor from first on, so that no program gets one by accident.
 func CloseOnExecFrom(first int) error {
 	return wrap("mark descriptors close-on-exec", unix.CloseRange(uint(first), ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC))

@@ -34,6 +34,8 @@ type launch struct {
 	reaper  *os.File // the small init that stays as PID 1 (--init); nil for none
 	stdio   *stdio   // a stream that is nil is the null device
 	meet    func(m meeting, pid int) error
+
+	resident bool // who starts it stays with it in a program of its own: see [tenure.shrink]
 }
 
 // close closes what the child has got, or does not need any more.
@@ -52,6 +54,21 @@ type child struct {
 	console *os.File      // master end of the terminal, nil where there is none
 	ended   chan struct{} // closed when the process has ended
 	status  syscall.WaitStatus
+
+	// become takes what the thread that forked does in place of waiting; nil where it can do nothing else. With
+	// another thread's end, the child, which asked for a signal at its parent's, would not live on.
+	become chan func()
+}
+
+// reap waits for the process.
+func (c *child) reap() {
+	for {
+		_, err := syscall.Wait4(c.pid, &c.status, 0, nil)
+		if err != syscall.EINTR {
+			break
+		}
+	}
+	close(c.ended)
 }
 
 // wait waits for the end of the program and returns its exit code.
@@ -87,6 +104,9 @@ func (l launch) start() (*child, error) {
 		return nil, err
 	}
 	c := &child{ended: make(chan struct{})}
+	if l.resident && l.pidNS == nil { // a thread whose children are born elsewhere can have no other threads
+		c.become = make(chan func())
+	}
 	started := make(chan error)
 	go l.keep(s, c, started)
 	if err := <-started; err != nil {
@@ -140,13 +160,17 @@ func (l launch) keep(s *script, c *child, started chan<- error) {
 	if err != nil {
 		return
 	}
-	for {
-		_, err := syscall.Wait4(c.pid, &c.status, 0, nil)
-		if err != syscall.EINTR {
-			break
-		}
+	if c.become == nil {
+		c.reap()
+		return
 	}
-	close(c.ended)
+	go c.reap()
+	select {
+	case <-c.ended:
+	case do := <-c.become:
+		do()
+		<-c.ended
+	}
 }
 
 // attend meets the child where it waits, and listens until the program runs.

@@ -9,9 +9,21 @@ import (
 	"time"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
+
+// tenure is the time for which this process stays with a container: one run of its program, and in a monitor as many
+// as the restart policy wants.
+type tenure struct {
+	*Runtime
+	o     Options
+	log   *Log
+	wait  time.Duration // before the last restart; 0: there was none
+	begun time.Time     // the run
+	kills uint64        // for want of memory, of all runs: the group stays between them
+}
 
 // run starts the container, calls running, and stays with it to its end; a monitor stays as long as the restart
 // policy wants. An error before the program ran is the caller's to clean up after.
@@ -21,51 +33,80 @@ func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func
 		return 0, err
 	}
 	defer log.Close()
-	var kills uint64 // for want of memory, of all runs: the group stays between them
-	for wait := time.Duration(0); ; {
-		begun := time.Now()
-		code, started, err := r.once(ctx, s, o, log, running)
+	t := &tenure{Runtime: r, o: o, log: log}
+	return t.run(ctx, s, running)
+}
+
+func (t *tenure) run(ctx context.Context, s *spec.Spec, running func() error) (int, error) {
+	for {
+		t.begun = time.Now()
+		c, p, err := t.start(ctx, s, t.o)
+		code := 0
 		switch {
-		case !started && wait == 0:
+		case err == nil:
+			noted := errors.Join(t.noteInput(s.ID(), c, p), running())
+			if noted == nil {
+				t.shrink(s, c, p)
+			}
+			code, err = t.attend(c, p, noted)
+		case t.wait == 0:
 			return 0, err
-		case !started: // as a program that failed: who started the container has gone long since
+		default: // as a program that failed: who started the container has gone long since
 			code = asError(err).ExitStatus()
-			err = log.Write("stderr", fmt.Appendf(nil, "md-spawn: start again: %v\n", err))
+			err = t.log.Write("stderr", fmt.Appendf(nil, "md-spawn: start again: %v\n", err))
 		}
-		wait = pause(wait, time.Since(begun))
-		again, ferr := r.finish(context.WithoutCancel(ctx), s, code, wait, &kills)
-		if err = errors.Join(err, ferr); err != nil {
-			return code, &lateError{err}
+		if again, err := t.ended(ctx, s, code, err); !again {
+			return code, err
 		}
-		if !again {
-			return code, nil
-		}
-		if o.wake == nil {
-			return code, r.handOver(ctx, s, wait)
-		}
-		if r.givenUp(ctx, s.ID(), wait, o.wake) {
-			return code, r.leave(context.WithoutCancel(ctx), s)
-		}
-		running = func() error { return r.started(s.ID(), true) }
+		running = func() error { return t.started(s.ID(), true) }
 	}
 }
 
-// once runs the program once, and returns its exit code; started says whether it came to run.
-func (r *Runtime) once(ctx context.Context, s *spec.Spec, o Options, log *Log, running func() error) (code int, started bool, err error) {
-	c, p, err := r.start(ctx, s, o)
-	if err != nil {
-		return 0, false, err
+// noteInput writes down by which descriptor of the monitor the program has its input.
+func (t *tenure) noteInput(id string, c *child, p *pump) error {
+	input := p.input
+	if c.console != nil {
+		input = c.console
 	}
-	noted := running()
+	if input == nil || t.o.wake == nil {
+		return nil
+	}
+	run, err := t.dir.ReadRun(id)
+	run.Input = linux.RawFD(input)
+	return errors.Join(err, state.WriteVolatile(t.runFile(id), run))
+}
+
+// attend stays with a running program to its end, and returns its exit code. One whose start could not be noted is
+// killed.
+func (t *tenure) attend(c *child, p *pump, noted error) (int, error) {
 	if noted != nil {
 		c.signal(syscall.SIGKILL) // and attended to all the same, to its end
 	}
-	code, err = p.attend(c, o.Streams, log.Write)
+	code, err := p.attend(c, t.o.Streams, t.log.Write)
 	if err != nil {
 		c.signal(syscall.SIGKILL)
 		code = c.wait()
 	}
-	return code, true, errors.Join(noted, err, log.Flush())
+	return code, errors.Join(noted, err, t.log.Flush())
+}
+
+// ended brings a run to its end, and reports whether the program is to be started again, which is so when the pause
+// before that is over.
+func (t *tenure) ended(ctx context.Context, s *spec.Spec, code int, err error) (again bool, _ error) {
+	t.wait = pause(t.wait, time.Since(t.begun))
+	again, ferr := t.finish(context.WithoutCancel(ctx), s, code, t.wait, &t.kills)
+	if err = errors.Join(err, ferr); err != nil {
+		return false, &lateError{err}
+	}
+	switch {
+	case !again:
+		return false, nil
+	case t.o.wake == nil:
+		return false, t.handOver(ctx, s, t.wait)
+	case t.givenUp(ctx, s.ID(), t.wait, t.o.wake):
+		return false, t.leave(context.WithoutCancel(ctx), s)
+	}
+	return true, nil
 }
 
 // handOver leaves a container, whose program has ended in the foreground, to a monitor that starts it again: who

@@ -29,7 +29,12 @@ type Log struct {
 	size    int64
 	pending map[string][]byte // lines that have not ended yet, by stream
 	out     []byte            // what is written next: kept, so that a busy program makes no garbage
+	timer   *time.Timer       // for what has no end yet; nil: nothing waits
+	closed  bool
 }
+
+// promptTime is how long the beginning of a line waits for its end: who follows the log sees a prompt.
+const promptTime = 20 * time.Millisecond
 
 // OpenLog opens the log at path for more lines. options bound it, as those of --log-opt with commas between.
 func OpenLog(path, options string) (*Log, error) {
@@ -102,6 +107,9 @@ func (l *Log) Write(stream string, data []byte) error {
 		rest = rest[i:]
 	}
 	l.pending[stream] = append(half[:0], rest...) // which may lie further back in half
+	if len(rest) > 0 && l.timer == nil {
+		l.timer = time.AfterFunc(promptTime, func() { _ = l.Flush() }) // a full disk is told by the next line
+	}
 	return l.flush()
 }
 
@@ -124,17 +132,24 @@ func (l *Log) flush() error {
 	return nil
 }
 
-// Flush writes the lines that have no end: the program has ended.
+// Flush writes the lines that have no end: it may come later, or the program has ended.
 func (l *Log) Flush() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+	if l.closed {
+		return nil
+	}
 	prefix := time.Now().UTC().Format(logTime)
 	l.out = l.out[:0]
 	for _, stream := range []string{"stdout", "stderr"} {
 		if rest := l.pending[stream]; len(rest) > 0 {
 			l.out = fmt.Appendf(l.out, "%s %s P %s\n", prefix, stream, rest)
 		}
-		delete(l.pending, stream)
+		l.pending[stream] = l.pending[stream][:0]
 	}
 	return l.flush()
 }
@@ -144,6 +159,7 @@ func (l *Log) Close() error {
 	err := l.Flush()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.closed = true
 	return errors.Join(err, l.file.Close())
 }
 

@@ -281,3 +281,18 @@ func FuzzLog(f *testing.F) {
 		}
 	})
 }
+
+// TestPrompt: what has no end yet is there for who follows, and is one line with what comes.
+func TestPrompt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, err := OpenLog(path, "")
+	must(t, err)
+	must(t, l.Write("stdout", []byte("login: ")))
+	eventually(t, "the prompt is in the log", func() bool { return readAll(t, path, LogOptions{Tail: -1})[0] == "login: " })
+	must(t, l.Write("stdout", []byte("root\n")))
+	must(t, l.Close())
+	must(t, l.Flush()) // a timer that came too late
+	if got := readAll(t, path, LogOptions{Tail: 1}); len(got) != 1 || got[0] != "login: root" {
+		t.Errorf("%q", got)
+	}
+}

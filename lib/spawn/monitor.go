@@ -104,22 +104,27 @@ func (r *Runtime) Monitor(ctx context.Context, args []string) int {
 	// A signal to us is one to the program, and between two of its lives a sign that somebody stops it.
 	wake := make(chan os.Signal, 1)
 	signal.Notify(wake, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	o := Options{Streams: Streams{Out: io.Discard, Err: io.Discard}, wake: wake}
+	if len(args) > 1 && args[1] == watchWord {
+		return exitOf(r.watch(ctx, id, args[2:], o))
+	}
 	err := r.note(id, state.Process{}) // whoever started us, and perhaps has the lock, may be killed
 	c, loadErr := r.dir.Load(id)
 	if err = errors.Join(err, loadErr); err != nil {
 		tell(err)
 		return 1
 	}
-	o := Options{
-		Interactive: c.Spec.Annotation(spec.AnnotationInteractive) == "true",
-		Streams:     Streams{Out: io.Discard, Err: io.Discard}, wake: wake,
-	}
+	o.Interactive = c.Spec.Annotation(spec.AnnotationInteractive) == "true"
 	code, err := r.run(ctx, c.Spec, o, func() error {
 		err := r.started(id, slices.Contains(args[1:], againWord))
 		tell(err)
 		return err
 	})
 	tell(err)
+	return exitOf(code, err)
+}
+
+func exitOf(code int, err error) int {
 	if err != nil {
 		return 1
 	}

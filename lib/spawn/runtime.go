@@ -230,7 +230,7 @@ func (r *Runtime) start(ctx context.Context, s *spec.Spec, o Options) (*child, *
 	}
 	l, err := r.launchOf(ctx, s, sizeOf(o.Streams.Screen))
 	if err == nil {
-		l.stdio = theirs
+		l.stdio, l.resident = theirs, o.wake != nil
 		var c *child
 		if c, err = l.start(); err == nil {
 			r.runHooks(ctx, s, c.pid)

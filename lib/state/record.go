@@ -75,6 +75,9 @@ type Run struct {
 	Init    Process `json:"init"`             // PID 1 of the container
 	Monitor Process `json:"monitor,omitzero"` // waits for it: md-spawn, or the foreground command
 
+	// Input is the monitor's descriptor of the program's input, a pipe or its terminal; 0: it has none.
+	Input int `json:"input,omitzero"`
+
 	// Restart is when the monitor starts the program again, which has ended; zero where it does not.
 	Restart time.Time `json:"restart,omitzero"`
 }

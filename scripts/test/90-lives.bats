@@ -117,3 +117,24 @@ boot() { does mydocker system boot; }
   sleep 0.2
   is stays running
 }
+
+@test "a monitor is small, also after it started its program again" {
+  local pid size
+  mydocker run -d --name small --restart always busybox sleep 1000 >/dev/null
+  pid=$(monitor small)
+  md-spawn kill small KILL
+  eventually 10 restarts small 1
+  eventually 10 is small running
+  same "$pid" "$(monitor small)"
+  like 'watch' "$(tr '\0' ' ' <"/proc/$pid/cmdline")"
+  size=$(awk '/^Private_Dirty:/ {print $2}' "/proc/$pid/smaps_rollup")
+  ((size < 1024)) || fail "it has $size kB of its own"
+  mydocker exec small true
+}
+
+@test "the input of the program stays open by the monitor" {
+  mydocker run -d --interactive --name reads busybox sh -c 'read x; echo got $x' >/dev/null
+  echo hello >"/proc/$(monitor reads)/fd/$(jq .input "/run/mydocker/$(mydocker ps -q)/state.json")"
+  md-spawn wait reads >/dev/null
+  same 'got hello' "$(mydocker logs reads)"
+}

@@ -81,8 +81,8 @@ planted='attachment blob cgroup container file layer lease link mount name names
 }
 
 @test "check while containers come and go finds nothing" {
-  local i
-  for i in 1 2 3; do
+
+  for _ in 1 2 3; do
     (for _ in {1..10}; do mydocker run --rm -p 80 -v /anonymous busybox true; done) &
   done
   for _ in {1..20}; do

@@ -1,0 +1,100 @@
+package spawn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// A monitor has little to do, perhaps for months, and there may be hundreds of them. What the start of a container
+// took of memory, Go would not give back, and its collector's own tables take as much again. So when the program
+// runs, the monitor executes md-spawn anew: execve(2) keeps the pid, the children and the descriptors that are
+// handed on, and nothing else. What it has to know stands in its arguments:
+//
+//	md-spawn monitor ID watch PID OUT ERR IN TERMINAL BEGUN WAIT KILLS LOG-OPTIONS
+const watchWord = "watch"
+
+// watchForm is PID, the descriptors of the streams (-1: none), whether they are a terminal, when the run began in
+// nanoseconds since 1970, the pause before it in nanoseconds, and what the group's count of kills was.
+const watchForm = "%d %d %d %d %t %d %d %d"
+
+// shrink makes a monitor small. It returns where it cannot, or need not: the container has ended.
+func (t *tenure) shrink(s *spec.Spec, c *child, p *pump) {
+	if c.become == nil {
+		return
+	}
+	fds := [3]int{-1, -1, -1}
+	files := []*os.File{c.console}
+	if c.console == nil {
+		files = append(append([]*os.File(nil), p.outputs...), p.input)
+	}
+	for i, f := range files {
+		if f != nil {
+			fds[i] = linux.RawFD(f)
+		}
+	}
+	words := fmt.Sprintf(watchForm, c.pid, fds[0], fds[1], fds[2], c.console != nil, t.begun.UnixNano(), t.wait, t.kills)
+	args := append([]string{os.Args[0], MonitorArg, s.ID(), watchWord}, strings.Fields(words)...)
+	args = append(args, s.Annotation(spec.AnnotationLogOpts))
+	failed := make(chan error)
+	select {
+	case <-c.ended:
+	case c.become <- func() {
+		err := linux.ExecSelf(args, fds[:])
+		failed <- err
+	}:
+		<-failed // and goes on as it is
+	}
+}
+
+// watch is what a monitor does from when the program runs on.
+func (r *Runtime) watch(ctx context.Context, id string, words []string, o Options) (int, error) {
+	var fds [3]int
+	var terminal bool
+	var begun int64
+	t := &tenure{Runtime: r, o: o}
+	c := &child{ended: make(chan struct{})}
+	if len(words) != 9 {
+		return 0, errors.New("watch: only a monitor starts it")
+	}
+	_, err := fmt.Sscanf(strings.Join(words[:8], " "), watchForm, &c.pid, &fds[0], &fds[1], &fds[2], &terminal, &begun, &t.wait, &t.kills)
+	if err != nil {
+		return 0, fmt.Errorf("watch: %w", err)
+	}
+	t.begun = time.Unix(0, begun)
+	go c.reap()
+	p := &pump{}
+	switch {
+	case terminal:
+		c.console = os.NewFile(uintptr(fds[0]), "console")
+	default:
+		p.outputs = []*os.File{os.NewFile(uintptr(fds[0]), "stdout"), os.NewFile(uintptr(fds[1]), "stderr")}
+		if fds[2] >= 0 {
+			p.input = os.NewFile(uintptr(fds[2]), "stdin")
+		}
+	}
+	log, noLog := OpenLog(r.LogPath(id), words[8])
+	if noLog != nil { // the program is attended to all the same
+		if log, err = OpenLog(os.DevNull, "max-size=-1"); err != nil {
+			return 0, err
+		}
+	}
+	t.log = log
+	defer log.Close()
+	code, err := t.attend(c, p, nil)
+	box, loadErr := r.dir.Load(id)
+	if loadErr != nil { // somebody took the document away: the next command finds the rest by the id
+		return code, errors.Join(err, loadErr)
+	}
+	again, err := t.ended(ctx, box.Spec, code, err)
+	if !again {
+		return code, err
+	}
+	return t.run(ctx, box.Spec, func() error { return r.started(id, true) })
+}
