@@ -2,7 +2,9 @@ package rootfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -32,8 +34,9 @@ func driverNamed(name string) (driver, error) {
 	return nil, fmt.Errorf("storage driver %.80q: want overlay2, aufs or vfs", name)
 }
 
-// place is where a driver works: all in the container's bundle.
+// place is where a driver works: all in the container's bundle, but for the ground.
 type place struct {
+	ground string
 	bundle string
 	diff   string
 	work   string
@@ -43,6 +46,7 @@ type place struct {
 func (m *Manager) place(id string) place {
 	bundle := m.dir.Bundle(id)
 	return place{
+		ground: m.dir.Ground(),
 		bundle: bundle,
 		diff:   filepath.Join(bundle, "diff"),
 		work:   filepath.Join(bundle, "work"),
@@ -54,7 +58,7 @@ func (m *Manager) place(id string) place {
 func (p place) mkdir(dirs ...string) error {
 	linux.Trace(append([]string{"mkdir", "-p"}, dirs...)...)
 	for _, dir := range dirs {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}

@@ -237,7 +237,7 @@ func TestTrace(t *testing.T) {
 	p, record := h.place(s.ID()), h.record(s.ID())
 	must(t, h.Unmount(context.Background(), s.ID()))
 	for _, want := range []string{
-		"mount -t overlay -o lowerdir=" + record.Layers[1] + ":" + record.Layers[0] + ",upperdir=" + p.diff + ",workdir=" + p.work + " overlay " + p.root,
+		"mount -t overlay -o lowerdir=" + record.Layers[1] + ":" + record.Layers[0] + ":" + p.ground + ",upperdir=" + p.diff + ",workdir=" + p.work + " overlay " + p.root,
 		"umount -l " + p.root, "rm -rf " + p.bundle, "mkdir -p " + p.work + " " + p.root,
 	} {
 		if !strings.Contains(out.String(), `msg="`+want+`"`) {

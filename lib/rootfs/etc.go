@@ -1,7 +1,6 @@
 package rootfs
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -44,10 +43,7 @@ func (c *container) writeEtc(hostname string) ([]specs.Mount, error) {
 		}
 		path := filepath.Join(c.dir.Bundle(c.id), f.name)
 		linux.TraceWrite(path, strings.TrimSuffix(f.content, "\n"))
-		if err := os.WriteFile(path, []byte(f.content), 0o644); err != nil {
-			return nil, err
-		}
-		if err := os.Chmod(path, 0o644); err != nil { // whatever the umask
+		if err := linux.WriteFile(path, []byte(f.content), 0o644); err != nil {
 			return nil, err
 		}
 		mounts = append(mounts, specs.Mount{

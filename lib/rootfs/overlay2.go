@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"syscall"
 
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// overlay2 stacks the layers by the kernel's overlay file system.
+// overlay2 stacks the layers, and the ground beneath them, by the kernel's overlay file system.
 type overlay2 struct{}
 
 func (overlay2) mount(_ context.Context, p place, layers []string) error {
@@ -20,13 +19,10 @@ func (overlay2) mount(_ context.Context, p place, layers []string) error {
 	if err := p.mkdiff(layers); err != nil {
 		return err
 	}
-	if len(layers) == 0 { // an overlay has at least one lower layer
-		layers = []string{filepath.Join(p.bundle, "empty")}
-		if err := p.mkdir(layers[0]); err != nil {
-			return err
-		}
+	if err := makeGround(p.ground); err != nil {
+		return err
 	}
-	err := linux.MountOverlay(linux.Overlay{Lower: reversed(layers), Upper: p.diff, Work: p.work, Target: p.root})
+	err := linux.MountOverlay(linux.Overlay{Lower: append(reversed(layers), p.ground), Upper: p.diff, Work: p.work, Target: p.root})
 	return explainOverlay(err, p)
 }
 

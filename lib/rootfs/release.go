@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/weikeit/mydocker/lib/linux"
@@ -94,12 +95,21 @@ func (m *Manager) unmountRoot(id string) error {
 // and alone: were something still mounted there, its files would not be ours to remove.
 func (m *Manager) removeBundle(id string) error {
 	bundle := m.dir.Bundle(id)
-	if _, err := os.Lstat(bundle); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err := os.Remove(m.dir.Rootfs(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove mount point: %w", err)
 	}
 	linux.Trace("rm", "-rf", bundle)
+	// Most containers leave empty directories and the few files that we know: to ask what is in them
+	// costs more than to try.
+	p := m.place(id)
+	for _, dir := range []string{filepath.Join(p.work, "work"), p.work, p.diff} {
+		_ = syscall.Rmdir(dir)
+	}
+	for _, file := range []string{HostsFile, HostnameFile, ResolvFile, state.RootfsFile} {
+		_ = syscall.Unlink(filepath.Join(bundle, file))
+	}
+	if err := syscall.Rmdir(bundle); err == nil || err == syscall.ENOENT {
+		return nil
+	}
 	return os.RemoveAll(bundle)
 }

@@ -11,7 +11,7 @@
 //
 // Storage drivers (the equivalent shell lines are what --debug prints):
 //
-//	overlay2  mount -t overlay -o lowerdir=TOP:…:BOTTOM,upperdir=diff,workdir=work overlay rootfs
+//	overlay2  mount -t overlay -o lowerdir=TOP:…:BOTTOM:GROUND,upperdir=diff,workdir=work overlay rootfs
 //	aufs      mount -t aufs -o br=diff=rw none rootfs; mount -o remount,append:LAYER=ro+wh rootfs; …
 //	vfs       cp -a LAYER/. diff (each layer, what it removes taken away); mount --bind diff rootfs
 //

@@ -93,7 +93,7 @@ func plainly(err error) error {
 
 // Encode returns the document as JSON, the unknown fields of the document that was read included.
 func (s *Spec) Encode() ([]byte, error) {
-	data, err := json.Marshal(&s.Spec)
+	data, err := encode(&s.Spec)
 	if err != nil {
 		return nil, fmt.Errorf("write the document: %w", err)
 	}

@@ -15,9 +15,16 @@ func keepUnknown(source, edited []byte) ([]byte, error) {
 	if err := json.Unmarshal(source, &known); err != nil {
 		return nil, err
 	}
-	before, err := json.Marshal(&known)
+	before, err := encode(&known)
 	if err != nil {
 		return nil, err
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, source); err != nil {
+		return nil, err
+	}
+	if bytes.Equal(compact.Bytes(), before) { // nothing unknown in it, as is usual
+		return edited, nil
 	}
 	var trees [3]any
 	for i, data := range [][]byte{source, before, edited} {

@@ -6,6 +6,7 @@
 //	/var/lib/mydocker/                 MYDOCKER_ROOT moves it; it survives a reboot
 //	  images/                          an OCI image layout
 //	  layers/<chain id>/               unpacked layers
+//	  ground/                          a layer of mount points, beneath all images
 //	  names/<name>                     the id of the container that has the name
 //	  containers/<id>/                 the OCI bundle: config.json, rootfs/, logs,
 //	                                   and one file per tool: rootfs.json, spawn.json, …
@@ -66,6 +67,9 @@ func (d Dir) Env() []string {
 func (d Dir) Images() string  { return filepath.Join(d.Root, "images") }
 func (d Dir) Layers() string  { return filepath.Join(d.Root, "layers") }
 func (d Dir) Volumes() string { return filepath.Join(d.Root, "volumes") }
+
+// Ground is the layer beneath those of every image.
+func (d Dir) Ground() string { return filepath.Join(d.Root, "ground") }
 
 // Networks holds one directory per network, Containers one per container (its OCI bundle), Names one
 // file per container name.

@@ -54,10 +54,10 @@ func WriteVolatile(path string, v any) error {
 // same time.
 func WriteFileVolatile(path string, data []byte) error {
 	tmp := filepath.Join(filepath.Dir(path), TempPrefix+filepath.Base(path))
-	err := os.WriteFile(tmp, data, 0o600)
+	err := linux.WriteFile(tmp, data, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
-			err = os.WriteFile(tmp, data, 0o600)
+			err = linux.WriteFile(tmp, data, 0o600)
 		}
 	}
 	if err == nil {
@@ -102,7 +102,7 @@ func Claim(path, holder string) error {
 	}
 	tmp := tempClaim(dir, holder)
 	_ = os.Remove(tmp) // of one that was killed: the file may have the claim's name already
-	if err := os.WriteFile(tmp, []byte(holder+"\n"), 0o600); err != nil {
+	if err := linux.WriteFile(tmp, []byte(holder+"\n"), 0o600); err != nil {
 		return err
 	}
 	defer os.Remove(tmp)

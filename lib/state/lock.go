@@ -1,11 +1,11 @@
 package state
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 )
 
@@ -22,33 +22,33 @@ func (d Dir) LockShared(name string) (unlock func(), err error) {
 }
 
 func lockFile(path string) (func(), error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
-		if errors.Is(err, fs.ErrNotExist) { // its holder has just removed the directory
-			if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
-				continue
+		fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CREAT|syscall.O_CLOEXEC, 0o600)
+		switch err {
+		case nil:
+		case syscall.EINTR:
+			continue
+		case syscall.ENOENT: // nobody has made the directory yet, or its holder has just removed it
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				return nil, err
 			}
-		}
-		if err != nil {
-			return nil, err
+			continue
+		default:
+			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
 		for err = syscall.EINTR; err == syscall.EINTR; {
-			err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+			err = syscall.Flock(fd, syscall.LOCK_EX)
 		}
 		if err != nil {
-			f.Close()
+			syscall.Close(fd)
 			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
-		// Its holder may have removed the directory meanwhile: then this lock is nobody's.
-		if held, err1 := f.Stat(); err1 == nil {
-			if now, err2 := os.Stat(path); err2 == nil && os.SameFile(held, now) {
-				return func() { f.Close() }, nil
-			}
+		// Its holder may have removed the file meanwhile: then this lock is nobody's.
+		var held, now syscall.Stat_t
+		if syscall.Fstat(fd, &held) == nil && syscall.Stat(path, &now) == nil && held.Dev == now.Dev && held.Ino == now.Ino {
+			return sync.OnceFunc(func() { syscall.Close(fd) }), nil
 		}
-		f.Close()
+		syscall.Close(fd)
 	}
 }
 

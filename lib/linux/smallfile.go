@@ -1,0 +1,66 @@
+package linux
+
+import (
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+)
+
+// Package os asks of each file that it opens whether it can be polled, by five system calls more. These two do
+// not: they are for files that do not block, such as records and those of /proc and of control groups.
+
+// ReadFile is os.ReadFile.
+func ReadFile(path string) ([]byte, error) {
+	fd, err := open(path, unix.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	data := make([]byte, 0, 4096)
+	for {
+		n, err := unix.Read(fd, data[len(data):cap(data)])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		case n == 0:
+			return data, nil
+		}
+		if data = data[:len(data)+n]; len(data) == cap(data) {
+			data = append(data, make([]byte, 3*len(data))...)[:len(data)]
+		}
+	}
+}
+
+// WriteFile is os.WriteFile, and the file has the given mode whatever the umask.
+func WriteFile(path string, data []byte, mode uint32) error {
+	fd, err := open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	for err = unix.Fchmod(fd, mode); err == nil && len(data) > 0; {
+		var n int
+		if n, err = unix.Write(fd, data); err == unix.EINTR {
+			n, err = 0, nil
+		}
+		data = data[max(n, 0):]
+	}
+	if cerr := unix.Close(fd); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
+}
+
+func open(path string, flags int, mode uint32) (fd int, err error) {
+	for err = unix.EINTR; err == unix.EINTR; {
+		fd, err = unix.Open(path, flags|unix.O_CLOEXEC, mode)
+	}
+	if err != nil {
+		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fd, nil
+}
