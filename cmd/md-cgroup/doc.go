@@ -5,6 +5,9 @@
 // own release in hooks.poststop. Limits that the document has already stay, where no option replaces
 // them. It puts no process into the group: md-spawn does.
 //
+// create with an ID makes a group for programs that are none of a container, prints the id and reads nothing: exec
+// puts programs into it one by one, and delete removes it. The id is one of 12 hexadecimal digits.
+//
 // run limits a program that has nothing to do with containers; the group lives as long as it, and what
 // it leaves running is killed. exec runs one more program in a group that is there, as long as
 // somebody else keeps it. Neither limits devices further than the group does.

@@ -15,7 +15,7 @@ func main() {
 		Summary: "limit what containers and programs use: memory, cpus, processes, devices",
 		Doc:     doc,
 		Commands: []cli.Command{
-			{Name: "create", Summary: "Make the control group of the document on standard input", Usage: "[limits] < DOCUMENT",
+			{Name: "create", Summary: "Make the control group of the document on standard input", Usage: "[limits] < DOCUMENT | [limits] ID",
 				Stage: true, New: func() cli.Runner { return &create{} }},
 			{Name: "run", Summary: "Run a program in a control group of its own", Usage: "[limits] -- COMMAND [ARG...]",
 				Failure: cli.ExitOurs, New: func() cli.Runner { return &run{} }},

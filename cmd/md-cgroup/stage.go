@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,10 +13,11 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// create is the stage of the pipe.
+// create is the stage of the pipe, or makes a group for an id alone.
 type create struct {
 	cli.StageFlags
 	cgroup.Options
+	ID string `arg:"" optional:"" help:"Make the group of this id, and read no document"`
 }
 
 func (c *create) Run(ctx context.Context, io *cli.IO) error {
@@ -23,7 +25,25 @@ func (c *create) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return err
 	}
+	if c.Alone() {
+		return c.make(cgroup.New(dir), io)
+	}
 	return c.Pass(ctx, io, cgroup.New(dir).Create(c.Options))
+}
+
+// Alone implements cli.Alone.
+func (c *create) Alone() bool { return c.ID != "" }
+
+// make makes a group that no container has, and prints its id.
+func (c *create) make(m *cgroup.Manager, io *cli.IO) error {
+	if c.Spec != "" || c.Bundle != "" || len(c.DeviceRule) > 0 {
+		return cli.Usagef("with an id there is no document, and the group limits no devices")
+	}
+	if err := m.Make(c.Limits, c.ID); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(io.Out, c.ID)
+	return err
 }
 
 // run limits any program.

@@ -107,8 +107,11 @@ func (m *Manager) Make(l Limits, id string) error {
 		return err
 	}
 	r.Devices = nil // a program of the host keeps the host's devices
-	_, err = g.create(r)
-	return err
+	if _, err := g.create(r); err != nil {
+		return err
+	}
+	g.markAlone()
+	return nil
 }
 
 // Delete removes the group of container id from every hierarchy, once the last process in it has

@@ -15,6 +15,13 @@ import (
 // maker's, until that removes it.
 const aloneMark = "trusted.mydocker.alone"
 
+// markAlone says that no container is missing here. A kernel that cannot keep that shows the group as a remain.
+func (g *Group) markAlone() {
+	for _, t := range g.trees {
+		_ = syscall.Setxattr(t.dir(g.Path), aloneMark, []byte("1"), 0)
+	}
+}
+
 // Remains returns the groups of containers that do not run, or are not there at all. A group with processes in it
 // is somebody's, perhaps of another state directory.
 func (m *Manager) Remains() ([]state.Remain, error) {

@@ -54,6 +54,7 @@ func (m *Manager) Run(ctx context.Context, l Limits, id string, launch []string,
 	if _, err := g.create(r); err != nil {
 		return 0, err
 	}
+	g.markAlone()
 	defer func() {
 		ctx := context.WithoutCancel(ctx)
 		err = errors.Join(err, g.Kill(ctx), g.Remove(ctx))

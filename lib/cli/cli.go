@@ -254,7 +254,7 @@ func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 	} else if err = t.ready(); err == nil {
 		err = runner.Run(ctx, io)
 	}
-	if err != nil && c.Stage && documentOnInput(args) {
+	if err != nil && c.Stage && documentOnInput(args) && !isAlone(runner) {
 		undoInput(ctx, io)
 	}
 	return c.report(t, err, io)

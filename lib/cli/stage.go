@@ -145,6 +145,14 @@ func documentOnInput(args []string) bool {
 	})
 }
 
+// Alone is a stage's command that can also be called without a document: Alone says whether it is.
+type Alone interface{ Alone() bool }
+
+func isAlone(r Runner) bool {
+	a, ok := r.(Alone)
+	return ok && a.Alone()
+}
+
 // undoInput undoes the document of a stage that cannot start, such as for wrong usage. One that was read
 // is no more on standard input: the stage has undone it.
 func undoInput(ctx context.Context, io *IO) {

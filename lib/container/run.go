@@ -26,6 +26,7 @@ type CreateOptions struct {
 	rootfs.Security
 	spawn.Policies
 	cgroup.Devices
+	rootfs.Bounds
 }
 
 // RunOptions are the options of `mydocker run`.
@@ -36,7 +37,7 @@ type RunOptions struct {
 }
 
 func (o *CreateOptions) rootfs() rootfs.Options {
-	return rootfs.Options{Identity: o.Identity, Files: o.Files, Driver: o.Driver, Extras: o.Extras, Security: o.Security}
+	return rootfs.Options{Identity: o.Identity, Files: o.Files, Driver: o.Driver, Extras: o.Extras, Security: o.Security, Bounds: o.Bounds}
 }
 
 // Parts returns the options of each stage of the pipe.

@@ -98,6 +98,7 @@ func (c *container) fill(ctx context.Context, s *spec.Spec) error {
 	if err := c.fillProcess(s, root); err != nil {
 		return err
 	}
+	c.bounds.apply(s)
 	mounts, err := c.writeEtc(s.Hostname)
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ type Options struct {
 	Driver
 	Extras
 	Security
+	Bounds
 }
 
 // Identity is how the container is called, and whom it asks for names.
@@ -69,6 +70,7 @@ type plan struct {
 	taken      map[string]bool // destinations of tmpfs and volumes
 	stopSignal string
 	posture    posture
+	bounds     bounds
 }
 
 // OptionError says that the options are wrong as such: nothing was tried.
@@ -113,6 +115,9 @@ func (m *Manager) parse(o Options) (*plan, error) {
 		p.stopSignal = linux.SignalName(sig)
 	}
 	if p.posture, err = parseSecurity(o.Security); err != nil {
+		return nil, err
+	}
+	if p.bounds, err = parseBounds(o.Bounds); err != nil {
 		return nil, err
 	}
 	return p, m.parseMounts(p)

@@ -58,6 +58,7 @@ busybox echo hello
 --rm --net none --device-read-bps $disk:10m --device-write-bps=$disk:20m --device-read-iops $disk:100 --device-write-iops $disk:200 busybox true
 --rm --net none --device-cgroup-rule 'c 1:11 r' busybox sh -c 'mknod /kmsg c 1 11 && true </kmsg && echo read; true >/kmsg'
 --rm --net none --blkio-weight 500 --blkio-weight-device $disk:200 busybox true
+--rm --net none --ulimit nofile=100:200 --ulimit=core=0 --oom-score-adj 300 --shm-size=1m busybox sh -c 'ulimit -n; ulimit -Hn; ulimit -c; cat /proc/self/oom_score_adj; df -k /dev/shm'
 LINES
 
 setup_file() {
