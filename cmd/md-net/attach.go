@@ -41,10 +41,13 @@ func (c *attach) place(ctx context.Context, io *cli.IO, m *network.Manager) erro
 	if c.Spec != "" || c.Bundle != "" {
 		return cli.Usagef("--pid and --netns need no document")
 	}
+	if c.PublishAll {
+		return cli.Usagef("--publish-all: a namespace without a document exposes no ports")
+	}
 	if c.ID == "" {
 		c.ID = state.NewID()
 	}
-	if err := m.AttachTo(ctx, c.ID, c.Place, c.Options); err != nil {
+	if err := m.AttachTo(ctx, c.ID, c.Place, c.Connection); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(io.Out, c.ID); err != nil {
@@ -67,6 +70,7 @@ func (c *detach) Run(ctx context.Context, _ *cli.IO) error {
 }
 
 type connect struct {
+	network.ConnectOptions
 	Network   string `arg:""`
 	Container string `arg:""`
 }
@@ -76,18 +80,25 @@ func (c *connect) Run(ctx context.Context, _ *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	return network.New(dir).Connect(ctx, c.Network, id)
+	return network.New(dir).Connect(ctx, c.Network, id, c.ConnectOptions)
 }
 
 type disconnect struct {
+	Force     bool   `short:"f" help:"Take back whatever the container still holds in the network, also where it is gone"`
 	Network   string `arg:""`
 	Container string `arg:""`
 }
 
 func (c *disconnect) Run(ctx context.Context, _ *cli.IO) error {
-	dir, id, err := state.Find(c.Container)
+	m, dir, err := manager()
 	if err != nil {
 		return err
 	}
-	return network.New(dir).Disconnect(ctx, c.Network, id)
+	id := c.Container
+	if !c.Force || !state.IsID(id) { // with force also one that is not there any more
+		if id, err = dir.Resolve(id); err != nil {
+			return err
+		}
+	}
+	return m.Disconnect(ctx, c.Network, id, c.Force)
 }

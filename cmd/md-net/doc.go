@@ -1,12 +1,20 @@
 // md-net makes networks and connects containers to them.
 //
-// create makes a network; without -s it gets a free /24. Its bridge comes with the first container. list
-// and inspect only read. rm removes networks that no container uses, with their bridges and rules.
+// create makes a network; without -s it gets a free /24, and with --ipv6 a private /64. Its bridge comes with the
+// first container. list, inspect and port only read. rm removes networks that no container uses, with their
+// bridges and rules; prune removes all of these. reload puts back all rules, when somebody has flushed the
+// firewall or changed from one variant of iptables to the other; so does the next container that starts.
 //
 // attach is a stage of the pipe: it claims an address in each network (mydocker0 where none is named),
 // makes the container's network namespace and a pair of links for each network, publishes the ports, and
 // hands the document on with the path of the namespace in linux.namespaces and its own release in
 // hooks.poststop. --network is also none (a namespace with lo alone), host, container:CONTAINER or ns:PATH.
+// A network's name may be followed by wishes: NAME,ip=ADDRESS,alias=NAME,mac=ADDRESS, where ip is allowed once for
+// each family, and alias often.
+//
+// In each of its networks a container is found by its name, its id and its aliases: they are kept in the
+// /etc/hosts of the containers. Published ports and the default route go by the first network that is not
+// internal.
 //
 // With --pid or --netns attach needs no document: it connects the network namespace of a process, or one with
 // a path or a name (as ip-netns(8) has them), and prints the id that it is called by from then on. When the
@@ -15,7 +23,8 @@
 // detach is that release. It is idempotent. A container that is kept when its process ends keeps its
 // addresses, too; any other one gives them back.
 //
-// connect and disconnect work on running and on stopped containers.
+// connect and disconnect work on running and on stopped containers. disconnect -f takes back what a container that
+// is gone still holds.
 //
 // exec runs a program of this host, not of the image, inside a network: that of a container, of a process,
 // or of any namespace.
@@ -31,7 +40,14 @@
 //   - network is the name of our network, which is made where it is missing; by default the configuration's name.
 //   - subnet are its addresses where it has to be made.
 //
-// Addresses are given by our network, so there is no ipam. Of the capabilities it knows portMappings, ips (one) and mac.
+// Addresses are given by our network, so there is no ipam. Of the capabilities it knows portMappings, ips (one of each
+// family) and mac.
+//
+// # Firewall
+//
+// The rules stand in chains MYDOCKER-..., in the variant of iptables (nft or legacy) that has the host's own ones.
+// The chain MYDOCKER-USER of the table filter is for the rules of the host's administrator: it is looked at before ours,
+// for all that the host forwards, and is neither filled nor emptied by us.
 //
 // # Examples
 //

@@ -92,3 +92,47 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 		return err
 	})
 }
+
+type prune struct{}
+
+func (*prune) Run(ctx context.Context, io *cli.IO) error {
+	m, _, err := manager()
+	if err != nil {
+		return err
+	}
+	return m.Prune(ctx, func(name string) error {
+		_, err := fmt.Fprintln(io.Out, name)
+		return err
+	})
+}
+
+type reload struct{}
+
+func (*reload) Run(ctx context.Context, _ *cli.IO) error {
+	m, _, err := manager()
+	if err != nil {
+		return err
+	}
+	return m.Reload(ctx)
+}
+
+type port struct {
+	Container string `arg:""`
+	Port      string `arg:"" optional:""`
+}
+
+func (c *port) Run(_ context.Context, io *cli.IO) error {
+	m, dir, err := manager()
+	if err != nil {
+		return err
+	}
+	id, err := dir.Resolve(c.Container)
+	if err != nil {
+		return err
+	}
+	lines, err := m.Published(id, c.Port)
+	for _, line := range lines {
+		fmt.Fprintln(io.Out, line)
+	}
+	return err
+}

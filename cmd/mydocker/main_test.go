@@ -84,9 +84,9 @@ func TestRunHelpIsTheREADMEs(t *testing.T) {
 func TestEveryCommandHasHelp(t *testing.T) {
 	for _, command := range []string{
 		"run", "ps", "logs", "exec", "stop", "start", "restart", "rm", "rmn", "rmi", "pull", "inspect", "networks", "images",
-		"network create", "network list", "network rm", "network connect", "network disconnect", "image list", "image pull", "image rm",
+		"network create", "network list", "network inspect", "network rm", "network prune", "network reload", "network connect", "network disconnect", "image list", "image pull", "image rm",
 		"image tag", "image save", "image load", "volume create", "volume list", "volume rm", "volume prune",
-		"create", "kill", "wait", "diff", "pause", "unpause", "update", "stats", "top", "tag", "save", "load",
+		"create", "kill", "wait", "diff", "pause", "unpause", "update", "stats", "top", "port", "tag", "save", "load",
 	} {
 		code, out, errOut := mydocker(t, append(strings.Fields(command), "-h")...)
 		if code != 0 || errOut != "" || !strings.HasPrefix(out, "NAME:\n   mydocker "+command+" - ") ||

@@ -88,7 +88,53 @@ func (c *networkRemove) Run(ctx context.Context, io *cli.IO) error {
 	})
 }
 
+type networkInspect struct {
+	Names []string `arg:"" name:"network" help:"Names of networks"`
+}
+
+// Run implements cli.Runner.
+func (c *networkInspect) Run(_ context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	return cli.Each(io, "mydocker", "network inspect", c.Names, func(name string) error {
+		n, err := e.Network.Inspect(name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(io.Err, "Showing %s as a network:\n", name)
+		return cli.JSON(io.Out, n.View())
+	})
+}
+
+type networkPrune struct{}
+
+// Run implements cli.Runner.
+func (*networkPrune) Run(ctx context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	return e.Network.Prune(ctx, func(name string) error {
+		_, err := fmt.Fprintln(io.Out, name)
+		return err
+	})
+}
+
+type networkReload struct{}
+
+// Run implements cli.Runner.
+func (*networkReload) Run(ctx context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	return e.Network.Reload(ctx)
+}
+
 type connect struct {
+	network.ConnectOptions
 	Network   string `arg:"" help:"Name of a network"`
 	Container string `arg:"" help:"Id or name of a container"`
 }
@@ -96,19 +142,27 @@ type connect struct {
 // Run implements cli.Runner.
 func (c *connect) Run(ctx context.Context, io *cli.IO) error {
 	return withContainer(io, c.Container, func(e *container.Engine, box *state.Container) error {
-		return e.Network.Connect(ctx, c.Network, box.ID)
+		return e.Network.Connect(ctx, c.Network, box.ID, c.ConnectOptions)
 	})
 }
 
 type disconnect struct {
+	Force     bool   `short:"f" help:"Take back whatever the container still holds in the network, also where it is gone"`
 	Network   string `arg:"" help:"Name of a network"`
 	Container string `arg:"" help:"Id or name of a container"`
 }
 
 // Run implements cli.Runner.
 func (c *disconnect) Run(ctx context.Context, io *cli.IO) error {
+	if c.Force && state.IsID(c.Container) { // also one that is not there any more
+		e, err := engine(io)
+		if err != nil {
+			return err
+		}
+		return e.Network.Disconnect(ctx, c.Network, c.Container, true)
+	}
 	return withContainer(io, c.Container, func(e *container.Engine, box *state.Container) error {
-		return e.Network.Disconnect(ctx, c.Network, box.ID)
+		return e.Network.Disconnect(ctx, c.Network, box.ID, c.Force)
 	})
 }
 
@@ -122,4 +176,20 @@ func withContainer(io *cli.IO, arg string, do func(*container.Engine, *state.Con
 		err = do(e, box)
 	}
 	return cli.About(arg, err)
+}
+
+type port struct {
+	Container string `arg:"" help:"Id or name of a container"`
+	Port      string `arg:"" optional:"" help:"A port of the container: 80 or 53/udp"`
+}
+
+// Run implements cli.Runner.
+func (c *port) Run(_ context.Context, io *cli.IO) error {
+	return withContainer(io, c.Container, func(e *container.Engine, box *state.Container) error {
+		lines, err := e.Network.Published(box.ID, c.Port)
+		for _, line := range lines {
+			fmt.Fprintln(io.Out, line)
+		}
+		return err
+	})
 }

@@ -73,6 +73,8 @@ type cgroupView struct {
 
 type endpointView struct {
 	IPAddr  string
+	IPAddr6 string   `json:",omitempty"`
+	Aliases []string `json:",omitempty"`
 	Device  string
 	Network endpointNetwork
 	Uuid    string
@@ -111,8 +113,12 @@ func (e *Engine) inspectContainer(c *state.Container) (*containerView, error) {
 		v.Envs[name] = value
 	}
 	for _, end := range c.Net.Endpoints {
+		address6 := ""
+		if end.Address6.IsValid() {
+			address6 = end.Address6.Addr().String()
+		}
 		v.Endpoints = append(v.Endpoints, endpointView{
-			IPAddr: end.Address.Addr().String(), Device: end.HostLink + "@" + end.Link,
+			IPAddr: end.Address.Addr().String(), IPAddr6: address6, Aliases: end.Aliases, Device: end.HostLink + "@" + end.Link,
 			Network: endpointNetwork{Driver: end.Driver, Name: end.Network}, Uuid: end.ID, Ports: v.Ports,
 		})
 	}

@@ -59,6 +59,9 @@ func NewRow(c *state.Container) Row {
 	}
 	for _, e := range c.Net.Endpoints {
 		r.IPs = append(r.IPs, e.Address.Addr().String())
+		if e.Address6.IsValid() {
+			r.IPs = append(r.IPs, e.Address6.Addr().String())
+		}
 	}
 	for _, p := range c.Net.Ports {
 		r.Ports = append(r.Ports, portText(p))

@@ -19,7 +19,7 @@ type CreateOptions struct {
 	rootfs.Identity
 	Image string `short:"i" help:"The image to be used (name or id)"`
 	rootfs.Files
-	network.Options
+	network.Connection
 	rootfs.Driver
 	cgroup.Limits
 	rootfs.Extras
@@ -27,6 +27,7 @@ type CreateOptions struct {
 	spawn.Policies
 	cgroup.Devices
 	rootfs.Bounds
+	network.Exposed
 }
 
 // RunOptions are the options of `mydocker run`.
@@ -42,7 +43,11 @@ func (o *CreateOptions) rootfs() rootfs.Options {
 
 // Parts returns the options of each stage of the pipe.
 func (o *CreateOptions) Parts() (rootfs.Options, cgroup.Options, network.Options) {
-	return o.rootfs(), o.cgroup(), o.Options
+	return o.rootfs(), o.cgroup(), o.network()
+}
+
+func (o *CreateOptions) network() network.Options {
+	return network.Options{Connection: o.Connection, Exposed: o.Exposed}
 }
 
 func (o *CreateOptions) cgroup() cgroup.Options {
@@ -113,7 +118,7 @@ func (e *Engine) check(o CreateOptions, keep bool) error {
 	if err := o.Policies.Check(keep); err != nil {
 		return err
 	}
-	return o.Options.Check()
+	return o.Connection.Check()
 }
 
 // make runs the stages of the pipe. An image that is not there is pulled.
@@ -159,7 +164,7 @@ func (e *Engine) compose(ctx context.Context, o CreateOptions, args []string) (s
 	if err := e.Dir.Hold(s.ID()); err != nil {
 		return nil, false, err
 	}
-	err = spec.Compose(e.undo, mount, e.cgroup.Create(o.cgroup()), e.Network.Attach(o.Options))(ctx, s)
+	err = spec.Compose(e.undo, mount, e.cgroup.Create(o.cgroup()), e.Network.Attach(o.network()))(ctx, s)
 	return s, missing, err
 }
 

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -28,7 +28,10 @@ func (m *Manager) Attach(o Options) spec.Stage {
 		if err != nil {
 			return err
 		}
-		mode, networks, ports, err := o.parse()
+		p, err := o.parse()
+		if err == nil && o.PublishAll {
+			err = p.expose(s.Annotation(spec.AnnotationExposed))
+		}
 		if err != nil {
 			return err
 		}
@@ -44,8 +47,8 @@ func (m *Manager) Attach(o Options) spec.Stage {
 		if err != nil {
 			return err
 		}
-		n := state.Net{Mode: mode, Ports: ports}
-		path, err := m.attach(ctx, id, &n, networks, wish{})
+		n := state.Net{Mode: p.mode, Ports: p.ports, Names: namesOf(s), Hostname: s.Hostname}
+		path, err := m.attach(ctx, id, &n, p.joins)
 		if err == nil {
 			err = s.AddRelease(m.dir.Env(), "md-net", "detach", id)
 		}
@@ -65,7 +68,7 @@ func (m *Manager) Attach(o Options) spec.Stage {
 
 // attach claims what the container needs, stores it, and makes it. It returns the path of the namespace.
 // What it claimed stands in n, also where it fails.
-func (m *Manager) attach(ctx context.Context, id string, n *state.Net, networks []string, w wish) (path string, err error) {
+func (m *Manager) attach(ctx context.Context, id string, n *state.Net, joins []join) (path string, err error) {
 	// Leases of a container without a bundle count as those of one that is gone.
 	if err := os.MkdirAll(m.dir.Bundle(id), 0o700); err != nil {
 		return "", err
@@ -77,11 +80,14 @@ func (m *Manager) attach(ctx context.Context, id string, n *state.Net, networks 
 		}
 		n.Mode = modeContainer + other // a name may be given to another one
 	}
+	if err := m.checkReach(n.Ports, joins); err != nil {
+		return "", err
+	}
 	if err := m.claimPorts(ctx, n.Ports, id); err != nil { // chooses those that are 0
 		return "", err
 	}
-	for _, name := range networks {
-		e, err := m.newEndpoint(ctx, name, id, w)
+	for _, j := range joins {
+		e, err := m.newEndpoint(ctx, j.network, id, j.wish)
 		if err != nil {
 			return "", err
 		}
@@ -167,7 +173,10 @@ func (m *Manager) change(ctx context.Context, id string, do func(context.Context
 // makeUp makes what n says, and returns the path of the namespace: "" where it is the host's.
 func (m *Manager) makeUp(ctx context.Context, id string, n state.Net) (path string, err error) {
 	if !ownsNamespace(n.Mode) {
-		return m.sharedNamespace(n.Mode)
+		if path, err = m.sharedNamespace(n.Mode); err == nil {
+			err = m.addNames(id, n)
+		}
+		return path, err
 	}
 	path = m.namespacePath(id, n)
 	if n.NetNS == "" {
@@ -175,12 +184,15 @@ func (m *Manager) makeUp(ctx context.Context, id string, n state.Net) (path stri
 			return "", err
 		}
 	}
-	for i, e := range n.Endpoints {
-		if err := m.plugIn(ctx, e, path, i == 0); err != nil {
+	for i := range n.Endpoints {
+		if err := m.plugIn(ctx, n, i, path); err != nil {
 			return "", err
 		}
 	}
-	return path, m.publish(ctx, id, n)
+	if err := m.publish(ctx, id, n); err != nil {
+		return "", err
+	}
+	return path, m.addNames(id, n)
 }
 
 // setNamespace tells the document where the container's network is.
@@ -194,7 +206,7 @@ func setNamespace(s *spec.Spec, mode, path string) {
 
 // makeDown removes what makeUp made.
 func (m *Manager) makeDown(ctx context.Context, id string, n state.Net) error {
-	errs := []error{m.unpublish(ctx, id, n), linux.RemoveNetNS(m.dir.NetNS(id))}
+	errs := []error{m.removeNames(id, n), m.unpublish(ctx, id, n), linux.RemoveNetNS(m.dir.NetNS(id))}
 	for _, e := range n.Endpoints {
 		errs = append(errs, deleteLink(e.HostLink))
 	}
@@ -209,7 +221,7 @@ func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
 	}
 	var errs []error
 	for _, e := range n.Endpoints {
-		errs = append(errs, m.free(e.Network, e.Address.Addr(), id))
+		errs = append(errs, m.freeAll(e, id))
 	}
 	if n.Mode == "" {
 		errs = append(errs, m.releaseUnknown(ctx, id)) // killed before what it claimed was stored, or the file is lost
@@ -220,13 +232,6 @@ func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
 	}
 	_ = os.Remove(m.dir.Bundle(id)) // it stays, of course, where other tools have files in it
 	return errors.Join(append(errs, m.dropLock(id))...)
-}
-
-// wish is what somebody asks for who wants an endpoint that is not as we choose it.
-type wish struct {
-	address netip.Addr       // of the network
-	mac     net.HardwareAddr // of the link inside
-	link    string           // its name
 }
 
 // newEndpoint claims an address of the network, and brings it up.
@@ -244,37 +249,51 @@ func (m *Manager) newEndpoint(ctx context.Context, network, id string, w wish) (
 	if _, err := m.bringUp(ctx, &n); err != nil {
 		return state.Endpoint{}, err
 	}
-	var addr netip.Prefix
-	if w.address.IsValid() {
-		addr, err = m.leaseOne(n, w.address, id)
-	} else {
-		addr, err = m.lease(n, id)
+	eid := state.NewID()
+	e := state.Endpoint{
+		ID: eid, Network: n.Name, Driver: n.Driver, Internal: n.Internal, Aliases: w.aliases,
+		HostLink: "veth-" + eid[:8], Link: cmp.Or(w.link, "ceth-"+eid[:8]),
 	}
-	if err != nil {
-		return state.Endpoint{}, err
+	if e.Address, err = m.lease(n, ipv4, w.address, id); err != nil {
+		return e, err
+	}
+	if n.has6() || w.address6.IsValid() {
+		if e.Address6, err = m.lease(n, ipv6, w.address6, id); err != nil {
+			return e, errors.Join(err, m.free(n.Name, e.Address.Addr(), id))
+		}
 	}
 	if w.mac == nil {
-		w.mac = macOf(addr.Addr())
+		w.mac = macOf(e.Address.Addr())
 	}
-	eid := state.NewID()
-	return state.Endpoint{
-		ID: eid, Network: n.Name, Driver: n.Driver, Address: addr, MAC: w.mac.String(),
-		HostLink: "veth-" + eid[:8], Link: cmp.Or(w.link, "ceth-"+eid[:8]),
-	}, nil
+	e.MAC = w.mac.String()
+	return e, nil
 }
 
-// plugIn connects the namespace at path to the endpoint's network, whose gateway becomes that of the
-// container where it is the first.
-func (m *Manager) plugIn(ctx context.Context, e state.Endpoint, path string, first bool) error {
-	bridge, n, err := m.bridge(ctx, e.Network)
+// plugIn connects the namespace at path to the network of endpoint i.
+func (m *Manager) plugIn(ctx context.Context, n state.Net, i int, path string) error {
+	bridge, network, err := m.bridge(ctx, n.Endpoints[i].Network)
 	if err != nil {
 		return err
 	}
-	var gateway netip.Addr
-	if first {
-		gateway = n.Gateways[0]
+	return plug(bridge, n.Endpoints[i], path, network.gatewaysFor(n, i))
+}
+
+// gatewaysFor returns the gateways of the addresses by which the default routes go: those of endpoint i,
+// where it is an outlet.
+func (n Network) gatewaysFor(c state.Net, i int) []netip.Addr {
+	var list []netip.Addr
+	for _, f := range families {
+		if outlet(c, f) == i {
+			list = append(list, n.gateway(f.address(c.Endpoints[i]).Addr()))
+		}
 	}
-	return plug(bridge, e, path, gateway)
+	return list
+}
+
+// outlet returns the index of the endpoint by which the default route and the ports of a family go: the
+// first whose network has a way out; -1 where there is none.
+func outlet(n state.Net, f family) int {
+	return slices.IndexFunc(n.Endpoints, func(e state.Endpoint) bool { return !e.Internal && f.address(e).IsValid() })
 }
 
 // lockContainer takes the lock on a container's connections.
@@ -309,7 +328,9 @@ func annotate(s *spec.Spec, n state.Net) {
 		nets = nil
 	}
 	for _, e := range n.Endpoints {
-		nets = append(nets, e.Network+"="+e.Address.String())
+		for _, addr := range addresses(e) {
+			nets = append(nets, e.Network+"="+addr.String())
+		}
 	}
 	var ports []string
 	for _, p := range n.Ports {

@@ -35,7 +35,7 @@ func (m *Manager) files(t *testing.T) []string {
 	var list []string
 	for _, root := range []string{m.dir.Root, m.dir.Run} {
 		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-			if err == nil && !e.IsDir() && path != filepath.Join(m.dir.Run, "locks", "network") {
+			if err == nil && !e.IsDir() && filepath.Dir(path) != filepath.Join(m.dir.Run, "locks") {
 				list = append(list, path)
 			}
 			return err
@@ -57,7 +57,7 @@ func TestLifeOfAContainer(t *testing.T) {
 			t.Errorf("left behind: %v", files)
 		}
 	})
-	c := m.attachTo(t, Options{Publish: []string{"8001:80", "80"}})
+	c := m.attachTo(t, Connection{Publish: []string{"8001:80", "80"}})
 	if c.addr.String() != "10.20.30.2" || c.path != m.dir.NetNS(c.id) {
 		t.Errorf("%s at %s", c.addr, c.path)
 	}
@@ -100,7 +100,7 @@ func TestLifeOfAContainer(t *testing.T) {
 	if n, _ := m.Inspect(Default); n.Counts != 1 {
 		t.Errorf("counts %d, want 1", n.Counts)
 	}
-	if other := m.attachTo(t, Options{Publish: []string{"8001:80"}}); other.addr == c.addr {
+	if other := m.attachTo(t, Connection{Publish: []string{"8001:80"}}); other.addr == c.addr {
 		t.Error("another container got the address")
 	} else if err := m.Up(ctx, c.spec); err == nil || !strings.Contains(err.Error(), "port 8001 is taken by container "+other.id) {
 		t.Errorf("a start whose port another has: %v", err)
@@ -143,7 +143,7 @@ func TestDetach(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)
 	m := newManager(t)
-	c := m.attachTo(t, Options{Publish: []string{"8001:80"}})
+	c := m.attachTo(t, Connection{Publish: []string{"8001:80"}})
 	path := os.Getenv("PATH")
 	t.Setenv("PATH", "") // as in a hook
 	for range 2 {
@@ -166,7 +166,7 @@ func TestModes(t *testing.T) {
 	checkLeftovers(t)
 	m, ctx := newManager(t), context.Background()
 	t.Cleanup(func() { m.mustRemove(t, Default) })
-	first := m.attachTo(t, Options{})
+	first := m.attachTo(t, Connection{})
 	elsewhere := filepath.Join(t.TempDir(), "ns")
 	if err := linux.NewNetNS(elsewhere, func() error { return nil }); err != nil {
 		t.Fatal(err)
@@ -179,7 +179,7 @@ func TestModes(t *testing.T) {
 		{"container:" + first.id, first.path, ""},
 		{"ns:" + elsewhere, elsewhere, "lo"},
 	} {
-		got := m.attachTo(t, Options{Network: []string{c.network}})
+		got := m.attachTo(t, Connection{Network: []string{c.network}})
 		if c.path == "own" {
 			c.path = m.dir.NetNS(got.id)
 		}
@@ -221,7 +221,7 @@ func TestModes(t *testing.T) {
 		{"host", "80:80", "publish 80/tcp: a container with --network host has no ports of its own"},
 		{"mydocker0", "[::1]:80:80", "publish 80/tcp on ::1: the container has no IPv6 address"},
 	} {
-		o := Options{Network: []string{c.network}}
+		o := Connection{Network: []string{c.network}}
 		if c.publish != "" {
 			o.Publish = []string{c.publish}
 		}
@@ -237,7 +237,7 @@ func TestFailedAttach(t *testing.T) {
 	checkLeftovers(t)
 	m := newManager(t)
 	serve(t, "", "tcp", "127.0.0.1:9001")
-	for name, o := range map[string]Options{
+	for name, o := range map[string]Connection{
 		"second network":  {Network: []string{Default, "nosuch"}, Publish: []string{"8001:80"}},
 		"port of program": {Publish: []string{"8001:80", "9001:80"}},
 		"port twice":      {Publish: []string{"8001:80", "8001:81"}},
@@ -267,7 +267,7 @@ func TestManyAtOnce(t *testing.T) {
 		errs [many]error
 	)
 	for i := range many {
-		wg.Go(func() { all[i], errs[i] = New(m.dir).tryAttach(Options{Publish: []string{"80"}}) })
+		wg.Go(func() { all[i], errs[i] = New(m.dir).tryAttach(Connection{Publish: []string{"80"}}) })
 	}
 	wg.Wait()
 	seen := make(map[string]bool)
@@ -297,7 +297,7 @@ func TestManyAtOnce(t *testing.T) {
 
 	// All want one port: one gets it.
 	for i := range many {
-		wg.Go(func() { all[i], errs[i] = New(m.dir).tryAttach(Options{Publish: []string{"8001:80"}}) })
+		wg.Go(func() { all[i], errs[i] = New(m.dir).tryAttach(Connection{Publish: []string{"8001:80"}}) })
 	}
 	wg.Wait()
 	winners := 0
@@ -328,7 +328,7 @@ func TestOwnership(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Attach(Options{Publish: []string{"8001:80"}})(context.Background(), s); err != nil {
+	if err := m.Attach(Options{Connection: Connection{Publish: []string{"8001:80"}}})(context.Background(), s); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Release(context.Background(), s.ID()) })
@@ -353,7 +353,7 @@ func TestTakenBack(t *testing.T) {
 	if err := m.Create(ctx, "tiny", CreateOptions{Subnet: []string{"10.77.0.0/30"}}); err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Network: []string{"tiny"}, Publish: []string{"8001:80"}}
+	o := Connection{Network: []string{"tiny"}, Publish: []string{"8001:80"}}
 	lost := m.attachTo(t, o)
 	n, err := m.dir.ReadNet(lost.id)
 	if err != nil {

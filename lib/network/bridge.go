@@ -86,7 +86,10 @@ func (m *Manager) bringUp(ctx context.Context, n *Network) (netlink.Link, error)
 		return nil, fmt.Errorf("network %s: the link %s exists and is not ours", n.Name, n.Link)
 	}
 	if link != nil && link.Attrs().Flags&net.FlagUp != 0 {
-		return link, nil
+		if m.standing(*n) {
+			return link, nil
+		}
+		return link, m.reloadRules(ctx) // somebody flushed the firewall
 	}
 	made, err := m.makeBridge(ctx, *n, link)
 	if err != nil && link == nil { // one that was there may have containers on it
@@ -136,10 +139,11 @@ func (m *Manager) settleDefault(n *Network) error {
 
 // makeBridge makes the bridge of a network, or completes one that an earlier try left half made.
 func (m *Manager) makeBridge(ctx context.Context, n Network, link netlink.Link) (netlink.Link, error) {
-	subnet := n.IPNets[0]
 	used, err := m.used(n)
-	if err == nil {
-		err = checkOverlap(subnet, used)
+	for _, subnet := range n.IPNets {
+		if err == nil {
+			err = checkOverlap(subnet, used)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -153,20 +157,38 @@ func (m *Manager) makeBridge(ctx context.Context, n Network, link netlink.Link) 
 	if err := netlink.LinkSetAlias(link, m.alias(n.Link)); err != nil {
 		return nil, fmt.Errorf("set alias of %s: %w", n.Link, err)
 	}
-	if err := addAddress(link, netip.PrefixFrom(n.Gateways[0], subnet.Bits())); err != nil {
+	if err := prepare6(n.Link, n.has6()); err != nil {
 		return nil, err
 	}
-	if err := sysctl("net/ipv4/ip_forward", "1"); err != nil {
+	for i, gateway := range n.Gateways {
+		if err := addAddress(link, netip.PrefixFrom(gateway, n.IPNets[i].Bits())); err != nil {
+			return nil, err
+		}
+	}
+	if err := m.openHost(n); err != nil {
 		return nil, err
+	}
+	if err := m.installRules(ctx, n); err != nil {
+		return nil, err
+	}
+	if err := setUp(link); err != nil || !n.has6() {
+		return link, err
+	}
+	return link, admitLoopback6(link)
+}
+
+// openHost sets what this host needs to forward a network's packets.
+func (m *Manager) openHost(n Network) error {
+	if err := m.changeSysctl("net/ipv4/ip_forward", "1"); err != nil {
+		return err
+	}
+	if n.has6() {
+		if err := errors.Join(checkIPv6(), m.forward6()); err != nil {
+			return err
+		}
 	}
 	// For 127.0.0.1:PORT on this host; the rules keep the containers from using it.
-	if err := sysctl("net/ipv4/conf/"+n.Link+"/route_localnet", "1"); err != nil {
-		return nil, err
-	}
-	if err := installRules(ctx, n.Link, subnet); err != nil {
-		return nil, err
-	}
-	return link, setUp(link)
+	return sysctl("net/ipv4/conf/"+n.Link+"/route_localnet", "1")
 }
 
 // takeDown removes the bridge of a network and its rules. It is idempotent.
@@ -178,7 +200,7 @@ func (m *Manager) takeDown(ctx context.Context, n Network) error {
 	if err != nil || link != nil && !m.owns(link, n) {
 		return err
 	}
-	return errors.Join(uninstallRules(ctx, networkTag(n.Link)), deleteLink(n.Link))
+	return errors.Join(m.uninstallRules(ctx, networkTag(n.Link), n.has6()), deleteLink(n.Link), m.restoreSysctls())
 }
 
 // addBridge makes a bridge with a fixed hardware address: it would else take over its ports', and
@@ -194,21 +216,35 @@ func addBridge(name string, gateway netip.Addr) (netlink.Link, error) {
 	return bridge, nil
 }
 
-// hostMTU returns the MTU of the link behind the host's default route.
+// hostMTU returns the MTU of the host's default route: its own, where it has one, else its link's.
 func hostMTU() int {
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
-	if err != nil {
-		return defaultMTU
-	}
-	for _, r := range routes {
-		if r.Dst != nil && !r.Dst.IP.IsUnspecified() {
+	for _, f := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		routes, err := netlink.RouteList(nil, f)
+		if err != nil {
 			continue
 		}
-		if link, err := netlink.LinkByIndex(r.LinkIndex); err == nil && link.Attrs().MTU > 0 {
-			return link.Attrs().MTU
+		for _, r := range routes {
+			if ones := prefixLength(r.Dst); ones > 0 {
+				continue
+			}
+			if r.MTU > 0 {
+				return r.MTU
+			}
+			if link, err := netlink.LinkByIndex(r.LinkIndex); err == nil && link.Attrs().MTU > 0 {
+				return link.Attrs().MTU
+			}
 		}
 	}
 	return defaultMTU
+}
+
+// prefixLength returns how many bits of a route's destination count: none, where it is the default route.
+func prefixLength(dst *net.IPNet) int {
+	if dst == nil {
+		return 0
+	}
+	ones, _ := dst.Mask.Size()
+	return ones
 }
 
 // macOf returns the hardware address of an address: a local one (IEEE 802, bit 1 of the first byte) that
@@ -218,14 +254,18 @@ func macOf(addr netip.Addr) net.HardwareAddr {
 	return append(net.HardwareAddr{0x02, 0x6d}, b[len(b)-4:]...)
 }
 
-// sysctl sets a parameter of this host, if it has another value.
-func sysctl(name, value string) error {
+// sysctl sets a parameter of the calling thread's namespace, if it has another value.
+func sysctl(name, value string, in ...string) error {
 	path := "/proc/sys/" + name
 	old, err := os.ReadFile(path)
 	if err == nil && string(bytes.TrimSpace(old)) == value {
 		return nil
 	}
-	linux.TraceWrite(path, value)
+	if len(in) == 0 {
+		linux.TraceWrite(path, value)
+	} else {
+		linux.Trace(append(in, "sh", "-c", "echo "+value+" > "+linux.Quote(path))...)
+	}
 	if err := os.WriteFile(path, []byte(value), 0o644); err != nil {
 		return fmt.Errorf("set %s to %s: %w", strings.ReplaceAll(name, "/", "."), value, err)
 	}

@@ -14,7 +14,7 @@ func TestDefaultMakesRoom(t *testing.T) {
 	t.Cleanup(func() { sh(t, "ip link del mydocker0") })
 	m := newManager(t)
 	t.Cleanup(func() { m.mustRemove(t, Default) })
-	c := m.attachTo(t, Options{})
+	c := m.attachTo(t, Connection{})
 	if c.addr.String() != "10.20.31.2" {
 		t.Errorf("got %s", c.addr)
 	}
@@ -26,7 +26,7 @@ func TestDefaultMakesRoom(t *testing.T) {
 	// A second state directory beside it has a default network of its own.
 	second := newManager(t)
 	t.Cleanup(func() { second.mustRemove(t, Default) })
-	if c := second.attachTo(t, Options{}); c.addr.String() != "10.20.32.2" {
+	if c := second.attachTo(t, Connection{}); c.addr.String() != "10.20.32.2" {
 		t.Errorf("the second state directory: got %s", c.addr)
 	}
 }
@@ -37,7 +37,7 @@ func TestBridgeComesBack(t *testing.T) {
 	checkLeftovers(t)
 	m, ctx := newManager(t), context.Background()
 	t.Cleanup(func() { m.mustRemove(t, Default) })
-	c := m.attachTo(t, Options{})
+	c := m.attachTo(t, Connection{})
 	sh(t, "ip link del mydocker0")
 	if err := os.RemoveAll(m.dir.Run); err == nil {
 		t.Error("the namespace is still there, so this must fail in part")
@@ -55,7 +55,7 @@ func TestBridgeComesBack(t *testing.T) {
 	if err := os.RemoveAll(m.path(Default)); err != nil {
 		t.Fatal(err)
 	}
-	if c := m.attachTo(t, Options{}); c.addr.String() != "10.20.30.2" {
+	if c := m.attachTo(t, Connection{}); c.addr.String() != "10.20.30.2" {
 		t.Errorf("after the state was deleted: %s", c.addr)
 	}
 }

@@ -85,13 +85,14 @@ func (m *Manager) releaseUnknown(ctx context.Context, id string) error {
 	}
 	errs := []error{err}
 	for _, n := range networks {
-		errs = append(errs, state.ReleaseAll(m.leases(n.Name()), id))
+		errs = append(errs, state.ReleaseAll(m.leases(n.Name()), id), m.leaveNames(id, n.Name()))
 	}
 	for _, r := range m.claims() {
 		if state.Holder(m.claimPath(r)) == id {
-			if err := uninstallRules(ctx, containerTag(id)); err != nil {
+			if err := m.uninstallRules(ctx, containerTag(id), true); err != nil {
 				return errors.Join(append(errs, err)...)
 			}
+			errs = append(errs, m.unmark(id))
 			break
 		}
 	}
@@ -147,7 +148,10 @@ func (m *Manager) checkRange(ctx context.Context, r portRange, own, taken []port
 			return fmt.Errorf("port %d is taken by container %s", max(r.first, o.first), m.containerName(holder))
 		}
 		// It was removed without us. Its rule, which may be there still, would be met before the new one.
-		err := uninstallRules(ctx, containerTag(holder))
+		err := m.uninstallRules(ctx, containerTag(holder), true)
+		if err == nil {
+			err = m.unmark(holder)
+		}
 		if err == nil {
 			err = state.Release(m.claimPath(o), holder)
 		}

@@ -109,7 +109,7 @@ func (m *Manager) cniAdd(ctx context.Context, c call) (any, error) {
 		return nil, err
 	}
 	n := state.Net{Mode: modeBridge, NetNS: c.netns, CNI: c.names, Ports: ports}
-	n, err = m.attachForeign(ctx, c.id(), n, []string{network.Name}, w)
+	n, err = m.attachForeign(ctx, c.id(), n, []join{{network.Name, w}})
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (m *Manager) cniNetwork(ctx context.Context, conf cniConfig) (Network, erro
 			err = createErr
 		}
 	}
-	if err == nil && conf.Subnet != "" && n.IPNets[0].String() != conf.Subnet {
+	if err == nil && conf.Subnet != "" && listed(n.subnets(ipv4)) != conf.Subnet {
 		err = &cniError{codeBadConfig, fmt.Errorf("subnet %s: network %s has %s", conf.Subnet, n.Name, n.IPNets[0])}
 	}
 	return n, err
@@ -190,13 +190,16 @@ func (m *Manager) cniStatus(c call) error {
 	}
 	held := 0
 	for _, addr := range m.leased(n.Name) {
-		if !m.gone(m.holder(n.Name, addr)) {
+		if addr.Is4() && !m.gone(m.holder(n.Name, addr)) {
 			held++
 		}
 	}
-	// Less the subnet's own address, the gateway's and the broadcast's.
-	if held >= 1<<(32-n.IPNets[0].Bits())-3 {
-		return unavailable(fmt.Errorf("network %s: no free address in %s", n.Name, n.IPNets[0]))
+	room := 0
+	for _, p := range n.subnets(ipv4) {
+		room += 1<<(32-p.Bits()) - 3 // less the subnet's own address, the gateway's and the broadcast's
+	}
+	if held >= room {
+		return unavailable(noFree(n, ipv4))
 	}
 	return nil
 }

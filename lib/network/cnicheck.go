@@ -30,8 +30,10 @@ func (m *Manager) cniCheck(ctx context.Context, c call) error {
 	if err := previous.expect(c, e); err != nil {
 		return err
 	}
-	if holder := m.holder(e.Network, e.Address.Addr()); holder != c.id() {
-		return fmt.Errorf("network %s: address %s is not leased to it", e.Network, e.Address.Addr())
+	for _, addr := range addresses(e) {
+		if holder := m.holder(e.Network, addr.Addr()); holder != c.id() {
+			return fmt.Errorf("network %s: address %s is not leased to it", e.Network, addr.Addr())
+		}
 	}
 	if err := m.checkHostLink(e); err != nil {
 		return err
@@ -39,7 +41,7 @@ func (m *Manager) cniCheck(ctx context.Context, c call) error {
 	if err := linux.InNetNS(c.netns, func() error { return checkLink(e) }); err != nil {
 		return fmt.Errorf("namespace %s: %w", c.netns, err)
 	}
-	return checkPublished(ctx, c.id(), n)
+	return m.checkPublished(ctx, c.id(), n)
 }
 
 // checkHostLink looks at the host's end of an endpoint and at the bridge.
@@ -71,12 +73,14 @@ func checkLink(e state.Endpoint) error {
 	if mac := link.Attrs().HardwareAddr.String(); mac != e.MAC {
 		return fmt.Errorf("link %s has the hardware address %s, not %s", e.Link, mac, e.MAC)
 	}
-	addrs, err := netlink.AddrList(link, netlink.FAMILY_V4)
+	addrs, err := netlink.AddrList(link, netlink.FAMILY_ALL)
 	if err != nil {
 		return fmt.Errorf("list addresses of %s: %w", e.Link, err)
 	}
-	if !slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IPNet.String() == e.Address.String() }) {
-		return fmt.Errorf("link %s lacks the address %s", e.Link, e.Address)
+	for _, want := range addresses(e) {
+		if !slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IPNet.String() == want.String() }) {
+			return fmt.Errorf("link %s lacks the address %s", e.Link, want)
+		}
 	}
 	return nil
 }
@@ -96,17 +100,19 @@ func mustFindLink(name string) (netlink.Link, error) {
 }
 
 // checkPublished looks for the rules of the container's ports.
-func checkPublished(ctx context.Context, id string, n state.Net) error {
+func (m *Manager) checkPublished(ctx context.Context, id string, n state.Net) error {
 	if len(n.Ports) == 0 {
 		return nil
 	}
-	saved, err := saveRules(ctx)
-	if err != nil {
-		return err
-	}
-	found, _ := saved.tagged(containerTag(id))
-	if want := len(portRules(id, n.Endpoints[0].Address.Addr(), n.Ports)); len(found) != want {
-		return fmt.Errorf("published ports: the firewall has %d rules for them, not %d", len(found), want)
-	}
-	return nil
+	return m.eachFamily(outlet(n, ipv6) >= 0, func(f family, v variant) error {
+		saved, err := v.save(ctx, f)
+		if err != nil {
+			return err
+		}
+		found, _ := saved.tagged(containerTag(id))
+		if want := len(f.portRules(id, n)); len(found) != want {
+			return fmt.Errorf("published ports: the firewall has %d rules for them, not %d", len(found), want)
+		}
+		return nil
+	})
 }

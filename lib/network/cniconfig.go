@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -24,7 +23,7 @@ import (
 //	subnet   its addresses where it has to be made, "10.10.1.0/24"; by default a free /24
 //
 // Addresses are ours to give, so there is no ipam. Of the capabilities (CNI conventions) it knows
-// portMappings, ips (one IPv4 address) and mac, of CNI_ARGS IP and MAC. dns is passed on as it is.
+// portMappings, ips (one address of each family) and mac, of CNI_ARGS IP and MAC. dns is passed on as it is.
 type cniConfig struct {
 	CNIVersion string          `json:"cniVersion"`
 	Name       string          `json:"name"`
@@ -225,22 +224,15 @@ func (c cniConfig) wishes() (ports []state.Port, w wish, err error) {
 		}
 		ports = append(ports, port)
 	}
-	if err := checkPorts(modeBridge, ports); err != nil {
-		return fail("portMappings: %w", err)
-	}
-	if len(c.Runtime.IPs) > 1 {
-		return fail("ips %.80q: an interface has one address", c.Runtime.IPs)
-	}
 	for _, text := range c.Runtime.IPs {
 		bare, _, _ := strings.Cut(text, "/")
-		if w.address, err = netip.ParseAddr(bare); err != nil || !w.address.Is4() {
-			return fail("ips %.80q: want an IPv4 address", text)
+		if err := w.setAddress(bare); err != nil {
+			return fail("ips: %w", err)
 		}
 	}
 	if text := c.Runtime.MAC; text != "" {
-		w.mac, err = net.ParseMAC(text)
-		if err != nil || len(w.mac) != 6 || w.mac[0]&1 != 0 || bytes.Equal(w.mac, make([]byte, 6)) {
-			return fail("mac %.80q: want the hardware address of one host", text)
+		if w.mac, err = parseMAC(text); err != nil {
+			return fail("%w", err)
 		}
 	}
 	return ports, w, nil

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -27,7 +27,7 @@ type cniInterface struct {
 }
 
 type cniIP struct {
-	Version   string       `json:"version,omitempty"` // "4", before 1.0.0
+	Version   string       `json:"version,omitempty"` // "4" or "6", before 1.0.0
 	Interface *int         `json:"interface,omitempty"`
 	Address   netip.Prefix `json:"address"`
 	Gateway   netip.Addr   `json:"gateway,omitzero"`
@@ -50,21 +50,27 @@ func (r cniResult) add(c call, n Network, e state.Endpoint) error {
 	if err != nil {
 		return err
 	}
-	ip := cniIP{Address: e.Address, Gateway: n.Gateways[0]}
-	if !c.conf.speaks("1.0.0") {
-		ip.Version = "4"
-	}
 	before, err := r.extend("interfaces", links...)
 	if err != nil {
 		return err
 	}
 	inside := before + len(links) - 1
-	ip.Interface = &inside
-	if _, err := r.extend("ips", ip); err != nil {
-		return err
-	}
-	if routed {
-		if _, err := r.extend("routes", cniRoute{netip.PrefixFrom(netip.IPv4Unspecified(), 0), n.Gateways[0]}); err != nil {
+	for _, addr := range addresses(e) {
+		ip := cniIP{Address: addr, Gateway: n.gateway(addr.Addr()), Interface: &inside}
+		if !c.conf.speaks("1.0.0") {
+			ip.Version = fmt.Sprint(int(familyOf(addr.Addr())))
+		}
+		if _, err := r.extend("ips", ip); err != nil {
+			return err
+		}
+		if !routed[familyOf(addr.Addr())] {
+			continue
+		}
+		everywhere := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		if addr.Addr().Is6() {
+			everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		}
+		if _, err := r.extend("routes", cniRoute{everywhere, ip.Gateway}); err != nil {
 			return err
 		}
 	}
@@ -94,8 +100,8 @@ func (r cniResult) extend(key string, values ...any) (before int, err error) {
 	return before, err
 }
 
-// look returns the links of an endpoint, the container's last, and whether the default route goes by it.
-func look(c call, n Network, e state.Endpoint) (links []any, routed bool, err error) {
+// look returns the links of an endpoint, the container's last, and of which families the default route goes by it.
+func look(c call, n Network, e state.Endpoint) (links []any, routed map[family]bool, err error) {
 	describe := func(name, sandbox string) error {
 		link, err := mustFindLink(name)
 		if err != nil {
@@ -112,13 +118,13 @@ func look(c call, n Network, e state.Endpoint) (links []any, routed bool, err er
 		err = describe(e.HostLink, "")
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	err = linux.InNetNS(c.netns, func() error {
 		if err := describe(e.Link, c.netns); err != nil {
 			return err
 		}
-		routed, err = hasDefaultRoute(e.Link)
+		routed, err = defaultRoutes(e.Link)
 		return err
 	})
 	return links, routed, err
@@ -136,31 +142,32 @@ func (r cniResult) expect(c call, e state.Endpoint) error {
 			return &cniError{codeDecode, fmt.Errorf("read prevResult: %s: %w", key, err)}
 		}
 	}
-	for _, ip := range ips {
-		i := ip.Interface
-		if i == nil || *i < 0 || *i >= len(links) || links[*i].Name != e.Link || links[*i].Sandbox == "" {
-			continue
-		}
-		if ip.Address == e.Address {
-			return nil
+	for _, addr := range addresses(e) {
+		if !slices.ContainsFunc(ips, func(ip cniIP) bool {
+			i := ip.Interface
+			return ip.Address == addr && i != nil && *i >= 0 && *i < len(links) && links[*i].Name == e.Link && links[*i].Sandbox != ""
+		}) {
+			return fmt.Errorf("prevResult does not have the address %s on %s", addr, e.Link)
 		}
 	}
-	return fmt.Errorf("prevResult does not have the address %s on %s", e.Address, e.Link)
+	return nil
 }
 
-// hasDefaultRoute reports whether the default route of the calling thread's namespace goes by a link.
-func hasDefaultRoute(name string) (bool, error) {
+// defaultRoutes tells of which families the default route of the calling thread's namespace goes by a link.
+func defaultRoutes(name string) (map[family]bool, error) {
 	link, err := mustFindLink(name)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	routes, err := netlink.RouteList(link, netlink.FAMILY_V4)
-	for _, r := range routes {
-		if r.Dst == nil || r.Dst.IP.Equal(net.IPv4zero) {
-			return true, nil
+	found := make(map[family]bool)
+	for f, number := range map[family]int{ipv4: netlink.FAMILY_V4, ipv6: netlink.FAMILY_V6} {
+		routes, err := netlink.RouteList(link, number)
+		if err != nil {
+			return nil, err
 		}
+		found[f] = slices.ContainsFunc(routes, func(r netlink.Route) bool { return prefixLength(r.Dst) == 0 && r.Gw != nil })
 	}
-	return false, err
+	return found, nil
 }
 
 func writeJSON(w io.Writer, v any) error {

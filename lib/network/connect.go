@@ -14,7 +14,11 @@ import (
 
 // Connect gives container id an address of one more network and, where it runs, a link to it. Its other
 // connections are not touched.
-func (m *Manager) Connect(ctx context.Context, network, id string) error {
+func (m *Manager) Connect(ctx context.Context, network, id string, o ConnectOptions) error {
+	w, err := o.wish()
+	if err != nil {
+		return fmt.Errorf("network %s: %w", network, err)
+	}
 	return m.change(ctx, id, func(ctx context.Context, id string, n state.Net) error {
 		switch {
 		case m.gone(id):
@@ -24,15 +28,16 @@ func (m *Manager) Connect(ctx context.Context, network, id string) error {
 		case endpointOf(n, network) >= 0:
 			return fmt.Errorf("network %s: container %s is connected already", network, m.containerName(id))
 		}
-		e, err := m.newEndpoint(ctx, network, id, wish{})
+		e, err := m.newEndpoint(ctx, network, id, w)
 		if err != nil {
 			return err
 		}
+		before := n
 		n.Mode = modeBridge
 		n.Endpoints = append(slices.Clone(n.Endpoints), e)
 		err = m.writeNet(id, n)
 		if err == nil && m.isUp(id, n) {
-			err = m.plugLast(ctx, id, n)
+			err = m.plugLast(ctx, id, before, n)
 		}
 		if err != nil {
 			return errors.Join(err, m.unplug(context.WithoutCancel(ctx), id, n, len(n.Endpoints)-1))
@@ -41,70 +46,99 @@ func (m *Manager) Connect(ctx context.Context, network, id string) error {
 	})
 }
 
-// plugLast makes the links of the newest endpoint. The first one of all also brings the default route
-// and the ports.
-func (m *Manager) plugLast(ctx context.Context, id string, n state.Net) error {
+// plugLast makes the links of the newest endpoint of n. The first one that has a way out also brings the default
+// route and the ports: of IPv6, that may be a later one than of IPv4.
+func (m *Manager) plugLast(ctx context.Context, id string, before, n state.Net) error {
 	last := len(n.Endpoints) - 1
-	if err := m.plugIn(ctx, n.Endpoints[last], m.namespacePath(id, n), last == 0); err != nil {
+	if err := m.plugIn(ctx, n, last, m.namespacePath(id, n)); err != nil {
 		return err
 	}
-	if last > 0 {
+	if outlet(n, ipv4) == last || outlet(n, ipv6) == last {
+		if err := m.unpublish(ctx, id, before); err != nil {
+			return err
+		}
+		if err := m.claimPorts(ctx, n.Ports, id); err != nil {
+			return err
+		}
+		if err := m.publish(ctx, id, n); err != nil {
+			return err
+		}
+	}
+	return m.addNames(id, n)
+}
+
+// Disconnect takes container id from a network. Where the default routes or the ports went by that one, they go
+// by the next. With force it is no error that the container is not connected, or not there any more: what it may
+// still hold there is taken back.
+func (m *Manager) Disconnect(ctx context.Context, network, id string, force bool) error {
+	return m.change(ctx, id, func(ctx context.Context, id string, n state.Net) error {
+		i := endpointOf(n, network)
+		switch {
+		case i >= 0:
+			return m.disconnect(ctx, id, n, i)
+		case !force:
+			return fmt.Errorf("network %s: container %s is not connected", network, m.containerName(id))
+		}
+		if _, err := m.load(network); err != nil {
+			return err
+		}
+		return state.ReleaseAll(m.leases(network), id)
+	})
+}
+
+func (m *Manager) disconnect(ctx context.Context, id string, n state.Net, i int) error {
+	leads := outlet(n, ipv4) == i || outlet(n, ipv6) == i
+	if !leads || !m.isUp(id, n) {
+		return m.unplug(ctx, id, n, i)
+	}
+	if err := m.unpublish(ctx, id, n); err != nil {
+		return err
+	}
+	if err := m.unplug(ctx, id, n, i); err != nil {
+		return err
+	}
+	n.Endpoints = slices.Delete(slices.Clone(n.Endpoints), i, i+1)
+	if outlet(n, ipv4) < 0 {
 		return nil
 	}
 	if err := m.claimPorts(ctx, n.Ports, id); err != nil {
 		return err
 	}
-	return m.publish(ctx, id, n)
+	return errors.Join(m.routeAgain(id, n), m.publish(ctx, id, n))
 }
 
-// Disconnect takes container id from a network. Where the default route or the ports went by that one, they go
-// by the next.
-func (m *Manager) Disconnect(ctx context.Context, network, id string) error {
-	return m.change(ctx, id, func(ctx context.Context, id string, n state.Net) error {
-		i := endpointOf(n, network)
-		if i < 0 {
-			return fmt.Errorf("network %s: container %s is not connected", network, m.containerName(id))
-		}
-		if i > 0 || !m.isUp(id, n) {
-			return m.unplug(ctx, id, n, i)
-		}
-		if err := m.unpublish(ctx, id, n); err != nil {
-			return err
-		}
-		if err := m.unplug(ctx, id, n, i); err != nil {
-			return err
-		}
-		n.Endpoints = n.Endpoints[1:]
-		if len(n.Endpoints) == 0 {
-			return nil
-		}
-		if err := m.claimPorts(ctx, n.Ports, id); err != nil {
-			return err
-		}
-		return errors.Join(m.routeBy(n.Endpoints[0], m.namespacePath(id, n)), m.publish(ctx, id, n))
-	})
-}
-
-// unplug removes one endpoint: its links, its place in net.json, and its lease.
+// unplug removes one endpoint: its names, its links, its place in net.json, and its lease.
 func (m *Manager) unplug(_ context.Context, id string, n state.Net, i int) error {
 	e := n.Endpoints[i]
+	err := m.leaveNames(id, e.Network)
 	n.Endpoints = slices.Delete(slices.Clone(n.Endpoints), i, i+1)
-	return errors.Join(deleteLink(e.HostLink), m.writeNet(id, n), m.free(e.Network, e.Address.Addr(), id))
+	return errors.Join(err, deleteLink(e.HostLink), m.writeNet(id, n), m.freeAll(e, id))
 }
 
-// routeBy makes the endpoint's gateway that of the namespace at path.
-func (m *Manager) routeBy(e state.Endpoint, path string) error {
-	n, err := m.load(e.Network)
-	if err != nil {
-		return err
-	}
-	return linux.InNetNS(path, func() error {
-		link, err := netlink.LinkByName(e.Link)
+// routeAgain makes the default routes of a container that lost those that it had.
+func (m *Manager) routeAgain(id string, n state.Net) error {
+	path := m.namespacePath(id, n)
+	for i, e := range n.Endpoints {
+		network, err := m.load(e.Network)
 		if err != nil {
-			return fmt.Errorf("look for link %s: %w", e.Link, err)
+			return err
 		}
-		return addDefaultRoute(link, n.Gateways[0], within(path)...)
-	})
+		gateways := network.gatewaysFor(n, i)
+		if len(gateways) == 0 {
+			continue
+		}
+		err = linux.InNetNS(path, func() error {
+			link, err := netlink.LinkByName(e.Link)
+			if err != nil {
+				return fmt.Errorf("look for link %s: %w", e.Link, err)
+			}
+			return addDefaultRoutes(link, gateways, within(path)...)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isUp reports whether container id has its namespace, so that links can be made in it.

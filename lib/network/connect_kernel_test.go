@@ -19,7 +19,7 @@ func TestConnect(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() { m.mustRemove(t, "n1", "n2", Default) })
-	c := m.attachTo(t, Options{Network: []string{"n1"}, Publish: []string{"8001:80"}})
+	c := m.attachTo(t, Connection{Network: []string{"n1"}, Publish: []string{"8001:80"}})
 	serve(t, c.path, "tcp", ":80")
 	addrs := func() string {
 		return strings.Join(strings.Fields(sh(t, "nsenter --net=%s ip -o -4 addr show scope global | awk '{print $4}'", c.path)), " ")
@@ -42,9 +42,11 @@ func TestConnect(t *testing.T) {
 			answers(when)
 		}
 	}
-	do := func(f func(context.Context, string, string) error, network, want string) {
+	connect := func(network string) error { return m.Connect(ctx, network, c.id, ConnectOptions{}) }
+	disconnect := func(network string) error { return m.Disconnect(ctx, network, c.id, false) }
+	do := func(f func(string) error, network, want string) {
 		t.Helper()
-		switch err := f(ctx, network, c.id); {
+		switch err := f(network); {
 		case want == "" && err != nil:
 			t.Error(err)
 		case want != "" && (err == nil || err.Error() != want):
@@ -52,25 +54,25 @@ func TestConnect(t *testing.T) {
 		}
 	}
 	check("at first", "10.77.1.2/24", "10.77.1.1")
-	do(m.Connect, "n1", "network n1: container "+c.id+" is connected already")
-	do(m.Connect, "nosuch", "network nosuch: not found")
-	do(m.Disconnect, "n2", "network n2: container "+c.id+" is not connected")
-	do(m.Connect, "n2", "")
+	do(connect, "n1", "network n1: container "+c.id+" is connected already")
+	do(connect, "nosuch", "network nosuch: not found")
+	do(disconnect, "n2", "network n2: container "+c.id+" is not connected")
+	do(connect, "n2", "")
 	check("connected", "10.77.1.2/24 10.77.2.2/24", "10.77.1.1")
-	do(m.Disconnect, "n1", "")
+	do(disconnect, "n1", "")
 	check("without the first", "10.77.2.2/24", "10.77.2.1")
-	do(m.Disconnect, "n2", "")
+	do(disconnect, "n2", "")
 	check("without any", "", "")
-	do(m.Connect, "n1", "")
+	do(connect, "n1", "")
 	check("with one again", "10.77.1.2/24", "10.77.1.1")
 
 	// Stopped.
 	if err := m.Down(ctx, c.id); err != nil {
 		t.Fatal(err)
 	}
-	do(m.Connect, "n2", "")
-	do(m.Disconnect, "n1", "")
-	do(m.Connect, "n1", "")
+	do(connect, "n2", "")
+	do(disconnect, "n1", "")
+	do(connect, "n1", "")
 	if n, _ := m.Inspect("n2"); n.Counts != 1 {
 		t.Errorf("counts %d, want 1", n.Counts)
 	}
@@ -83,11 +85,11 @@ func TestConnect(t *testing.T) {
 	serve(t, c.path, "tcp", ":80")
 	check("started", "10.77.2.2/24 10.77.1.2/24", "10.77.2.1")
 
-	host := m.attachTo(t, Options{Network: []string{"host"}})
-	if err := m.Connect(ctx, "n1", host.id); err == nil || !strings.Contains(err.Error(), "has no network namespace of its own") {
+	host := m.attachTo(t, Connection{Network: []string{"host"}})
+	if err := m.Connect(ctx, "n1", host.id, ConnectOptions{}); err == nil || !strings.Contains(err.Error(), "has no network namespace of its own") {
 		t.Error(err)
 	}
-	if err := m.Connect(ctx, "n1", state.NewID()); !errors.Is(err, state.ErrNotFound) {
+	if err := m.Connect(ctx, "n1", state.NewID(), ConnectOptions{}); !errors.Is(err, state.ErrNotFound) {
 		t.Error(err)
 	}
 }

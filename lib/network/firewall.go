@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,49 +14,171 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// installRules puts a network's rules in place, whatever is there of them. It costs two processes, once
-// for each time that the bridge is made.
-func installRules(ctx context.Context, link string, subnet netip.Prefix) error {
-	saved, err := saveRules(ctx)
+// Who changes or reads our rules has the lock "firewall", which is taken after that on the networks: what
+// was read is true until it has been acted on.
+
+func (m *Manager) lockFirewall() (unlock func(), err error) { return m.dir.LockShared("firewall") }
+
+// installRules puts a network's rules in place, whatever is there of them. It costs two processes a family,
+// once for each time that the bridge is made.
+func (m *Manager) installRules(ctx context.Context, n Network) error {
+	if err := m.recordVariant(); err != nil {
+		return err
+	}
+	return m.eachFamily(n.has6(), func(f family, v variant) error {
+		saved, err := v.save(ctx, f)
+		if err != nil {
+			return err
+		}
+		return v.restore(ctx, f, saved.install(f, n))
+	})
+}
+
+// uninstallRules deletes all rules of a network or container, whatever is there of them, those of IPv6 only
+// where there may be some.
+func (m *Manager) uninstallRules(ctx context.Context, tag string, has6 bool) error {
+	none := true
+	err := m.eachFamily(has6, func(f family, v variant) error {
+		saved, err := v.save(ctx, f)
+		var missing *missingTool
+		if errors.As(err, &missing) {
+			return nil // no tools, no rules
+		}
+		if err != nil {
+			return err
+		}
+		changes, last := saved.uninstall(f, tag)
+		none = none && last
+		return v.restore(ctx, f, changes)
+	})
+	if err == nil && none {
+		_ = os.Remove(m.variantPath())
+	}
+	return err
+}
+
+// eachFamily does something to the rules of IPv4, and where wanted to those of IPv6, under the lock.
+func (m *Manager) eachFamily(both bool, do func(family, variant) error) error {
+	unlock, err := m.lockFirewall()
 	if err != nil {
 		return err
 	}
-	return restoreRules(ctx, saved.install(link, subnet))
+	defer unlock()
+	v := m.variant()
+	var errs []error
+	errs = append(errs, do(ipv4, v))
+	if both && checkIPv6() == nil {
+		errs = append(errs, do(ipv6, v))
+	}
+	return errors.Join(errs...)
 }
 
-// uninstallRules deletes all rules of a network or container, whatever is there of them.
-func uninstallRules(ctx context.Context, tag string) error {
-	saved, err := saveRules(ctx)
-	var missing *missingTool
-	if errors.As(err, &missing) {
-		return nil // no tools, no rules
+// variant is one of the two firewalls of Linux that iptables works on: nft or legacy; "" is that of a system
+// which does not tell. Both are asked for each packet, so our rules must be where those of others are that
+// drop packets, and must be taken away from where they were put.
+type variant string
+
+const (
+	variantNFT    variant = "nft"
+	variantLegacy variant = "legacy"
+)
+
+func (m *Manager) variantPath() string { return filepath.Join(m.dir.Run, "firewall") }
+
+// variant returns the one that has our rules, as it is written down in the runtime directory, or chooses it.
+func (m *Manager) variant() variant {
+	data, err := os.ReadFile(m.variantPath())
+	if err == nil {
+		return variant(strings.TrimSpace(string(data)))
 	}
-	if err != nil {
+	return detect()
+}
+
+// recordVariant writes down where our rules are from now on.
+func (m *Manager) recordVariant() error {
+	if _, err := os.Stat(m.variantPath()); err == nil {
+		return nil
+	}
+	v := detect()
+	linux.TraceWrite(m.variantPath(), string(v))
+	if err := os.MkdirAll(m.dir.Run, 0o700); err != nil {
 		return err
 	}
-	return restoreRules(ctx, saved.uninstall(tag))
+	return os.WriteFile(m.variantPath(), []byte(v+"\n"), 0o600)
 }
 
-// restoreRules makes changes in one batch.
-func restoreRules(ctx context.Context, changes []change) error {
+// detect returns the variant that the host's administrator chose for the command iptables, or the other one
+// where that alone has rules for what is forwarded.
+func detect() variant {
+	path, err := findTool("iptables-restore")
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return ""
+	}
+	chosen, other := variantNFT, variantLegacy
+	switch name := filepath.Base(path); {
+	case strings.Contains(name, "nft"):
+	case strings.Contains(name, "legacy"):
+		chosen, other = other, chosen
+	default:
+		return ""
+	}
+	if !chosen.busy() && other.busy() {
+		return other
+	}
+	return chosen
+}
+
+// busy reports whether somebody has rules for what is forwarded in this variant.
+func (v variant) busy() bool {
+	if v == variantLegacy { // whose tools make the table that they look at
+		names, err := os.ReadFile("/proc/net/ip_tables_names")
+		if err != nil || !strings.Contains(string(names), "filter") {
+			return false
+		}
+	}
+	path, err := findTool("iptables-" + string(v) + "-save")
+	if err != nil {
+		return false
+	}
+	text, _ := exec.Command(path, "-t", "filter").Output() // none, no rules
+	return strings.Contains(string(text), ":FORWARD DROP") || strings.Contains(string(text), "\n-A ")
+}
+
+// restore makes changes in one batch.
+func (v variant) restore(ctx context.Context, f family, changes []change) error {
 	if len(changes) == 0 {
 		return nil
 	}
 	for _, c := range changes {
-		linux.Trace(append([]string{"iptables", "-w", "-t", c.table}, c.words...)...)
+		linux.Trace(append([]string{f.tool(), "-w", "-t", c.table}, c.words...)...)
 	}
-	_, err := runFirewall(ctx, batch(changes), "iptables-restore", "--noflush", "-w")
+	_, err := v.run(ctx, f, batch(changes), "restore", "--noflush", "-w")
 	return err
 }
 
-func saveRules(ctx context.Context) (savedRules, error) {
-	text, err := runFirewall(ctx, "", "iptables-save")
+// save returns the rules of all.
+func (v variant) save(ctx context.Context, f family) (savedRules, error) {
+	text, err := v.run(ctx, f, "", "save")
 	return parseSaved(text), err
 }
 
-// runFirewall runs a tool of the firewall and returns its output.
-func runFirewall(ctx context.Context, stdin, tool string, args ...string) (string, error) {
-	path, err := findTool(tool)
+func (f family) tool() string {
+	if f == ipv6 {
+		return "ip6tables"
+	}
+	return "iptables"
+}
+
+// run runs a tool of the firewall and returns its output.
+func (v variant) run(ctx context.Context, f family, stdin, what string, args ...string) (string, error) {
+	tool := f.tool() + "-" + what
+	path, err := findTool(f.tool() + "-" + string(v) + "-" + what)
+	if v == "" || err != nil {
+		path, err = findTool(tool)
+	}
 	if err != nil {
 		return "", err
 	}

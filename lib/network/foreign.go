@@ -47,24 +47,24 @@ func (p Place) Path() (string, error) {
 }
 
 // AttachTo connects the namespace at a place under a new id, until [Manager.Detach] or until it is gone.
-func (m *Manager) AttachTo(ctx context.Context, id string, p Place, o Options) error {
-	mode, networks, ports, err := o.parse()
+func (m *Manager) AttachTo(ctx context.Context, id string, p Place, o Connection) error {
+	plan, err := o.parse()
 	if err != nil {
 		return err
 	}
-	if mode != modeBridge {
-		return fmt.Errorf("network %s: the namespace is there: name networks to connect it to", mode)
+	if plan.mode != modeBridge {
+		return fmt.Errorf("network %s: the namespace is there: name networks to connect it to", plan.mode)
 	}
 	path, err := p.Path()
 	if err != nil {
 		return err
 	}
-	_, err = m.attachForeign(ctx, id, state.Net{Mode: mode, NetNS: path, Ports: ports}, networks, wish{})
+	_, err = m.attachForeign(ctx, id, state.Net{Mode: plan.mode, NetNS: path, Ports: plan.ports}, plan.joins)
 	return err
 }
 
 // attachForeign connects the namespace that n names, and returns what it is connected to.
-func (m *Manager) attachForeign(ctx context.Context, id string, n state.Net, networks []string, w wish) (state.Net, error) {
+func (m *Manager) attachForeign(ctx context.Context, id string, n state.Net, joins []join) (state.Net, error) {
 	if err := state.CheckID(id); err != nil {
 		return n, err
 	}
@@ -89,7 +89,7 @@ func (m *Manager) attachForeign(ctx context.Context, id string, n state.Net, net
 		return n, err
 	}
 	defer m.dir.LetGo(id)
-	_, err = m.attach(ctx, id, &n, networks, w)
+	_, err = m.attach(ctx, id, &n, joins)
 	if err == nil {
 		err = ctx.Err()
 	}

@@ -79,7 +79,7 @@ func TestAttachToNamespace(t *testing.T) {
 	m.checkClean(t)
 	path, id := newNamespace(t), state.NewID()
 	attach := func(id string) error {
-		return m.AttachTo(ctx, id, Place{NetNS: path}, Options{Publish: []string{"8001:80"}})
+		return m.AttachTo(ctx, id, Place{NetNS: path}, Connection{Publish: []string{"8001:80"}})
 	}
 	if err := attach(id); err != nil {
 		t.Fatal(err)
@@ -113,10 +113,10 @@ func TestAttachToNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.mustRemove(t, "more") })
-	if err := m.Connect(ctx, "more", id); err != nil {
+	if err := m.Connect(ctx, "more", id, ConnectOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Disconnect(ctx, Default, id); err != nil {
+	if err := m.Disconnect(ctx, Default, id, false); err != nil {
 		t.Fatal(err)
 	}
 	if saw, err := ask("", "tcp", "127.0.0.1:8001"); err != nil {
@@ -144,7 +144,7 @@ func TestAttachToProcess(t *testing.T) {
 	m.checkClean(t)
 	pid, end := newProcess(t)
 	id := state.NewID()
-	if err := m.AttachTo(ctx, id, Place{PID: pid}, Options{Publish: []string{"8001:80"}}); err != nil {
+	if err := m.AttachTo(ctx, id, Place{PID: pid}, Connection{Publish: []string{"8001:80"}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := sh(t, "nsenter -n -t %d ip -o -4 addr", pid); !strings.Contains(got, "10.20.30.2/24") {
@@ -164,12 +164,12 @@ func TestAttachToProcess(t *testing.T) {
 	if _, err := m.Namespace(id); err == nil || !strings.Contains(err.Error(), "is gone") {
 		t.Error(err)
 	}
-	if err := m.Connect(ctx, Default, id); err == nil {
+	if err := m.Connect(ctx, Default, id, ConnectOptions{}); err == nil {
 		t.Error("connected to who knows what")
 	}
 	pid, _ = newProcess(t)
 	again := state.NewID()
-	if err := m.AttachTo(ctx, again, Place{PID: pid}, Options{Publish: []string{"8001:80"}}); err != nil {
+	if err := m.AttachTo(ctx, again, Place{PID: pid}, Connection{Publish: []string{"8001:80"}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(m.dir.Bundle(id)); err == nil {
@@ -218,7 +218,7 @@ func TestAttachManyAtOnce(t *testing.T) {
 	for i := range ids {
 		path, id := newNamespace(t), state.NewID()
 		wg.Go(func() {
-			if err := m.AttachTo(ctx, id, Place{NetNS: path}, Options{Network: []string{"small"}}); err == nil {
+			if err := m.AttachTo(ctx, id, Place{NetNS: path}, Connection{Network: []string{"small"}}); err == nil {
 				ids[i] = id
 			} else if !strings.Contains(err.Error(), "no free address") {
 				t.Error(err)
@@ -258,20 +258,20 @@ func TestRefusedPlaces(t *testing.T) {
 	for _, c := range []struct {
 		id    string
 		place Place
-		o     Options
+		o     Connection
 		want  string
 	}{
-		{"", Place{PID: os.Getpid()}, Options{}, fmt.Sprintf("/proc/%d/ns/net is this host's own network", os.Getpid())},
-		{"", Place{PID: 1 << 30}, Options{}, "open /proc/1073741824/ns/net: no such file or directory"},
-		{"", Place{PID: -1}, Options{}, "process -1: want a pid"},
-		{"", Place{PID: 1, NetNS: "x"}, Options{}, "--pid and --netns exclude each other"},
-		{"", Place{NetNS: "no-such-name"}, Options{}, "open /run/netns/no-such-name: no such file or directory"},
-		{"", Place{NetNS: "/etc/passwd"}, Options{}, "/etc/passwd is not a network namespace"},
-		{"", Place{NetNS: "/proc/self/ns/net"}, Options{}, "/proc/self/ns/net is this host's own network"},
-		{"", Place{NetNS: path}, Options{Network: []string{"none"}}, "network none: the namespace is there: name networks to connect it to"},
-		{"", Place{NetNS: path}, Options{Network: []string{"nosuch"}}, "network nosuch: not found"},
-		{"", Place{NetNS: path}, Options{Publish: []string{"80:x"}}, `publish "80:x"`},
-		{"../../etc/x", Place{NetNS: path}, Options{}, `container id "../../etc/x": want 12 hexadecimal digits`},
+		{"", Place{PID: os.Getpid()}, Connection{}, fmt.Sprintf("/proc/%d/ns/net is this host's own network", os.Getpid())},
+		{"", Place{PID: 1 << 30}, Connection{}, "open /proc/1073741824/ns/net: no such file or directory"},
+		{"", Place{PID: -1}, Connection{}, "process -1: want a pid"},
+		{"", Place{PID: 1, NetNS: "x"}, Connection{}, "--pid and --netns exclude each other"},
+		{"", Place{NetNS: "no-such-name"}, Connection{}, "open /run/netns/no-such-name: no such file or directory"},
+		{"", Place{NetNS: "/etc/passwd"}, Connection{}, "/etc/passwd is not a network namespace"},
+		{"", Place{NetNS: "/proc/self/ns/net"}, Connection{}, "/proc/self/ns/net is this host's own network"},
+		{"", Place{NetNS: path}, Connection{Network: []string{"none"}}, "network none: the namespace is there: name networks to connect it to"},
+		{"", Place{NetNS: path}, Connection{Network: []string{"nosuch"}}, "network nosuch: not found"},
+		{"", Place{NetNS: path}, Connection{Publish: []string{"80:x"}}, `publish "80:x"`},
+		{"../../etc/x", Place{NetNS: path}, Connection{}, `container id "../../etc/x": want 12 hexadecimal digits`},
 	} {
 		id := c.id
 		if id == "" {
@@ -293,10 +293,10 @@ func TestAttachTwice(t *testing.T) {
 	}
 	t.Cleanup(func() { m.mustRemove(t, "second") })
 	path, first, second := newNamespace(t), state.NewID(), state.NewID()
-	if err := m.AttachTo(ctx, first, Place{NetNS: path}, Options{}); err != nil {
+	if err := m.AttachTo(ctx, first, Place{NetNS: path}, Connection{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.AttachTo(ctx, second, Place{NetNS: path}, Options{Network: []string{"second"}}); err != nil {
+	if err := m.AttachTo(ctx, second, Place{NetNS: path}, Connection{Network: []string{"second"}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := sh(t, "nsenter --net=%s ip route show default", path); !strings.Contains(got, "via 10.20.30.1") || strings.Count(got, "default") != 1 {

@@ -94,8 +94,8 @@ func sh(t *testing.T, format string, args ...any) string {
 	return string(out)
 }
 
-// otherHost connects a namespace that plays another host, 198.51.100.2, to this one, 198.51.100.1, and
-// returns its path.
+// otherHost connects a namespace that plays another host, 198.51.100.2 and 2001:db8::2, to this one,
+// 198.51.100.1 and 2001:db8::1, and returns its path.
 func otherHost(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "other")
@@ -113,6 +113,9 @@ ip addr add 198.51.100.1/24 dev uplink
 ip link set uplink up
 ip route add default via 198.51.100.2
 nsenter --net=%[1]s ip addr add 198.51.100.2/24 dev eth0
+ip addr add 2001:db8::1/64 dev uplink nodad
+ip route add default via 2001:db8::2
+nsenter --net=%[1]s ip addr add 2001:db8::2/64 dev eth0 nodad
 nsenter --net=%[1]s ip link set eth0 up`, path)
 	return path
 }
@@ -140,7 +143,7 @@ func checkLeftovers(t *testing.T) {
 func leftovers(t *testing.T) []string {
 	t.Helper()
 	lines := strings.Split(sh(t, "ip -o link show | cut -d@ -f1 | cut -d: -f2; ip -o addr | cut -c4-; ip route show table all"), "\n")
-	for _, save := range []string{"iptables-nft-save", "iptables-legacy-save"} {
+	for _, save := range []string{"iptables-nft-save", "iptables-legacy-save", "ip6tables-nft-save", "ip6tables-legacy-save"} {
 		if _, err := findTool(save); err != nil {
 			continue
 		}
@@ -161,7 +164,7 @@ type attached struct {
 	addr netip.Addr
 }
 
-func (m *Manager) attachTo(t *testing.T, o Options) attached {
+func (m *Manager) attachTo(t *testing.T, o Connection) attached {
 	t.Helper()
 	c, err := m.tryAttach(o)
 	if err != nil {
@@ -175,9 +178,9 @@ func (m *Manager) attachTo(t *testing.T, o Options) attached {
 	return c
 }
 
-func (m *Manager) tryAttach(o Options) (attached, error) {
+func (m *Manager) tryAttach(o Connection) (attached, error) {
 	s := spec.New(state.NewID())
-	if err := m.Attach(o)(context.Background(), s); err != nil {
+	if err := m.Attach(Options{Connection: o})(context.Background(), s); err != nil {
 		return attached{}, err
 	}
 	n, err := m.dir.ReadNet(s.ID())
@@ -196,7 +199,7 @@ func serve(t *testing.T, path, protocol, address string) {
 	t.Helper()
 	err := inside(path, func() error {
 		if protocol == "udp" {
-			conn, err := net.ListenPacket("udp4", address)
+			conn, err := net.ListenPacket("udp", address)
 			if err != nil {
 				return err
 			}
@@ -213,7 +216,7 @@ func serve(t *testing.T, path, protocol, address string) {
 			}()
 			return nil
 		}
-		l, err := net.Listen("tcp4", address)
+		l, err := net.Listen("tcp", address)
 		if err != nil {
 			return err
 		}
@@ -241,7 +244,7 @@ const patience = 1300 * time.Millisecond
 // ask asks a server from the namespace at path, and returns the address that it saw.
 func ask(path, protocol, address string) (saw string, err error) {
 	err = inside(path, func() error {
-		conn, err := net.DialTimeout(protocol+"4", address, patience)
+		conn, err := net.DialTimeout(protocol, address, patience)
 		if err != nil {
 			return err
 		}
@@ -258,6 +261,7 @@ func ask(path, protocol, address string) (saw string, err error) {
 			return err
 		}
 		saw, _, err = net.SplitHostPort(string(buf[:n]))
+		saw = strings.TrimPrefix(saw, "::ffff:")
 		return err
 	})
 	return saw, err
@@ -269,4 +273,11 @@ func inside(path string, f func() error) error {
 		return f()
 	}
 	return linux.InNetNS(path, f)
+}
+
+func (m *Manager) mustCreate(t *testing.T, name string, o CreateOptions) {
+	t.Helper()
+	if err := m.Create(context.Background(), name, o); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -18,59 +18,70 @@ import (
 
 func (m *Manager) leases(network string) string { return filepath.Join(m.path(network), "leases") }
 
-// lease gives a free address of the network to container id. When there is none left, the leases of
-// containers that are gone are taken back.
-func (m *Manager) lease(n Network, id string) (netip.Prefix, error) {
-	addr, err := m.claimFree(n, id)
+// lease gives container id an address of the network of one family: the one that it asked for, where that is
+// valid, else a free one. When there is none left, the leases of containers that are gone are taken back.
+func (m *Manager) lease(n Network, f family, want netip.Addr, id string) (netip.Prefix, error) {
+	if want.IsValid() {
+		return m.leaseOne(n, want, id)
+	}
+	addr, err := m.claimFree(n, f, id)
 	if err != nil || addr.IsValid() {
 		return addr, err
 	}
 	for _, addr := range m.leased(n.Name) {
-		if holder := m.holder(n.Name, addr); m.gone(holder) {
+		if holder := m.holder(n.Name, addr); f.has(addr) && m.gone(holder) {
 			if err := m.free(n.Name, addr, holder); err != nil {
 				return netip.Prefix{}, err
 			}
 		}
 	}
-	addr, err = m.claimFree(n, id)
+	addr, err = m.claimFree(n, f, id)
 	if err == nil && !addr.IsValid() {
-		err = fmt.Errorf("network %s: no free address in %s", n.Name, n.IPNets[0])
+		err = noFree(n, f)
 	}
 	return addr, err
 }
 
+func noFree(n Network, f family) error {
+	return fmt.Errorf("network %s: no free address in %s", n.Name, listed(n.subnets(f)))
+}
+
 // leaseOne gives the address that was asked for to container id.
 func (m *Manager) leaseOne(n Network, addr netip.Addr, id string) (netip.Prefix, error) {
-	subnet := n.IPNets[0]
+	f := familyOf(addr)
+	i := slices.IndexFunc(n.IPNets, func(p netip.Prefix) bool { return isHost(addr, p) })
 	switch {
-	case !subnet.Contains(addr) || addr == subnet.Addr() || addr == broadcast(subnet):
-		return netip.Prefix{}, fmt.Errorf("network %s: %s is no address for a host in %s", n.Name, addr, subnet)
-	case addr == n.Gateways[0]:
+	case f == ipv6 && !n.has6():
+		return netip.Prefix{}, fmt.Errorf("network %s: %s: it has no IPv6 addresses", n.Name, addr)
+	case i < 0:
+		return netip.Prefix{}, fmt.Errorf("network %s: %s is no address for a host in %s", n.Name, addr, listed(n.subnets(f)))
+	case addr == n.Gateways[i]:
 		return netip.Prefix{}, fmt.Errorf("network %s: %s is the gateway's address", n.Name, addr)
 	}
 	if err := m.renewOne(n.Name, addr, id); err != nil {
 		return netip.Prefix{}, fmt.Errorf("network %s: address %s: %w", n.Name, addr, err)
 	}
-	return netip.PrefixFrom(addr, subnet.Bits()), nil
+	return netip.PrefixFrom(addr, n.IPNets[i].Bits()), nil
 }
 
-// claimFree claims the lowest address that nobody holds. The zero Prefix says that there is none.
-func (m *Manager) claimFree(n Network, id string) (netip.Prefix, error) {
+// claimFree claims the lowest address of a family that nobody holds. The zero Prefix says that there is none.
+func (m *Manager) claimFree(n Network, f family, id string) (netip.Prefix, error) {
 	held := make(map[netip.Addr]bool)
 	for _, addr := range m.leased(n.Name) {
 		held[addr] = true
 	}
-	subnet, last := n.IPNets[0], broadcast(n.IPNets[0])
-	for addr := subnet.Addr().Next(); addr.Less(last); addr = addr.Next() {
-		if held[addr] || addr == n.Gateways[0] {
-			continue
+	for _, subnet := range n.subnets(f) {
+		for addr := subnet.Addr().Next(); isHost(addr, subnet); addr = addr.Next() {
+			if held[addr] || addr == n.gateway(addr) {
+				continue
+			}
+			err := state.Claim(m.leasePath(n.Name, addr), id)
+			var taken *state.TakenError
+			if errors.As(err, &taken) {
+				continue
+			}
+			return netip.PrefixFrom(addr, subnet.Bits()), err
 		}
-		err := state.Claim(m.leasePath(n.Name, addr), id)
-		var taken *state.TakenError
-		if errors.As(err, &taken) {
-			continue
-		}
-		return netip.PrefixFrom(addr, subnet.Bits()), err
 	}
 	return netip.Prefix{}, nil
 }
@@ -86,8 +97,10 @@ func (m *Manager) renew(endpoints []state.Endpoint, id string) error {
 		if _, err := m.load(e.Network); err != nil {
 			return err
 		}
-		if err := m.renewOne(e.Network, e.Address.Addr(), id); err != nil {
-			return fmt.Errorf("network %s: address %s: %w", e.Network, e.Address.Addr(), err)
+		for _, addr := range addresses(e) {
+			if err := m.renewOne(e.Network, addr.Addr(), id); err != nil {
+				return fmt.Errorf("network %s: address %s: %w", e.Network, addr.Addr(), err)
+			}
 		}
 	}
 	return nil
@@ -113,6 +126,15 @@ func (m *Manager) renewOne(network string, addr netip.Addr, id string) error {
 // free gives the address of container id back. It is idempotent.
 func (m *Manager) free(network string, addr netip.Addr, id string) error {
 	return state.Release(m.leasePath(network, addr), id)
+}
+
+// freeAll gives back the addresses of an endpoint.
+func (m *Manager) freeAll(e state.Endpoint, id string) error {
+	var errs []error
+	for _, addr := range addresses(e) {
+		errs = append(errs, m.free(e.Network, addr.Addr(), id))
+	}
+	return errors.Join(errs...)
 }
 
 func (m *Manager) leasePath(network string, addr netip.Addr) string {

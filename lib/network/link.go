@@ -15,9 +15,9 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// plug connects the namespace at path to a bridge: a pair of virtual links, the address, and a default
-// route where gateway is valid.
-func plug(bridge netlink.Link, e state.Endpoint, path string, gateway netip.Addr) error {
+// plug connects the namespace at path to a bridge: a pair of virtual links, the addresses, and a default
+// route by each of the gateways.
+func plug(bridge netlink.Link, e state.Endpoint, path string, gateways []netip.Addr) error {
 	if err := addPair(bridge, e, path); err != nil {
 		return err
 	}
@@ -30,16 +30,18 @@ func plug(bridge netlink.Link, e state.Endpoint, path string, gateway netip.Addr
 		if link == nil {
 			return fmt.Errorf("link %s: it is gone from the namespace", e.Link)
 		}
-		if err := addAddress(link, e.Address, in...); err != nil {
+		if err := prepare6(e.Link, e.Address6.IsValid(), in...); err != nil {
 			return err
+		}
+		for _, addr := range addresses(e) {
+			if err := addAddress(link, addr, in...); err != nil {
+				return err
+			}
 		}
 		if err := setUp(link, in...); err != nil {
 			return err
 		}
-		if !gateway.IsValid() {
-			return nil
-		}
-		return addDefaultRoute(link, gateway, in...)
+		return addDefaultRoutes(link, gateways, in...)
 	})
 	if err != nil {
 		return err
@@ -88,10 +90,16 @@ func addPair(bridge netlink.Link, e state.Endpoint, path string) error {
 		return fmt.Errorf("endpoint %s: %w", e.ID, err)
 	}
 	master := bridge.Attrs()
-	linux.Trace("ip", "link", "add", e.HostLink, "up", "mtu", fmt.Sprint(master.MTU), "type", "veth",
-		"peer", "name", e.Link, "mtu", fmt.Sprint(master.MTU), "address", e.MAC, "netns", path)
+	words := []string{"ip", "link", "add", e.HostLink, "up", "mtu", fmt.Sprint(master.MTU)}
+	var hostMAC net.HardwareAddr
+	if e.Address6.IsValid() { // see openLoopback6
+		hostMAC = master.HardwareAddr
+		words = append(words, "address", hostMAC.String())
+	}
+	linux.Trace(append(words, "type", "veth",
+		"peer", "name", e.Link, "mtu", fmt.Sprint(master.MTU), "address", e.MAC, "netns", path)...)
 	pair := &netlink.Veth{
-		LinkAttrs: netlink.LinkAttrs{Name: e.HostLink, MTU: master.MTU, Flags: net.FlagUp, TxQLen: -1},
+		LinkAttrs: netlink.LinkAttrs{Name: e.HostLink, MTU: master.MTU, Flags: net.FlagUp, TxQLen: -1, HardwareAddr: hostMAC},
 		PeerName:  e.Link, PeerHardwareAddr: mac, PeerMTU: uint32(master.MTU), PeerTxQLen: -1,
 		PeerNamespace: netlink.NsFd(ns.Fd()),
 	}
@@ -118,9 +126,15 @@ func within(path string) []string { return []string{"nsenter", "--net=" + path} 
 
 func addAddress(link netlink.Link, addr netip.Prefix, in ...string) error {
 	name := link.Attrs().Name
-	trace(in, "addr", "add", addr.String(), "brd", "+", "dev", name)
 	bits := addr.Addr().BitLen()
 	ip := &netlink.Addr{IPNet: &net.IPNet{IP: addr.Addr().AsSlice(), Mask: net.CIDRMask(addr.Bits(), bits)}}
+	if addr.Addr().Is6() {
+		// Leases see to it that nobody else has it; to ask around would take a second (RFC 4862, section 5.4).
+		ip.Flags = flagNoDAD
+		trace(in, "addr", "add", addr.String(), "nodad", "dev", name)
+	} else {
+		trace(in, "addr", "add", addr.String(), "brd", "+", "dev", name)
+	}
 	if err := netlink.AddrAdd(link, ip); err != nil && !errors.Is(err, syscall.EEXIST) {
 		return fmt.Errorf("add address %s to %s: %w", addr, name, err)
 	}
@@ -132,6 +146,15 @@ func setUp(link netlink.Link, in ...string) error {
 	trace(in, "link", "set", name, "up")
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("set %s up: %w", name, err)
+	}
+	return nil
+}
+
+func addDefaultRoutes(link netlink.Link, gateways []netip.Addr, in ...string) error {
+	for _, gateway := range gateways {
+		if err := addDefaultRoute(link, gateway, in...); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -12,10 +12,22 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Options say how a container is connected.
+// Options say how a container is connected, and what it publishes. They are parted so that `mydocker run` can
+// list its options in the README's order.
 type Options struct {
+	Connection
+	Exposed
+}
+
+// Connection are the networks and the ports.
+type Connection struct {
 	Network []string `name:"network" aliases:"net" sep:"none" help:"Connect the container to a network (none to disable)"`
 	Publish []string `name:"publish" short:"p" sep:"none" help:"Publish the container's port(s) to the host"`
+}
+
+// Exposed is the option that the README does not list.
+type Exposed struct {
+	PublishAll bool `short:"P" help:"Publish all ports that the image exposes, on free ports of the host"`
 }
 
 // How a container is connected: the values of [state.Net].Mode. The last two go on with what they name.
@@ -27,62 +39,100 @@ const (
 	modePath      = "ns:"
 )
 
+// plan is what the options mean.
+type plan struct {
+	mode  string
+	joins []join // in bridge mode
+	ports []state.Port
+}
+
+// join is a network to connect to, and how.
+type join struct {
+	network string
+	wish
+}
+
 // Check reports what is wrong with the options by themselves, before anything is made.
-func (o Options) Check() error {
-	_, _, _, err := o.parse()
+func (o Connection) Check() error {
+	_, err := o.parse()
 	return err
 }
 
-// parse returns the mode that the options ask for, in bridge mode the names of the networks, and the ports.
-func (o Options) parse() (mode string, networks []string, ports []state.Port, err error) {
-	mode, networks, err = parseNetworks(o.Network)
-	if err != nil {
-		return "", nil, nil, err
+func (o Connection) parse() (plan, error) {
+	var p plan
+	var err error
+	if p.mode, p.joins, err = parseNetworks(o.Network); err != nil {
+		return p, err
 	}
 	for _, v := range o.Publish {
 		list, err := ParsePort(v)
 		if err != nil {
-			return "", nil, nil, err
+			return p, err
 		}
-		ports = append(ports, list...)
+		p.ports = append(p.ports, list...)
 	}
-	return mode, networks, ports, checkPorts(mode, ports)
+	return p, checkPorts(p.mode, p.ports)
 }
 
 // checkPorts refuses ports that nothing could answer.
 func checkPorts(mode string, ports []state.Port) error {
-	for _, p := range ports {
-		if mode != modeBridge {
-			return fmt.Errorf("publish %d/%s: a container with --network %s has no ports of its own", p.ContainerPort, p.Protocol, mode)
-		}
-		if p.HostIP.Is6() {
-			return fmt.Errorf("publish %d/%s on %s: the container has no IPv6 address", p.ContainerPort, p.Protocol, p.HostIP)
-		}
+	if len(ports) > 0 && mode != modeBridge {
+		p := ports[0]
+		return fmt.Errorf("publish %d/%s: a container with --network %s has no ports of its own", p.ContainerPort, p.Protocol, mode)
 	}
 	return nil
 }
 
-// parseNetworks returns the mode that the values of --network ask for and, in bridge mode, the names of
-// the networks.
-func parseNetworks(values []string) (mode string, networks []string, err error) {
+// parseNetworks returns the mode that the values of --network ask for and, in bridge mode, the networks.
+func parseNetworks(values []string) (mode string, joins []join, err error) {
 	if len(values) == 0 {
-		return modeBridge, []string{Default}, nil
+		return modeBridge, []join{{network: Default}}, nil
 	}
-	for i, v := range values {
+	for _, v := range values {
 		if isMode(v) {
 			if len(values) > 1 {
 				return "", nil, fmt.Errorf("network %.80s: cannot be combined with other networks", v)
 			}
 			return v, nil, nil
 		}
-		if err := checkName(v); err != nil {
+		j, err := parseJoin(v)
+		if err != nil {
 			return "", nil, err
 		}
-		if slices.Contains(values[:i], v) {
-			return "", nil, fmt.Errorf("network %s: named twice", v)
+		if slices.ContainsFunc(joins, func(other join) bool { return other.network == j.network }) {
+			return "", nil, fmt.Errorf("network %s: named twice", j.network)
+		}
+		joins = append(joins, j)
+	}
+	return modeBridge, joins, nil
+}
+
+// parseJoin reads NAME[,ip=ADDRESS][,alias=NAME][,mac=ADDRESS]. alias may be repeated, and so may ip, once
+// for each family.
+func parseJoin(v string) (join, error) {
+	words := strings.Split(v, ",")
+	j := join{network: words[0]}
+	if err := checkName(j.network); err != nil {
+		return j, err
+	}
+	for _, word := range words[1:] {
+		key, value, _ := strings.Cut(word, "=")
+		var err error
+		switch key {
+		case "ip":
+			err = j.setAddress(value)
+		case "alias":
+			err = j.addAlias(value)
+		case "mac":
+			j.mac, err = parseMAC(value)
+		default:
+			err = fmt.Errorf("%.80q: want ip=ADDRESS, alias=NAME or mac=ADDRESS", word)
+		}
+		if err != nil {
+			return j, fmt.Errorf("network %s: %w", j.network, err)
 		}
 	}
-	return modeBridge, values, nil
+	return j, nil
 }
 
 // isMode reports whether a value of --network is no network's name.

@@ -21,9 +21,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -50,43 +52,79 @@ type Network struct {
 	Link     string         `json:"link"` // the bridge; "" until mydocker0's is first made
 	IPNets   []netip.Prefix `json:"ipnets"`
 	Gateways []netip.Addr   `json:"gateways"` // one for each of IPNets: the bridge's own address
+	Internal bool           `json:"internal,omitempty"`
 	Created  time.Time      `json:"created"`
 	Counts   int            `json:"-"` // containers that hold an address, the stopped ones included
+
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // CreateOptions say what a new network is like.
 type CreateOptions struct {
-	Subnet []string `name:"subnet" short:"s" sep:"none" placeholder:"CIDR" help:"The addresses of the network, e.g. 10.10.1.0/24 (default: a free /24)"`
+	Subnet   []string `name:"subnet" short:"s" sep:"none" placeholder:"CIDR" help:"Addresses of the network, e.g. 10.10.1.0/24; repeatable, also of IPv6 (default: a free /24)"`
+	Gateway  []string `sep:"none" placeholder:"ADDRESS" help:"Address of this host in the network; one for each subnet (default: the first of each)"`
+	IPv6     bool     `name:"ipv6" help:"Give the network IPv6 addresses, too: private ones (RFC 4193) where no -s names others"`
+	Internal bool     `help:"No way out of the network, and none in"`
+	Label    []string `short:"l" sep:"none" placeholder:"KEY=VALUE" help:"Set a label on the network"`
+	Driver   string   `short:"d" help:"bridge is the only one (default: bridge)"`
 }
 
-// Create makes a network. Its bridge comes with the first container.
+// Create makes a network. Its bridge comes with the first container. The default network can be made so,
+// too, as long as it has not been used.
 func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error {
 	if err := checkName(name); err != nil {
 		return err
+	}
+	n := Network{Name: name, Driver: DriverBridge, Internal: o.Internal, Created: time.Now()}
+	if o.Driver != "" && o.Driver != DriverBridge {
+		return fmt.Errorf("network %s: driver %.40q: want bridge", name, o.Driver)
 	}
 	unlock, err := m.lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if _, err := m.load(name); err == nil {
+	if old, err := m.load(name); err == nil && old.Link != "" {
 		return fmt.Errorf("network %s: the name is taken", name)
-	} else if !errors.Is(err, state.ErrNotFound) {
+	} else if err != nil && !errors.Is(err, state.ErrNotFound) {
 		return err
 	}
-	link, err := m.chooseLink(name)
-	if err != nil {
+	if n.Labels, err = parseLabels(o.Label); err != nil {
+		return fmt.Errorf("network %s: %w", name, err)
+	}
+	if n.Link, err = m.chooseLink(name); err != nil {
 		return err
 	}
 	used, err := m.used(Network{Name: name})
 	if err != nil {
 		return err
 	}
-	subnet, err := chooseSubnet(o.Subnet, used)
+	if n.IPNets, err = chooseSubnets(o.Subnet, o.IPv6, used); err == nil {
+		n.Gateways, err = chooseGateways(n.IPNets, o.Gateway)
+	}
+	if err == nil && n.has6() {
+		err = checkIPv6()
+	}
 	if err != nil {
 		return fmt.Errorf("network %s: %w", name, err)
 	}
-	return m.store(bridgeNetwork(name, link, subnet, time.Now()))
+	return m.store(n)
+}
+
+// parseLabels reads KEY=VALUE; a key alone has the value "".
+func parseLabels(words []string) (map[string]string, error) {
+	if len(words) == 0 {
+		return nil, nil
+	}
+	labels := make(map[string]string, len(words))
+	for _, word := range words {
+		key, value, _ := strings.Cut(word, "=")
+		if err := spec.CheckLabel(key); err != nil {
+			return nil, err
+		}
+		labels[key] = value
+	}
+	return labels, nil
 }
 
 // bridgeNetwork returns a network of one subnet, whose first address is the gateway's.
@@ -97,12 +135,61 @@ func bridgeNetwork(name, link string, subnet netip.Prefix, created time.Time) Ne
 	}
 }
 
+// has6 reports whether the network has IPv6 addresses. It always has IPv4.
+func (n Network) has6() bool { return len(n.subnets(ipv6)) > 0 }
+
+// subnets returns those of one family.
+func (n Network) subnets(f family) []netip.Prefix {
+	var list []netip.Prefix
+	for _, p := range n.IPNets {
+		if f.has(p.Addr()) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// gateway returns the bridge's address in the subnet of an address; the zero Addr where there is none.
+func (n Network) gateway(addr netip.Addr) netip.Addr {
+	for i, p := range n.IPNets {
+		if p.Contains(addr) {
+			return n.Gateways[i]
+		}
+	}
+	return netip.Addr{}
+}
+
 // Remove removes a network that no container uses, with its bridge and rules. The default network stays
 // listed, as before its first container.
 func (m *Manager) Remove(ctx context.Context, name string) error {
 	if err := m.Sweep(ctx); err != nil {
 		return err
 	}
+	return m.removeUnused(ctx, name)
+}
+
+// Prune removes all networks that no container uses, but for the default one, and tells of each. What could
+// not be removed does not keep the others.
+func (m *Manager) Prune(ctx context.Context, removed func(name string) error) error {
+	if err := m.Sweep(ctx); err != nil {
+		return err
+	}
+	networks, err := m.List()
+	errs := []error{err}
+	for _, n := range networks {
+		if n.Name == Default || n.Counts > 0 {
+			continue
+		}
+		err := m.removeUnused(ctx, n.Name)
+		if err == nil {
+			err = removed(n.Name)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Manager) removeUnused(ctx context.Context, name string) error {
 	unlock, err := m.lock()
 	if err != nil {
 		return err
@@ -172,7 +259,7 @@ func (m *Manager) load(name string) (Network, error) {
 		return Network{}, fmt.Errorf("network %s: %w", name, state.ErrNotFound)
 	case err != nil:
 		return Network{}, fmt.Errorf("network %s: %w", name, err)
-	case len(n.IPNets) == 0 || len(n.Gateways) != len(n.IPNets) || n.Link == "":
+	case len(n.subnets(ipv4)) == 0 || len(n.Gateways) != len(n.IPNets) || n.Link == "":
 		return Network{}, fmt.Errorf("network %s: network.json lacks addresses or the link", name)
 	}
 	return n, nil

@@ -72,7 +72,6 @@ func TestCreate(t *testing.T) {
 	}
 	for _, c := range []struct{ name, subnet, want string }{
 		{"subnet1", "10.211.0.0/24", "network subnet1: the name is taken"},
-		{Default, "10.211.0.0/24", "network mydocker0: the name is taken"},
 		{"other", "10.210.0.0/16", "network other: subnet 10.210.0.0/16 overlaps 10.210.1.0/24: network subnet1"},
 		{"other", "10.20.30.128/25", "network other: subnet 10.20.30.128/25 overlaps 10.20.30.0/24: network mydocker0"},
 		{"none", "10.211.0.0/24", "network name none: the word has a meaning of its own"},
@@ -85,6 +84,13 @@ func TestCreate(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%s %s: %v; want %s", c.name, c.subnet, err, c.want)
 		}
+	}
+	// The default network can be made by hand, once.
+	if err := m.Create(ctx, Default, CreateOptions{Subnet: []string{"10.211.0.0/24"}}); err != nil {
+		t.Error(err)
+	}
+	if err := m.Create(ctx, Default, CreateOptions{}); err == nil || err.Error() != "network mydocker0: the name is taken" {
+		t.Error(err)
 	}
 	list, err := m.List()
 	if err != nil || len(list) != 3 || list[0].Name != Default || list[1].Name != "subnet1" {
@@ -121,14 +127,14 @@ func TestLeases(t *testing.T) {
 	var ids []string
 	for i := range 5 {
 		id := m.newContainer(t)
-		got, err := m.lease(n, id)
+		got, err := m.lease(n, ipv4, netip.Addr{}, id)
 		if want := fmt.Sprintf("10.210.1.%d/29", i+2); err != nil || got.String() != want {
 			t.Fatalf("got %v (%v), want %s", got, err, want)
 		}
 		ids = append(ids, id)
 	}
 	late := m.newContainer(t)
-	if got, err := m.lease(n, late); err == nil || err.Error() != "network small: no free address in 10.210.1.0/29" {
+	if got, err := m.lease(n, ipv4, netip.Addr{}, late); err == nil || err.Error() != "network small: no free address in 10.210.1.0/29" {
 		t.Errorf("the sixth got %v (%v)", got, err)
 	}
 	if n, err := m.Inspect("small"); err != nil || n.Counts != 5 {
@@ -141,7 +147,7 @@ func TestLeases(t *testing.T) {
 	if n, _ := m.Inspect("small"); n.Counts != 4 {
 		t.Errorf("counts %d, want 4: a container is gone", n.Counts)
 	}
-	if got, err := m.lease(n, late); err != nil || got.String() != "10.210.1.5/29" {
+	if got, err := m.lease(n, ipv4, netip.Addr{}, late); err != nil || got.String() != "10.210.1.5/29" {
 		t.Errorf("got %v (%v), want that of the container that is gone", got, err)
 	}
 
@@ -171,7 +177,7 @@ func TestLeasesAtOnce(t *testing.T) {
 		id := m.newContainer(t)
 		wg.Go(func() {
 			var err error
-			if got[i], err = m.lease(n, id); err != nil {
+			if got[i], err = m.lease(n, ipv4, netip.Addr{}, id); err != nil {
 				t.Error(err)
 			}
 		})
@@ -295,15 +301,22 @@ func TestParseNetworks(t *testing.T) {
 		{"a1 host", "", "network host: cannot be combined with other networks"},
 		{"a1 a1", "", "network a1: named twice"},
 		{"a1 ../x", "", `network name "../x"`},
+		{"a1,ip=10.1.2.3,ip=fd00::3,alias=db,alias=sql.example,mac=02:00:00:00:00:01 b1", "bridge", ""},
+		{"a1,ip=10.1.2.3,ip=10.1.2.4", "", "network a1: address 10.1.2.4: there is 10.1.2.3 already"},
+		{"a1,ip=ten", "", `network a1: address "ten": want one of IPv4 or IPv6, such as 10.10.1.5`},
+		{"a1,alias=", "", `network a1: alias "": want letters`},
+		{"a1,mac=ff:ff:ff:ff:ff:ff", "", `network a1: mac "ff:ff:ff:ff:ff:ff": want the hardware address of one host`},
+		{"a1,mtu=9", "", `network a1: "mtu=9": want ip=ADDRESS, alias=NAME or mac=ADDRESS`},
+		{"a1,", "", `network a1: "": want ip=`},
 	} {
-		mode, names, err := parseNetworks(strings.Fields(c.in))
+		mode, joins, err := parseNetworks(strings.Fields(c.in))
 		switch {
 		case c.err == "" && (err != nil || mode != c.mode):
 			t.Errorf("%q: %s, %v", c.in, mode, err)
 		case c.err != "" && (err == nil || !strings.HasPrefix(err.Error(), c.err)):
 			t.Errorf("%q: %v; want %s", c.in, err, c.err)
-		case c.in == "" && (len(names) != 1 || names[0] != Default):
-			t.Errorf("no --network: %v", names)
+		case c.in == "" && (len(joins) != 1 || joins[0].network != Default):
+			t.Errorf("no --network: %v", joins)
 		}
 	}
 }

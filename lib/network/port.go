@@ -153,11 +153,7 @@ func covers(a, b netip.Addr) bool {
 func formatPort(p state.Port) string {
 	s := fmt.Sprintf("%d->%d/%s", p.HostPort, p.ContainerPort, p.Protocol)
 	if p.HostIP.IsValid() {
-		host := p.HostIP.String()
-		if p.HostIP.Is6() {
-			host = "[" + host + "]"
-		}
-		s = host + ":" + s
+		s = host(p.HostIP) + ":" + s
 	}
 	return s
 }

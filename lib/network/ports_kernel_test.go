@@ -18,8 +18,8 @@ func variants(t *testing.T, test func(t *testing.T)) {
 	} {
 		t.Run(v.kind+"-"+v.policy+"-"+v.bridgeCall, func(t *testing.T) {
 			tools := t.TempDir()
-			for _, tool := range []string{"iptables", "iptables-save", "iptables-restore"} {
-				path, err := findTool(strings.Replace(tool, "iptables", "iptables-"+v.kind, 1))
+			for _, tool := range []string{"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"} {
+				path, err := findTool(strings.Replace(tool, "tables", "tables-"+v.kind, 1))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -28,11 +28,13 @@ func variants(t *testing.T, test func(t *testing.T)) {
 				}
 			}
 			t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
-			if err := os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte(v.bridgeCall), 0o644); err != nil {
-				t.Logf("bridged frames never come to this kernel's firewall: %v", err)
+			for _, call := range []string{"iptables", "ip6tables"} {
+				if err := os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-"+call, []byte(v.bridgeCall), 0o644); err != nil {
+					t.Logf("bridged frames never come to this kernel's firewall: %v", err)
+				}
 			}
-			sh(t, "iptables -P FORWARD %s", v.policy)
-			t.Cleanup(func() { sh(t, "iptables -P FORWARD ACCEPT") })
+			sh(t, "iptables -P FORWARD %[1]s; ip6tables -P FORWARD %[1]s", v.policy)
+			t.Cleanup(func() { sh(t, "iptables -P FORWARD ACCEPT; ip6tables -P FORWARD ACCEPT") })
 			test(t)
 		})
 	}
@@ -45,60 +47,93 @@ func TestPublishedPorts(t *testing.T) {
 		other := otherHost(t)
 		m := newManager(t)
 		ctx := context.Background()
-		if err := m.Create(ctx, "aside", CreateOptions{Subnet: []string{"10.77.0.0/24"}}); err != nil {
-			t.Fatal(err)
+		m.mustCreate(t, Default, CreateOptions{Subnet: []string{"10.20.30.0/24", "fd00:20::/64"}})
+		m.mustCreate(t, "aside", CreateOptions{Subnet: []string{"10.77.0.0/24", "fd00:77::/64"}})
+		m.mustCreate(t, "closed", CreateOptions{Subnet: []string{"10.78.0.0/24", "fd00:78::/64"}, Internal: true})
+		t.Cleanup(func() { m.mustRemove(t, "aside", "closed", Default) })
+		var publish []string
+		for _, protocol := range []string{"tcp", "udp"} {
+			for _, p := range []string{"8001:80", "127.0.0.1:8002:80", "[::1]:8002:80", "198.51.100.1:8003:80",
+				"[2001:db8::1]:8003:80", "8100-8110:80-90", "0.0.0.0:8004:80", "[::]:8005:80"} {
+				publish = append(publish, p+"/"+protocol)
+			}
 		}
-		t.Cleanup(func() { m.mustRemove(t, "aside", Default) })
-		web := m.attachTo(t, Options{Publish: []string{
-			"8001:80", "127.0.0.1:8002:80", "198.51.100.1:8003:80", "8100-8110:80-90",
-			"8001:80/udp", "127.0.0.1:8002:80/udp", "198.51.100.1:8003:80/udp", "8100-8110:80-90/udp",
-		}})
-		neighbour := m.attachTo(t, Options{})
-		stranger := m.attachTo(t, Options{Network: []string{"aside"}})
+		web := m.attachTo(t, Connection{Publish: publish})
+		neighbour := m.attachTo(t, Connection{})
+		stranger := m.attachTo(t, Connection{Network: []string{"aside"}})
+		prisoner := m.attachTo(t, Connection{Network: []string{"closed"}})
+		mate := m.attachTo(t, Connection{Network: []string{"closed"}})
 		for _, protocol := range []string{"tcp", "udp"} {
 			serve(t, web.path, protocol, ":80")
 			serve(t, web.path, protocol, ":85")
+			serve(t, mate.path, protocol, ":80")
 		}
 		// Without a route from elsewhere there would be nothing to keep out.
-		sh(t, `nsenter --net=%[1]s ip route add 10.20.30.0/24 via 198.51.100.1
-nsenter --net=%[1]s ip route add 10.77.0.0/24 via 198.51.100.1`, other)
+		sh(t, `nsenter --net=%[1]s sh -ec 'ip route add 10.20.30.0/24 via 198.51.100.1; ip route add 10.77.0.0/24 via 198.51.100.1
+ip route add fd00:20::/64 via 2001:db8::1; ip route add fd00:77::/64 via 2001:db8::1'`, other)
 
-		direct := web.addr.String() + ":80"
+		// want is the address that the server sees; "" is no answer. Of IPv4, and of IPv6.
+		type cell struct{ who, path, address, want string }
+		var cells []cell
+		add := func(who, path, v4, want4, v6, want6 string) {
+			cells = append(cells, cell{who, path, v4, want4}, cell{who, path, v6, want6})
+		}
+		const gateway, gateway6 = "10.20.30.1", "fd00:20::1"
+		n, err := m.dir.ReadNet(neighbour.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		neighbour4, neighbour6 := n.Endpoints[0].Address.Addr().String(), n.Endpoints[0].Address6.Addr().String()
+		// localhost
+		add("localhost", "", "127.0.0.1:8001", gateway, "[::1]:8001", gateway6)
+		add("localhost", "", "127.0.0.1:8002", gateway, "[::1]:8002", gateway6)
+		add("localhost", "", "127.0.0.1:8003", "", "[::1]:8003", "")
+		add("localhost", "", "127.0.0.1:8004", gateway, "[::1]:8004", "")
+		add("localhost", "", "127.0.0.1:8005", "", "[::1]:8005", gateway6)
+		add("localhost", "", "127.0.0.1:8105", gateway, "[::1]:8105", gateway6)
+		add("localhost", "", "127.0.0.1:80", "", "[::1]:80", "")
+		add("localhost", "", "127.0.0.9:8001", gateway, "[::1]:8001", gateway6)
+		add("localhost", "", "127.0.0.9:8002", "", "[::1]:85", "")
+		// the host's addresses
+		add("this host", "", "198.51.100.1:8001", "198.51.100.1", "[2001:db8::1]:8001", "2001:db8::1")
+		add("this host", "", "198.51.100.1:8002", "", "[2001:db8::1]:8002", "")
+		add("this host", "", "198.51.100.1:8003", "198.51.100.1", "[2001:db8::1]:8003", "2001:db8::1")
+		add("this host", "", "198.51.100.1:80", "", "[2001:db8::1]:80", "")
+		add("this host", "", gateway+":8001", gateway, "["+gateway6+"]:8001", gateway6)
+		add("this host", "", "10.20.30.2:80", gateway, "[fd00:20::2]:80", gateway6)
+		// another host
+		add("other host", other, "198.51.100.1:8001", "198.51.100.2", "[2001:db8::1]:8001", "2001:db8::2")
+		add("other host", other, "198.51.100.1:8002", "", "[2001:db8::1]:8002", "")
+		add("other host", other, "198.51.100.1:8003", "198.51.100.2", "[2001:db8::1]:8003", "2001:db8::2")
+		add("other host", other, "198.51.100.1:8105", "198.51.100.2", "[2001:db8::1]:8105", "2001:db8::2")
+		add("other host", other, "198.51.100.1:80", "", "[2001:db8::1]:80", "")
+		add("other host", other, "10.20.30.2:80", "", "[fd00:20::2]:80", "")
+		// another container of the network
+		add("neighbour", neighbour.path, "198.51.100.1:8001", gateway, "[2001:db8::1]:8001", gateway6)
+		add("neighbour", neighbour.path, "198.51.100.1:8002", "", "[2001:db8::1]:8002", "")
+		add("neighbour", neighbour.path, gateway+":8001", gateway, "["+gateway6+"]:8001", gateway6)
+		add("neighbour", neighbour.path, "198.51.100.1:8003", gateway, "[2001:db8::1]:8003", gateway6)
+		add("neighbour", neighbour.path, "198.51.100.1:8105", gateway, "[2001:db8::1]:8105", gateway6)
+		add("neighbour", neighbour.path, "198.51.100.1:80", "", "[2001:db8::1]:80", "")
+		add("neighbour", neighbour.path, "10.20.30.2:80", neighbour4, "[fd00:20::2]:80", neighbour6)
+		// the container itself
+		add("itself", web.path, "198.51.100.1:8001", gateway, "[2001:db8::1]:8001", gateway6)
+		add("itself", web.path, "198.51.100.1:8002", "", "[2001:db8::1]:8002", "")
+		add("itself", web.path, "198.51.100.1:8105", gateway, "[2001:db8::1]:8105", gateway6)
+		add("itself", web.path, "198.51.100.1:80", "", "[2001:db8::1]:80", "")
+		add("itself", web.path, "127.0.0.1:80", "127.0.0.1", "[::1]:80", "::1")
+		// containers of other networks
+		add("another network", stranger.path, "10.20.30.2:80", "", "[fd00:20::2]:80", "")
+		add("another network", stranger.path, "198.51.100.1:8001", "", "[2001:db8::1]:8001", "")
+		add("another network", stranger.path, gateway+":8001", "", "["+gateway6+"]:8001", "")
+		add("another network", stranger.path, "10.77.0.1:8001", "", "[fd00:77::1]:8001", "")
+		add("an internal network", prisoner.path, "10.20.30.2:80", "", "[fd00:20::2]:80", "")
+		add("an internal network", prisoner.path, "198.51.100.1:8001", "", "[2001:db8::1]:8001", "")
+		add("to an internal network", stranger.path, "10.78.0.3:80", "", "[fd00:78::3]:80", "")
+		add("in an internal network", prisoner.path, "10.78.0.3:80", "10.78.0.2", "[fd00:78::3]:80", "fd00:78::2")
+
 		var wg sync.WaitGroup
-		for _, c := range []struct {
-			who, path, address, want string // want: the address that the server sees; "" is no answer
-		}{
-			{"localhost", "", "127.0.0.1:8001", "10.20.30.1"},
-			{"localhost", "", "127.0.0.1:8002", "10.20.30.1"},
-			{"localhost", "", "127.0.0.1:8003", ""},
-			{"localhost", "", "127.0.0.1:8105", "10.20.30.1"},
-			{"localhost", "", "127.0.0.9:8001", "10.20.30.1"},
-			{"localhost", "", "127.0.0.9:8002", ""},
-			{"localhost", "", "127.0.0.1:80", ""},
-			{"this host", "", "198.51.100.1:8001", "198.51.100.1"},
-			{"this host", "", "198.51.100.1:8002", ""},
-			{"this host", "", "198.51.100.1:8003", "198.51.100.1"},
-			{"this host", "", "10.20.30.1:8001", "10.20.30.1"},
-			{"this host", "", direct, "10.20.30.1"},
-			{"other host", other, "198.51.100.1:8001", "198.51.100.2"},
-			{"other host", other, "198.51.100.1:8002", ""},
-			{"other host", other, "198.51.100.1:8003", "198.51.100.2"},
-			{"other host", other, "198.51.100.1:8105", "198.51.100.2"},
-			{"other host", other, "198.51.100.1:80", ""},
-			{"other host", other, direct, ""},
-			{"neighbour", neighbour.path, "198.51.100.1:8001", "10.20.30.1"},
-			{"neighbour", neighbour.path, "10.20.30.1:8001", "10.20.30.1"},
-			{"neighbour", neighbour.path, "198.51.100.1:8003", "10.20.30.1"},
-			{"neighbour", neighbour.path, "198.51.100.1:8105", "10.20.30.1"},
-			{"neighbour", neighbour.path, direct, neighbour.addr.String()},
-			{"itself", web.path, "198.51.100.1:8001", "10.20.30.1"},
-			{"itself", web.path, "198.51.100.1:8105", "10.20.30.1"},
-			{"itself", web.path, "127.0.0.1:80", "127.0.0.1"},
-			{"another network", stranger.path, direct, ""},
-			{"another network", stranger.path, "198.51.100.1:8001", ""},
-			{"another network", stranger.path, "10.20.30.1:8001", ""},
-			{"another network", stranger.path, "10.77.0.1:8001", ""},
-		} {
+		for _, c := range cells {
 			for _, protocol := range []string{"tcp", "udp"} {
 				wg.Go(func() {
 					saw, err := ask(c.path, protocol, c.address)
@@ -110,12 +145,19 @@ nsenter --net=%[1]s ip route add 10.77.0.0/24 via 198.51.100.1`, other)
 		}
 		wg.Wait()
 
-		// Outwards, all go with the host's address.
-		serve(t, other, "tcp", "198.51.100.2:9000")
-		for _, c := range []attached{web, stranger} {
-			if saw, err := ask(c.path, "tcp", "198.51.100.2:9000"); saw != "198.51.100.1" {
-				t.Errorf("%s outwards: the server saw %q (%v), want this host", c.addr, saw, err)
+		// Outwards, all go with the host's address, but for those that have no way out.
+		serve(t, other, "tcp", ":9000")
+		for _, c := range []struct{ path, v4, v6 string }{
+			{web.path, "198.51.100.1", "2001:db8::1"}, {stranger.path, "198.51.100.1", "2001:db8::1"}, {prisoner.path, "", ""},
+		} {
+			for address, want := range map[string]string{"198.51.100.2:9000": c.v4, "[2001:db8::2]:9000": c.v6} {
+				if saw, err := ask(c.path, "tcp", address); saw != want {
+					t.Errorf("outwards to %s: the server saw %q (%v), want %q", address, saw, err, want)
+				}
 			}
+		}
+		if err := m.Disconnect(ctx, Default, web.id, false); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -128,8 +170,8 @@ func TestLoopbackIsPrivate(t *testing.T) {
 		other := otherHost(t)
 		m := newManager(t)
 		t.Cleanup(func() { m.mustRemove(t, Default) })
-		web := m.attachTo(t, Options{Publish: []string{"127.0.0.1:8002:80"}})
-		bad := m.attachTo(t, Options{})
+		web := m.attachTo(t, Connection{Publish: []string{"127.0.0.1:8002:80"}})
+		bad := m.attachTo(t, Connection{})
 		serve(t, web.path, "tcp", ":80")
 		serve(t, "", "tcp", "127.0.0.1:9001")
 		for path, gateway := range map[string]string{bad.path: "10.20.30.1", other: "198.51.100.1"} {
@@ -163,9 +205,9 @@ func TestFlushedFirewall(t *testing.T) {
 		checkLeftovers(t)
 		m := newManager(t)
 		t.Cleanup(func() { m.mustRemove(t, Default) })
-		first := m.attachTo(t, Options{Publish: []string{"8001:80"}})
+		first := m.attachTo(t, Connection{Publish: []string{"8001:80"}})
 		sh(t, "for t in filter nat raw; do iptables -t $t -F; iptables -t $t -X; done")
-		second := m.attachTo(t, Options{Publish: []string{"8002:80"}})
+		second := m.attachTo(t, Connection{Publish: []string{"8002:80"}})
 		serve(t, second.path, "tcp", ":80")
 		if saw, err := ask("", "tcp", "127.0.0.1:8002"); saw != "10.20.30.1" {
 			t.Errorf("the server saw %q (%v)", saw, err)
@@ -185,7 +227,7 @@ iptables -A THEIRS -m comment --comment "mydocker/net/mydocker0x" -j RETURN
 iptables -t nat -A POSTROUTING -s 10.20.30.0/24 -j RETURN`)
 		before := strings.Join(leftovers(t), "\n")
 		m := newManager(t)
-		c := m.attachTo(t, Options{Publish: []string{"8001:80"}})
+		c := m.attachTo(t, Connection{Publish: []string{"8001:80"}})
 		if err := m.Release(context.Background(), c.id); err != nil {
 			t.Error(err)
 		}

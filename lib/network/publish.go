@@ -2,39 +2,83 @@ package network
 
 import (
 	"context"
-	"net/netip"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// publish makes the rules of a container's ports, which are claimed and lead to its first address.
+// What is published is marked by a file in the runtime directory, published/ID: of these containers the rules
+// are put back when somebody flushed the firewall. The mark comes and goes with the rules, under the lock.
+
+func (m *Manager) publishedPath(id string) string { return filepath.Join(m.dir.Run, "published", id) }
+
+// publish makes the rules of a container's ports, which are claimed and lead to its first addresses: one
+// process a family.
 func (m *Manager) publish(ctx context.Context, id string, n state.Net) error {
-	if len(n.Ports) == 0 || len(n.Endpoints) == 0 {
+	if len(n.Ports) == 0 || outlet(n, ipv4) < 0 {
 		return nil
 	}
-	to := n.Endpoints[0]
-	if publishPorts(ctx, id, to.Address.Addr(), n.Ports) == nil {
-		return nil
+	err := m.tryPublish(ctx, id, n)
+	if err != nil { // the chain may be gone with a flushed firewall
+		if err := m.reload(ctx); err != nil {
+			return err
+		}
+		err = m.tryPublish(ctx, id, n)
 	}
-	// The chain may be gone with a flushed firewall: put the network's rules back and try again.
-	if err := m.repair(ctx, to.Network); err != nil {
+	if err != nil {
 		return err
 	}
-	return publishPorts(ctx, id, to.Address.Addr(), n.Ports)
+	return errors.Join(flushStale(n), m.openPorts6(n))
 }
 
-// repair puts the rules of a network back in place.
-func (m *Manager) repair(ctx context.Context, network string) error {
-	unlock, err := m.lock()
-	if err != nil {
+func (m *Manager) tryPublish(ctx context.Context, id string, n state.Net) error {
+	return m.eachFamily(outlet(n, ipv6) >= 0, func(f family, v variant) error {
+		if err := v.restore(ctx, f, f.portRules(id, n)); err != nil || f == ipv6 {
+			return err
+		}
+		err := os.MkdirAll(filepath.Dir(m.publishedPath(id)), 0o700)
+		if err == nil {
+			err = os.WriteFile(m.publishedPath(id), nil, 0o600)
+		}
 		return err
+	})
+}
+
+// portRules returns the rules of a family that publish the ports of container id.
+func (f family) portRules(id string, n state.Net) []change {
+	i := outlet(n, f)
+	if i < 0 {
+		return nil
 	}
-	defer unlock()
-	n, err := m.load(network)
-	if err != nil {
-		return err
+	return portRules(id, f.address(n.Endpoints[i]).Addr(), n.Ports)
+}
+
+// openPorts6 makes ports that are published on ::1, or on every address, answer there.
+func (m *Manager) openPorts6(n state.Net) error {
+	i := outlet(n, ipv6)
+	if i < 0 {
+		return nil
 	}
-	return installRules(ctx, n.Link, n.IPNets[0])
+	for _, p := range n.Ports {
+		if p.HostIP.IsValid() && !p.HostIP.IsLoopback() && !p.HostIP.IsUnspecified() {
+			continue
+		}
+		e := n.Endpoints[i]
+		network, err := m.load(e.Network)
+		if err != nil {
+			return err
+		}
+		bridge, err := mustFindLink(network.Link)
+		if err != nil {
+			return err
+		}
+		return openLoopback6(bridge, e, network.gateway(e.Address6.Addr()))
+	}
+	return nil
 }
 
 // unpublish deletes the rules of a container's ports and gives them back. There are no rules without a
@@ -43,24 +87,76 @@ func (m *Manager) unpublish(ctx context.Context, id string, n state.Net) error {
 	if !m.holdsPorts(n.Ports, id) {
 		return nil
 	}
-	if len(n.Endpoints) > 0 {
-		if err := unpublishPorts(ctx, id, n.Endpoints[0].Address.Addr(), n.Ports); err != nil {
+	if err := m.tryUnpublish(ctx, id, n); err != nil {
+		// Somebody flushed or changed them: look for what is left.
+		if err := m.uninstallRules(ctx, containerTag(id), true); err != nil {
 			return err
 		}
 	}
-	return m.releasePorts(n.Ports, id)
+	if err := m.unmark(id); err != nil {
+		return err
+	}
+	return errors.Join(flushEnded(n), m.releasePorts(n.Ports, id))
 }
 
-// publishPorts makes the rules of a container's ports: one process.
-func publishPorts(ctx context.Context, id string, to netip.Addr, ports []state.Port) error {
-	return restoreRules(ctx, portRules(id, to, ports))
+// tryUnpublish deletes the rules of a container's ports: one process a family, where they are all there.
+func (m *Manager) tryUnpublish(ctx context.Context, id string, n state.Net) error {
+	return m.eachFamily(outlet(n, ipv6) >= 0, func(f family, v variant) error {
+		if f == ipv4 {
+			if err := m.unmark(id); err != nil {
+				return err
+			}
+		}
+		return v.restore(ctx, f, deletions(f.portRules(id, n)))
+	})
 }
 
-// unpublishPorts deletes the rules of a container's ports: one process where they are all there.
-func unpublishPorts(ctx context.Context, id string, to netip.Addr, ports []state.Port) error {
-	if restoreRules(ctx, deletions(portRules(id, to, ports))) == nil {
+func (m *Manager) unmark(id string) error {
+	err := os.Remove(m.publishedPath(id))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	// Somebody flushed or changed them: look for what is left.
-	return uninstallRules(ctx, containerTag(id))
+	_ = os.Remove(filepath.Dir(m.publishedPath(id))) // it stays while there are others
+	return err
+}
+
+// checkReach refuses ports that would lead nowhere in the networks that a container is to be connected to.
+func (m *Manager) checkReach(ports []state.Port, joins []join) error {
+	if len(ports) == 0 {
+		return nil
+	}
+	reach := make(map[family]bool)
+	for _, j := range joins {
+		n, err := m.load(j.network)
+		if err != nil {
+			return err
+		}
+		for _, f := range families {
+			reach[f] = reach[f] || !n.Internal && len(n.subnets(f)) > 0
+		}
+	}
+	for _, p := range ports {
+		if !reach[ipv4] {
+			return fmt.Errorf("publish %d/%s: network %s is internal", p.ContainerPort, p.Protocol, joins[0].network)
+		}
+		if p.HostIP.Is6() && !reach[ipv6] {
+			return &no6Error{p, joins[0].network}
+		}
+	}
+	return nil
+}
+
+// no6Error says that a port was to be published on an IPv6 address, and nothing there has one.
+type no6Error struct {
+	port    state.Port
+	network string
+}
+
+func (e *no6Error) Error() string {
+	return fmt.Sprintf("publish %d/%s on %s: the container has no IPv6 address", e.port.ContainerPort, e.port.Protocol, e.port.HostIP)
+}
+
+// Hint tells the user what to do.
+func (e *no6Error) Hint() string {
+	return "connect it to a network that was made with --ipv6: " + e.network + " has IPv4 alone"
 }

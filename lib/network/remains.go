@@ -51,7 +51,7 @@ func (m *Manager) strayLinks(networks []Network) ([]state.Remain, error) {
 		bridges[a.Index] = true
 		if !slices.ContainsFunc(networks, func(n Network) bool { return n.Link == a.Name }) {
 			found = append(found, state.Remain{Kind: "link", Name: a.Name, Reason: "no network has this bridge", Remove: func(ctx context.Context) error {
-				return errors.Join(uninstallRules(ctx, networkTag(a.Name)), deleteLink(a.Name))
+				return errors.Join(m.uninstallRules(ctx, networkTag(a.Name), true), deleteLink(a.Name))
 			}})
 		}
 	}
@@ -94,41 +94,46 @@ var tagged = regexp.MustCompile(`--comment "?mydocker/(net/)?([^ "]+)"?(?:.* --t
 // strayRules finds the rules of containers that do not run, and of bridges that are not there. The firewall is that of
 // the whole host: the rules of a container are ours where they lead into one of our networks.
 func (m *Manager) strayRules(ctx context.Context, networks []Network) ([]state.Remain, error) {
-	saved, err := saveRules(ctx)
-	var missing *missingTool
-	if errors.As(err, &missing) {
-		return nil, nil // no tools, no rules
-	}
+	var lines []string
+	err := m.eachFamily(true, func(f family, v variant) error {
+		saved, err := v.save(ctx, f)
+		var missing *missingTool
+		if errors.As(err, &missing) {
+			return nil // no tools, no rules
+		}
+		for _, table := range saved {
+			lines = append(lines, table...)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	var found []state.Remain
 	seen := make(map[string]bool)
-	for _, lines := range saved {
-		for _, line := range lines {
-			match := tagged.FindStringSubmatch(line)
-			if match == nil || seen[match[1]+match[2]] {
-				continue
-			}
-			name, reason := match[2], ""
-			if match[1] != "" {
-				if link, err := findLink(name); link == nil && err == nil {
-					reason = "the bridge " + name + " is gone"
-				}
-			} else if state.IsID(name) && inSubnets(match[3], networks) && m.dir.Owner(name) != state.Active {
-				reason = "container " + name + " does not run"
-			}
-			if reason == "" {
-				continue
-			}
-			seen[match[1]+match[2]] = true
-			found = append(found, state.Remain{Kind: "rule", Name: "mydocker/" + match[1] + name, Reason: reason, Remove: func(ctx context.Context) error {
-				if match[1] != "" {
-					return uninstallRules(ctx, networkTag(name))
-				}
-				return m.dir.Unless(name, state.Stopped, func() error { return uninstallRules(ctx, containerTag(name)) })
-			}})
+	for _, line := range lines {
+		match := tagged.FindStringSubmatch(line)
+		if match == nil || seen[match[1]+match[2]] {
+			continue
 		}
+		name, reason := match[2], ""
+		if match[1] != "" {
+			if link, err := findLink(name); link == nil && err == nil {
+				reason = "the bridge " + name + " is gone"
+			}
+		} else if state.IsID(name) && inSubnets(match[3], networks) && m.dir.Owner(name) != state.Active {
+			reason = "container " + name + " does not run"
+		}
+		if reason == "" {
+			continue
+		}
+		seen[match[1]+match[2]] = true
+		found = append(found, state.Remain{Kind: "rule", Name: "mydocker/" + match[1] + name, Reason: reason, Remove: func(ctx context.Context) error {
+			if match[1] != "" {
+				return m.uninstallRules(ctx, networkTag(name), true)
+			}
+			return m.dir.Unless(name, state.Stopped, func() error { return m.uninstallRules(ctx, containerTag(name), true) })
+		}})
 	}
 	return found, nil
 }

@@ -9,11 +9,12 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// The chains that are ours, and where they are hooked in. Policies and the rules of others are never
-// touched. All rules but the hooks carry a comment that says whose they are: of a network (the name of
-// its bridge), or of a container (its id).
+// The chains that are ours, and where they are hooked in, the same in both families. Policies and the rules of
+// others are never touched. All rules but the hooks carry a comment that says whose they are: of a network (the
+// name of its bridge), or of a container (its id).
 //
-//	filter  FORWARD      first  MYDOCKER-FORWARD     what passes from and to our bridges
+//	filter  FORWARD      first  MYDOCKER-USER        the user's own rules: we add none, and remove none
+//	                     then   MYDOCKER-FORWARD     what passes from and to our bridges
 //	                            MYDOCKER-ISOLATE     from one bridge of ours to another: nothing
 //	nat     PREROUTING   last   MYDOCKER-PUBLISH     published ports, from elsewhere
 //	nat     OUTPUT       last   MYDOCKER-PUBLISH     published ports, from this host
@@ -21,6 +22,7 @@ import (
 //	raw     PREROUTING   first  MYDOCKER-LOOPBACK    containers never reach the host's 127.0.0.0/8
 const (
 	chainPrefix     = "MYDOCKER-"
+	chainUser       = chainPrefix + "USER"
 	chainForward    = chainPrefix + "FORWARD"
 	chainIsolate    = chainPrefix + "ISOLATE"
 	chainPublish    = chainPrefix + "PUBLISH"
@@ -38,20 +40,30 @@ func (c change) line() string { return strings.Join(c.words, " ") }
 
 func newChange(table, line string) change { return change{table, strings.Fields(line)} }
 
-// frame returns the chains and the hooks, in the order in which they can be made.
-func frame() (chains, hooks []change) {
+// loopback is this host alone: what is published there answers nobody else.
+func (f family) loopback() string {
+	if f == ipv6 {
+		return "::1"
+	}
+	return "127.0.0.0/8"
+}
+
+// frame returns the chains and the hooks of a family, in the order in which they can be made.
+func (f family) frame() (chains, hooks []change) {
 	for _, c := range [][2]string{
-		{"filter", chainForward}, {"filter", chainIsolate},
+		{"filter", chainUser}, {"filter", chainForward}, {"filter", chainIsolate},
 		{"nat", chainPublish}, {"nat", chainMasquerade},
 		{"raw", chainLoopback},
 	} {
 		chains = append(chains, newChange(c[0], "-N "+c[1]))
 	}
 	hooks = []change{
-		// First: Docker and ufw drop what they don't know (policy FORWARD DROP).
+		// First: Docker and ufw drop what they don't know (policy FORWARD DROP). Before it, as each is put on
+		// top: the user's.
 		newChange("filter", "-I FORWARD -j "+chainForward),
-		// 127.0.0.0/8 is published to this host alone. Its own packets take the way by OUTPUT.
-		newChange("nat", "-A PREROUTING ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j "+chainPublish),
+		newChange("filter", "-I FORWARD -j "+chainUser),
+		// This host's own packets take the way by OUTPUT.
+		newChange("nat", "-A PREROUTING ! -d "+f.loopback()+" -m addrtype --dst-type LOCAL -j "+chainPublish),
 		newChange("nat", "-A OUTPUT -m addrtype --dst-type LOCAL -j "+chainPublish),
 		newChange("nat", "-A POSTROUTING -j "+chainMasquerade),
 		newChange("raw", "-I PREROUTING -j "+chainLoopback),
@@ -62,14 +74,23 @@ func frame() (chains, hooks []change) {
 func networkTag(link string) string { return "mydocker/net/" + link }
 func containerTag(id string) string { return "mydocker/" + id }
 
-// networkRules returns the rules of one network.
-func networkRules(link string, subnet netip.Prefix) []change {
+// networkRules returns the rules of one network in a family.
+func (f family) networkRules(n Network) []change {
 	rule := func(table, match, target string) change {
-		return newChange(table, fmt.Sprintf("%s -m comment --comment %s -j %s", match, networkTag(link), target))
+		return newChange(table, fmt.Sprintf("%s -m comment --comment %s -j %s", match, networkTag(n.Link), target))
 	}
-	from, to := " -i "+link, " -o "+link
-	within := fmt.Sprintf(" -s %s", subnet)
-	return []change{
+	from, to := " -i "+n.Link, " -o "+n.Link
+	// route_localnet, which the way by 127.0.0.1 needs, must not open the host's own services.
+	guard := rule("raw", "-A "+chainLoopback+" -d "+f.loopback()+from, "DROP")
+	if n.Internal {
+		return []change{
+			rule("filter", "-I "+chainForward+from+" !"+to, "DROP"),
+			rule("filter", "-I "+chainForward+" !"+from+to, "DROP"),
+			rule("filter", "-A "+chainForward+from, "ACCEPT"),
+			guard,
+		}
+	}
+	rules := []change{
 		// Before all that accepts: networks are isolated from each other.
 		rule("filter", "-I "+chainForward+from+" !"+to, chainIsolate),
 		rule("filter", "-A "+chainIsolate+to, "DROP"),
@@ -78,34 +99,41 @@ func networkRules(link string, subnet netip.Prefix) []change {
 		// Neighbours that have a route to the containers get no further than to published ports.
 		rule("filter", "-A "+chainForward+to, "DROP"),
 
-		rule("nat", "-A "+chainMasquerade+within+" !"+to, "MASQUERADE"),
 		// This host by way of 127.0.0.1: the container could not answer that address.
-		rule("nat", "-A "+chainMasquerade+" -s 127.0.0.0/8"+to, "MASQUERADE"),
-		// A container by way of the host: the answer must come back the same way, even where the two
-		// are neighbours, or one and the same.
-		rule("nat", "-A "+chainMasquerade+within+to+" -m conntrack --ctstate DNAT", "MASQUERADE"),
-
-		// route_localnet, which the way by 127.0.0.1 needs, must not open the host's own services.
-		rule("raw", "-A "+chainLoopback+" -d 127.0.0.0/8"+from, "DROP"),
+		rule("nat", "-A "+chainMasquerade+" -s "+f.loopback()+to, "MASQUERADE"),
+		guard,
 	}
+	for _, subnet := range n.subnets(f) {
+		within := " -s " + subnet.String()
+		rules = append(rules,
+			rule("nat", "-A "+chainMasquerade+within+" !"+to, "MASQUERADE"),
+			// A container by way of the host: the answer must come back the same way, even where the two
+			// are neighbours, or one and the same.
+			rule("nat", "-A "+chainMasquerade+within+to+" -m conntrack --ctstate DNAT", "MASQUERADE"))
+	}
+	return rules
 }
 
-// portRules returns the rules that publish ports of container id, which has the address to. Ports that
-// follow each other share one rule.
+// portRules returns the rules that publish ports of container id, which has the address to, in the family of
+// that. Ports that follow each other share one rule.
 func portRules(id string, to netip.Addr, ports []state.Port) []change {
 	var rules []change
+	f := familyOf(to)
 	for _, r := range ranges(ports) {
+		if r.hostIP.IsValid() && !f.has(r.hostIP) {
+			continue
+		}
 		var line strings.Builder
 		fmt.Fprintf(&line, "-A %s", chainPublish)
 		if r.hostIP.IsValid() && !r.hostIP.IsUnspecified() {
 			fmt.Fprintf(&line, " -d %s", r.hostIP)
 		}
-		target := fmt.Sprintf("%s:%d", to, r.container)
+		target := fmt.Sprintf("%s:%d", host(to), r.container)
 		ports := fmt.Sprint(r.first)
 		if r.last > r.first {
 			ports = fmt.Sprintf("%d:%d", r.first, r.last)
 			// Behind the slash: the port that becomes the first of the range (iptables-extensions(8), DNAT).
-			target = fmt.Sprintf("%s:%d-%d/%d", to, r.container, r.container+(r.last-r.first), r.first)
+			target = fmt.Sprintf("%s:%d-%d/%d", host(to), r.container, r.container+(r.last-r.first), r.first)
 			if r.container == r.first {
 				target = to.String()
 			}
@@ -144,6 +172,20 @@ func parseSaved(text string) savedRules {
 	return saved
 }
 
+// ours returns the deletions of all rules that are ours, the hooks not counted.
+func (s savedRules) ours() []change {
+	var found []change
+	for _, table := range []string{"filter", "nat", "raw"} {
+		for _, line := range s[table] {
+			if strings.HasPrefix(line, "-A "+chainPrefix) && (strings.Contains(line, " --comment mydocker/") || strings.Contains(line, ` --comment "mydocker/`)) {
+				line = strings.ReplaceAll(line, `"`, "")
+				found = append(found, newChange(table, "-D"+strings.TrimPrefix(line, "-A")))
+			}
+		}
+	}
+	return found
+}
+
 func (s savedRules) hasChain(table, chain string) bool {
 	return slices.ContainsFunc(s[table], func(line string) bool { return strings.HasPrefix(line, ":"+chain+" ") })
 }
@@ -164,7 +206,7 @@ func (s savedRules) tagged(tag string) (found []change, others int) {
 			case strings.Contains(line, " --comment "+tag+" ") || strings.Contains(line, ` --comment "`+tag+`" `):
 				line = strings.ReplaceAll(line, `"`, "") // our comments need no quotes, some versions set them
 				found = append(found, newChange(table, "-D"+strings.TrimPrefix(line, "-A")))
-			case strings.HasPrefix(line, "-A "+chainPrefix):
+			case strings.HasPrefix(line, "-A "+chainPrefix) && !strings.HasPrefix(line, "-A "+chainUser+" "):
 				others++
 			}
 		}
@@ -173,9 +215,15 @@ func (s savedRules) tagged(tag string) (found []change, others int) {
 }
 
 // install returns the changes after which the network's rules, and what holds them, are there once.
-func (s savedRules) install(link string, subnet netip.Prefix) []change {
+func (s savedRules) install(f family, n Network) []change {
+	old, _ := s.tagged(networkTag(n.Link))
+	return append(append(s.complete(f), old...), f.networkRules(n)...)
+}
+
+// complete returns the changes after which all chains and hooks of ours are there.
+func (s savedRules) complete(f family) []change {
 	var out []change
-	chains, hooks := frame()
+	chains, hooks := f.frame()
 	for _, c := range chains {
 		if !s.hasChain(c.table, c.words[1]) {
 			out = append(out, c)
@@ -186,29 +234,29 @@ func (s savedRules) install(link string, subnet netip.Prefix) []change {
 			out = append(out, h)
 		}
 	}
-	old, _ := s.tagged(networkTag(link))
-	return append(append(out, old...), networkRules(link, subnet)...)
+	return out
 }
 
 // uninstall returns the changes after which no rule has the tag. Where it was the last one, hooks and
-// chains go too.
-func (s savedRules) uninstall(tag string) []change {
+// chains go too, but for the user's chain while there are rules in it.
+func (s savedRules) uninstall(f family, tag string) (changes []change, last bool) {
 	out, others := s.tagged(tag)
 	if others > 0 {
-		return out
+		return out, false
 	}
-	chains, hooks := frame()
+	keep := slices.ContainsFunc(s["filter"], func(line string) bool { return strings.HasPrefix(line, "-A "+chainUser+" ") })
+	chains, hooks := f.frame()
 	for _, h := range hooks {
-		if s.hasHook(h) {
+		if s.hasHook(h) && !(keep && slices.Contains(h.words, chainUser)) {
 			out = append(out, deletions([]change{h})...)
 		}
 	}
 	for _, c := range chains {
-		if s.hasChain(c.table, c.words[1]) {
+		if s.hasChain(c.table, c.words[1]) && !(keep && c.words[1] == chainUser) {
 			out = append(out, newChange(c.table, "-X "+c.words[1]))
 		}
 	}
-	return out
+	return out, true
 }
 
 // batch renders changes as the input of iptables-restore: all of a table's are made at once, or none.

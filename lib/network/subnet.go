@@ -1,6 +1,7 @@
 package network
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -15,7 +16,7 @@ type usedPrefix struct {
 }
 
 // used returns the addresses that network n must not overlap: those of our other networks, and those that
-// the host's IPv4 routes lead to, but for its own.
+// the host's routes lead to, but for its own.
 func (m *Manager) used(n Network) ([]usedPrefix, error) {
 	list, _ := m.List() // what cannot be read is no reason to refuse others
 	var used []usedPrefix
@@ -31,7 +32,7 @@ func (m *Manager) used(n Network) ([]usedPrefix, error) {
 	return append(used, routes...), err
 }
 
-// hostRoutes returns where the host's IPv4 routes lead, but for those over the link named except.
+// hostRoutes returns where the host's routes lead, but for those over the link named except.
 // Default routes are left out, and the two halves that a VPN puts in their place.
 func hostRoutes(except string) ([]usedPrefix, error) {
 	links, err := netlink.LinkList()
@@ -42,7 +43,7 @@ func hostRoutes(except string) ([]usedPrefix, error) {
 	for _, l := range links {
 		names[l.Attrs().Index] = l.Attrs().Name
 	}
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
@@ -53,6 +54,9 @@ func hostRoutes(except string) ([]usedPrefix, error) {
 		}
 		addr, _ := netip.AddrFromSlice(r.Dst.IP)
 		bits, _ := r.Dst.Mask.Size()
+		if addr.IsLinkLocalUnicast() || addr.IsMulticast() {
+			continue
+		}
 		if name := names[r.LinkIndex]; bits > 1 && name != except {
 			used = append(used, usedPrefix{netip.PrefixFrom(addr.Unmap(), bits), "a route of this host on " + name})
 		}
@@ -60,19 +64,73 @@ func hostRoutes(except string) ([]usedPrefix, error) {
 	return used, nil
 }
 
-// chooseSubnet returns the subnet that the user asked for, or a free /24, such as no others use.
-func chooseSubnet(asked []string, used []usedPrefix) (netip.Prefix, error) {
-	switch len(asked) {
-	case 0:
-		return freeSubnet(used)
-	case 1:
-		p, err := parseSubnet(asked[0])
-		if err != nil {
-			return netip.Prefix{}, err
+// chooseSubnets returns the subnets that the user asked for. A free /24 is chosen where there is none of
+// IPv4 among them, and with v6 a private /64 where there is none of IPv6.
+func chooseSubnets(asked []string, v6 bool, used []usedPrefix) ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	missing := map[family]bool{ipv4: true, ipv6: v6}
+	for _, word := range asked {
+		p, err := parseSubnet(word)
+		if err == nil {
+			err = checkOverlap(p, used)
 		}
-		return p, checkOverlap(p, used)
+		if err != nil {
+			return nil, err
+		}
+		used = append(used, usedPrefix{p, "it is named twice"})
+		list = append(list, p)
+		missing[familyOf(p.Addr())] = false
 	}
-	return netip.Prefix{}, fmt.Errorf("subnets %.80q: a network has one", asked)
+	if missing[ipv4] {
+		p, err := freeSubnet(used)
+		if err != nil {
+			return nil, err
+		}
+		list = append([]netip.Prefix{p}, list...)
+	}
+	if missing[ipv6] {
+		p, err := privateSubnet(used)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// chooseGateways returns the bridge's address in each subnet: the one of those asked for that lies in it,
+// else its first.
+func chooseGateways(subnets []netip.Prefix, asked []string) ([]netip.Addr, error) {
+	gateways := make([]netip.Addr, len(subnets))
+next:
+	for _, word := range asked {
+		addr, err := netip.ParseAddr(word)
+		if err != nil {
+			return nil, fmt.Errorf("gateway %.80q: want an address", word)
+		}
+		for i, p := range subnets {
+			switch {
+			case !isHost(addr, p):
+				continue
+			case gateways[i].IsValid():
+				return nil, fmt.Errorf("gateway %s: %s has one already", addr, p)
+			}
+			gateways[i] = addr
+			continue next
+		}
+		return nil, fmt.Errorf("gateway %s: no address for a host in %s", addr, listed(subnets))
+	}
+	for i, p := range subnets {
+		if !gateways[i].IsValid() {
+			gateways[i] = p.Addr().Next()
+		}
+	}
+	return gateways, nil
+}
+
+// isHost reports whether a subnet has the address for a host: not its own, nor the broadcast's of IPv4.
+func isHost(addr netip.Addr, p netip.Prefix) bool {
+	return p.Contains(addr) && addr != p.Addr() && (addr.Is6() || addr != broadcast(p))
 }
 
 func checkOverlap(p netip.Prefix, used []usedPrefix) error {
@@ -98,19 +156,40 @@ func freeSubnet(used []usedPrefix) (netip.Prefix, error) {
 	return netip.Prefix{}, fmt.Errorf("no free subnet: name one with -s CIDR")
 }
 
-// parseSubnet reads an IPv4 subnet that has room for a gateway and a container.
+// privateSubnet returns a /64 of a random unique local prefix (RFC 4193, section 3.2).
+func privateSubnet(used []usedPrefix) (netip.Prefix, error) {
+	for {
+		b := [16]byte{0: 0xfd}
+		if _, err := rand.Read(b[1:8]); err != nil {
+			return netip.Prefix{}, err
+		}
+		p := netip.PrefixFrom(netip.AddrFrom16(b), 64)
+		if checkOverlap(p, used) == nil {
+			return p, nil
+		}
+	}
+}
+
+// parseSubnet reads a subnet that has room for a gateway and a container.
 func parseSubnet(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
-	switch {
-	case err != nil:
+	if err != nil {
 		return p, fmt.Errorf("subnet %.80q: want an address and a length, such as 10.10.1.0/24", s)
-	case !p.Addr().Is4():
-		return p, fmt.Errorf("subnet %s: want an IPv4 subnet", p)
+	}
+	addr, shortest, longest := p.Addr(), 8, 30
+	odd := addr.IsLoopback() || addr.IsMulticast() || addr.IsUnspecified() || addr.IsLinkLocalUnicast()
+	if addr.Is6() {
+		shortest, longest = 16, 126
+		odd = odd || addr.Is4In6()
+	} else {
+		odd = odd || addr.As4()[0] == 0 || addr.As4()[0] >= 240
+	}
+	switch {
 	case p != p.Masked():
 		return p, fmt.Errorf("subnet %s: the address has bits behind the length: did you mean %s", p, p.Masked())
-	case p.Bits() < 8 || p.Bits() > 30:
-		return p, fmt.Errorf("subnet %s: want a length from 8 to 30", p)
-	case p.Addr().IsLoopback() || p.Addr().IsMulticast() || p.Addr().As4()[0] == 0 || p.Addr().As4()[0] >= 240:
+	case p.Bits() < shortest || p.Bits() > longest:
+		return p, fmt.Errorf("subnet %s: want a length from %d to %d", p, shortest, longest)
+	case odd:
 		return p, fmt.Errorf("subnet %s: these addresses are not for hosts", p)
 	}
 	return p, nil

@@ -24,7 +24,14 @@ func TestParseSubnet(t *testing.T) {
 		"224.0.0.0/24":     "not for hosts",
 		"255.255.255.0/24": "not for hosts",
 		"0.1.0.0/16":       "not for hosts",
-		"fd00::/64":        "want an IPv4 subnet",
+		"fd00::/64":        "",
+		"2001:db8::/126":   "",
+		"fd00::/127":       "want a length from 16 to 126",
+		"fe80::/64":        "not for hosts",
+		"::1/128":          "want a length",
+		"ff02::/64":        "not for hosts",
+		"fd00::1/64":       "did you mean fd00::/64",
+		"::ffff:0:0/96":    "not for hosts",
 	} {
 		_, err := parseSubnet(in)
 		switch {
@@ -51,6 +58,9 @@ func TestChooseSubnet(t *testing.T) {
 		{"10.10.1.0/24", used("10.20.30.0/24"), "10.10.1.0/24"},
 		{"10.10.1.0/24", used("10.10.0.0/16"), "subnet 10.10.1.0/24 overlaps 10.10.0.0/16: a route of this host on eth0"},
 		{"10.10.0.0/16", used("10.10.1.4/32"), "subnet 10.10.0.0/16 overlaps 10.10.1.4/32: a route of this host on eth0"},
+		{"10.10.1.0/24 10.10.2.0/24 fd00::/64", nil, "10.10.1.0/24, 10.10.2.0/24, fd00::/64"},
+		{"10.10.1.0/24 10.10.1.128/25", nil, "subnet 10.10.1.128/25 overlaps 10.10.1.0/24: it is named twice"},
+		{"fd00::/64", nil, "10.20.30.0/24, fd00::/64"},
 		{"", nil, "10.20.30.0/24"},
 		{"", used("10.20.30.0/24"), "10.20.31.0/24"},
 		{"", used("10.20.30.0/24", "10.20.31.128/25"), "10.20.32.0/24"},
@@ -58,17 +68,49 @@ func TestChooseSubnet(t *testing.T) {
 		{"", used("10.0.0.0/8", "172.16.0.0/12"), "192.168.128.0/24"},
 		{"", used("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"), "no free subnet: name one with -s CIDR"},
 	} {
-		var asked []string
-		if c.asked != "" {
-			asked = []string{c.asked}
-		}
-		p, err := chooseSubnet(asked, c.used)
-		got := p.String()
+		asked := strings.Fields(c.asked)
+		p, err := chooseSubnets(asked, false, c.used)
+		got := listed(p)
 		if err != nil {
 			got = err.Error()
 		}
 		if got != c.want {
 			t.Errorf("%q beside %v: got %s, want %s", c.asked, c.used, got, c.want)
+		}
+	}
+}
+
+// With --ipv6 and no subnet of it: a private one, another each time.
+func TestPrivateSubnet(t *testing.T) {
+	seen := make(map[netip.Prefix]bool)
+	for range 20 {
+		p, err := chooseSubnets([]string{"10.10.1.0/24"}, true, nil)
+		if err != nil || len(p) != 2 || p[1].Bits() != 64 || p[1].Addr().As16()[0] != 0xfd || p[1] != p[1].Masked() || seen[p[1]] {
+			t.Fatalf("got %v, %v", p, err)
+		}
+		seen[p[1]] = true
+	}
+}
+
+func TestChooseGateways(t *testing.T) {
+	subnets := []netip.Prefix{netip.MustParsePrefix("10.10.1.0/24"), netip.MustParsePrefix("fd00::/64")}
+	for asked, want := range map[string]string{
+		"":                    "10.10.1.1, fd00::1",
+		"10.10.1.254":         "10.10.1.254, fd00::1",
+		"fd00::ff 10.10.1.7":  "10.10.1.7, fd00::ff",
+		"10.10.2.1":           "gateway 10.10.2.1: no address for a host in 10.10.1.0/24, fd00::/64",
+		"10.10.1.255":         "gateway 10.10.1.255: no address for a host in 10.10.1.0/24, fd00::/64",
+		"10.10.1.0":           "gateway 10.10.1.0: no address for a host in 10.10.1.0/24, fd00::/64",
+		"10.10.1.7 10.10.1.8": "gateway 10.10.1.8: 10.10.1.0/24 has one already",
+		"gate":                `gateway "gate": want an address`,
+	} {
+		addrs, err := chooseGateways(subnets, strings.Fields(asked))
+		got := listed(addrs)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: got %s, want %s", asked, got, want)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func TestDebugLinesCanBePasted(t *testing.T) {
 		}
 		return strings.Join(kept, "\n")
 	}
-	c := m.attachTo(t, Options{Publish: []string{"8001:80", "8100-8110:80-90/udp"}})
+	c := m.attachTo(t, Connection{Publish: []string{"8001:80", "8100-8110:80-90/udp"}})
 	n, err := m.dir.ReadNet(c.id)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestDebugLinesCanBePasted(t *testing.T) {
 		t.Errorf("the script\n%smade:\n%s\nwant:\n%s", script, got, want)
 	}
 	if err := errors.Join(deleteLink(n.Endpoints[0].HostLink), linux.RemoveNetNS(c.path), deleteLink(Default),
-		uninstallRules(ctx, containerTag(c.id)), uninstallRules(ctx, networkTag(Default))); err != nil {
+		m.uninstallRules(ctx, containerTag(c.id), true), m.uninstallRules(ctx, networkTag(Default), true)); err != nil {
 		t.Error(err)
 	}
 }

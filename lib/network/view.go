@@ -17,7 +17,7 @@ func TableHeader() []string {
 
 // Row returns the network's row in the list. Times are local.
 func (n Network) Row() []string {
-	return []string{n.Name, join(n.IPNets), join(n.Gateways), strconv.Itoa(n.Counts), n.Driver, n.created()}
+	return []string{n.Name, listed(n.IPNets), listed(n.Gateways), strconv.Itoa(n.Counts), n.Driver, n.created()}
 }
 
 // View is a network as inspect shows it.
@@ -28,13 +28,16 @@ type View struct {
 	Counts     int
 	Driver     string
 	CreateTime string // local, as in the list
+
+	Internal bool              `json:",omitempty"`
+	Labels   map[string]string `json:",omitempty"`
 }
 
 // View returns the network as inspect shows it.
 func (n Network) View() View {
 	return View{
-		IPNet: join(n.IPNets), Gateway: join(n.Gateways), Name: n.Name,
-		Counts: n.Counts, Driver: n.Driver, CreateTime: n.created(),
+		IPNet: listed(n.IPNets), Gateway: listed(n.Gateways), Name: n.Name,
+		Counts: n.Counts, Driver: n.Driver, CreateTime: n.created(), Internal: n.Internal, Labels: n.Labels,
 	}
 }
 
@@ -54,9 +57,51 @@ func (m *Manager) InspectContainer(id string) (ContainerView, error) {
 	return ContainerView{id, n}, err
 }
 
+// Published returns where the ports of container id are published, a line each as docker has it: "80/tcp ->
+// 0.0.0.0:8080". Of one port ("80", "53/udp") only the right side.
+func (m *Manager) Published(id, port string) ([]string, error) {
+	n, err := m.dir.ReadNet(id)
+	if err != nil {
+		return nil, err
+	}
+	number, protocol, ok := strings.Cut(port, "/")
+	if !ok {
+		protocol = "tcp"
+	}
+	var lines []string
+	for _, p := range n.Ports {
+		inside := strconv.Itoa(int(p.ContainerPort))
+		if port != "" && (inside != number || p.Protocol != protocol) {
+			continue
+		}
+		for _, addr := range hostAddresses(p, n) {
+			line := host(addr) + ":" + strconv.Itoa(int(p.HostPort))
+			if port == "" {
+				line = inside + "/" + p.Protocol + " -> " + line
+			}
+			lines = append(lines, line)
+		}
+	}
+	if port != "" && len(lines) == 0 {
+		return nil, fmt.Errorf("port %.40s is not published", port)
+	}
+	return lines, nil
+}
+
+// hostAddresses returns the addresses of this host on which a port answers.
+func hostAddresses(p state.Port, n state.Net) []netip.Addr {
+	switch {
+	case p.HostIP.IsValid():
+		return []netip.Addr{p.HostIP}
+	case outlet(n, ipv6) >= 0:
+		return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	}
+	return []netip.Addr{netip.IPv4Unspecified()}
+}
+
 func (n Network) created() string { return n.Created.Local().Format(time.DateTime) }
 
-func join[T netip.Addr | netip.Prefix](list []T) string {
+func listed[T netip.Addr | netip.Prefix](list []T) string {
 	words := make([]string, len(list))
 	for i, v := range list {
 		words[i] = fmt.Sprint(v)

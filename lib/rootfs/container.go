@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -151,12 +153,33 @@ func (c *container) annotate(s *spec.Spec) {
 	s.Annotate(spec.AnnotationDriver, c.driverName)
 	s.Annotate(spec.AnnotationDNS, strings.Join(c.dns, ","))
 	s.Annotate(spec.AnnotationStop, stop)
+	s.Annotate(spec.AnnotationExposed, exposed(c.image.Config.Config.ExposedPorts))
 	if c.options.Init {
 		s.Annotate(spec.AnnotationInit, "true")
 	}
 	if c.options.Interactive {
 		s.Annotate(spec.AnnotationInteractive, "true")
 	}
+}
+
+// exposed lists the ports that an image exposes, in order. They are a stranger's words: what is no port is left out.
+func exposed(ports map[string]struct{}) string {
+	var list []string
+	for port := range ports {
+		number, protocol, _ := strings.Cut(port, "/")
+		if _, err := strconv.ParseUint(number, 10, 16); err != nil || number == "0" {
+			continue
+		}
+		switch protocol {
+		case "":
+			port = number + "/tcp"
+			fallthrough
+		case "tcp", "udp", "sctp":
+			list = append(list, port)
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, ",")
 }
 
 // undo takes back what this call made, and nothing of a container that was there before.

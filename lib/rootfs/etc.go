@@ -1,6 +1,8 @@
 package rootfs
 
 import (
+	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strings"
 
@@ -33,6 +35,13 @@ func (c *container) writeEtc(hostname string) ([]specs.Mount, error) {
 	for _, server := range c.dns {
 		resolv += "nameserver " + server + "\n"
 	}
+	for _, line := range c.resolver {
+		resolv += line + "\n"
+	}
+	hosts := hosts
+	for _, line := range c.hosts {
+		hosts += line + "\n"
+	}
 	var mounts []specs.Mount
 	for _, f := range []struct{ name, content string }{
 		{HostsFile, hosts}, {HostnameFile, hostname + "\n"}, {ResolvFile, resolv},
@@ -51,4 +60,61 @@ func (c *container) writeEtc(hostname string) ([]specs.Mount, error) {
 		})
 	}
 	return mounts, nil
+}
+
+// parseResolver returns the lines of resolv.conf that stand for --dns-search and --dns-option.
+func parseResolver(search, options []string) ([]string, error) {
+	var lines []string
+	for _, domain := range search {
+		if domain != "." && !isDomain(domain) {
+			return nil, fmt.Errorf("DNS search domain %.80q: want letters, digits, dots and dashes", domain)
+		}
+	}
+	if len(search) > 0 {
+		lines = append(lines, "search "+strings.Join(search, " "))
+	}
+	for _, option := range options {
+		if option == "" || strings.ContainsFunc(option, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+			return nil, fmt.Errorf("DNS option %.80q: want one word, such as ndots:2", option)
+		}
+	}
+	if len(options) > 0 {
+		lines = append(lines, "options "+strings.Join(options, " "))
+	}
+	return lines, nil
+}
+
+// parseHosts returns the lines of hosts that stand for --add-host. The word host-gateway is for this host's
+// address in the container's network, which comes with that: lib/network puts it beside such a line.
+func parseHosts(words []string) ([]string, error) {
+	var lines []string
+	for _, word := range words {
+		name, address, ok := strings.Cut(word, "=")
+		if !ok {
+			name, address, ok = strings.Cut(word, ":")
+		}
+		address = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")
+		addr, err := netip.ParseAddr(address)
+		switch {
+		case !ok || !isDomain(name):
+			return nil, fmt.Errorf("host %.80q: want NAME:ADDRESS", word)
+		case address == "host-gateway":
+			lines = append(lines, "#host-gateway\t"+name)
+		case err != nil || addr.Zone() != "":
+			return nil, fmt.Errorf("host %.80q: want an IP address, or host-gateway", word)
+		default:
+			lines = append(lines, addr.String()+"\t"+name)
+		}
+	}
+	return lines, nil
+}
+
+// isDomain reports whether the word can be a name of a host or domain.
+func isDomain(word string) bool {
+	for _, r := range word {
+		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._", r)) {
+			return false
+		}
+	}
+	return word != "" && len(word) <= 253 && word[0] != '.' && word[0] != '-'
 }

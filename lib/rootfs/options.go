@@ -44,6 +44,9 @@ type Driver struct {
 
 // Extras are the options that the README does not list.
 type Extras struct {
+	AddHost     []string `sep:"none" placeholder:"HOST:IP" help:"Add a name to the hosts file; the address host-gateway is this host's"`
+	DNSSearch   []string `name:"dns-search" sep:"none" help:"Complete names with this domain (. for none)"`
+	DNSOption   []string `name:"dns-option" sep:"none" help:"Set an option of the resolver, e.g. ndots:2 (resolv.conf(5))"`
 	EnvFile     []string `sep:"none" help:"Set environment variables from a file, one key=value per line"`
 	Workdir     string   `short:"w" help:"Working directory in the container"`
 	User        string   `short:"u" help:"User of the program: name or number, or user:group"`
@@ -63,6 +66,8 @@ type plan struct {
 	driver     driver
 	driverName string
 	dns        []string
+	resolver   []string // more lines of resolv.conf
+	hosts      []string // more lines of hosts
 	env        []program.Variable
 	labels     map[string]string
 	tmpfs      []tmpfs
@@ -99,6 +104,12 @@ func (m *Manager) parse(o Options) (*plan, error) {
 		return nil, fmt.Errorf("working directory %.200q: want an absolute path", o.Workdir)
 	}
 	if p.dns, err = parseDNS(o.DNS); err != nil {
+		return nil, err
+	}
+	if p.resolver, err = parseResolver(o.DNSSearch, o.DNSOption); err != nil {
+		return nil, err
+	}
+	if p.hosts, err = parseHosts(o.AddHost); err != nil {
 		return nil, err
 	}
 	if p.env, err = m.LookupEnv.ParseEnv(o.EnvFile, o.Env); err != nil {

@@ -17,7 +17,8 @@ const (
 	AnnotationDriver  = Prefix + "driver"  // storage driver: overlay2, aufs, vfs
 	AnnotationDNS     = Prefix + "dns"     // name servers, separated by commas
 	AnnotationNets    = Prefix + "networks"
-	AnnotationPorts   = Prefix + "ports" // published ports: 8036->3306/tcp, separated by commas
+	AnnotationPorts   = Prefix + "ports"   // published ports: 8036->3306/tcp, separated by commas
+	AnnotationExposed = Prefix + "exposed" // ports that the image exposes: 80/tcp, separated by commas
 	AnnotationStop    = Prefix + "stopsignal"
 	AnnotationInit    = Prefix + "init"    // "true": our small init is PID 1
 	AnnotationDevices = Prefix + "devices" // what the container may use beyond the usual: "c 10:229 rwm", separated by commas; "a": all

@@ -29,9 +29,12 @@ func (d Dir) Persist(id, name string) error {
 	n, err := d.ReadNet(id)
 	errs = append(errs, err)
 	for _, e := range n.Endpoints {
-		lease := d.Lease(e.Network, e.Address.Addr())
-		errs = append(errs, syncFile(lease))
-		dirs = append(dirs, filepath.Dir(lease))
+		for _, address := range []netip.Prefix{e.Address, e.Address6} {
+			if address.IsValid() {
+				errs = append(errs, syncFile(d.Lease(e.Network, address.Addr())))
+			}
+		}
+		dirs = append(dirs, filepath.Dir(d.Lease(e.Network, e.Address.Addr())))
 	}
 	for _, dir := range dirs {
 		errs = append(errs, syncFile(dir))

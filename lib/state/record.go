@@ -23,6 +23,8 @@ type Net struct {
 	Mode      string     `json:"mode"` // bridge, none, host, container:ID or ns:PATH
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
 	Ports     []Port     `json:"ports,omitempty"`
+	Names     []string   `json:"names,omitempty"`    // by which others find it: its name and its id
+	Hostname  string     `json:"hostname,omitempty"` // by which it finds itself, too
 
 	// Where the namespace is not of a container of ours, and there is no document:
 	NetNS   string  `json:"netns,omitempty"`  // its path
@@ -43,7 +45,10 @@ type Endpoint struct {
 	ID       string       `json:"id"` // 12 hexadecimal digits
 	Network  string       `json:"network"`
 	Driver   string       `json:"driver"`
-	Address  netip.Prefix `json:"address"` // with the length of the network's prefix
+	Address  netip.Prefix `json:"address"`            // with the length of the network's prefix
+	Address6 netip.Prefix `json:"address6,omitzero"`  // of IPv6, where the network has it
+	Aliases  []string     `json:"aliases,omitempty"`  // more names in this network
+	Internal bool         `json:"internal,omitempty"` // no way out leads by this network
 	MAC      string       `json:"mac"`
 	HostLink string       `json:"hostLink"` // veth- and eight digits of the id
 	Link     string       `json:"link"`     // ceth- and the same digits, inside the container

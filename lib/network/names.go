@@ -1,0 +1,392 @@
+package network
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Containers find each other by their hosts files: no server has to run. Who comes into a network is added to
+// the files of those that are in it, and taken from them when it goes. Who is in a network stands in
+// names/NETWORK in the runtime directory, a line each: id, addresses, names.
+//
+// The files are bound over the containers' /etc/hosts, and containers may write to them, too. So our lines end
+// with a mark, and all others stay; and a file is changed in place, as another one would not show inside.
+
+// hostsFile is the name of the file in the bundle, which lib/rootfs makes. Where the user has put one of his
+// own in its place there is none.
+const hostsFile = "hosts"
+
+// maxHosts bounds the files in bytes: what is longer is left alone.
+const maxHosts = 1 << 20
+
+const mark = "\t# mydocker:"
+
+// member is who is in a network under which names. One without addresses listens only: it shares the
+// namespace of another.
+type member struct {
+	id        string
+	addresses []netip.Addr
+	names     []string
+}
+
+// lines returns the member's lines for hosts files.
+func (c member) lines(network string) []string {
+	var lines []string
+	for _, addr := range c.addresses {
+		lines = append(lines, addr.String()+"\t"+strings.Join(c.names, " ")+mark+network+":"+c.id)
+	}
+	return lines
+}
+
+// namesOf returns by which names others find the container.
+func namesOf(s *spec.Spec) []string { return slices.Compact([]string{s.Name(), s.ID()}) }
+
+func (m *Manager) lockNames() (unlock func(), err error) { return m.dir.LockShared("names") }
+
+// addNames tells container id the names of its networks and itself, and those in them its own.
+func (m *Manager) addNames(id string, n state.Net) error {
+	unlock, err := m.lockNames()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	lines, err := m.ownLines(id, n)
+	if err != nil {
+		return err
+	}
+	for _, e := range n.Endpoints {
+		more, err := m.enter(e.Network, memberOf(id, n, e), n.Hostname)
+		if err != nil {
+			return err
+		}
+		lines = append(lines, more...)
+	}
+	return m.changeHosts(id, func(old []string) []string {
+		old = dropMarked(old, mark)
+		return slices.Concat(old, gatewayNames(old, m.gatewayOf(n)), lines)
+	})
+}
+
+// ownLines returns what a container that is in no network of its own has in its file.
+func (m *Manager) ownLines(id string, n state.Net) ([]string, error) {
+	if other, ok := strings.CutPrefix(n.Mode, modeContainer); ok {
+		return m.follow(id, other)
+	}
+	var lines []string
+	switch n.Mode {
+	case modeHost:
+		lines = hostNames()
+		fallthrough
+	case modeNone:
+		own := member{id, []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, withHostname(n.Hostname, n.Names)}
+		lines = append(lines, own.lines("")...)
+	}
+	return lines, nil
+}
+
+// follow makes container id listen to the networks of another one, whose namespace it shares.
+func (m *Manager) follow(id, other string) ([]string, error) {
+	n, err := m.dir.ReadNet(other)
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for _, e := range n.Endpoints {
+		more, err := m.enter(e.Network, member{id: id}, "")
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, more...)
+	}
+	return lines, nil
+}
+
+// enter adds a member to a network, tells the others, and returns the lines that it has to know itself. By its
+// hostname only it finds itself.
+func (m *Manager) enter(network string, c member, hostname string) ([]string, error) {
+	members, err := m.members(network)
+	if err != nil {
+		return nil, err
+	}
+	own := c
+	own.names = withHostname(hostname, c.names)
+	lines := own.lines(network)
+	members = slices.DeleteFunc(members, func(other member) bool { return other.id == c.id })
+	for _, other := range members {
+		m.tell(other.id, c.lines(network))
+		lines = append(lines, other.lines(network)...)
+	}
+	return lines, m.writeMembers(network, append(members, c))
+}
+
+// removeNames takes container id out of the files of all others, and all names out of its own.
+func (m *Manager) removeNames(id string, n state.Net) error {
+	networks := make([]string, 0, len(n.Endpoints))
+	for _, e := range n.Endpoints {
+		networks = append(networks, e.Network)
+	}
+	if other, ok := strings.CutPrefix(n.Mode, modeContainer); ok {
+		if shared, err := m.dir.ReadNet(other); err == nil {
+			for _, e := range shared.Endpoints {
+				networks = append(networks, e.Network)
+			}
+		}
+	}
+	unlock, err := m.lockNames()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	var errs []error
+	for _, network := range networks {
+		errs = append(errs, m.leave(network, id))
+	}
+	return errors.Join(errs...)
+}
+
+// leaveNames is leave under the lock.
+func (m *Manager) leaveNames(id, network string) error {
+	unlock, err := m.lockNames()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return m.leave(network, id)
+}
+
+// leave takes a member out of one network. It is idempotent.
+func (m *Manager) leave(network, id string) error {
+	members, err := m.members(network)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(members, func(c member) bool { return c.id == id })
+	if i < 0 {
+		return nil
+	}
+	gone := members[i]
+	members = slices.Delete(members, i, i+1)
+	for _, other := range members {
+		if len(gone.addresses) > 0 {
+			// What a container did to its file must not keep another one from going.
+			_ = m.changeHosts(other.id, func(lines []string) []string { return dropMarked(lines, mark+network+":"+id) })
+		}
+	}
+	err = m.changeHosts(id, func(lines []string) []string { return dropMarked(lines, mark+network+":") })
+	return errors.Join(err, m.writeMembers(network, members))
+}
+
+// renewNames makes all files anew, of what the containers that run are connected to.
+func (m *Manager) renewNames() error {
+	ids, err := m.dir.IDs()
+	errs := []error{err}
+	if err := os.RemoveAll(m.namesDir()); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		n, err := m.dir.ReadNet(id)
+		if err == nil && ownsNamespace(n.Mode) && m.isUp(id, n) {
+			err = m.addNames(id, n)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// memberOf returns what others in the network of an endpoint have to know.
+func memberOf(id string, n state.Net, e state.Endpoint) member {
+	c := member{id: id, names: append(slices.Clone(n.Names), e.Aliases...)}
+	if len(c.names) == 0 { // a namespace without a document
+		c.names = append([]string{id}, e.Aliases...)
+	}
+	for _, addr := range addresses(e) {
+		c.addresses = append(c.addresses, addr.Addr())
+	}
+	return c
+}
+
+// withHostname puts the hostname before the other names: the first is the one that an address is turned into.
+func withHostname(hostname string, names []string) []string {
+	if hostname == "" || slices.Contains(names, hostname) {
+		return names
+	}
+	return append([]string{hostname}, names...)
+}
+
+func (m *Manager) namesDir() string { return filepath.Join(m.dir.Run, "names") }
+
+// members returns who is in a network.
+func (m *Manager) members(network string) ([]member, error) {
+	data, err := os.ReadFile(filepath.Join(m.namesDir(), network))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var list []member
+	for line := range strings.Lines(string(data)) {
+		words := strings.Fields(line)
+		if len(words) < 2 {
+			continue
+		}
+		c := member{id: words[0], names: words[2:]}
+		for word := range strings.SplitSeq(words[1], ",") {
+			if addr, err := netip.ParseAddr(word); err == nil {
+				c.addresses = append(c.addresses, addr)
+			}
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+// writeMembers replaces the list of a network's members. It goes with the last one.
+func (m *Manager) writeMembers(network string, members []member) error {
+	path := filepath.Join(m.namesDir(), network)
+	if len(members) == 0 {
+		err := os.Remove(path)
+		_ = os.Remove(m.namesDir()) // it stays while there are others
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	var b strings.Builder
+	for _, c := range members {
+		words := make([]string, len(c.addresses))
+		for i, addr := range c.addresses {
+			words[i] = addr.String()
+		}
+		if len(words) == 0 {
+			words = []string{"-"}
+		}
+		fmt.Fprintln(&b, c.id, strings.Join(words, ","), strings.Join(c.names, " "))
+	}
+	if err := os.MkdirAll(m.namesDir(), 0o700); err != nil {
+		return err
+	}
+	temp := filepath.Join(m.namesDir(), state.TempPrefix+network)
+	if err := os.WriteFile(temp, []byte(b.String()), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
+}
+
+func (m *Manager) hostsPath(id string) string { return filepath.Join(m.dir.Bundle(id), hostsFile) }
+
+// tell adds lines to the file of another container. What that did to it must not keep this one from coming.
+func (m *Manager) tell(id string, lines []string) {
+	f, err := os.OpenFile(m.hostsPath(id), os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW, 0)
+	if err != nil || len(lines) == 0 {
+		return
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxHosts {
+		return
+	}
+	text := strings.Join(lines, "\n") + "\n"
+	last := []byte{'\n'}
+	if size := info.Size(); size > 0 {
+		_, _ = f.ReadAt(last, size-1)
+	}
+	if last[0] != '\n' {
+		text = "\n" + text
+	}
+	_, _ = f.WriteString(text)
+}
+
+// changeHosts changes the lines of a container's file as the function says, in one write.
+func (m *Manager) changeHosts(id string, edit func(lines []string) []string) error {
+	f, err := os.OpenFile(m.hostsPath(id), os.O_RDWR|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	old, err := io.ReadAll(io.LimitReader(f, maxHosts+1))
+	if err != nil || len(old) > maxHosts {
+		return err
+	}
+	lines := edit(slices.Collect(strings.SplitSeq(strings.TrimSuffix(string(old), "\n"), "\n")))
+	text := []byte(strings.Join(lines, "\n") + "\n")
+	if bytes.Equal(text, old) {
+		return nil
+	}
+	if _, err := f.WriteAt(text, 0); err != nil || len(text) >= len(old) {
+		return err
+	}
+	return f.Truncate(int64(len(text)))
+}
+
+// dropMarked removes the lines of ours whose mark has the text.
+func dropMarked(lines []string, text string) []string {
+	return slices.DeleteFunc(lines, func(line string) bool {
+		i := strings.LastIndex(line, mark)
+		return i >= 0 && strings.Contains(line[i:], text)
+	})
+}
+
+// gatewayNames returns the lines for those names of --add-host that stand for this host (lib/rootfs marks them).
+func gatewayNames(lines []string, gateway netip.Addr) []string {
+	var out []string
+	for _, line := range lines {
+		if name, ok := strings.CutPrefix(line, "#host-gateway\t"); ok && gateway.IsValid() {
+			out = append(out, gateway.String()+"\t"+name+mark+"gateway:")
+		}
+	}
+	return out
+}
+
+// gatewayOf returns the address of this host for a container.
+func (m *Manager) gatewayOf(n state.Net) netip.Addr {
+	if n.Mode == modeHost {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if len(n.Endpoints) == 0 {
+		return netip.Addr{}
+	}
+	e := n.Endpoints[max(outlet(n, ipv4), 0)]
+	network, err := m.load(e.Network)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return network.gateway(e.Address.Addr())
+}
+
+// hostNames returns the lines of this host's own file, for containers that share its network; those of
+// localhost are in theirs already.
+func hostNames() []string {
+	f, err := os.Open("/etc/hosts")
+	if err != nil {
+		return nil // it has none
+	}
+	defer f.Close()
+	var lines []string
+	for scan := bufio.NewScanner(io.LimitReader(f, maxHosts)); scan.Scan(); {
+		text, _, _ := strings.Cut(scan.Text(), "#")
+		words := strings.Fields(text)
+		if len(words) < 2 {
+			continue
+		}
+		addr, err := netip.ParseAddr(words[0])
+		if err != nil || addr.IsMulticast() || slices.Contains(words[1:], "localhost") || slices.Contains(words[1:], "ip6-localhost") {
+			continue
+		}
+		lines = append(lines, words[0]+"\t"+strings.Join(words[1:], " ")+mark+modeHost+":")
+	}
+	return lines
+}
