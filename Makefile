@@ -60,9 +60,11 @@ fuzz: ## fuzz each parser for FUZZTIME (10s)
 bench: ## ourselves against crun, runc, podman and docker, in numbers: as root, 12 minutes
 	scripts/bench
 
-install: docs ## put the programs, man pages and completion into DESTDIR and PREFIX
+install: docs ## put the programs, man pages, completion and the systemd unit into DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(tools:%=bin/%) $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,/usr/local/bin,$(PREFIX)/bin,' scripts/mydocker.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/mydocker.service
 	cd build/share && find . -type f -exec install -D -m 644 {} '$(abspath $(DESTDIR)$(PREFIX))/share/{}' \;
 
 clean: ## remove what was built; the cache of the test bed stays

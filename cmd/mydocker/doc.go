@@ -12,6 +12,17 @@
 // Ended containers stay, with their files, addresses and log, until rm; with --rm they go at once. Images
 // and networks whose COUNTS is not 0 are used by containers and cannot be removed.
 //
+// --restart starts a program again when it ends: on-failure[:N] after an exit code that is not 0, N times at most;
+// always, and unless-stopped. The pause before is 100 ms, then twice that up to a minute, and from the beginning
+// again after 10 s of running. stop and rm -f end that; always comes back at the next boot all the same. The log is
+// bounded: 3 files of 10 MiB, or what --log-opt max-size=SIZE and max-file=N say.
+//
+// A container lives no longer than who waits for it: the command in the foreground, or its monitor, md-spawn
+// monitor. Killed as it may be, the container ends with it, with exit code 137, and what it held is taken back by the
+// next command that makes, starts, stops or removes a container. "system check" shows what is ours and nobody owns,
+// "system check --fix" and "system prune" remove exactly that, and "system boot" starts what runs always when the
+// machine starts.
+//
 // A CONTAINER is an id, a name, or the beginning of an id.
 //
 // # Examples

@@ -58,6 +58,11 @@ func (e *Engine) Stop(ctx context.Context, c *state.Container, o StopOptions) (k
 // Kill sends a signal to the program of a running container, and waits for nothing. SIGKILL is heard by a
 // paused one, too.
 func (e *Engine) Kill(ctx context.Context, c *state.Container, sig syscall.Signal) error {
+	if own, err := stopSignal(c, ""); sig == syscall.SIGKILL || err == nil && sig == own { // who asks it to end wants it ended
+		if c, err = e.spawn.GiveUp(ctx, c); err != nil {
+			return err
+		}
+	}
 	err := e.spawn.Signal(c, sig)
 	if err == nil && sig == syscall.SIGKILL {
 		err = wake(ctx, c)

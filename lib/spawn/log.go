@@ -113,15 +113,27 @@ func (l *Log) Write(stream string, data []byte) error {
 	return l.flush()
 }
 
-// flush writes the lines that are ready. Those that the disk has no room for are lost, and no others with them.
+// flush writes the lines that are ready, as many to a file as it may hold. Those that the disk has no room for are
+// lost, and no others with them.
 func (l *Log) flush() error {
-	if len(l.out) == 0 {
-		return nil
+	for rest := l.out; len(rest) > 0; {
+		n := len(rest)
+		if room := l.bounds.size - l.size; l.bounds.size >= 0 && int64(n) > room {
+			n = bytes.LastIndexByte(rest[:max(room, 0)], '\n') + 1
+			if n == 0 && (l.size == 0 || !l.rotate()) { // a line that is longer than a file, or no other file
+				n = bytes.IndexByte(rest, '\n') + 1
+			}
+		}
+		if err := l.append(rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
 	}
-	if l.size > 0 && l.bounds.size >= 0 && l.size+int64(len(l.out)) > l.bounds.size {
-		l.rotate() // or else the file grows, if it can
-	}
-	n, err := l.file.Write(l.out)
+	return nil
+}
+
+func (l *Log) append(lines []byte) error {
+	n, err := l.file.Write(lines)
 	if err != nil {
 		if n > 0 && l.file.Truncate(l.size) != nil {
 			l.size += int64(n)

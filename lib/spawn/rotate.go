@@ -53,13 +53,13 @@ func parseBounds(options string) (logBounds, error) {
 	return b, nil
 }
 
-// rotate starts a new file; where that cannot be, nothing changes. One that somebody follows is read to its end by
+// rotate starts a new file, and reports whether it could: if not, nothing changes. One that somebody follows is read to its end by
 // its descriptor. Killed at any point, it leaves all lines.
-func (l *Log) rotate() {
+func (l *Log) rotate() bool {
 	temp := tempLog(l.path)
 	file, err := os.OpenFile(temp, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return
+		return false
 	}
 	for n := l.bounds.files - 1; n > 0 && err == nil; n-- {
 		from := l.path
@@ -76,10 +76,11 @@ func (l *Log) rotate() {
 	if err != nil {
 		file.Close()
 		os.Remove(temp)
-		return
+		return false
 	}
 	l.file.Close()
 	l.file, l.size = file, 0
+	return true
 }
 
 // tempLog is the next file of the log before it has its name.

@@ -133,3 +133,20 @@ func TestRotationCutOff(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestLargeBatch: a program that writes much at once does not make the files longer, and no line is lost or cut.
+func TestLargeBatch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, err := OpenLog(path, "max-size=16k,max-file=100")
+	must(t, err)
+	must(t, l.Write("stdout", bytes.Repeat([]byte("yes\n"), 10000)))
+	must(t, l.Close())
+	for _, name := range logFiles(path) {
+		if info, err := os.Stat(name); err != nil || info.Size() > 16<<10 {
+			t.Errorf("%s: %d bytes, %v", name, info.Size(), err)
+		}
+	}
+	if got := readAll(t, path, LogOptions{Tail: -1}); len(got) != 10000 {
+		t.Errorf("%d lines", len(got))
+	}
+}

@@ -64,6 +64,11 @@ boot() { does mydocker system boot; }
   mydocker run -d --name waits --restart always busybox false >/dev/null
   eventually 10 restarts waits 3
   does mydocker rm -f waits
+  mydocker run -d --name killed --restart always busybox sleep 1000 >/dev/null
+  does mydocker kill -s HUP killed # not a wish that it ends
+  does mydocker kill killed
+  eventually 5 is killed exited
+  same true "$(spawn killed .stopped)"
 }
 
 @test "a foreground run hands over to a monitor, and has the first code" {
@@ -88,7 +93,7 @@ boot() { does mydocker system boot; }
   # What it has is without gaps, be the first files gone or not before it looked.
   awk '$1 != "end" && NR > 1 && $1 != last + 1 {gaps++} {last = $1} END {exit gaps > 2}' "$BATS_TEST_TMPDIR/followed"
   same 9999 "$(mydocker logs --tail 2 talks | head -n 1)"
-  same 5000 "$(mydocker logs --tail 5001 talks | wc -l)" || (($(mydocker logs talks | wc -l) < 5001))
+  same 5001 "$(mydocker logs --tail 5001 talks | wc -l)" || (($(mydocker logs talks | wc -l) < 5001))
   (($(du -bc /var/lib/mydocker/containers/*/log* | tail -n 1 | cut -f1) < 3 * 65536))
 }
 
