@@ -50,6 +50,8 @@ busybox echo hello
 --rm --net none --cap-add NET_ADMIN --cap-drop=mknod --group-add root --group-add=5000 busybox sh -c 'grep Cap /proc/self/status; id -G'
 --rm --net none --cap-drop ALL --security-opt no-new-privileges --security-opt=systempaths=unconfined busybox sh -c 'grep -E "Cap|NoNew" /proc/self/status; grep /proc/ /proc/mounts'
 --rm --net none --privileged busybox sh -c 'grep Cap /proc/self/status; grep sysfs /proc/mounts; test -c /dev/full'
+--rm --net none --security-opt seccomp=unconfined busybox grep Seccomp: /proc/self/status
+--rm --net none --security-opt "seccomp=$dir/a b/profile.json" -u nobody busybox sh -c 'grep Seccomp: /proc/self/status; mkdir /tmp/x'
 --rm --net none --device /dev/null:/dev/some/where:rw --device=/dev/zero:/zero --sysctl kernel.msgmax=9000 busybox sh -c 'ls -l /dev/some/where /zero; cat /proc/sys/kernel/msgmax'
 --rm --net none busybox nonsense
 --rm --net none busybox /etc/passwd
@@ -76,6 +78,7 @@ setup() {
   mkdir -p "$dir"/{data,'a b',"\$x 'y' \"z\""}
   echo data >"$dir/data/file"
   echo spaced >"$dir/a b/file"
+  jq -n '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{name: "mkdir", action: "SCMP_ACT_ERRNO", errnoRet: 28}]}' >"$dir/a b/profile.json"
   echo quoted >"$dir/\$x 'y' \"z\"/file"
   printf 'FILE=x y\nCOPIED\n' >"$dir/env"
   printf 'Q="$x" '\''y'\''\n' >"$dir/hostile \$file *"
