@@ -61,6 +61,10 @@ func (u *unpacker) file(parent linux.Dir, base string, h *tar.Header, content io
 		// The bare Writer: a ReadFrom of the file would take a buffer of its own.
 		n, err := io.CopyBuffer(struct{ io.Writer }{f}, content, u.buffer)
 		u.size += n
+		if n >= writebackSize && err == nil {
+			u.written <- f
+			return nil
+		}
 		if cerr := f.Close(); err == nil {
 			err = cerr
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 	"syscall"
@@ -51,7 +52,13 @@ type unpacker struct {
 	size    int64
 	unspent int64 // what may be written until the disk is asked again
 	buffer  []byte
+	written chan *os.File // large files, on their way to the disk
+	flushed chan struct{} // closed when none is any more
 }
+
+// A file of that size is sent to the disk at once, while the next are unpacked: so that little is left
+// to wait for at the end.
+const writebackSize = 256 << 10
 
 // dirTime is the time of a directory, set last because entries in it change it.
 type dirTime struct {
@@ -68,17 +75,32 @@ func newUnpacker(ctx context.Context, dir string) (*unpacker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &unpacker{
+	u := &unpacker{
 		ctx:     ctx,
 		dir:     dir,
 		root:    root,
 		parents: make(map[string]linux.Dir),
 		implied: map[string]bool{"": true},
 		buffer:  make([]byte, chunkSize),
-	}, nil
+		written: make(chan *os.File, 8),
+		flushed: make(chan struct{}),
+	}
+	go u.flush()
+	return u, nil
+}
+
+// flush starts writing the large files, which may take as long as the disk is busy, and closes them.
+func (u *unpacker) flush() {
+	defer close(u.flushed)
+	for f := range u.written {
+		linux.StartWriteback(f)
+		f.Close()
+	}
 }
 
 func (u *unpacker) close() {
+	close(u.written)
+	<-u.flushed
 	u.closeParents()
 	u.root.Close()
 }

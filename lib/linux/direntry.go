@@ -220,6 +220,12 @@ func SyncFS(dir string) error {
 	return nil
 }
 
+// StartWriteback has the kernel begin to write what is cached of the file to the disk, and does not wait
+// for it (sync_file_range(2)): a [SyncFS] later has less to do. It promises nothing.
+func StartWriteback(file *os.File) {
+	_ = unix.SyncFileRange(int(file.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+}
+
 // FreeSpace returns the bytes and the files that users may still add to the file system of dir.
 func FreeSpace(dir string) (bytes, files uint64, err error) {
 	var st unix.Statfs_t
