@@ -150,14 +150,37 @@ func (c *imageRemove) Run(_ context.Context, io *cli.IO) error {
 		if err != nil {
 			return cli.About(arg, err)
 		}
-		for _, name := range removed.Untagged {
-			fmt.Fprintln(io.Out, "Untagged:", name)
-		}
-		for _, digest := range removed.Deleted {
-			fmt.Fprintln(io.Out, "Deleted:", digest)
-		}
-		return nil
+		return printRemoved(io, removed)
 	})
+}
+
+// printRemoved prints what a removal did, in docker's words.
+func printRemoved(io *cli.IO, removed *image.Removed) error {
+	for _, name := range removed.Untagged {
+		fmt.Fprintln(io.Out, "Untagged:", name)
+	}
+	for _, digest := range removed.Deleted {
+		fmt.Fprintln(io.Out, "Deleted:", digest)
+	}
+	return nil
+}
+
+type imagePrune struct {
+	All bool `short:"a" help:"All images that no container uses, not only those whose name went to a newer one"`
+}
+
+// Run implements cli.Runner.
+func (c *imagePrune) Run(_ context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	removed, err := e.PruneImages(c.All)
+	if removed != nil {
+		_ = printRemoved(io, removed)
+		fmt.Fprintf(io.Out, "Total reclaimed space: %s\n", container.Size(removed.Bytes))
+	}
+	return err
 }
 
 type imageTag struct {

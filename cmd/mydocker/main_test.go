@@ -85,7 +85,7 @@ func TestEveryCommandHasHelp(t *testing.T) {
 	for _, command := range []string{
 		"run", "ps", "logs", "exec", "stop", "start", "restart", "rm", "rmn", "rmi", "pull", "inspect", "networks", "images",
 		"network create", "network list", "network inspect", "network rm", "network prune", "network reload", "network connect", "network disconnect", "image list", "image pull", "image rm",
-		"image tag", "image save", "image load", "volume create", "volume list", "volume rm", "volume prune",
+		"image prune", "image tag", "image save", "image load", "volume create", "volume list", "volume rm", "volume prune",
 		"create", "kill", "wait", "diff", "pause", "unpause", "update", "stats", "top", "port", "tag", "save", "load",
 	} {
 		code, out, errOut := mydocker(t, append(strings.Fields(command), "-h")...)

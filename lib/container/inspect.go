@@ -222,3 +222,15 @@ func (e *Engine) RemoveImage(arg string) (*image.Removed, error) {
 		return nil
 	})
 }
+
+// PruneImages removes the images without a name that no container uses, or with all those with names as well,
+// and all else in the store that nothing needs.
+func (e *Engine) PruneImages(all bool) (*image.Removed, error) {
+	var unknown error
+	removed, err := e.Images.Prune(all, func(img *image.Image) bool {
+		users, err := e.imageUsers()
+		unknown = errors.Join(unknown, err)
+		return err != nil || len(users[img.ConfigDigest.String()]) > 0
+	})
+	return removed, errors.Join(err, unknown)
+}

@@ -169,6 +169,11 @@ func (p *pull) fetchConfig(ctx context.Context, d v1.Descriptor) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
+	free, err := p.store.Lock() // a sweep takes away files with names like those in writing
+	if err != nil {
+		return nil, err
+	}
+	defer free()
 	return data, p.store.writeBlob(d.Digest, data)
 }
 
@@ -315,6 +320,7 @@ func addEntry(index *v1.Index, entry v1.Descriptor) bool {
 	return true
 }
 
+// writeBlob wants the store's lock.
 func (s *Store) writeBlob(d digest.Digest, data []byte) error {
 	path := s.blobPath(d)
 	if old, err := os.ReadFile(path); err == nil && d.Algorithm().FromBytes(old) == d {

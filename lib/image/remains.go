@@ -65,7 +65,7 @@ func (s *Store) collect(context.Context) error {
 	defer unlock()
 	index, err := s.readIndex()
 	if err == nil {
-		_, err = s.sweep(index)
+		_, _, err = s.sweep(index)
 	}
 	return err
 }

@@ -22,6 +22,7 @@ import (
 type Removed struct {
 	Untagged []string        // names: mysql:5.7.25
 	Deleted  []digest.Digest // the image's id and the chain ids of its layers; none while it has names
+	Bytes    int64           // of the layers' files, and of the blobs
 }
 
 // Remove takes a name away, or by an id all names of an image, and with the last name the image and
@@ -69,9 +70,51 @@ func (s *Store) Remove(arg string, inUse func(*Image) error) (*Removed, error) {
 		return removed, nil
 	}
 	removed.Deleted = append(removed.Deleted, img.ConfigDigest)
-	chains, err := s.sweep(index)
-	removed.Deleted = append(removed.Deleted, chains...)
-	return removed, err
+	return removed, removed.sweep(s, index)
+}
+
+// Prune removes the images without a name (newer ones took it), or with all those with names as well, but
+// for those in use, and then what no image, container or pull needs.
+func (s *Store) Prune(all bool, used func(*Image) bool) (*Removed, error) {
+	unlock, err := s.Lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	index, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	removed := &Removed{}
+	var kept []v1.Descriptor
+	for _, entry := range index.Manifests {
+		img, err := s.head(index, entry)
+		if err != nil || !all && len(img.References) > 0 || used(img) { // one that cannot be read is not judged
+			kept = append(kept, entry)
+			continue
+		}
+		if name := entry.Annotations[v1.AnnotationRefName]; name != "" {
+			removed.Untagged = append(removed.Untagged, name)
+		}
+		if !slices.Contains(removed.Deleted, img.ConfigDigest) {
+			removed.Deleted = append(removed.Deleted, img.ConfigDigest)
+		}
+	}
+	if len(kept) < len(index.Manifests) {
+		index.Manifests = kept
+		if err := s.writeIndex(index); err != nil {
+			return nil, err
+		}
+	}
+	return removed, removed.sweep(s, index)
+}
+
+// sweep sweeps the store, and notes what that took away.
+func (r *Removed) sweep(s *Store, index *v1.Index) error {
+	chains, bytes, err := s.sweep(index)
+	r.Deleted = append(r.Deleted, chains...)
+	r.Bytes += bytes
+	return err
 }
 
 func sameEntry(a, b v1.Descriptor) bool {
@@ -124,7 +167,7 @@ func (p *pull) register(config digest.Digest) error {
 	if len(p.layers) == 0 { // what there is of its layers is not to be swept away
 		return nil
 	}
-	if _, err := p.store.sweep(index); err != nil {
+	if _, _, err := p.store.sweep(index); err != nil {
 		slog.Debug("remains of other pulls are left where they are", "cause", err)
 	}
 	return nil
@@ -224,32 +267,43 @@ func (s *Store) neededByPulls(n needs) error {
 	return nil
 }
 
-// sweep removes the blobs and layers that nothing needs, and returns the chain ids of the layers. It
-// wants the store's lock. A store that lost its index may still serve containers: nothing is removed.
-func (s *Store) sweep(index *v1.Index) (gone []digest.Digest, err error) {
+// sweep removes the blobs and layers that nothing needs, and returns the chain ids of the layers and how many
+// bytes all had. It wants the store's lock. A store that lost its index may still serve containers: nothing
+// is removed.
+func (s *Store) sweep(index *v1.Index) (gone []digest.Digest, bytes int64, err error) {
 	if _, err := os.Stat(s.indexPath()); err != nil {
-		return nil, nil
+		return nil, 0, nil
 	}
 	n, err := s.needed(index)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	blobs := filepath.Join(s.dir.Images(), v1.ImageBlobsDir)
 	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
-		if _, err := sweepDir(filepath.Join(blobs, algorithm.String()), n.blobs); err != nil {
-			return nil, err
+		dir := filepath.Join(blobs, algorithm.String())
+		_, err := sweepDir(dir, n.blobs, func(name string) {
+			if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				bytes += info.Size()
+			}
+		})
+		if err != nil {
+			return nil, bytes, err
 		}
 	}
-	names, err := sweepDir(s.dir.Layers(), n.layers)
+	names, err := sweepDir(s.dir.Layers(), n.layers, func(name string) {
+		if l, err := s.readLayer(digest.NewDigestFromEncoded(digest.SHA256, name)); err == nil {
+			bytes += l.Size
+		}
+	})
 	for _, name := range names {
 		gone = append(gone, digest.NewDigestFromEncoded(digest.SHA256, name))
 	}
-	return gone, err
+	return gone, bytes, err
 }
 
 // sweepDir removes the entries of dir that are not needed, under their name or while they are made,
-// and returns the names of the whole ones.
-func sweepDir(dir string, needed map[string]bool) (gone []string, err error) {
+// and returns the names of the whole ones. Each is shown to count before it goes.
+func sweepDir(dir string, needed map[string]bool, count func(name string)) (gone []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -260,6 +314,7 @@ func sweepDir(dir string, needed map[string]bool) (gone []string, err error) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
+		count(e.Name())
 		if !temporary {
 			gone = append(gone, name)
 			// Half a removed layer must not look whole.
