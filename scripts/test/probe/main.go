@@ -5,21 +5,31 @@
 //
 //	probe posture   prints what surrounds a program, one fact a line
 //	probe calls     makes every system call in every way, and prints what came of it
+//	probe wait      waits until it is killed
 package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
+	"time"
 )
 
 func main() {
 	out := bufio.NewWriter(os.Stdout)
-	err := fmt.Errorf("want posture or calls")
-	if len(os.Args) == 2 && os.Args[1] == "calls" {
-		err = calls(out)
-	} else if len(os.Args) == 2 && os.Args[1] == "posture" {
+	word := ""
+	if len(os.Args) == 2 {
+		word = os.Args[1]
+	}
+	err := errors.New("want posture, calls or wait")
+	switch word {
+	case "posture":
 		err = posture(out)
+	case "calls":
+		err = calls(out)
+	case "wait":
+		time.Sleep(time.Hour)
 	}
 	if err == nil {
 		err = out.Flush()

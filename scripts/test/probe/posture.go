@@ -183,12 +183,11 @@ func socket(family, kind, protocol int) error {
 func descriptors(out io.Writer) error {
 	for fd := range 1024 {
 		var st syscall.Stat_t
-		var flags uintptr
 		if syscall.Fstat(fd, &st) != nil {
 			continue
 		}
 		// Go's own are closed when another program is executed; what it was given is not.
-		flags, _, _ = syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0)
+		flags, _, _ := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0)
 		if flags&syscall.FD_CLOEXEC == 0 {
 			fmt.Fprintf(out, "descriptor %d\n", fd)
 		}
@@ -199,10 +198,6 @@ func descriptors(out io.Writer) error {
 func surroundings(out io.Writer) error {
 	sid, _, _ := syscall.Syscall(syscall.SYS_GETSID, 0, 0, 0)
 	fmt.Fprintf(out, "process pid %d session %d parent %d\n", os.Getpid(), sid, os.Getppid())
-	var names syscall.Utsname
-	if err := syscall.Uname(&names); err != nil {
-		return err
-	}
 	cwd, err := os.Getwd()
 	fmt.Fprintf(out, "process cwd %s %v\n", cwd, errno(err))
 	env := os.Environ()
@@ -212,10 +207,13 @@ func surroundings(out io.Writer) error {
 			fmt.Fprintf(out, "process env %s\n", word)
 		}
 	}
-	for name, resource := range map[string]int{"core": syscall.RLIMIT_CORE, "nofile": syscall.RLIMIT_NOFILE, "nproc": 6, "memlock": 8} {
+	for _, limit := range []struct {
+		name   string
+		number int
+	}{{"core", syscall.RLIMIT_CORE}, {"nofile", syscall.RLIMIT_NOFILE}, {"nproc", 6}, {"memlock", 8}} {
 		var l syscall.Rlimit
-		_ = syscall.Getrlimit(resource, &l)
-		defer fmt.Fprintf(out, "process limit %s %d %d\n", name, int64(l.Cur), int64(l.Max))
+		err := syscall.Getrlimit(limit.number, &l)
+		fmt.Fprintf(out, "process limit %s %d %d %s\n", limit.name, int64(l.Cur), int64(l.Max), errno(err))
 	}
 	for _, file := range []string{"oom_score_adj", "loginuid"} {
 		data, err := os.ReadFile("/proc/self/" + file)

@@ -1,0 +1,101 @@
+#!/usr/bin/env bats
+# What a container may do, told from its inside by scripts/test/probe: held against docker's, and its filter of system
+# calls against runc's.
+load lib
+
+setup_file() {
+  export root=$BATS_FILE_TMPDIR/root
+  mkdir -p "$root"/{dev,etc,mnt,proc,sys}
+  cp build/tools/probe "$root"
+  mydocker run --rm --name warm "$root" /probe posture >/dev/null # the network and the directory of names stay
+}
+setup() {
+  setup_leakcheck
+  dir=$BATS_TEST_TMPDIR
+}
+teardown() {
+  rm -rf /run/runc
+  teardown_leakcheck
+}
+
+# reasons FILE prints its patterns, without the words why.
+reasons() { grep -v '^#' "$1" | sed 's/ *%\t.*//'; }
+
+@test "a container is as docker's is, but for what is listed" {
+  with_docker compare_postures
+}
+
+# with_docker COMMAND... has a daemon of docker's, with everything of its own, for as long as the command takes.
+with_docker() {
+  local code=0 daemon
+  export DOCKER_HOST=unix://$dir/docker.sock
+  dockerd --host "$DOCKER_HOST" --data-root "$dir/docker" --exec-root "$dir/exec" --pidfile "$dir/pid" \
+    --iptables=false --bridge=none --storage-driver vfs >"$dir/dockerd.log" 2>&1 &
+  daemon=$!
+  eventually 30 docker version || { tail "$dir/dockerd.log" && return 1; }
+  "$@" || code=$?
+  kill "$daemon"
+  wait "$daemon" || true
+  rm -rf /run/docker /run/containerd /var/lib/docker
+  rmdir /sys/fs/cgroup/*/docker
+  return "$code"
+}
+
+compare_postures() {
+  local bad=0
+  tar -C "$root" -c . | docker import - probe >/dev/null
+  docker run --rm --network none probe /probe posture >"$dir/docker.txt"
+  mydocker run --rm --network none "$root" /probe posture >"$dir/ours.txt"
+  reasons scripts/test/probe/from-docker >"$dir/known"
+  diff "$dir/docker.txt" "$dir/ours.txt" | grep '^[<>]' >"$dir/all" || true
+  grep -vE -f "$dir/known" "$dir/all" && bad=1
+  # What is listed and no longer so has to go.
+  (($(wc -l <"$dir/ours.txt") > 100)) || fail "the probe says little" || bad=1
+  return "$bad"
+}
+
+@test "exec gives what run gives" {
+  mydocker run -d --name first --network none "$root" /probe wait >/dev/null
+  mydocker exec first /probe posture | grep -v '^process pid' >"$dir/exec.txt"
+  mydocker run --rm --network none "$root" /probe posture | grep -v '^process pid' >"$dir/run.txt"
+  diff "$dir/run.txt" "$dir/exec.txt"
+}
+
+@test "options give and take one thing each" {
+  local caps
+  inside() { mydocker run --rm --network none "$@" "$root" /probe posture; }
+  caps() { inside "$@" | awk '/CapEff|CapBnd|CapPrm|CapInh|CapAmb/ {printf "%s ", $3}'; }
+  same '0000000000000000 0000000000000000 0000000000000000 00000000a80425fb 0000000000000000 ' "$(caps -u 1000)"
+  same '0000000000000000 0000000000000001 0000000000000001 0000000000000001 0000000000000000 ' "$(caps --cap-drop all --cap-add chown)"
+  like 'NoNewPrivs 1' "$(inside --security-opt no-new-privileges)"
+  like 'Seccomp 0' "$(inside --security-opt seccomp=unconfined)"
+  like 'try open fuse: (ok|no such device)' "$(inside --device /dev/fuse)"
+  like 'path /proc/sys/kernel/core_pattern file, write: ok' "$(inside --security-opt systempaths=unconfined)"
+  caps=$(inside --privileged)
+  like 'try mount: ok' "$caps"
+  like 'Seccomp 0' "$caps"
+  unlike 'try open (mem|kmsg): operation not permitted' "$caps"
+}
+
+@test "the filter answers each call as runc's does, but for what is listed" {
+  local bundle=$dir/bundle
+  document() { md-rootfs mount "$root" /probe calls | md-cgroup create | md-net attach --network none; }
+  mkdir "$bundle"
+  document >"$bundle/config.json"
+  runc run -b "$bundle" "calls-$$" >"$dir/runc.txt"
+  document | md-spawn run >"$dir/ours.txt"
+  same "$(wc -l <"$dir/runc.txt")" "$(wc -l <"$dir/ours.txt")"
+  paste -d'\t' "$dir/runc.txt" "$dir/ours.txt" | awk -F'\t' '
+    FNR == NR { if ($0 !~ /^#/) { split($0, w, " "); n++; way[n] = w[1]; first[n] = w[2]; last[n] = w[3]; why[n] = w[4] } next }
+    $1 != $2 {
+      split($1, r, " "); number = r[2] + 0; theirs = $1; ours = $2
+      sub(/^[^ ]+ [^ ]+ /, "", theirs); sub(/^[^ ]+ [^ ]+ /, "", ours)
+      for (i = 1; i <= n; i++) if (way[i] == r[1] && first[i] <= number && number <= last[i]) {
+        if (why[i] == "gap" && ours == "function not implemented" && theirs == "operation not permitted") next
+        if (why[i] == "stricter" && ours == "operation not permitted") next
+        if (why[i] == "new") next
+      }
+      print "runc: " $1 ", ours: " $2; bad = 1
+    }
+    END { exit bad }' scripts/test/probe/from-runc -
+}
