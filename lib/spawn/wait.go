@@ -23,7 +23,7 @@ func (r *Runtime) Settle(ctx context.Context, c *state.Container) error {
 	}
 	for end := time.Now().Add(settleTime); time.Now().Before(end); {
 		run, err := r.dir.ReadRun(c.ID)
-		if err != nil || run.Init != c.Run.Init || !run.Restart.IsZero() || !run.Monitor.Alive() {
+		if err != nil || settled(c.Run, run) {
 			return nil
 		}
 		select {
@@ -33,6 +33,13 @@ func (r *Runtime) Settle(ctx context.Context, c *state.Container) error {
 		}
 	}
 	return nil
+}
+
+// settled reports whether the end of what ran has been dealt with: by its note, and by what the note was. One without
+// a first process is of a start that did not come to run, whose monitor has yet to say so.
+func settled(was, now state.Run) bool {
+	another := now.Init != was.Init && now.Init.PID != 0
+	return another || now.Monitor != was.Monitor || !now.Restart.IsZero() || !now.Monitor.Alive()
 }
 
 // WaitCode waits for the end of a container and returns the exit code of its program.
