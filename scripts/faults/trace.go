@@ -172,10 +172,20 @@ func (f *fault) setResult(tid int) {
 	}
 }
 
-// programOf returns the name of a task's program where it is one of ours.
+// programOf returns the name of a task's program where it is one of ours. Those that start containers execute
+// themselves from a mount that is nowhere, whose path is "/".
 func programOf(tid int) string {
 	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", tid))
-	if name := filepath.Base(path); err == nil && programs.MatchString(name) {
+	if err != nil {
+		return ""
+	}
+	name := filepath.Base(path)
+	if path == "/" {
+		words, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", tid)) // gone: it was none of ours
+		first, _, _ := bytes.Cut(words, []byte{0})
+		name = filepath.Base(string(first))
+	}
+	if programs.MatchString(name) {
 		return name
 	}
 	return ""
