@@ -47,7 +47,12 @@ func requireRoot(t *testing.T) {
 func realGroup(t *testing.T, l Limits) *Group {
 	t.Helper()
 	requireRoot(t)
-	top := "/mydocker-test-" + state.NewID()
+	return groupIn(t, "/mydocker-test-"+state.NewID(), l)
+}
+
+// groupIn makes it beside others: those of one parent share what it has.
+func groupIn(t *testing.T, top string, l Limits) *Group {
+	t.Helper()
 	g, err := Open(top + "/" + state.NewID())
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +62,10 @@ func realGroup(t *testing.T, l Limits) *Group {
 		if err := errors.Join(g.Kill(context.Background()), g.Remove(context.Background())); err != nil {
 			t.Error(err)
 		}
-		leftNothing(t, top)
+		leftNothing(t, g.Path)
+		if _, err := os.Stat(g.trees[0].dir(top)); err == nil && childless(g.trees[0].dir(top)) {
+			t.Errorf("%s is left", top)
+		}
 	})
 	if err := l.Check(); err != nil {
 		t.Fatal(err)

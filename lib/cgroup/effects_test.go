@@ -1,0 +1,333 @@
+package cgroup
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// What the limits do, as it can be measured from outside. Times are compared with what the same program gets
+// beside or without the limit, and with what the kernel counts, never with a clock alone: hosts are busy.
+
+// spin keeps a cpu busy until it is killed.
+const spin = "while :; do :; done"
+
+// startIn starts a command in the group that is killed with the test.
+func startIn(t *testing.T, g *Group, argv ...string) *exec.Cmd {
+	t.Helper()
+	cmd := inside(t, g, argv...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	for pids := []int(nil); len(pids) == 0; pids, _ = g.Procs() {
+		time.Sleep(time.Millisecond)
+	}
+	return cmd
+}
+
+// used returns the cpu time of the group, and how many of its periods have passed.
+func used(t *testing.T, g *Group) (cpu time.Duration, periods uint64) {
+	t.Helper()
+	s, err := g.Stats()
+	if err != nil || s.CPU == nil {
+		t.Fatalf("stats: %+v, %v", s.CPU, err)
+	}
+	return time.Duration(s.CPU.Usage), s.CPU.Periods
+}
+
+// near says whether two numbers differ by at most a tenth of the second.
+func near(got, want float64) bool { return got > 0.9*want && got < 1.1*want }
+
+// A quota is what is used in each of the periods that the kernel counts.
+func TestQuotaIsMeasured(t *testing.T) {
+	const quota = 10 * time.Millisecond
+	g := realGroup(t, Limits{CPUPeriod: ptr[uint64](50000), CPUQuota: ptr(quota.Microseconds())})
+	needs(t, g, "cpu")
+	startIn(t, g, "sh", "-c", spin)
+	time.Sleep(200 * time.Millisecond)
+	cpu, periods := used(t, g)
+	var spent time.Duration
+	var passed uint64
+	for deadline := time.Now().Add(20 * time.Second); passed < 30 && time.Now().Before(deadline); {
+		time.Sleep(50 * time.Millisecond)
+		now, n := used(t, g)
+		spent, passed = now-cpu, n-periods
+	}
+	if each := spent / time.Duration(max(passed, 1)); !near(float64(each), float64(quota)) {
+		t.Errorf("%v in a period, want %v", each, quota)
+	}
+}
+
+// Two groups on one cpu share it as their shares say.
+func TestSharesAreMeasured(t *testing.T) {
+	online, err := onlineCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := online[strings.LastIndexAny(online, ",-")+1:]
+	few := realGroup(t, Limits{CpusetCPUs: last, CPUShares: ptr[uint64](1024)})
+	many := groupIn(t, few.base, Limits{CpusetCPUs: last, CPUShares: ptr[uint64](3072)})
+	// v2's weights are of another scale (see weight): the ratio is the one of the files.
+	want := 3.0
+	if needs(t, few, "cpu").version == 2 {
+		want = float64(weight(3072)) / float64(weight(1024))
+	}
+	startIn(t, few, "sh", "-c", spin)
+	startIn(t, many, "sh", "-c", spin)
+	time.Sleep(300 * time.Millisecond)
+	few0, _ := used(t, few)
+	many0, _ := used(t, many)
+	var ratio float64
+	for range 5 { // a longer look where the host was busy with others
+		time.Sleep(2 * time.Second)
+		few1, _ := used(t, few)
+		many1, _ := used(t, many)
+		if ratio = float64(many1-many0) / float64(few1-few0); near(ratio, want) {
+			return
+		}
+	}
+	t.Errorf("the one with more shares had %.2f times as much, want %.2f", ratio, want)
+}
+
+// Beyond memory plus swap there is nothing: with as much swap as memory twice as much fits, and with none it is
+// the end.
+func TestSwapIsMeasured(t *testing.T) {
+	const mb = 1 << 20
+	fill := func(swap Size) (killed bool) {
+		g := realGroup(t, Limits{Memory: ptr[Size](24 * mb), MemorySwap: ptr(swap)})
+		cmd := inside(t, g, "sh", "-c", "head -c 32m /dev/urandom | tr '\\n' x | tail -n 1 | wc -c")
+		_ = cmd.Run() // how the pipe ends is not the question
+		return g.OOMKills() > 0
+	}
+	needsSwapLimit(t)
+	if !fill(24 * mb) {
+		t.Error("32 MB fit into 24 without swap")
+	}
+	if swaps, err := os.ReadFile("/proc/swaps"); err != nil || strings.Count(string(swaps), "\n") < 2 {
+		t.Log("this host has no swap: only that none is used was looked at")
+		return
+	}
+	if fill(96 * mb) {
+		t.Error("32 MB do not fit into 24 and 72 of swap")
+	}
+}
+
+func needsSwapLimit(t *testing.T) {
+	t.Helper()
+	g := realGroup(t, Limits{Memory: ptr[Size](24 << 20)})
+	tr := needs(t, g, "memory")
+	for _, file := range []string{memsw, "memory.swap.max"} {
+		if _, err := os.Stat(filepath.Join(tr.dir(g.Path), file)); err == nil {
+			return
+		}
+	}
+	t.Skip("this kernel does not count swap: boot with swapaccount=1")
+}
+
+// The soft limit does nothing as long as the host has memory; it is there to be read.
+func TestSoftLimitIsReadable(t *testing.T) {
+	g := realGroup(t, Limits{Memory: ptr[Size](64 << 20), MemorySoft: ptr[Size](32 << 20)})
+	file := "memory.soft_limit_in_bytes"
+	if needs(t, g, "memory").version == 2 {
+		file = "memory.low"
+	}
+	says(t, g.trees.find("memory").dir(g.Path), file+"=33554432")
+	if v := g.View(nil); v.MemorySoftLimit != 32<<20 || v.MemoryLimit != 64<<20 {
+		t.Errorf("shown: %+v", v)
+	}
+}
+
+// disk makes a block device of a file, which goes with the test.
+func disk(t *testing.T) string {
+	t.Helper()
+	requireRoot(t)
+	file := filepath.Join(t.TempDir(), "disk")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("losetup", "--find", "--show", file).Output()
+	if err != nil {
+		t.Fatalf("losetup: %v", err)
+	}
+	device := strings.TrimSpace(string(out))
+	t.Cleanup(func() {
+		if out, err := exec.Command("losetup", "--detach", device).CombinedOutput(); err != nil {
+			t.Errorf("losetup: %v: %s", err, out)
+		}
+	})
+	return device
+}
+
+// Bytes and operations per second, each way, on a device past the cache. The rate holds over the whole time: what a
+// second of it takes at least is what the bytes need.
+func TestThrottlesAreMeasured(t *testing.T) {
+	device := disk(t)
+	for _, c := range []struct {
+		name   string
+		limits Limits
+		argv   []string // moves what takes a second at the rate
+	}{
+		{"read bps", Limits{ReadBps: []PerDevice{{device, 4 << 20}}}, []string{"if=" + device, "of=/dev/null", "iflag=direct", "bs=256k", "count=24"}},
+		{"write bps", Limits{WriteBps: []PerDevice{{device, 4 << 20}}}, []string{"if=/dev/zero", "of=" + device, "oflag=direct", "bs=256k", "count=24"}},
+		{"read iops", Limits{ReadIOPS: []PerDevice{{device, 50}}}, []string{"if=" + device, "of=/dev/null", "iflag=direct", "bs=4k", "count=75"}},
+		{"write iops", Limits{WriteIOPS: []PerDevice{{device, 50}}}, []string{"if=/dev/zero", "of=" + device, "oflag=direct", "bs=4k", "count=75"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := realGroup(t, c.limits)
+			block := specs.LinuxDeviceCgroup{Allow: true, Type: "b", Access: "rw"}
+			if err := g.Set(&specs.LinuxResources{Devices: append(DefaultDevices(), block)}); err != nil {
+				t.Fatal(err)
+			}
+			const want = 1.5 // seconds, for all of them
+			for try := 0; ; try++ {
+				start := time.Now()
+				if out, err := inside(t, g, append([]string{"dd", "status=none"}, c.argv...)...).CombinedOutput(); err != nil {
+					t.Fatalf("dd: %v: %s", err, out)
+				}
+				took := time.Since(start).Seconds()
+				switch {
+				case took < 0.9*want:
+					t.Errorf("%.2f s, want %.2f", took, want)
+				case took > 1.1*want+0.15 && try < 3: // and what starting dd takes
+					continue // a busy host is slow by itself, a limit always
+				case took > 1.1*want+0.15:
+					t.Errorf("%.2f s again and again, want %.2f", took, want)
+				}
+				return
+			}
+		})
+	}
+}
+
+// A device that is not allowed is EPERM, also for a program that makes the node itself.
+func TestDeniedDeviceIsEPERM(t *testing.T) {
+	g := realGroup(t, Limits{})
+	node := filepath.Join(t.TempDir(), "kmsg")
+	if err := syscall.Mknod(node, syscall.S_IFCHR|0o600, 1<<8|11); err != nil {
+		t.Fatal(err)
+	}
+	out, err := inside(t, g, "strace", "-qq", "-e", "trace=openat", "-e", "signal=none", "cat", node).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "kmsg\", O_RDONLY) = -1 EPERM") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := inside(t, g, "cat", "/dev/null").CombinedOutput(); err != nil {
+		t.Errorf("/dev/null: %v: %s", err, out)
+	}
+}
+
+// The packets of a group are marked with its class, and get its priority, where v1's controllers of the network
+// are mounted, beside whatever there is.
+func TestNetworkControllers(t *testing.T) {
+	requireRoot(t)
+	if os.Getenv(netEnv) == "" {
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The mounts are this process's alone: others would make groups there.
+		cmd := exec.Command("unshare", "--mount", self, "-test.run=^TestNetworkControllers$", "-test.v")
+		cmd.Env = append(os.Environ(), netEnv+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("cgroup", dir, "cgroup", 0, "net_cls,net_prio"); err != nil {
+		t.Fatalf("mount net_cls,net_prio: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("in a group", func(t *testing.T) {
+		class := ClassID(0x100001)
+		g := realGroup(t, Limits{NetClass: &class, NetPriority: []InterfacePriority{{Name: "lo", Priority: 5}}})
+		says(t, filepath.Join(dir, g.Path), "net_cls.classid=1048577")
+		if text := g.now(g.trees.find("net_prio"), "net_prio.ifpriomap"); !strings.Contains(text, "lo 5") {
+			t.Errorf("priorities: %q", text)
+		}
+		v := g.View(nil)
+		if v.Freezer != "" {
+			t.Errorf("shown: %+v", v)
+		}
+	})
+}
+
+const netEnv = "CGROUP_TEST_NET"
+
+// A weight of block I/O is refused where no device is shared by it, and written where one is.
+func TestBlockWeight(t *testing.T) {
+	device := disk(t)
+	weights := Limits{Weight: ptr[uint16](300), WeightDevice: []PerDevice{{device, 200}}}
+	scheduler := filepath.Join("/sys/block", filepath.Base(device), "queue/scheduler")
+	if err := weights.Check(); err == nil || !strings.Contains(err.Error(), "echo bfq >/sys/dev/block/7:") {
+		t.Errorf("the device is not shared by weight: %v", err)
+	}
+	if err := os.WriteFile(scheduler, []byte("bfq"), 0); err != nil {
+		t.Fatalf("this kernel has no bfq: %v", err)
+	}
+	t.Cleanup(func() { os.WriteFile(scheduler, []byte("none"), 0) })
+	g := realGroup(t, weights)
+	tr, name := g.trees.find("blkio"), "blkio"
+	if tr == nil {
+		tr, name = g.trees.find("io"), "io"
+	}
+	text := g.now(tr, name+".bfq.weight") + g.now(tr, "blkio.bfq.weight_device")
+	if !strings.Contains(text, "300") || !strings.Contains(text, " 200") {
+		t.Errorf("weights: %q", text)
+	}
+}
+
+// A thousand groups, made and removed by many at once, leave nothing in any hierarchy.
+func TestThousandGroupsLeaveNothing(t *testing.T) {
+	requireRoot(t)
+	top := "/mydocker-test-thousand-" + strconv.Itoa(os.Getpid())
+	work := make(chan int)
+	errs := make(chan error, 1000)
+	for range runtime.NumCPU() {
+		go func() {
+			for i := range work {
+				errs <- func() error {
+					g, err := Open(fmt.Sprintf("%s/%012x", top, i))
+					if err != nil {
+						return err
+					}
+					g.base = top
+					r, err := Limits{Memory: ptr[Size](32 << 20), PidsMax: ptr[int64](20), CPUShares: ptr[uint64](100)}.Resources()
+					if err != nil {
+						return err
+					}
+					if _, err := g.create(r); err != nil {
+						return err
+					}
+					return g.Remove(t.Context())
+				}()
+			}
+		}()
+	}
+	for i := range 1000 {
+		work <- i
+	}
+	close(work)
+	for range 1000 {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	leftNothing(t, top)
+}
