@@ -10,7 +10,7 @@ export GO
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: build docs help demo test setup-test check unit kernel e2e fuzz bench install clean
+.PHONY: build docs help demo test setup-test check unit kernel e2e test-v2 fuzz bench install clean
 
 build: ## build the seven programs into bin/ (the default)
 	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/ $(tools:%=./cmd/%)
@@ -36,7 +36,7 @@ help: ## list the targets
 demo: ## show what it does, on a fresh Debian 12: as root
 	scripts/demo
 
-test: setup-test build check unit kernel e2e ## everything, as CI runs it: as root
+test: setup-test build check unit kernel e2e test-v2 ## everything, as CI runs it: as root
 
 setup-test:
 	scripts/setup test
@@ -53,6 +53,9 @@ kernel: ## go test as root, where nothing may be skipped, and nothing left behin
 
 e2e: build ## the README's session and the rest, in real shells on a real registry: as root
 	scripts/test/e2e
+
+test-v2: build ## the kernel tests and the README's session in a VM that has cgroup v2 alone: as root
+	scripts/test/v2
 
 fuzz: ## fuzz each parser for FUZZTIME (10s)
 	scripts/test/fuzz $(FUZZTIME)

@@ -23,19 +23,27 @@
 //	--kernel-memory-limit      memory.kernel            memory.kmem.limit_in_bytes (3) refused
 //	--kernel-memory-tcp-limit  memory.kernelTCP         memory.kmem.tcp.limit_in_bytes refused
 //	--pids-max                 pids.limit               pids.max; 0: max               pids.max; 0: max
-//	                           blockIO.weight(Device)   blkio.bfq.weight(_device)      io.bfq.weight
-//	                           blockIO.throttle*Device  blkio.throttle.*_device        io.max
-//	                           hugepageLimits           hugetlb.*.limit_in_bytes       hugetlb.*.max
-//	                           network.classID          net_cls.classid                refused
-//	                           network.priorities       net_prio.ifpriomap             refused
+//	--cpus                     cpu.quota, cpu.period    both of the above              cpu.max
+//	--blkio-weight             blockIO.weight           blkio.bfq.weight (4)           io.bfq.weight, or io.weight (5)
+//	--blkio-weight-device      blockIO.weightDevice     blkio.bfq.weight_device (4)    the same, a line for each device
+//	--blkio-leaf-weight...     blockIO.leafWeight ...   refused                        refused
+//	--device-read-bps          blockIO.throttle...      blkio.throttle.read_bps_device io.max, rbps; 0: max
+//	--device-write-bps         blockIO.throttle...      ….write_bps_device             io.max, wbps
+//	--device-read-iops         blockIO.throttle...      ….read_iops_device             io.max, riops
+//	--device-write-iops        blockIO.throttle...      ….write_iops_device            io.max, wiops
+//	--hugepages-limit          hugepageLimits           hugetlb.*.limit_in_bytes       hugetlb.*.max
+//	--net-cls-classid          network.classID          net_cls.classid                v1's, where it is mounted beside
+//	--net-prio-ifpriomap       network.priorities       net_prio.ifpriomap             v1's, where it is mounted beside
+//	--device-cgroup-rule       devices                  devices.deny, devices.allow    a BPF program (6)
 //	                           rdma                     rdma.max                       rdma.max
-//	                           devices                  devices.deny, devices.allow    not enforced (4)
 //	                           unified                  refused                        the file of that name
 //
 //	(1) the parent /mydocker is lent the sum of its children's budgets
 //	(2) 10^((l²+125·l)/612 − 7/34) with l the logarithm of the shares to base 2: 2 is 1, 1024 is 100, 262144 is 10000
 //	(3) refused where the kernel takes the value and forgets it, which those since 5.16 do
-//	(4) v2 has no files for devices but programs; there a container's devices are what its /dev holds
+//	(4) refused where no device is scheduled by bfq, or not that one: the kernel would take it and do nothing
+//	(5) where the device has a model of costs (io.cost.qos) and is not scheduled by bfq: 1 + (w−10)·9999/990
+//	(6) v2 has no files for devices; the program decides as v1's files would, and a hybrid host uses these
 //
 // Refused means: an error that names the option, the reason and a remedy, before anything is made.
 // What nobody asked for is not written: the kernel's own default stands, whatever number the help
