@@ -69,7 +69,7 @@ func requireKernel(t *testing.T) {
 	if os.Geteuid() != 0 {
 		missing = "root"
 	}
-	for _, tool := range []string{"iptables-nft", "iptables-legacy", "ip", "nsenter"} {
+	for _, tool := range []string{"iptables-nft", "iptables-legacy", "ip", "nsenter", "dockerd"} {
 		if _, err := findTool(tool); err != nil {
 			missing = tool
 		}

@@ -2,164 +2,133 @@ package network
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 )
 
-// variants runs the test beside both firewalls that Debian has, where FORWARD drops what nobody accepts and
-// where it accepts what nobody drops, and with bridged frames shown to the firewall and not.
-func variants(t *testing.T, test func(t *testing.T)) {
-	requireKernel(t)
-	for _, v := range []struct{ kind, policy, bridgeCall string }{
-		{"nft", "DROP", "1"}, {"nft", "ACCEPT", "0"}, {"legacy", "DROP", "0"}, {"legacy", "ACCEPT", "1"},
-	} {
-		t.Run(v.kind+"-"+v.policy+"-"+v.bridgeCall, func(t *testing.T) {
-			tools := t.TempDir()
-			for _, tool := range []string{"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"} {
-				path, err := findTool(strings.Replace(tool, "tables", "tables-"+v.kind, 1))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := os.Symlink(path, filepath.Join(tools, tool)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
-			for _, call := range []string{"iptables", "ip6tables"} {
-				if err := os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-"+call, []byte(v.bridgeCall), 0o644); err != nil {
-					t.Logf("bridged frames never come to this kernel's firewall: %v", err)
-				}
-			}
-			sh(t, "iptables -P FORWARD %[1]s; ip6tables -P FORWARD %[1]s", v.policy)
-			t.Cleanup(func() { sh(t, "iptables -P FORWARD ACCEPT; ip6tables -P FORWARD ACCEPT") })
-			test(t)
-		})
-	}
-}
-
 // Every way to a published port, and to one that is not, is open or closed as promised.
-func TestPublishedPorts(t *testing.T) {
-	variants(t, func(t *testing.T) {
-		checkLeftovers(t)
-		other := otherHost(t)
-		m := newManager(t)
-		ctx := context.Background()
-		m.mustCreate(t, Default, CreateOptions{Subnet: []string{"10.20.30.0/24", "fd00:20::/64"}})
-		m.mustCreate(t, "aside", CreateOptions{Subnet: []string{"10.77.0.0/24", "fd00:77::/64"}})
-		m.mustCreate(t, "closed", CreateOptions{Subnet: []string{"10.78.0.0/24", "fd00:78::/64"}, Internal: true})
-		t.Cleanup(func() { m.mustRemove(t, "aside", "closed", Default) })
-		var publish []string
-		for _, protocol := range []string{"tcp", "udp"} {
-			for _, p := range []string{"8001:80", "127.0.0.1:8002:80", "[::1]:8002:80", "198.51.100.1:8003:80",
-				"[2001:db8::1]:8003:80", "8100-8110:80-90", "0.0.0.0:8004:80", "[::]:8005:80"} {
-				publish = append(publish, p+"/"+protocol)
-			}
+func TestPublishedPorts(t *testing.T) { variants(t, publishedPorts) }
+
+func TestPublishedPortsBesideDocker(t *testing.T) { besideDocker(t, publishedPorts) }
+
+func publishedPorts(t *testing.T) {
+	checkLeftovers(t)
+	other := otherHost(t)
+	m := newManager(t)
+	ctx := context.Background()
+	m.mustCreate(t, Default, CreateOptions{Subnet: []string{"10.20.30.0/24", "fd00:20::/64"}})
+	m.mustCreate(t, "aside", CreateOptions{Subnet: []string{"10.77.0.0/24", "fd00:77::/64"}})
+	m.mustCreate(t, "closed", CreateOptions{Subnet: []string{"10.78.0.0/24", "fd00:78::/64"}, Internal: true})
+	t.Cleanup(func() { m.mustRemove(t, "aside", "closed", Default) })
+	var publish []string
+	for _, protocol := range []string{"tcp", "udp"} {
+		for _, p := range []string{"8001:80", "127.0.0.1:8002:80", "[::1]:8002:80", "198.51.100.1:8003:80",
+			"[2001:db8::1]:8003:80", "8100-8110:80-90", "0.0.0.0:8004:80", "[::]:8005:80"} {
+			publish = append(publish, p+"/"+protocol)
 		}
-		web := m.attachTo(t, Connection{Publish: publish})
-		neighbour := m.attachTo(t, Connection{})
-		stranger := m.attachTo(t, Connection{Network: []string{"aside"}})
-		prisoner := m.attachTo(t, Connection{Network: []string{"closed"}})
-		mate := m.attachTo(t, Connection{Network: []string{"closed"}})
-		for _, protocol := range []string{"tcp", "udp"} {
-			serve(t, web.path, protocol, ":80")
-			serve(t, web.path, protocol, ":85")
-			serve(t, mate.path, protocol, ":80")
-		}
-		// Without a route from elsewhere there would be nothing to keep out.
-		sh(t, `nsenter --net=%[1]s sh -ec 'ip route add 10.20.30.0/24 via 198.51.100.1; ip route add 10.77.0.0/24 via 198.51.100.1
+	}
+	web := m.attachTo(t, Connection{Publish: publish})
+	neighbour := m.attachTo(t, Connection{})
+	stranger := m.attachTo(t, Connection{Network: []string{"aside"}})
+	prisoner := m.attachTo(t, Connection{Network: []string{"closed"}})
+	mate := m.attachTo(t, Connection{Network: []string{"closed"}})
+	for _, protocol := range []string{"tcp", "udp"} {
+		serve(t, web.path, protocol, ":80")
+		serve(t, web.path, protocol, ":85")
+		serve(t, mate.path, protocol, ":80")
+	}
+	// Without a route from elsewhere there would be nothing to keep out.
+	sh(t, `nsenter --net=%[1]s sh -ec 'ip route add 10.20.30.0/24 via 198.51.100.1; ip route add 10.77.0.0/24 via 198.51.100.1
 ip route add fd00:20::/64 via 2001:db8::1; ip route add fd00:77::/64 via 2001:db8::1'`, other)
 
-		// want is the address that the server sees; "" is no answer. Of IPv4, and of IPv6.
-		type cell struct{ who, path, address, want string }
-		var cells []cell
-		add := func(who, path, v4, want4, v6, want6 string) {
-			cells = append(cells, cell{who, path, v4, want4}, cell{who, path, v6, want6})
-		}
-		const gateway, gateway6 = "10.20.30.1", "fd00:20::1"
-		n, err := m.dir.ReadNet(neighbour.id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		neighbour4, neighbour6 := n.Endpoints[0].Address.Addr().String(), n.Endpoints[0].Address6.Addr().String()
-		// localhost
-		add("localhost", "", "127.0.0.1:8001", gateway, "[::1]:8001", gateway6)
-		add("localhost", "", "127.0.0.1:8002", gateway, "[::1]:8002", gateway6)
-		add("localhost", "", "127.0.0.1:8003", "", "[::1]:8003", "")
-		add("localhost", "", "127.0.0.1:8004", gateway, "[::1]:8004", "")
-		add("localhost", "", "127.0.0.1:8005", "", "[::1]:8005", gateway6)
-		add("localhost", "", "127.0.0.1:8105", gateway, "[::1]:8105", gateway6)
-		add("localhost", "", "127.0.0.1:80", "", "[::1]:80", "")
-		add("localhost", "", "127.0.0.9:8001", gateway, "[::1]:8001", gateway6)
-		add("localhost", "", "127.0.0.9:8002", "", "[::1]:85", "")
-		// the host's addresses
-		add("this host", "", "198.51.100.1:8001", "198.51.100.1", "[2001:db8::1]:8001", "2001:db8::1")
-		add("this host", "", "198.51.100.1:8002", "", "[2001:db8::1]:8002", "")
-		add("this host", "", "198.51.100.1:8003", "198.51.100.1", "[2001:db8::1]:8003", "2001:db8::1")
-		add("this host", "", "198.51.100.1:80", "", "[2001:db8::1]:80", "")
-		add("this host", "", gateway+":8001", gateway, "["+gateway6+"]:8001", gateway6)
-		add("this host", "", "10.20.30.2:80", gateway, "[fd00:20::2]:80", gateway6)
-		// another host
-		add("other host", other, "198.51.100.1:8001", "198.51.100.2", "[2001:db8::1]:8001", "2001:db8::2")
-		add("other host", other, "198.51.100.1:8002", "", "[2001:db8::1]:8002", "")
-		add("other host", other, "198.51.100.1:8003", "198.51.100.2", "[2001:db8::1]:8003", "2001:db8::2")
-		add("other host", other, "198.51.100.1:8105", "198.51.100.2", "[2001:db8::1]:8105", "2001:db8::2")
-		add("other host", other, "198.51.100.1:80", "", "[2001:db8::1]:80", "")
-		add("other host", other, "10.20.30.2:80", "", "[fd00:20::2]:80", "")
-		// another container of the network
-		add("neighbour", neighbour.path, "198.51.100.1:8001", gateway, "[2001:db8::1]:8001", gateway6)
-		add("neighbour", neighbour.path, "198.51.100.1:8002", "", "[2001:db8::1]:8002", "")
-		add("neighbour", neighbour.path, gateway+":8001", gateway, "["+gateway6+"]:8001", gateway6)
-		add("neighbour", neighbour.path, "198.51.100.1:8003", gateway, "[2001:db8::1]:8003", gateway6)
-		add("neighbour", neighbour.path, "198.51.100.1:8105", gateway, "[2001:db8::1]:8105", gateway6)
-		add("neighbour", neighbour.path, "198.51.100.1:80", "", "[2001:db8::1]:80", "")
-		add("neighbour", neighbour.path, "10.20.30.2:80", neighbour4, "[fd00:20::2]:80", neighbour6)
-		// the container itself
-		add("itself", web.path, "198.51.100.1:8001", gateway, "[2001:db8::1]:8001", gateway6)
-		add("itself", web.path, "198.51.100.1:8002", "", "[2001:db8::1]:8002", "")
-		add("itself", web.path, "198.51.100.1:8105", gateway, "[2001:db8::1]:8105", gateway6)
-		add("itself", web.path, "198.51.100.1:80", "", "[2001:db8::1]:80", "")
-		add("itself", web.path, "127.0.0.1:80", "127.0.0.1", "[::1]:80", "::1")
-		// containers of other networks
-		add("another network", stranger.path, "10.20.30.2:80", "", "[fd00:20::2]:80", "")
-		add("another network", stranger.path, "198.51.100.1:8001", "", "[2001:db8::1]:8001", "")
-		add("another network", stranger.path, gateway+":8001", "", "["+gateway6+"]:8001", "")
-		add("another network", stranger.path, "10.77.0.1:8001", "", "[fd00:77::1]:8001", "")
-		add("an internal network", prisoner.path, "10.20.30.2:80", "", "[fd00:20::2]:80", "")
-		add("an internal network", prisoner.path, "198.51.100.1:8001", "", "[2001:db8::1]:8001", "")
-		add("to an internal network", stranger.path, "10.78.0.3:80", "", "[fd00:78::3]:80", "")
-		add("in an internal network", prisoner.path, "10.78.0.3:80", "10.78.0.2", "[fd00:78::3]:80", "fd00:78::2")
+	// want is the address that the server sees; "" is no answer. Of IPv4, and of IPv6.
+	type cell struct{ who, path, address, want string }
+	var cells []cell
+	add := func(who, path, v4, want4, v6, want6 string) {
+		cells = append(cells, cell{who, path, v4, want4}, cell{who, path, v6, want6})
+	}
+	const gateway, gateway6 = "10.20.30.1", "fd00:20::1"
+	n, err := m.dir.ReadNet(neighbour.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	neighbour4, neighbour6 := n.Endpoints[0].Address.Addr().String(), n.Endpoints[0].Address6.Addr().String()
+	// localhost
+	add("localhost", "", "127.0.0.1:8001", gateway, "[::1]:8001", gateway6)
+	add("localhost", "", "127.0.0.1:8002", gateway, "[::1]:8002", gateway6)
+	add("localhost", "", "127.0.0.1:8003", "", "[::1]:8003", "")
+	add("localhost", "", "127.0.0.1:8004", gateway, "[::1]:8004", "")
+	add("localhost", "", "127.0.0.1:8005", "", "[::1]:8005", gateway6)
+	add("localhost", "", "127.0.0.1:8105", gateway, "[::1]:8105", gateway6)
+	add("localhost", "", "127.0.0.1:80", "", "[::1]:80", "")
+	add("localhost", "", "127.0.0.9:8001", gateway, "[::1]:8001", gateway6)
+	add("localhost", "", "127.0.0.9:8002", "", "[::1]:85", "")
+	// the host's addresses
+	add("this host", "", "198.51.100.1:8001", "198.51.100.1", "[2001:db8::1]:8001", "2001:db8::1")
+	add("this host", "", "198.51.100.1:8002", "", "[2001:db8::1]:8002", "")
+	add("this host", "", "198.51.100.1:8003", "198.51.100.1", "[2001:db8::1]:8003", "2001:db8::1")
+	add("this host", "", "198.51.100.1:80", "", "[2001:db8::1]:80", "")
+	add("this host", "", gateway+":8001", gateway, "["+gateway6+"]:8001", gateway6)
+	add("this host", "", "10.20.30.2:80", gateway, "[fd00:20::2]:80", gateway6)
+	// another host
+	add("other host", other, "198.51.100.1:8001", "198.51.100.2", "[2001:db8::1]:8001", "2001:db8::2")
+	add("other host", other, "198.51.100.1:8002", "", "[2001:db8::1]:8002", "")
+	add("other host", other, "198.51.100.1:8003", "198.51.100.2", "[2001:db8::1]:8003", "2001:db8::2")
+	add("other host", other, "198.51.100.1:8105", "198.51.100.2", "[2001:db8::1]:8105", "2001:db8::2")
+	add("other host", other, "198.51.100.1:80", "", "[2001:db8::1]:80", "")
+	add("other host", other, "10.20.30.2:80", "", "[fd00:20::2]:80", "")
+	// another container of the network
+	add("neighbour", neighbour.path, "198.51.100.1:8001", gateway, "[2001:db8::1]:8001", gateway6)
+	add("neighbour", neighbour.path, "198.51.100.1:8002", "", "[2001:db8::1]:8002", "")
+	add("neighbour", neighbour.path, gateway+":8001", gateway, "["+gateway6+"]:8001", gateway6)
+	add("neighbour", neighbour.path, "198.51.100.1:8003", gateway, "[2001:db8::1]:8003", gateway6)
+	add("neighbour", neighbour.path, "198.51.100.1:8105", gateway, "[2001:db8::1]:8105", gateway6)
+	add("neighbour", neighbour.path, "198.51.100.1:80", "", "[2001:db8::1]:80", "")
+	add("neighbour", neighbour.path, "10.20.30.2:80", neighbour4, "[fd00:20::2]:80", neighbour6)
+	// the container itself
+	add("itself", web.path, "198.51.100.1:8001", gateway, "[2001:db8::1]:8001", gateway6)
+	add("itself", web.path, "198.51.100.1:8002", "", "[2001:db8::1]:8002", "")
+	add("itself", web.path, "198.51.100.1:8105", gateway, "[2001:db8::1]:8105", gateway6)
+	add("itself", web.path, "198.51.100.1:80", "", "[2001:db8::1]:80", "")
+	add("itself", web.path, "127.0.0.1:80", "127.0.0.1", "[::1]:80", "::1")
+	// containers of other networks
+	add("another network", stranger.path, "10.20.30.2:80", "", "[fd00:20::2]:80", "")
+	add("another network", stranger.path, "198.51.100.1:8001", "", "[2001:db8::1]:8001", "")
+	add("another network", stranger.path, gateway+":8001", "", "["+gateway6+"]:8001", "")
+	add("another network", stranger.path, "10.77.0.1:8001", "", "[fd00:77::1]:8001", "")
+	add("an internal network", prisoner.path, "10.20.30.2:80", "", "[fd00:20::2]:80", "")
+	add("an internal network", prisoner.path, "198.51.100.1:8001", "", "[2001:db8::1]:8001", "")
+	add("to an internal network", stranger.path, "10.78.0.3:80", "", "[fd00:78::3]:80", "")
+	add("in an internal network", prisoner.path, "10.78.0.3:80", "10.78.0.2", "[fd00:78::3]:80", "fd00:78::2")
 
-		var wg sync.WaitGroup
-		for _, c := range cells {
-			for _, protocol := range []string{"tcp", "udp"} {
-				wg.Go(func() {
-					saw, err := ask(c.path, protocol, c.address)
-					if saw != c.want {
-						t.Errorf("%s to %s/%s: the server saw %q (%v), want %q", c.who, c.address, protocol, saw, err, c.want)
-					}
-				})
-			}
-		}
-		wg.Wait()
-
-		// Outwards, all go with the host's address, but for those that have no way out.
-		serve(t, other, "tcp", ":9000")
-		for _, c := range []struct{ path, v4, v6 string }{
-			{web.path, "198.51.100.1", "2001:db8::1"}, {stranger.path, "198.51.100.1", "2001:db8::1"}, {prisoner.path, "", ""},
-		} {
-			for address, want := range map[string]string{"198.51.100.2:9000": c.v4, "[2001:db8::2]:9000": c.v6} {
-				if saw, err := ask(c.path, "tcp", address); saw != want {
-					t.Errorf("outwards to %s: the server saw %q (%v), want %q", address, saw, err, want)
+	var wg sync.WaitGroup
+	for _, c := range cells {
+		for _, protocol := range []string{"tcp", "udp"} {
+			wg.Go(func() {
+				saw, err := ask(c.path, protocol, c.address)
+				if saw != c.want {
+					t.Errorf("%s to %s/%s: the server saw %q (%v), want %q", c.who, c.address, protocol, saw, err, c.want)
 				}
+			})
+		}
+	}
+	wg.Wait()
+
+	// Outwards, all go with the host's address, but for those that have no way out.
+	serve(t, other, "tcp", ":9000")
+	for _, c := range []struct{ path, v4, v6 string }{
+		{web.path, "198.51.100.1", "2001:db8::1"}, {stranger.path, "198.51.100.1", "2001:db8::1"}, {prisoner.path, "", ""},
+	} {
+		for address, want := range map[string]string{"198.51.100.2:9000": c.v4, "[2001:db8::2]:9000": c.v6} {
+			if saw, err := ask(c.path, "tcp", address); saw != want {
+				t.Errorf("outwards to %s: the server saw %q (%v), want %q", address, saw, err, want)
 			}
 		}
-		if err := m.Disconnect(ctx, Default, web.id, false); err != nil {
-			t.Error(err)
-		}
-	})
+	}
+	if err := m.Disconnect(ctx, Default, web.id, false); err != nil {
+		t.Error(err)
+	}
 }
 
 // Services of 127.0.0.1, and ports published there, are this host's alone: not those of containers, nor of
