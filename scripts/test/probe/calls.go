@@ -47,7 +47,9 @@ func calls(out io.Writer) error {
 }
 
 // stays reports whether the call is left out: sync(2) takes its time on a busy machine.
-func stays(entry, number uintptr) bool { return entry == 0 && number == 162 || entry == 1 && number == 36 }
+func stays(entry, number uintptr) bool {
+	return entry == 0 && number == 162 || entry == 1 && number == 36
+}
 
 type argument struct{ number, first uintptr }
 
