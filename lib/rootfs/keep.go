@@ -16,6 +16,9 @@ func (m *Manager) KeepVolumes(id string) error {
 	if err != nil || record.Driver == "" {
 		return err
 	}
+	if !slices.ContainsFunc(record.Volumes, func(v Volume) bool { return v.Anonymous }) {
+		return nil
+	}
 	for _, v := range record.Volumes {
 		if err := m.keepVolume(v); err != nil {
 			return err

@@ -1,12 +1,14 @@
 package state
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -14,13 +16,17 @@ import (
 )
 
 // WriteFile replaces the file at path as a whole: after a crash there is the old content or the new
-// one, never a part. Missing directories are made, closed to others than root.
+// one, never a part. Missing directories are made, closed to others than root. Where the disk is full, a small
+// file is written over where it lies, so that the end of a container can be noted, and the container removed.
 func WriteFile(path string, data []byte, perm os.FileMode) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	tmp, err := writeTemp(dir, data, perm)
+	if full(err) && overwrite(path, data) == nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -171,6 +177,37 @@ func writeTemp(dir string, data []byte, perm os.FileMode) (string, error) {
 		return "", err
 	}
 	return f.Name(), nil
+}
+
+// full reports whether an error is that there is no room on the disk, or none for this user.
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// blockSize is what the smallest file takes on the disk with nearly every file system.
+const blockSize = 4 << 10
+
+// overwrite writes what fits into the one block that the file at path has, which needs no room, by one write(2): a
+// disk writes so little at once. What was longer ends with blanks, which JSON allows, and is cut off then.
+func overwrite(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return err
+	case info.Size() == 0 || info.Size() > blockSize || len(data) > blockSize:
+		return syscall.ENOSPC
+	}
+	padded := append(slices.Clone(data), bytes.Repeat([]byte{' '}, max(0, int(info.Size())-len(data)))...)
+	if _, err := f.WriteAt(padded, 0); err != nil {
+		return err
+	}
+	if err := f.Truncate(int64(len(data))); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // fill writes a new file to the disk, and closes it.

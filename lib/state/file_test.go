@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -197,4 +198,29 @@ func race(n int, do func(int) error, lost func(error)) (winners []int) {
 	close(start)
 	all.Wait()
 	return winners
+}
+
+// TestOverwrite: what is written where it lies is all of the new content, be it shorter or longer than the old.
+func TestOverwrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	for _, tt := range []struct {
+		old, now string
+		ok       bool
+	}{
+		{`{"a": 1}`, `{"a": 1, "b": 2}`, true}, {`{"a": 1, "b": 2}`, `{}`, true},
+		{"", "{}", false}, {"{}", strings.Repeat(" ", blockSize+1), false}, {strings.Repeat(" ", blockSize+1), "{}", false},
+	} {
+		must(t, os.WriteFile(path, []byte(tt.old), 0o600))
+		err := overwrite(path, []byte(tt.now))
+		want := tt.old
+		if tt.ok {
+			want = tt.now
+		}
+		if (err == nil) != tt.ok || read(path) != want {
+			t.Errorf("%.20q to %.20q: %v, %.20q", tt.old, tt.now, err, read(path))
+		}
+	}
+	if overwrite(path+"-missing", []byte("{}")) == nil || full(os.ErrNotExist) || !full(&os.PathError{Err: syscall.ENOSPC}) {
+		t.Error("a file that is not there, or another error")
+	}
 }
