@@ -62,7 +62,18 @@ func (g *Group) enable(p *plan) error {
 		}
 		dir = filepath.Join(dir, name)
 	}
-	return nil
+	return g.takesProcesses(dir)
+}
+
+// takesProcesses checks that programs can be put into a new v2 group: below a threaded one only threads can
+// (cgroup-v2.rst, "Threads"), and the kernel would say no more than "not supported" when the program starts.
+func (g *Group) takesProcesses(dir string) error {
+	kind, err := readWord(filepath.Join(dir, "cgroup.type"))
+	if err == nil && kind != "domain" && kind != "domain threaded" {
+		return fmt.Errorf("group %s takes no processes, it is %s: a group above it is threaded: see cgroup.type there, or name another path",
+			g.Path, kind)
+	}
+	return nil // other errors show where it is used
 }
 
 func enableIn(dir, controller string) error {
@@ -75,8 +86,13 @@ func enableIn(dir, controller string) error {
 		return nil
 	}
 	err = write(file, "+"+controller)
-	if errors.Is(err, syscall.EBUSY) {
+	switch {
+	case errors.Is(err, syscall.EBUSY):
 		return fmt.Errorf("%w: processes stand in %s itself: move them to a group below it", err, dir)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("it is not in %s: the group above has it not to hand on", filepath.Join(dir, "cgroup.controllers"))
+	case errors.Is(err, syscall.EOPNOTSUPP):
+		return fmt.Errorf("%w: %s is threaded, and this controller is not: name a path elsewhere", err, dir)
 	}
 	return err
 }

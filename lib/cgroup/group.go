@@ -79,33 +79,41 @@ func (g *Group) make() (undo func(), err error) {
 	return undo, nil
 }
 
-// makeIn makes the group in one hierarchy, from the top down.
+// makeIn makes the group in one hierarchy, and the groups above it where they are missing.
 func (g *Group) makeIn(t *tree, made *[]string) error {
-	dir := t.mount
-	for _, name := range strings.Split(g.Path[1:], "/") {
-		parent := dir
-		dir = filepath.Join(dir, name)
-		if _, err := os.Stat(dir); err != nil {
-			linux.Trace("mkdir", dir)
-			err := os.Mkdir(dir, 0o755)
-			if err == nil {
-				*made = append(*made, dir)
-			} else if !errors.Is(err, fs.ErrExist) {
+	dir := t.dir(g.Path)
+	err := mkdir(dir, made)
+	for parent := t.mount; errors.Is(err, fs.ErrNotExist); {
+		for _, name := range strings.Split(g.Path[1:], "/") {
+			parent = filepath.Join(parent, name)
+			if err = mkdir(parent, made); err != nil {
 				return err
 			}
 		}
-		if t.version == 1 && t.has("cpuset") {
-			if err := seedCpuset(parent, dir); err != nil {
-				return err
-			}
-		}
+	}
+	if err == nil && t.version == 1 && t.has("cpuset") {
+		err = t.seedCpuset(dir)
+	}
+	return err
+}
+
+// mkdir makes a directory, and notes it where it was not there.
+func mkdir(dir string, made *[]string) error {
+	err := syscall.Mkdir(dir, 0o755)
+	switch err {
+	case nil:
+		linux.Trace("mkdir", dir)
+		*made = append(*made, dir)
+	case syscall.EEXIST:
+	default:
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: err}
 	}
 	return nil
 }
 
 // seedCpuset gives a group its parent's cpus and memory nodes: v1 starts with none, and no process can
-// join then (cgroup-v1/cpusets.rst).
-func seedCpuset(parent, dir string) error {
+// join then (cgroup-v1/cpusets.rst). A parent that has none yet gets its own parent's first.
+func (t *tree) seedCpuset(dir string) error {
 	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 		has, err := readWord(filepath.Join(dir, file))
 		if err != nil {
@@ -114,7 +122,13 @@ func seedCpuset(parent, dir string) error {
 		if has != "" {
 			continue
 		}
+		parent := filepath.Dir(dir)
 		want, err := readWord(filepath.Join(parent, file))
+		if err == nil && want == "" && parent != t.mount {
+			if err = t.seedCpuset(parent); err == nil {
+				want, err = readWord(filepath.Join(parent, file))
+			}
+		}
 		if err != nil {
 			return err
 		}
