@@ -16,6 +16,10 @@
 // old ones. show prints what each group uses as a JSON object (times in nanoseconds, sizes in bytes). delete
 // waits for processes that are just ending, up to 2 s, and kills none.
 //
+// The limits have docker's names as well: --memory or -m, --memory-reservation, --memory-swap, --cpu-period,
+// --cpu-quota, --pids-limit, --kernel-memory. What this kernel cannot do is an error; what is not given is not
+// written.
+//
 // An ID is that of a container, its name, or the beginning of its id.
 //
 // # Examples

@@ -23,6 +23,10 @@
 // "system check --fix" and "system prune" remove exactly that, and "system boot" starts what runs always when the
 // machine starts.
 //
+// The limits of run are those of md-cgroup, and have docker's names as well: --memory or -m, --memory-reservation,
+// --memory-swap, --cpu-period, --cpu-quota, --pids-limit. update changes them while the container runs, and for its
+// next starts. A paused container stands still until unpause, or its end.
+//
 // A CONTAINER is an id, a name, or the beginning of an id.
 //
 // # Examples

@@ -122,7 +122,7 @@ func TestFreeze(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return strings.Join(strings.Fields(string(data))[13:15], " ") // utime, stime
+		return strings.Fields(string(data))[13] // its own time: some kernels turn round in the freezer themselves
 	}
 	time.Sleep(100 * time.Millisecond)
 	if err := g.Freeze(t.Context()); err != nil {
