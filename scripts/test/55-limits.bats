@@ -4,7 +4,11 @@
 # where is in the README's table and in lib/cgroup, and so are measured times.)
 load lib
 
-setup_file() { warm_up busybox; }
+setup_file() {
+  warm_up busybox
+  make_disk
+}
+teardown_file() { remove_disk; }
 setup() { setup_leakcheck; }
 teardown() { teardown_leakcheck; }
 
@@ -138,6 +142,24 @@ groups_left() {
   refuses 1 'memory-limit 1: want at least' mydocker update -m 1 web
   refuses 2 'no limit is given' mydocker update web
   same '[67108864,3,2048,50000]' "$(mydocker inspect web 2>/dev/null | jq -c "$shown")"
+}
+
+@test "every limit that all kinds have is taken, and is what the kernel says" {
+  mydocker run -d --name all --cpu-cfs-period 50000 --cpu-cfs-quota 25000 -c 512 --cpuset-cpus 0 --cpuset-mems 0 \
+    --memory-limit 64m --memory-soft-limit 32m --memory-swap-limit 128m --pids-max 30 --blkio-weight 300 \
+    --blkio-weight-device "$disk:200" --device-read-bps "$disk:1m" --device-write-bps "$disk:2m" \
+    --device-read-iops "$disk:100" --device-write-iops "$disk:200" --device-cgroup-rule 'c 10:229 rw' busybox sleep 100 >/dev/null
+  local device
+  device=$(printf '"major":%d,"minor":%d' "0x$(stat -c %t "$disk")" "0x$(stat -c %T "$disk")")
+  same '{"CpuCfsPeriod":50000,"CpuCfsQuota":25000,"CpuShares":512,"CpusetCpus":"0","CpusetMems":"0","MemoryLimit":67108864,
+    "MemorySoftLimit":33554432,"MemorySwapLimit":134217728,"BlkioWeight":300,"BlkioWeightDevice":[{DEVICE,"weight":200}],
+    "BlkioThrottleReadBpsDevice":[{DEVICE,"rate":1048576}],"BlkioThrottleWriteBpsDevice":[{DEVICE,"rate":2097152}],
+    "BlkioThrottleReadIOPSDevice":[{DEVICE,"rate":100}],"BlkioThrottleWriteIOPSDevice":[{DEVICE,"rate":200}],
+    "Device":[{"allow":true,"type":"c","major":10,"minor":229,"access":"rw"}],"PidsMax":30}' \
+    "$(mydocker inspect all 2>/dev/null | jq -c '.Cgroups.Resources | {CpuCfsPeriod, CpuCfsQuota, CpuShares, CpusetCpus,
+      CpusetMems, MemoryLimit, MemorySoftLimit, MemorySwapLimit, BlkioWeight, BlkioWeightDevice, BlkioThrottleReadBpsDevice,
+      BlkioThrottleWriteBpsDevice, BlkioThrottleReadIOPSDevice, BlkioThrottleWriteIOPSDevice, Device, PidsMax}' |
+      sed "s/$device/DEVICE/g; s/,\"\(MemorySoft\|BlkioThrottleReadB\|BlkioThrottleReadI\|Device\)/,\n    \"\1/g")"
 }
 
 @test "stats and top" {
