@@ -178,11 +178,11 @@ func (g *Group) ioStats() *BlockStats {
 type files string
 
 func (f files) text(name string) string {
-	data, err := os.ReadFile(filepath.Join(string(f), name))
+	text, err := readWord(filepath.Join(string(f), name))
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(data))
+	return text
 }
 
 func (f files) number(name string) uint64 {

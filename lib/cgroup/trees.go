@@ -1,11 +1,8 @@
 package cgroup
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -50,12 +47,11 @@ func (ts trees) unified() *tree {
 
 // hostTrees returns the hierarchies that this process sees.
 func hostTrees() (trees, error) {
-	f, err := os.Open("/proc/self/mountinfo")
+	mountinfo, err := readFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("find the cgroup hierarchies: %w", err)
 	}
-	defer f.Close()
-	ts, err := parseTrees(f)
+	ts, err := parseTrees(string(mountinfo))
 	if err != nil {
 		return nil, fmt.Errorf("find the cgroup hierarchies: %w", err)
 	}
@@ -67,16 +63,17 @@ func hostTrees() (trees, error) {
 
 // parseTrees reads /proc/pid/mountinfo (proc_pid_mountinfo(5)). A hierarchy that is mounted more than once
 // counts where it is mounted whole, or else where it was mounted first.
-func parseTrees(mountinfo io.Reader) (trees, error) {
+func parseTrees(mountinfo string) (trees, error) {
 	var ts trees
 	whole := make(map[string]bool) // by device number
 	index := make(map[string]int)
-	lines := bufio.NewScanner(mountinfo)
-	lines.Buffer(nil, 1<<20) // overlay mounts with many layers have long lines
-	for lines.Scan() {
-		before, after, ok := strings.Cut(lines.Text(), " - ")
-		fields, super := strings.Fields(before), strings.Fields(after)
-		if !ok || len(fields) < 6 || len(super) < 3 || (super[0] != "cgroup" && super[0] != "cgroup2") {
+	for line := range strings.Lines(mountinfo) {
+		before, after, ok := strings.Cut(line, " - cgroup") // quickly past the others: there may be many
+		if !ok {
+			continue
+		}
+		fields, super := strings.Fields(before), strings.Fields("cgroup"+after)
+		if len(fields) < 6 || len(super) < 3 || (super[0] != "cgroup" && super[0] != "cgroup2") {
 			continue
 		}
 		device, isWhole := fields[2], fields[3] == "/"
@@ -101,7 +98,7 @@ func parseTrees(mountinfo io.Reader) (trees, error) {
 		}
 		ts[at], index[device], whole[device] = t, at, isWhole
 	}
-	return ts, lines.Err()
+	return ts, nil
 }
 
 // controllersOf picks the controllers out of a v1 hierarchy's mount options: "rw,cpu,cpuacct". What

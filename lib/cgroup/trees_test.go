@@ -36,7 +36,7 @@ func TestParseTrees(t *testing.T) {
 		{"none", `23 1 0:1 / / rw - ext4 /dev/vda rw`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ts, err := parseTrees(strings.NewReader(strings.TrimSpace(c.mountinfo)))
+			ts, err := parseTrees(strings.TrimSpace(c.mountinfo))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,38 @@
+package cgroup
+
+import (
+	"testing"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// BenchmarkGroup makes a container's group in every hierarchy, with the limits of the README's example, and removes
+// it, as each run does.
+func BenchmarkGroup(b *testing.B) {
+	top := "/mydocker-bench-" + state.NewID()
+	r, err := readme().Resources()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		g, err := Open(top + "/" + state.NewID())
+		if err != nil {
+			b.Skip(err)
+		}
+		g.base = top
+		if _, err := g.create(r); err != nil {
+			b.Skip(err)
+		}
+		if err := g.Remove(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkHostTrees(b *testing.B) {
+	for b.Loop() {
+		if _, err := hostTrees(); err != nil {
+			b.Skip(err)
+		}
+	}
+}
