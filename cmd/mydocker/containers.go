@@ -202,11 +202,16 @@ func warnKilled(io *cli.IO, box *state.Container, killed bool, seconds int) {
 }
 
 type start struct {
-	Containers []string `arg:"" help:"Ids or names of containers"`
+	Attach      bool     `short:"a" help:"Stay in the foreground: show what the program writes, and end with its exit code"`
+	Interactive bool     `short:"i" help:"Pass on standard input, too"`
+	Containers  []string `arg:"" help:"Ids or names of containers"`
 }
 
 // Run implements cli.Runner.
 func (c *start) Run(ctx context.Context, io *cli.IO) error {
+	if c.Attach || c.Interactive {
+		return cli.WithCode(cli.ExitOurs, c.attached(ctx, io))
+	}
 	return each(io, "start", c.Containers, func(e *container.Engine, box *state.Container) error {
 		if err := e.Start(ctx, box); err != nil {
 			return err
@@ -214,6 +219,61 @@ func (c *start) Run(ctx context.Context, io *cli.IO) error {
 		_, err := fmt.Fprintln(io.Out, box.ID)
 		return err
 	})
+}
+
+// attached starts one container and stays with it.
+func (c *start) attached(ctx context.Context, io *cli.IO) error {
+	if len(c.Containers) != 1 {
+		return cli.Usagef("-a, -i: name one container: there is one standard output")
+	}
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	name, before := c.Containers[0], time.Now()
+	box, err := e.Load(name)
+	if err == nil {
+		err = e.Start(ctx, box)
+	}
+	if err == nil {
+		box, err = e.Load(name)
+	}
+	if err != nil {
+		return cli.About(name, err)
+	}
+	return attachTo(ctx, e, box, before, c.Interactive, io)
+}
+
+type attach struct {
+	NoStdin   bool   `help:"Keep standard input to yourself"`
+	Container string `arg:"" help:"Id or name of a container"`
+}
+
+// Run implements cli.Runner.
+func (c *attach) Run(ctx context.Context, io *cli.IO) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	box, err := e.Load(c.Container)
+	if err != nil {
+		return cli.About(c.Container, err)
+	}
+	return attachTo(ctx, e, box, time.Time{}, !c.NoStdin, io)
+}
+
+// attachTo stays with a running container; since says from when on its output is shown, from now by default.
+func attachTo(ctx context.Context, e *container.Engine, box *state.Container, since time.Time, input bool, io *cli.IO) error {
+	code, detached, err := e.Attach(ctx, box, since, input, caller(io))
+	switch {
+	case err != nil:
+		return cli.About(box.Spec.Name(), running(err))
+	case detached:
+		fmt.Fprintln(io.Err) // the prompt of the shell is not to stand behind that of the program
+	case code != 0:
+		return cli.Status(code)
+	}
+	return nil
 }
 
 type restart struct {

@@ -86,7 +86,7 @@ func TestEveryCommandHasHelp(t *testing.T) {
 		"run", "ps", "logs", "exec", "stop", "start", "restart", "rm", "rmn", "rmi", "pull", "inspect", "networks", "images",
 		"network create", "network list", "network inspect", "network rm", "network prune", "network reload", "network connect", "network disconnect", "image list", "image pull", "image rm",
 		"image prune", "image tag", "image save", "image load", "volume create", "volume list", "volume rm", "volume prune",
-		"create", "kill", "wait", "diff", "pause", "unpause", "update", "stats", "top", "port", "tag", "save", "load",
+		"attach", "create", "kill", "wait", "diff", "pause", "unpause", "update", "stats", "top", "port", "tag", "save", "load",
 	} {
 		code, out, errOut := mydocker(t, append(strings.Fields(command), "-h")...)
 		if code != 0 || errOut != "" || !strings.HasPrefix(out, "NAME:\n   mydocker "+command+" - ") ||

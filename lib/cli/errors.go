@@ -25,7 +25,12 @@ func (e *coded) Unwrap() error { return e.error }
 func (e *coded) ExitStatus() int { return e.code }
 
 // WithCode gives an error an exit code of its own.
-func WithCode(code int, err error) error { return &coded{err, code} }
+func WithCode(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &coded{err, code}
+}
 
 // usageError marks wrong usage.
 type usageError struct{ error }

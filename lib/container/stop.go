@@ -219,3 +219,17 @@ func (e *Engine) Exec(ctx context.Context, c *state.Container, o program.ExecOpt
 func (e *Engine) Logs(ctx context.Context, c *state.Container, o spawn.LogOptions, caller Caller) error {
 	return e.spawn.Logs(ctx, c, o, caller.Out, caller.Err)
 }
+
+// Attach connects the caller with a container that runs, until that ends, and returns its exit code; detached says that
+// the user let go of it before. since is from when on its output is shown: the zero time for now. One that has ended since
+// then is shown, too.
+func (e *Engine) Attach(ctx context.Context, c *state.Container, since time.Time, input bool, caller Caller) (code int, detached bool, err error) {
+	if !c.Running && since.IsZero() {
+		return 0, false, spawn.ErrNotRunning
+	}
+	streams := spawn.Connect(caller.In, caller.Out, caller.Err, c.Spec.ProcessPart().Terminal, true)
+	if !input {
+		streams.In, streams.Terminal = nil, nil
+	}
+	return e.spawn.Attach(ctx, c, since, streams)
+}

@@ -29,6 +29,16 @@ func PidfdSignal(pidfd *os.File, sig syscall.Signal) error {
 	return unix.PidfdSendSignal(int(pidfd.Fd()), sig, nil, 0)
 }
 
+// PidfdGetFile returns a file that another process has open by this number (pidfd_getfd(2)): the same one, with its
+// offset and its flags.
+func PidfdGetFile(pidfd *os.File, number int, name string) (*os.File, error) {
+	fd, err := unix.PidfdGetfd(RawFD(pidfd), number, 0)
+	if err != nil {
+		return nil, fmt.Errorf("get descriptor %d of another process: %w", number, err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
 // PidfdWait waits until the process behind a pidfd has ended, for at most the given time in
 // milliseconds (-1: for ever), and reports whether it has.
 func PidfdWait(pidfd *os.File, milliseconds int) (bool, error) {

@@ -69,7 +69,7 @@ func ReadLog(ctx context.Context, path string, o LogOptions, out, errOut io.Writ
 		select {
 		case <-ctx.Done():
 			return nil // the user has seen enough
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }

@@ -201,7 +201,7 @@ func drainRest(f *os.File, name string, buffer []byte, out sink) {
 
 // forward passes the caller's signals on to the program until stop is called. With a terminal,
 // SIGWINCH becomes its new size. Under nohup a SIGHUP ends here.
-func forward(c *child, tty *os.File) (stop func()) {
+func forward(send func(syscall.Signal), console, tty *os.File) (stop func()) {
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
 	done := make(chan struct{})
@@ -211,10 +211,10 @@ func forward(c *child, tty *os.File) (stop func()) {
 			switch n := sig.(syscall.Signal); {
 			case n == syscall.SIGCHLD || n == syscall.SIGPIPE || n == syscall.SIGURG:
 			case n == syscall.SIGHUP && linux.HangupIgnored():
-			case n == syscall.SIGWINCH && tty != nil && c.console != nil:
-				resize(c.console, tty)
+			case n == syscall.SIGWINCH && tty != nil && console != nil:
+				resize(console, tty)
 			default:
-				c.signal(n)
+				send(n)
 			}
 		}
 	}()
@@ -259,7 +259,7 @@ func (p *pump) attend(c *child, s Streams, log sink) (int, error) {
 		}
 		restore = raw
 	}
-	stop := forward(c, s.Screen)
+	stop := forward(c.signal, c.console, s.Screen)
 	var lost lostOutput
 	p.run(c, s.In, func(stream string, data []byte) error {
 		if log != nil {
