@@ -52,6 +52,12 @@ func PidfdWait(pidfd *os.File, milliseconds int) (bool, error) {
 	}
 }
 
+// AwaitChild waits until a child has ended, and leaves it to be reaped (waitid(2), WNOWAIT).
+func AwaitChild(pid int) {
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+}
+
 // RlimitNumber returns the number of a limit named as in the OCI specification: RLIMIT_NOFILE.
 func RlimitNumber(name string) (int, bool) {
 	numbers := map[string]int{

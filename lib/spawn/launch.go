@@ -164,13 +164,19 @@ func (l launch) keep(s *script, c *child, started chan<- error) {
 		c.reap()
 		return
 	}
-	go c.reap()
+	// Only looked at, not reaped, by another thread: its exit code would be lost where the program that this one becomes
+	// is to have it.
+	over := make(chan struct{})
+	go func() {
+		linux.AwaitChild(c.pid)
+		close(over)
+	}()
 	select {
-	case <-c.ended:
+	case <-over:
 	case do := <-c.become:
-		do()
-		<-c.ended
+		do() // returns where it failed
 	}
+	c.reap()
 }
 
 // attend meets the child where it waits, and listens until the program runs.

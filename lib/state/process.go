@@ -19,20 +19,22 @@ type Process struct {
 
 // FindProcess returns the process that has the pid now.
 func FindProcess(pid int) (Process, error) {
-	start, _, err := stat(pid)
+	now, err := stat(pid)
 	if err != nil {
 		return Process{}, fmt.Errorf("look at process %d: %w", pid, err)
 	}
-	return Process{PID: pid, Start: start, BootID: bootID()}, nil
+	return Process{PID: pid, Start: now.start, BootID: bootID()}, nil
 }
 
-// Alive reports whether the process still runs. A zombie does not.
+// Alive reports whether the process still runs. A zombie does not, unless only its first thread has ended: that is so
+// in programs that go on without it, and for a moment where another thread executes a program (execve(2)).
 func (p Process) Alive() bool {
 	if p.PID <= 0 || p.BootID != bootID() {
 		return false
 	}
-	start, status, err := stat(p.PID)
-	return err == nil && start == p.Start && status != 'Z' && status != 'X'
+	now, err := stat(p.PID)
+	ended := now.status == 'X' || now.status == 'Z' && now.threads <= 1
+	return err == nil && now.start == p.Start && !ended
 }
 
 // bootID does not change while a process lives.
@@ -44,17 +46,26 @@ var bootID = sync.OnceValue(func() string {
 	return strings.TrimSpace(string(id))
 })
 
-// stat reads the start time and the state letter of a process (proc(5), /proc/pid/stat).
-func stat(pid int) (start uint64, status byte, err error) {
+// procStat is what is read of /proc/pid/stat (proc(5)).
+type procStat struct {
+	status  byte   // field 3, a letter
+	threads int    // field 20
+	start   uint64 // field 22, in clock ticks since boot
+}
+
+func stat(pid int) (s procStat, err error) {
 	data, err := linux.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
 	// The second field is the command in brackets, which may hold spaces and brackets itself.
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
 	if len(fields) < 20 {
-		return 0, 0, fmt.Errorf("/proc/%d/stat: too few fields", pid)
+		return s, fmt.Errorf("/proc/%d/stat: too few fields", pid)
 	}
-	start, err = strconv.ParseUint(string(fields[19]), 10, 64)
-	return start, fields[0][0], err
+	s.status = fields[0][0]
+	if s.threads, err = strconv.Atoi(string(fields[17])); err == nil {
+		s.start, err = strconv.ParseUint(string(fields[19]), 10, 64)
+	}
+	return s, err
 }

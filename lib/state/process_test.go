@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -189,5 +190,35 @@ func TestAliveOfAZombie(t *testing.T) {
 	}
 	if stat := read(fmt.Sprintf("/proc/%d/stat", p.PID)); !strings.Contains(stat, ") Z ") {
 		t.Errorf("no zombie: %s", stat)
+	}
+}
+
+// Package initialisers run on the process's first thread, which ends here where a test wants that.
+func init() {
+	if os.Getenv("MYDOCKER_TEST_FIRST_THREAD") != "" {
+		time.AfterFunc(time.Minute, func() { os.Exit(1) })
+		_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT, 0, 0, 0)
+	}
+}
+
+// TestAliveOfAnEndedFirstThread: the others go on, and so does the process.
+func TestAliveOfAnEndedFirstThread(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "MYDOCKER_TEST_FIRST_THREAD=1")
+	must(t, cmd.Start())
+	p, err := FindProcess(cmd.Process.Pid)
+	must(t, err)
+	for end := time.Now().Add(10 * time.Second); !strings.Contains(read(fmt.Sprintf("/proc/%d/stat", p.PID)), ") Z "); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("its first thread does not end")
+		}
+	}
+	if !p.Alive() {
+		t.Error("a process whose first thread has ended counts as ended")
+	}
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait() // killed, so an error
+	if p.Alive() {
+		t.Error("it is gone")
 	}
 }
