@@ -24,10 +24,12 @@ func (e *coded) Unwrap() error { return e.error }
 
 func (e *coded) ExitStatus() int { return e.code }
 
-// WithCode gives an error an exit code of its own.
+// WithCode gives an error an exit code, unless it has one.
 func WithCode(code int, err error) error {
-	if err == nil {
-		return nil
+	var own interface{ ExitStatus() int }
+	var status Status
+	if err == nil || errors.As(err, &own) || errors.As(err, &status) {
+		return err
 	}
 	return &coded{err, code}
 }
