@@ -88,8 +88,20 @@ func (b *blob) temp() string {
 	return filepath.Join(filepath.Dir(b.path), state.TempPrefix+filepath.Base(b.path))
 }
 
+// pieceSize is how much a slow source may bring until it is taken: what has not been is lost with the process.
+const pieceSize = 64 << 10
+
 // Fill implements filler.
-func (b *blob) Fill(buf []byte) ([]byte, error) { return fill{b.in}.Fill(buf) }
+func (b *blob) Fill(buf []byte) ([]byte, error) {
+	var n int
+	var err error
+	for n < pieceSize && err == nil {
+		var m int
+		m, err = b.in.Read(buf[n:])
+		n += m
+	}
+	return buf[:n], err
+}
 
 // take is given all of the blob piece by piece.
 func (b *blob) take(data []byte) error {

@@ -2,11 +2,13 @@ package image
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path"
 	"strings"
 	"syscall"
@@ -58,8 +60,7 @@ func (u *unpacker) file(parent linux.Dir, base string, h *tar.Header, content io
 		if err != nil {
 			return err
 		}
-		// The bare Writer: a ReadFrom of the file would take a buffer of its own.
-		n, err := io.CopyBuffer(struct{ io.Writer }{f}, content, u.buffer)
+		n, err := writeContent(f, content, u.buffer)
 		u.size += n
 		if n >= writebackSize && err == nil {
 			u.written <- f
@@ -70,6 +71,40 @@ func (u *unpacker) file(parent linux.Dir, base string, h *tar.Header, content io
 		}
 		return err
 	})
+}
+
+// writeContent writes a file through the buffer. Where a whole buffer is zero, the file has a hole: a sparse
+// file of the archive may be of any size.
+func writeContent(f *os.File, content io.Reader, buffer []byte) (size int64, err error) {
+	holes := false
+	for end := false; !end; {
+		data, err := fill{content}.Fill(buffer)
+		if err != nil && err != io.EOF {
+			return size, err
+		}
+		end = err == io.EOF
+		switch {
+		case len(data) == 0:
+			err = nil
+		case len(data) == len(buffer) && isZero(data):
+			holes = true
+			_, err = f.Seek(int64(len(data)), io.SeekCurrent)
+		default:
+			_, err = f.Write(data)
+		}
+		if err != nil {
+			return size, err
+		}
+		size += int64(len(data))
+	}
+	if holes {
+		return size, f.Truncate(size)
+	}
+	return size, nil
+}
+
+func isZero(b []byte) bool {
+	return b[0] == 0 && bytes.Equal(b[1:], b[:len(b)-1])
 }
 
 func (u *unpacker) special(parent linux.Dir, base string, h *tar.Header) error {

@@ -80,10 +80,16 @@ var errSchema1 = errors.New("manifest: schema 1 was given up by docker in 2024: 
 func isIndexType(t string) bool    { return t == v1.MediaTypeImageIndex || t == dockerIndex }
 func isManifestType(t string) bool { return t == v1.MediaTypeImageManifest || t == dockerManifest }
 
+// maxLayers is how many lower directories overlayfs takes (OVL_MAX_STACK of the kernel's fs/overlayfs/params.h).
+const maxLayers = 500
+
 // check returns an error where the manifest is none of a container image, or asks for what is refused.
 func (doc *document) check() error {
 	if t := doc.Config.MediaType; t != v1.MediaTypeImageConfig && t != dockerConfig {
 		return fmt.Errorf("not an image for containers: its configuration is of type %.100q", t)
+	}
+	if len(doc.Layers) > maxLayers {
+		return fmt.Errorf("it has %d layers: no kernel stacks more than %d", len(doc.Layers), maxLayers)
 	}
 	for i, d := range append([]v1.Descriptor{*doc.Config}, doc.Layers...) {
 		if err := checkDescriptor(d); err != nil {

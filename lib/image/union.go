@@ -101,8 +101,9 @@ func find(root *linux.Root, name string) (linux.Dir, verdict, error) {
 // copyUp takes from the layers below what this one needs of them: files that it has another name
 // for, and the attributes of directories that it only passes through.
 func (u *unpacker) copyUp(below union) error {
+	copies := make(map[string]string) // of files below, by their path there
 	for _, l := range u.links {
-		if err := u.copyLink(below, l); err != nil {
+		if err := u.copyLink(below, l, copies); err != nil {
 			return fmt.Errorf("hard link %.300q to %.300q: %w", l.name, l.target, err)
 		}
 	}
@@ -114,7 +115,9 @@ func (u *unpacker) copyUp(below union) error {
 	return nil
 }
 
-func (u *unpacker) copyLink(below union, l hardLink) error {
+// copyLink makes the first link to a file below a copy of it, and the next ones links to that: or a thousand
+// entries would be a thousand copies.
+func (u *unpacker) copyLink(below union, l hardLink, copies map[string]string) error {
 	parent, err := u.parent(strings.TrimPrefix(path.Dir("/"+l.name), "/"))
 	if err != nil {
 		return err
@@ -123,8 +126,13 @@ func (u *unpacker) copyLink(below union, l hardLink) error {
 	if _, err := parent.Stat(base); err == nil {
 		return nil // a later entry took the name
 	}
-	if linked, err := u.linkWithin(parent, base, l.target); err != nil || linked {
-		return err
+	for _, target := range []string{l.target, copies[l.target]} {
+		if target == "" {
+			continue
+		}
+		if linked, err := u.linkWithin(parent, base, target); err != nil || linked {
+			return err
+		}
 	}
 	from, err := below.lookup(l.target)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -134,6 +142,7 @@ func (u *unpacker) copyLink(below union, l hardLink) error {
 		return err
 	}
 	defer from.Close()
+	copies[l.target] = l.name
 	return u.copyFile(from, path.Base("/"+l.target), parent, base)
 }
 
@@ -145,6 +154,9 @@ func (u *unpacker) copyFile(from linux.Dir, old string, to linux.Dir, base strin
 	}
 	switch st.Mode & syscall.S_IFMT {
 	case syscall.S_IFREG:
+		if err := u.spend(st.Size); err != nil {
+			return err
+		}
 		src, err := from.OpenFile(old)
 		if err != nil {
 			return err

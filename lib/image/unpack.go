@@ -120,9 +120,18 @@ func (u *unpacker) extract(r io.Reader) error {
 			return err
 		}
 		if err := u.entry(header, archive); err != nil {
-			return fmt.Errorf("unpack %.300q: %w", header.Name, err)
+			return fmt.Errorf("unpack %.300q: %w", header.Name, bounded(err))
 		}
 	}
+}
+
+// bounded makes sure that a path of the archive, which may be a megabyte long, is not told in full.
+func bounded(err error) error {
+	var at *os.PathError
+	if errors.As(err, &at) && len(at.Path) > 600 {
+		at.Path = at.Path[:300] + "..." + at.Path[len(at.Path)-300:]
+	}
+	return err
 }
 
 // spend takes n bytes of the disk, or returns an error where they are not there. A sparse file may

@@ -35,6 +35,7 @@ type entry struct {
 	name, link, content string
 	kind                byte
 	mode                int64
+	uid                 int
 	pax                 map[string]string
 	major, minor        int64
 }
@@ -47,7 +48,7 @@ func tarOf(entries ...entry) []byte {
 	w := tar.NewWriter(&b)
 	for _, e := range entries {
 		h := &tar.Header{Name: e.name, Linkname: e.link, Typeflag: e.kind, Mode: e.mode, Size: int64(len(e.content)),
-			Uid: os.Geteuid(), Gid: os.Getegid(), ModTime: testTime, PAXRecords: e.pax, Devmajor: e.major, Devminor: e.minor}
+			Uid: os.Geteuid() + e.uid, Gid: os.Getegid(), ModTime: testTime, PAXRecords: e.pax, Devmajor: e.major, Devminor: e.minor}
 		if h.Typeflag == 0 {
 			h.Typeflag = tar.TypeReg
 		}
