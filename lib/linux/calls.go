@@ -42,6 +42,8 @@ var (
 	sysSeccomp      = call{"seccomp", unix.SYS_SECCOMP}
 	sysSendmsg      = call{"sendmsg", unix.SYS_SENDMSG}
 	sysSetdomain    = call{"setdomainname", unix.SYS_SETDOMAINNAME}
+	sysSetfsgid     = call{"setfsgid", unix.SYS_SETFSGID}
+	sysSetfsuid     = call{"setfsuid", unix.SYS_SETFSUID}
 	sysSetgroups    = call{"setgroups", unix.SYS_SETGROUPS}
 	sysSethostname  = call{"sethostname", unix.SYS_SETHOSTNAME}
 	sysSetns        = call{"setns", unix.SYS_SETNS}
@@ -215,6 +217,12 @@ func (l *Steps) SetMountAttr(at Value, path string, recursive bool, attr MountAt
 	return l.add(&sysMountSetattr, at, l.text(path), flag(isAt, flags), Value{kind: isAttr, p: unsafe.Pointer(raw)}, num(int(unsafe.Sizeof(*raw))))
 }
 
+// MapMount lets files of a mount that is nowhere yet belong to whom they belong in a user namespace.
+func (l *Steps) MapMount(tree Value, users int) Step {
+	raw := &unix.MountAttr{Attr_set: AttrIDMap, Userns_fd: uint64(users)}
+	return l.add(&sysMountSetattr, tree, l.text(""), flag(isAt, unix.AT_EMPTY_PATH), Value{kind: isAttr, p: unsafe.Pointer(raw)}, num(int(unsafe.Sizeof(*raw))))
+}
+
 // MoveTree attaches a mount at a path, or with the path "" at what the descriptor to means.
 func (l *Steps) MoveTree(tree, to Value, path string) Step {
 	flags := uint64(unix.MOVE_MOUNT_F_EMPTY_PATH)
@@ -283,6 +291,12 @@ func (l *Steps) SetUser(uid, gid uint32, groups []uint32) {
 	l.add(&sysSetgroups, num(len(groups)), list).Words(func() []string { return []string{"setgroups", fmt.Sprint(groups)} })
 	l.add(&sysSetresgid, num(int(gid)), num(int(gid)), num(int(gid))).Words(func() []string { return []string{"setgid", fmt.Sprint(gid)} })
 	l.add(&sysSetresuid, num(int(uid)), num(int(uid)), num(int(uid))).Words(func() []string { return []string{"setuid", fmt.Sprint(uid)} })
+}
+
+// FSUser changes the user and the group that files are made and found as (setfsuid(2)), and no more.
+func (l *Steps) FSUser(uid, gid uint32) {
+	l.add(&sysSetfsgid, num(int(gid)))
+	l.add(&sysSetfsuid, num(int(uid)))
 }
 
 // SetBounding drops those of held that are not in set from the bounding set.

@@ -52,6 +52,18 @@ func (c Capabilities) Names() []string {
 	return names
 }
 
+// KnownCapabilities returns those that the kernel has.
+func KnownCapabilities() Capabilities {
+	var set Capabilities
+	for i := range 64 {
+		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0); err != nil {
+			break
+		}
+		set |= 1 << i
+	}
+	return set
+}
+
 // HeldCapabilities returns what the bounding set of the thread has: more cannot be given.
 func HeldCapabilities() Capabilities {
 	var set Capabilities

@@ -23,6 +23,8 @@ type blueprint struct {
 	outside   bool          // somebody outside has something to do before the mounts are made
 	program   program
 
+	mapped []*users // the mounts on which files are other users'; nil for most
+
 	isDir func(path string) (bool, error) // asks the host about the source of a bind mount
 }
 
@@ -40,6 +42,7 @@ type program struct {
 	files   [2]uint64        // the caller's limit on open files, soft and hard
 	held    linux.Capabilities
 	filter  *seccomp.Filter // of system calls; nil for none
+	users   *users          // the container's own; nil for the host's
 	fds     descriptors
 }
 
@@ -50,6 +53,7 @@ type descriptors struct {
 	spare  int // the parent's end of it, which is nothing to the child: its number is free
 	reaper int // the small init that stays as PID 1 (--init); -1 for none
 	pidfd  int // the container's first process, for exec; -1 for none
+	users  map[*users]int
 }
 
 // script is a list with what its parent needs to know of it.
@@ -59,6 +63,7 @@ type script struct {
 	lookup   int             // first step that looks for the program
 	name     string          // of the program
 	trace    []string        // what is done, as shell commands, for --debug
+	users    *users          // of the container
 }
 
 // meeting is a point where the child waits until something is done outside.
@@ -81,7 +86,7 @@ func (s *script) shell(argv ...string) {
 }
 
 func newScript(p *program) *script {
-	return &script{Steps: linux.NewSteps(p.fds.socket), meetings: make(map[int]meeting)}
+	return &script{Steps: linux.NewSteps(p.fds.socket), meetings: make(map[int]meeting), users: p.users}
 }
 
 // compile turns the blueprint into the list: what runtime-spec, config.md and config-linux.md ask for, in the
@@ -116,6 +121,8 @@ func (b *blueprint) compile() (*script, error) {
 		b.openConsole(l)
 	}
 	b.lockRoot(l)
+	b.program.setLimits(l)
+	b.program.enterUsers(l)
 	if hooks != nil && len(hooks.StartContainer) > 0 {
 		l.meet(beforeProgram)
 	}
@@ -202,10 +209,10 @@ func (s *script) mkdirAllInto(root linux.Value, name string, dir linux.Value) {
 	done := ""
 	for _, element := range strings.Split(name[1:], "/") {
 		if done == "" {
-			s.Mkdir(root, element, 0o755).Ignoring(syscall.EEXIST)
+			s.asRoot(func() { s.Mkdir(root, element, 0o755).Ignoring(syscall.EEXIST) })
 		} else {
 			parent := s.OpenInRoot(root, done, linux.OPath|syscall.O_DIRECTORY).Into()
-			s.Mkdir(parent, element, 0o755).Ignoring(syscall.EEXIST)
+			s.asRoot(func() { s.Mkdir(parent, element, 0o755).Ignoring(syscall.EEXIST) })
 			s.Close(parent)
 		}
 		done += "/" + element
@@ -220,7 +227,7 @@ func (s *script) createFile(root linux.Value, name string) linux.Value {
 	file := opened.Ignoring(syscall.ENOENT).Into()
 	opened.OrElse(func() {
 		dir := s.mkdirAll(root, filepath.Dir(filepath.Clean("/"+name)))
-		s.Mknod(dir, filepath.Base(name), syscall.S_IFREG|0o644, 0, 0).Ignoring(syscall.EEXIST)
+		s.asRoot(func() { s.Mknod(dir, filepath.Base(name), syscall.S_IFREG|0o644, 0, 0).Ignoring(syscall.EEXIST) })
 		s.Close(dir)
 		s.OpenInRoot(root, name, linux.OPath).IntoSame(file)
 	})

@@ -26,7 +26,7 @@ func check(s *spec.Spec) error {
 		return fmt.Errorf("linux.namespaces: a container without a mount namespace of its own is not possible")
 	}
 	for _, ns := range l.Namespaces {
-		if _, ok := namespaceFlags()[ns.Type]; !ok {
+		if _, ok := namespaceFlags()[ns.Type]; !ok && ns.Type != specs.UserNamespace {
 			return fmt.Errorf("linux.namespaces: type %.40q is not supported", ns.Type)
 		}
 		if ns.Type == specs.MountNamespace && ns.Path != "" {
@@ -55,7 +55,6 @@ func checkUnsupported(s *spec.Spec) error {
 		name string
 		used bool
 	}{
-		{"linux.uidMappings", len(l.UIDMappings) > 0 || len(l.GIDMappings) > 0},
 		{"linux.timeOffsets", len(l.TimeOffsets) > 0},
 		{"linux.intelRdt", l.IntelRdt != nil},
 		{"linux.personality", l.Personality != nil},
@@ -73,12 +72,7 @@ func checkUnsupported(s *spec.Spec) error {
 			return fmt.Errorf("%s is not supported by this version: take it out of the document, or end the pipe with another OCI runtime", part.name)
 		}
 	}
-	for _, m := range s.Mounts {
-		if len(m.UIDMappings) > 0 || len(m.GIDMappings) > 0 {
-			return fmt.Errorf("mounts: %s: uidMappings and gidMappings are not supported by this version", m.Destination)
-		}
-	}
-	return nil
+	return checkUsers(s)
 }
 
 // checkSysctls refuses settings that are not of a namespace of the container: they would be the host's.

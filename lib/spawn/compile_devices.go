@@ -32,7 +32,7 @@ func (b *blueprint) makeDevices(l *script, root linux.Value) {
 	} {
 		target, name := link[0], link[1]
 		l.shell("ln", "-s", target, path.Join(b.root, "dev", name))
-		l.Symlink(target, dev, name).Ignoring(syscall.EEXIST)
+		l.asRoot(func() { l.Symlink(target, dev, name).Ignoring(syscall.EEXIST) })
 	}
 	l.Close(dev)
 }
@@ -62,17 +62,18 @@ func (b *blueprint) makeDevice(l *script, dir linux.Value, d specs.LinuxDevice) 
 	}
 	l.shell("mknod", "-m", fmt.Sprintf("%o", mode.Perm()), b.root+d.Path, d.Type, fmt.Sprint(d.Major), fmt.Sprint(d.Minor))
 	made := l.Mknod(dir, path.Base(d.Path), kind|uint32(mode.Perm()), d.Major, d.Minor).Ignoring(syscall.EEXIST)
-	if d.UID == nil && d.GID == nil {
+	if d.UID == nil && d.GID == nil && l.users == nil {
 		return
 	}
-	uid, gid := 0, 0
+	var uid, gid uint32
 	if d.UID != nil {
-		uid = int(*d.UID)
+		uid = *d.UID
 	}
 	if d.GID != nil {
-		gid = int(*d.GID)
+		gid = *d.GID
 	}
-	made.Then(func() { l.Chown(dir, path.Base(d.Path), uid, gid) })
+	uid, gid = l.users.outward(uid, gid)
+	made.Then(func() { l.Chown(dir, path.Base(d.Path), int(uid), int(gid)) })
 }
 
 // openConsole makes the container's terminal, and puts it at /dev/console, where getty and others look for

@@ -69,6 +69,7 @@ func (b *blueprint) mount(l *script, root linux.Value, m specs.Mount) error {
 	case m.Type == "bind" || o.flags&linux.MsBind != 0:
 		return b.bind(l, root, m, o)
 	}
+	o.data = b.ownData(m.Type, o.data)
 	target := b.mountPoint(l, root, m)
 	// By way of the working directory: mount(2) takes no descriptor.
 	l.Fchdir(target)
@@ -114,6 +115,9 @@ func (b *blueprint) bind(l *script, root linux.Value, m specs.Mount, o options) 
 	}
 	if o.attr != (linux.MountAttr{}) {
 		l.SetMountAttr(tree, "", true, o.attr)
+	}
+	if u := b.usersOfMount(m); u != nil {
+		l.MapMount(tree, b.program.fds.users[u]).Means(syscall.EINVAL, "its file system cannot be seen with the ids of other users")
 	}
 	var target linux.Value
 	if isDir {

@@ -26,6 +26,9 @@ func (p *program) begin(l *script) {
 			keep = append(keep, fd)
 		}
 	}
+	for _, fd := range p.fds.users {
+		keep = append(keep, fd)
+	}
 	slices.Sort(keep)
 	l.KeepOnly(keep)
 	l.Doing("leave the caller's session")
@@ -60,12 +63,12 @@ func (p *program) openTerminal(l *script) linux.Value {
 		size = linux.WindowSize{Rows: 24, Cols: 80} // programs divide by it
 	}
 	l.Doing("open a terminal")
-	return l.OpenTerminal("/dev/ptmx", size, p.process.User.UID, p.fds.spare)
+	uid, _ := p.users.outward(p.process.User.UID, 0)
+	return l.OpenTerminal("/dev/ptmx", size, uid, p.fds.spare)
 }
 
 // become gives up what the program must not have and becomes the program.
 func (p *program) become(l *script) {
-	p.setLimits(l)
 	p.changeDir(l)
 	p.setCredentials(l)
 	if p.die { // the change of the user took it away

@@ -67,9 +67,16 @@ func (r *Runtime) execLaunch(c *state.Container, proc *specs.Process, pidfd *os.
 	if err != nil {
 		return l, err
 	}
+	own, err := usersOfProcess(c.Spec, c.Run.Init.PID)
+	if err != nil {
+		return l, fmt.Errorf("enter container %s: %w", c.ID, err)
+	}
+	if own != nil {
+		l.users = append(l.users, own)
+	}
 	l.compile = func(fds descriptors) (*script, error) {
 		fds.pidfd = int(pidfd.Fd())
-		p := newProgram(proc, size, fds)
+		p := newProgram(proc, size, fds, own)
 		p.filter = filter
 		s := newScript(p)
 		p.begin(s)
@@ -80,6 +87,8 @@ func (r *Runtime) execLaunch(c *state.Container, proc *specs.Process, pidfd *os.
 		if proc.Terminal && kinds&linux.NewNS != 0 {
 			p.openTerminal(s)
 		}
+		p.setLimits(s)
+		p.enterUsers(s)
 		p.become(s)
 		return s, s.Err()
 	}

@@ -87,10 +87,17 @@ func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (launch,
 	theirs.out, streams.outputs = nil, streams.outputs[1:]
 	l := launch{stdio: theirs, meet: func(meeting, int) error { return nil }}
 	kinds, err := l.enter(s, pid)
+	var own *users
+	if err == nil {
+		own, err = usersOfProcess(s, pid)
+	}
 	if err != nil {
 		theirs.close()
 		streams.close()
 		return launch{}, nil, err
+	}
+	if own != nil {
+		l.users = append(l.users, own)
 	}
 	args := hook.Args
 	if len(args) == 0 {
@@ -98,12 +105,13 @@ func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (launch,
 	}
 	l.compile = func(fds descriptors) (*script, error) {
 		fds.pidfd = int(pidfd.Fd())
-		p := &program{process: &specs.Process{}, die: true, fds: fds}
+		p := &program{process: &specs.Process{}, die: true, fds: fds, users: own}
 		x := newScript(p)
 		p.begin(x)
 		x.Doing("enter the container")
 		x.Setns(linux.FD(fds.pidfd), kinds)
 		p.restoreFiles(x)
+		p.enterUsers(x)
 		x.name, x.lookup = hook.Path, x.Len()
 		x.Doing("execute " + hook.Path)
 		x.Access(hook.Path)

@@ -32,6 +32,7 @@ type launch struct {
 	group   string   // the control group, "" for that of the caller
 	pidNS   *os.File // the pid namespace that is joined; nil for none
 	reaper  *os.File // the small init that stays as PID 1 (--init); nil for none
+	users   []*users // of the container and of its mounts
 	stdio   *stdio   // a stream that is nil is the null device
 	meet    func(m meeting, pid int) error
 
@@ -41,6 +42,9 @@ type launch struct {
 // close closes what the child has got, or does not need any more.
 func (l launch) close() {
 	l.stdio.close()
+	for _, u := range l.users {
+		u.close()
+	}
 	for _, f := range []*os.File{l.pidNS, l.reaper} {
 		if f != nil {
 			f.Close()
@@ -93,6 +97,10 @@ func (l launch) start() (*child, error) {
 	}
 	defer null.Close()
 	fds := descriptors{socket: int(theirs.Fd()), spare: int(ours.Fd()), reaper: linux.FDOf(l.reaper), pidfd: -1}
+	fds.users = make(map[*users]int, len(l.users))
+	for _, u := range l.users {
+		fds.users[u] = int(u.file.Fd())
+	}
 	for i, f := range []*os.File{l.stdio.in, l.stdio.out, l.stdio.err} {
 		if f == nil {
 			f = null

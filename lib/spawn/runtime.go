@@ -283,8 +283,12 @@ func (r *Runtime) launchOf(ctx context.Context, s *spec.Spec, size linux.WindowS
 	if err != nil {
 		return l, err
 	}
+	own, err := l.bring(s, b)
+	if err != nil {
+		return l, err
+	}
 	l.compile = func(fds descriptors) (*script, error) {
-		b.program = *newProgram(s.Process, size, fds)
+		b.program = *newProgram(s.Process, size, fds, own)
 		b.program.filter = filter
 		return b.compile()
 	}
@@ -326,8 +330,11 @@ func filterOf(s *spec.Spec) (*seccomp.Filter, error) {
 }
 
 // newProgram returns the program of a document that dies with its parent.
-func newProgram(proc *specs.Process, size linux.WindowSize, fds descriptors) *program {
-	p := &program{process: proc, size: size, die: true, held: linux.HeldCapabilities(), fds: fds}
+func newProgram(proc *specs.Process, size linux.WindowSize, fds descriptors, own *users) *program {
+	p := &program{process: proc, size: size, die: true, held: linux.HeldCapabilities(), fds: fds, users: own}
+	if own != nil {
+		p.held = linux.KnownCapabilities() // a user namespace starts with all there are
+	}
 	p.files[0], p.files[1] = linux.OpenFilesLimit()
 	return p
 }

@@ -1,0 +1,240 @@
+package spawn
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// A container with users of its own gets its user namespace last: all others are made, and mounted in, by the
+// host's root, and stay the host's. So its root has no power over them whatever capabilities it has, and it
+// makes no difference who made the network namespace. Before that, what is made for the container is given to
+// its root.
+
+// users are those of a container on the host.
+type users struct {
+	uids, gids []linux.IDMap
+	file       *os.File // the user namespace
+}
+
+func (u *users) close() {
+	if u != nil {
+		u.file.Close()
+	}
+}
+
+// root returns the container's root on the host. Without users of its own that is root.
+func (u *users) root() (uid, gid uint32) { return u.outward(0, 0) }
+
+// outward returns whom a user and a group of the container are on the host. Those that are nobody stay as they are,
+// for the kernel to refuse.
+func (u *users) outward(uid, gid uint32) (outUID, outGID uint32) {
+	if u == nil {
+		return uid, gid
+	}
+	if out, ok := linux.Outward(u.uids, uid); ok {
+		uid = out
+	}
+	if out, ok := linux.Outward(u.gids, gid); ok {
+		gid = out
+	}
+	return uid, gid
+}
+
+// usersOf makes the user namespace of a document, or opens the one that it names; nil where it has none.
+func usersOf(s *spec.Spec) (*users, error) {
+	ns, ok := s.Namespace(specs.UserNamespace)
+	if !ok {
+		return nil, nil
+	}
+	u := &users{uids: idMaps(s.Linux.UIDMappings), gids: idMaps(s.Linux.GIDMappings)}
+	var err error
+	if ns.Path == "" {
+		u.file, err = linux.NewUserNS(u.uids, u.gids)
+		return u, err
+	}
+	if u.file, err = os.Open(ns.Path); err != nil {
+		return nil, fmt.Errorf("join user namespace %s: %w", ns.Path, errnoOf(err))
+	}
+	if u.uids, u.gids, err = linux.MapsOf(u.file); err != nil {
+		u.file.Close()
+		return nil, fmt.Errorf("join user namespace %s: %w", ns.Path, err)
+	}
+	return u, nil
+}
+
+// usersOfProcess returns those of a container that runs, by its first process.
+func usersOfProcess(s *spec.Spec, pid int) (*users, error) {
+	if _, ok := s.Namespace(specs.UserNamespace); !ok {
+		return nil, nil
+	}
+	file, err := os.Open("/proc/" + strconv.Itoa(pid) + "/ns/user")
+	if err != nil {
+		return nil, errnoOf(err)
+	}
+	if linux.IsOwnUserNS(file) { // it is on its way, and not there yet
+		file.Close()
+		return nil, nil
+	}
+	u := &users{file: file}
+	if u.uids, u.gids, err = linux.MapsOf(file); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return u, nil
+}
+
+// bring makes the user namespaces that the child needs, and returns the container's own users.
+func (l *launch) bring(s *spec.Spec, b *blueprint) (own *users, err error) {
+	if own, err = usersOf(s); err != nil {
+		return nil, err
+	}
+	if own != nil {
+		l.users = append(l.users, own)
+	}
+	if b.mapped, err = mapMounts(s, own); err != nil {
+		own.close()
+		return nil, err
+	}
+	for _, u := range b.mapped {
+		if u != nil && !slices.Contains(l.users, u) {
+			l.users = append(l.users, u)
+		}
+	}
+	return own, nil
+}
+
+func idMaps(mappings []specs.LinuxIDMapping) []linux.IDMap {
+	maps := make([]linux.IDMap, len(mappings))
+	for i, m := range mappings {
+		maps[i] = linux.IDMap{Inside: m.ContainerID, Outside: m.HostID, Size: m.Size}
+	}
+	return maps
+}
+
+// mapMounts makes the user namespaces that the mounts of the document are seen by, in place of the container's
+// where that has the same maps. It returns one for each mount, nil for most.
+func mapMounts(s *spec.Spec, own *users) ([]*users, error) {
+	all := make([]*users, len(s.Mounts))
+	var made []*users
+	for i, m := range s.Mounts {
+		if len(m.UIDMappings) == 0 {
+			continue
+		}
+		want := &users{uids: idMaps(m.UIDMappings), gids: idMaps(m.GIDMappings)}
+		same := func(u *users) bool {
+			return u != nil && slices.Equal(u.uids, want.uids) && slices.Equal(u.gids, want.gids)
+		}
+		if same(own) {
+			all[i] = own
+		} else if at := slices.IndexFunc(made, same); at >= 0 {
+			all[i] = made[at]
+		} else {
+			var err error
+			if want.file, err = linux.NewUserNS(want.uids, want.gids); err != nil {
+				for _, u := range made {
+					u.close()
+				}
+				return nil, fmt.Errorf("mount %s: %w", m.Destination, err)
+			}
+			made = append(made, want)
+			all[i] = want
+		}
+	}
+	return all, nil
+}
+
+// usersOfMount returns those that a mount of the document is seen by; nil for the host's.
+func (b *blueprint) usersOfMount(m specs.Mount) *users {
+	for i := range b.mapped {
+		if b.spec.Mounts[i].Destination == m.Destination && b.spec.Mounts[i].Source == m.Source {
+			return b.mapped[i]
+		}
+	}
+	return nil
+}
+
+// checkUsers refuses users that are given by halves.
+func checkUsers(s *spec.Spec) error {
+	l := s.Linux
+	ns, ok := s.Namespace(specs.UserNamespace)
+	mapped := len(l.UIDMappings) > 0 || len(l.GIDMappings) > 0
+	switch {
+	case mapped && !ok:
+		return fmt.Errorf("linux.uidMappings: the container has no user namespace")
+	case ok && ns.Path == "" && (len(l.UIDMappings) == 0 || len(l.GIDMappings) == 0):
+		return fmt.Errorf("linux.uidMappings, linux.gidMappings: a user namespace of the container's own needs both")
+	case ok && ns.Path != "" && mapped:
+		return fmt.Errorf("linux.uidMappings: the user namespace %s has its maps already", ns.Path)
+	}
+	for _, m := range s.Mounts {
+		if (len(m.UIDMappings) > 0) != (len(m.GIDMappings) > 0) {
+			return fmt.Errorf("mounts: %s: uidMappings and gidMappings: want both", m.Destination)
+		}
+		if len(m.UIDMappings) > 0 && m.Type != "bind" && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind") {
+			return fmt.Errorf("mounts: %s: uidMappings: only a bind mount can have them", m.Destination)
+		}
+	}
+	return nil
+}
+
+// enterUsers is the last step out of the host.
+func (p *program) enterUsers(l *script) {
+	if p.users == nil {
+		return
+	}
+	l.Doing("enter the user namespace")
+	l.shell("nsenter", "--user="+p.users.file.Name())
+	l.Setns(linux.FD(p.fds.users[p.users]), linux.NewUser)
+}
+
+// asRoot adds steps that make something in the container's root file system, as its root.
+func (s *script) asRoot(add func()) {
+	uid, gid := s.users.root()
+	if uid == 0 && gid == 0 {
+		add()
+		return
+	}
+	s.FSUser(uid, gid)
+	add()
+	s.FSUser(0, 0)
+}
+
+// ownData gives a file system of the container's own to its root, and translates who else is named in its options.
+func (b *blueprint) ownData(fstype, data string) string {
+	u := b.program.users
+	if u == nil || fstype != "tmpfs" && fstype != "devpts" {
+		return data
+	}
+	uid, gid := u.root()
+	words := strings.FieldsFunc(data, func(r rune) bool { return r == ',' })
+	var hasUID, hasGID bool
+	for i, word := range words {
+		key, value, _ := strings.Cut(word, "=")
+		n, err := strconv.ParseUint(value, 10, 32)
+		if err != nil {
+			continue
+		}
+		outUID, outGID := u.outward(uint32(n), uint32(n))
+		switch key {
+		case "uid":
+			words[i], hasUID = fmt.Sprintf("uid=%d", outUID), true
+		case "gid":
+			words[i], hasGID = fmt.Sprintf("gid=%d", outGID), true
+		}
+	}
+	if fstype == "tmpfs" && !hasUID {
+		words = append(words, fmt.Sprintf("uid=%d", uid))
+	}
+	if fstype == "tmpfs" && !hasGID {
+		words = append(words, fmt.Sprintf("gid=%d", gid))
+	}
+	return strings.Join(words, ",")
+}
