@@ -8,9 +8,7 @@ import (
 	"hash/fnv"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 
@@ -252,22 +250,4 @@ func prefixLength(dst *net.IPNet) int {
 func macOf(addr netip.Addr) net.HardwareAddr {
 	b := addr.AsSlice()
 	return append(net.HardwareAddr{0x02, 0x6d}, b[len(b)-4:]...)
-}
-
-// sysctl sets a parameter of the calling thread's namespace, if it has another value.
-func sysctl(name, value string, in ...string) error {
-	path := "/proc/sys/" + name
-	old, err := os.ReadFile(path)
-	if err == nil && string(bytes.TrimSpace(old)) == value {
-		return nil
-	}
-	if len(in) == 0 {
-		linux.TraceWrite(path, value)
-	} else {
-		linux.Trace(append(in, "sh", "-c", "echo "+value+" > "+linux.Quote(path))...)
-	}
-	if err := os.WriteFile(path, []byte(value), 0o644); err != nil {
-		return fmt.Errorf("set %s to %s: %w", strings.ReplaceAll(name, "/", "."), value, err)
-	}
-	return nil
 }

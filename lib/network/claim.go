@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,12 +39,14 @@ func (m *Manager) claimPorts(ctx context.Context, ports []state.Port, id string)
 	}
 	defer unlock()
 	taken := m.claims()
-	for i := range ports {
-		if p := &ports[i]; p.HostPort == 0 {
-			if err := choosePort(p, ports, taken); err != nil {
+	for rest := ports; len(rest) > 0; {
+		n := runOf(rest)
+		if rest[0].HostPort == 0 {
+			if err := choosePorts(rest[:n], ports, taken); err != nil {
 				return err
 			}
 		}
+		rest = rest[n:]
 	}
 	wanted := ranges(ports)
 	for i, r := range wanted {
@@ -110,25 +113,52 @@ func (m *Manager) dropClaims(list []portRange, id string) error {
 	return errors.Join(errs...)
 }
 
-// choosePort gives p a free port of the host.
-func choosePort(p *state.Port, own []state.Port, taken []portRange) error {
-	const span = 65536 - firstRandomPort
-	start := rand.IntN(span)
-next:
-	for i := range span {
-		port := uint16(firstRandomPort + (start+i)%span)
-		r := portRange{p.HostIP, port, port, p.ContainerPort, p.Protocol}
-		for _, t := range append(ranges(own), taken...) {
-			if r.overlaps(t) {
-				continue next
-			}
-		}
-		if tryBind(r.hostIP, port, r.protocol) == nil {
-			p.HostPort = port
-			return nil
+// runOf returns how many ports at the start of a list follow each other in the container, and have no port of the
+// host yet: they are to get ports that follow each other, too, so that they can share a rule. It is at least 1.
+func runOf(ports []state.Port) int {
+	n := 1
+	for ; n < len(ports); n++ {
+		p, last := ports[n], ports[n-1]
+		if last.HostPort != 0 || p.HostPort != 0 || p.Protocol != last.Protocol || p.HostIP != last.HostIP || p.ContainerPort != last.ContainerPort+1 {
+			break
 		}
 	}
-	return fmt.Errorf("publish %d/%s: no free port on this host from %d on", p.ContainerPort, p.Protocol, firstRandomPort)
+	return n
+}
+
+// choosePorts gives the ports free ones of the host that follow each other.
+func choosePorts(ports, own []state.Port, taken []portRange) error {
+	const most = 65536 - firstRandomPort
+	span := most - len(ports) + 1
+	if span > 0 {
+		start := rand.IntN(span)
+		taken = append(ranges(own), taken...)
+		for i := range span {
+			first := firstRandomPort + (start+i)%span
+			if areFree(ports, uint16(first), taken) {
+				for j := range ports {
+					ports[j].HostPort = uint16(first + j)
+				}
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("publish %d/%s: no %d free ports on this host from %d on", ports[0].ContainerPort, ports[0].Protocol, len(ports), firstRandomPort)
+}
+
+// areFree reports whether the ports of the host from first on are free for those.
+func areFree(ports []state.Port, first uint16, taken []portRange) bool {
+	p := ports[0]
+	r := portRange{p.HostIP, first, first + uint16(len(ports)-1), p.ContainerPort, p.Protocol}
+	if slices.ContainsFunc(taken, r.overlaps) {
+		return false
+	}
+	for j := range ports {
+		if tryBind(p.HostIP, first+uint16(j), p.Protocol) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // checkRange returns an error where a port of r is taken: by the container itself, another container,

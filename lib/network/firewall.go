@@ -131,7 +131,7 @@ func detect() variant {
 	return chosen
 }
 
-// busy reports whether somebody has rules for what is forwarded in this variant.
+// busy reports whether somebody but us has rules for what is forwarded in this variant.
 func (v variant) busy() bool {
 	if v == variantLegacy { // whose tools make the table that they look at
 		names, err := os.ReadFile("/proc/net/ip_tables_names")
@@ -144,7 +144,12 @@ func (v variant) busy() bool {
 		return false
 	}
 	text, _ := exec.Command(path, "-t", "filter").Output() // none, no rules
-	return strings.Contains(string(text), ":FORWARD DROP") || strings.Contains(string(text), "\n-A ")
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, ":FORWARD DROP") || strings.HasPrefix(line, "-A ") && !strings.Contains(line, chainPrefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // restore makes changes in one batch.

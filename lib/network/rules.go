@@ -229,12 +229,22 @@ func (s savedRules) complete(f family) []change {
 			out = append(out, c)
 		}
 	}
+	user, forward := s.hookAt(chainUser), s.hookAt(chainForward)
+	inOrder := user >= 0 && user < forward
 	for _, h := range hooks {
-		if !s.hasHook(h) {
+		switch {
+		case !s.hasHook(h):
 			out = append(out, h)
+		case h.table == "filter" && !inOrder: // both anew, on top
+			out = append(out, deletions([]change{h})[0], h)
 		}
 	}
 	return out
+}
+
+// hookAt returns where among the rules FORWARD jumps to a chain, -1 where it does not.
+func (s savedRules) hookAt(chain string) int {
+	return slices.Index(s["filter"], "-A FORWARD -j "+chain)
 }
 
 // uninstall returns the changes after which no rule has the tag. Where it was the last one, hooks and

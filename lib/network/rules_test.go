@@ -57,6 +57,16 @@ COMMIT
 	}
 }
 
+// The user's chain comes before ours, also where it was there first.
+func TestUsersChainComesFirst(t *testing.T) {
+	left := savedAfter(foreign, []change{newChange("filter", "-N MYDOCKER-USER"), newChange("filter", "-I FORWARD -j MYDOCKER-USER")})
+	got := batch(left.complete(ipv4))
+	want := "-I FORWARD -j MYDOCKER-FORWARD\n-D FORWARD -j MYDOCKER-USER\n-I FORWARD -j MYDOCKER-USER\n"
+	if !strings.Contains(got, want) {
+		t.Errorf("got:\n%swant in it:\n%s", got, want)
+	}
+}
+
 // The user's chain stays as long as there is something in it.
 func TestUninstallKeepsUsersRules(t *testing.T) {
 	saved := savedAfter(foreign, append(parseSaved(foreign).install(ipv4, subnet1), newChange("filter", "-A MYDOCKER-USER -s 203.0.113.0/24 -j DROP")))
@@ -128,7 +138,11 @@ func savedAfter(before string, changes []change) savedRules {
 			if i := slices.Index(words, "--comment"); i >= 0 {
 				words[i+1] = `"` + words[i+1] + `"`
 			}
-			saved[c.table] = append(saved[c.table], strings.Join(words, " "))
+			at := len(saved[c.table])
+			if c.words[0] == "-I" {
+				at = 0
+			}
+			saved[c.table] = slices.Insert(saved[c.table], at, strings.Join(words, " "))
 		}
 	}
 	return saved

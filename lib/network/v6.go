@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -140,63 +139,4 @@ func matchDestination6(addr netip.Addr) *netlink.TcU32Sel {
 		})
 	}
 	return sel
-}
-
-// changedPath holds the sysctls of this host that we changed, by name, and what they were before.
-func (m *Manager) changedPath() string { return filepath.Join(m.dir.Run, "sysctls.json") }
-
-// changeSysctl sets a parameter of this host as a whole, and notes what it was.
-func (m *Manager) changeSysctl(name, value string) error {
-	data, err := os.ReadFile("/proc/sys/" + name)
-	before := strings.TrimSpace(string(data))
-	if err != nil || before == value {
-		return sysctl(name, value)
-	}
-	changed := make(map[string]string)
-	if err := state.ReadJSON(m.changedPath(), &changed); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if _, noted := changed[name]; !noted {
-		changed[name] = before
-		if err := state.WriteVolatile(m.changedPath(), changed); err != nil {
-			return err
-		}
-	}
-	return sysctl(name, value)
-}
-
-// restoreSysctls puts back what changeSysctl changed, when the last of our networks is down. A host that
-// has got another bridge or tunnel meanwhile may live on it: there it stays.
-func (m *Manager) restoreSysctls() error {
-	changed := make(map[string]string)
-	err := state.ReadJSON(m.changedPath(), &changed)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	links, err := netlink.LinkList()
-	if err != nil {
-		return fmt.Errorf("list links: %w", err)
-	}
-	for _, link := range links {
-		switch link.Type() {
-		case "bridge", "tun", "wireguard", "vrf", "openvswitch":
-			return nil
-		}
-	}
-	var errs []error
-	// forwarding last: setting it sets what others of a link follow from.
-	for _, last := range []bool{false, true} {
-		for name, value := range changed {
-			if strings.HasSuffix(name, "/forwarding") != last {
-				continue
-			}
-			if err := sysctl(name, value); err != nil && !errors.Is(err, fs.ErrNotExist) { // its link may be gone
-				errs = append(errs, err)
-			}
-		}
-	}
-	return errors.Join(append(errs, os.Remove(m.changedPath()))...)
 }
