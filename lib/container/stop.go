@@ -153,6 +153,9 @@ func (e *Engine) Remove(ctx context.Context, arg string, o RemoveOptions) (id st
 	if errors.Is(err, state.ErrNotFound) {
 		return id, e.removePrepared(ctx, id)
 	}
+	if err != nil && e.Dir.Owner(id) != state.Active { // nobody can do more with one whose document is torn
+		return id, e.spawn.Discard(ctx, id)
+	}
 	if err != nil {
 		return id, err
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -109,7 +110,9 @@ func (p *printer) print(line string) (done bool, err error) {
 	if stream == "stderr" {
 		w = p.errOut
 	}
-	_, err = io.WriteString(w, text)
+	if _, err = io.WriteString(w, text); errors.Is(err, syscall.EPIPE) {
+		return true, nil // the reader has seen enough
+	}
 	return false, err
 }
 

@@ -25,7 +25,8 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 	}
 	defer unlock()
 	c, err := r.dir.Load(id)
-	if errors.Is(err, state.ErrNotFound) {
+	// One that was not to be kept yet has nothing on the disk for certain, and a power loss may have torn it.
+	if errors.Is(err, state.ErrNotFound) || err != nil && !r.dir.Kept(id) {
 		return r.discard(ctx, id)
 	}
 	if err != nil || c.Running || c.Run.Monitor.Alive() {
@@ -48,6 +49,16 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 		return nil
 	}
 	return r.dropRun(id, err)
+}
+
+// Discard removes a container whose document cannot be read, with what can be found by its id. One that runs stays.
+func (r *Runtime) Discard(ctx context.Context, id string) error {
+	unlock, err := r.dir.Lock(id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return r.discard(ctx, id)
 }
 
 // discard releases a container that has no document yet, or no more: a release needs only the id.

@@ -110,8 +110,7 @@ reboot() {
   jq .monitor.pid $run/*/state.json | grep -v null | xargs -r kill -KILL
   sleep 0.2
   while read -r id; do umount -l "$id"; done < <(awk -v root="$root/" -v run="$run/" 'index($5, root) == 1 || index($5, run) == 1 {print $5}' /proc/self/mountinfo)
-  rm -rf ${run:?}/*
-  mkdir -m 700 $run/pulls # which the leak check saw before
+  find $run -mindepth 1 ! -path $run/pulls ! -name sysctls.json -delete # those two the leak check saw before
   ip -o link show type veth | sed -nE 's/^[0-9]+: (veth-[0-9a-f]{8}).*/\1/p' | xargs -r -n 1 ip link delete 2>/dev/null || true
   ip link delete mydocker0
   for table in filter nat raw; do iptables -t $table -F && iptables -t $table -X; done
@@ -151,4 +150,18 @@ reboot() {
   does mydocker run --rm --name passing -p 8080:80 busybox true
   same 'plain exited' "$(md-ps --format '{{.Name}} {{.Status}}')"
   same '' "$(mydocker system check)"
+}
+
+@test "a torn document takes nothing else down, and can be removed" {
+  local id
+  id=$(mydocker run -d --name torn -v /anonymous busybox sleep 1000)
+  mydocker run --name whole busybox true
+  mydocker stop -t 0 torn >/dev/null
+  : >"$root/containers/$id/config.json"
+  run --separate-stderr mydocker ps --format '{{.Name}}'
+  same whole "$output"
+  like "container $id" "$stderr"
+  does mydocker rm -v torn
+  same '' "$(mydocker system check)"
+  does mydocker ps -q
 }
