@@ -1,0 +1,130 @@
+#!/usr/bin/env bats
+# Registries that lie, stall, reset and wait (scripts/liar), pulls that are killed, and many at once.
+load lib
+
+setup() {
+  setup_leakcheck
+  export MYDOCKER_ROOT=$BATS_TEST_TMPDIR/root MYDOCKER_RUN=$BATS_TEST_TMPDIR/run
+  log=$BATS_TEST_TMPDIR/log
+}
+teardown() {
+  [[ -z ${liar-} ]] || kill "$liar"
+  unset MYDOCKER_ROOT MYDOCKER_RUN
+  teardown_leakcheck
+}
+
+# behind FAULT [N] puts the liar before the registry; $image is busybox there.
+behind() {
+  "$BATS_TEST_DIRNAME/../../build/tools/liar" "$TESTBED_REGISTRY" "$log" "$@" >"$BATS_TEST_TMPDIR/address" 3>&- &
+  liar=$!
+  eventually 10 test -s "$BATS_TEST_TMPDIR/address"
+  image=$(cat "$BATS_TEST_TMPDIR/address")/library/busybox:latest
+}
+
+# answers prints how often the layer was asked for, and sent how many bytes came of it.
+answers() { awk '/blobs/ && $2 > 10000 || /blobs/ && $1 >= 400' "$log" | wc -l; }
+sent() { awk '/blobs/ && $2 > 10000 {n += $2} END {print n + 0}' "$log"; }
+
+# whole holds what is in the store against the registry's, and runs it.
+whole() {
+  local blob size=0
+  for blob in "$MYDOCKER_ROOT"/images/blobs/sha256/*; do
+    same "${blob##*/}" "$(sha256sum "$blob" | cut -d' ' -f1)"
+    size=$((size > $(stat -c %s "$blob") ? size : $(stat -c %s "$blob")))
+  done
+  same '' "$(find "$MYDOCKER_ROOT" -name '.tmp-*')"
+  layer=$size
+}
+
+@test "what breaks off, is cut, or is told to wait, comes in the end, and hardly anything twice" {
+  local fault
+  for fault in reset cut busy limit; do
+    : >"$log"
+    rm -rf "$MYDOCKER_ROOT"
+    behind "$fault"
+    run -0 --separate-stderr md-pull -q "$image"
+    whole
+    same 2 "$(answers)"
+    (($(sent) * 100 < layer * 105 + 6553600)) || fail "$fault: $(sent) bytes were sent for $layer"
+    case $fault in
+      busy | limit) like 'waiting 1s$' "$stderr" ;;
+      *) same '' "$stderr" ;;
+    esac
+    kill "$liar"
+  done
+  liar=
+}
+
+@test "a wrong byte is fetched again; one that stays is refused after three tries, and nothing is kept" {
+  behind wrong
+  does md-pull -q "$image"
+  whole
+  same 2 "$(answers)"
+  kill "$liar"
+  rm -rf "$MYDOCKER_ROOT" "$log"
+  behind wrong 0
+  refuses 1 'the content is of sha256:' md-pull -q "$image"
+  same 3 "$(answers)"
+  same '' "$(find "$MYDOCKER_ROOT/layers" -mindepth 1)"
+  same '' "$(find "$MYDOCKER_ROOT/images" -size +60k)"
+}
+
+@test "killed in the middle of a layer, the next pull fetches the rest" {
+  behind stall
+  md-pull -q "$image" >/dev/null 3>&- &
+  local pull=$!
+  eventually 20 sh -c "find $MYDOCKER_ROOT/images -name '.tmp-*' -size +300k | grep -q ."
+  kill -9 "$pull"
+  wait "$pull" || true
+  : >"$log"
+  does md-pull -q "$image"
+  whole
+  same 1 "$(answers)"
+  (($(sent) < layer * 60 / 100)) || fail "$(sent) bytes were sent for the half of $layer"
+}
+
+@test "Ctrl-C ends a pull that waits, for the network or for another pull, long before the stall time-out" {
+  behind stall 0
+  md-pull -q "$image" >/dev/null 2>"$BATS_TEST_TMPDIR/first" 3>&- &
+  local first=$!
+  eventually 20 sh -c "find $MYDOCKER_ROOT/images -name '.tmp-*' -size +300k | grep -q ."
+  md-pull -q "$image" >/dev/null 2>"$BATS_TEST_TMPDIR/second" 3>&- &
+  local second=$! begun=$SECONDS
+  sleep 0.3
+  kill -INT "$second"
+  wait "$second" && fail 'the second went on'
+  kill -INT "$first"
+  wait "$first" && fail 'the first went on'
+  ((SECONDS - begun < 20)) || fail "it took $((SECONDS - begun)) s"
+  like 'interrupted$' "$(cat "$BATS_TEST_TMPDIR/first")"
+  like 'interrupted$' "$(cat "$BATS_TEST_TMPDIR/second")"
+}
+
+@test "twenty pulls at once fetch each blob once" {
+  behind none
+  local pulls=() pull
+  for _ in {1..20}; do
+    md-pull -q "$image" >/dev/null 3>&- &
+    pulls+=($!)
+  done
+  for pull in "${pulls[@]}"; do
+    wait "$pull"
+  done
+  whole
+  same '' "$(awk '/blobs/ {print $4}' "$log" | sort | uniq -d)"
+}
+
+@test "nothing counts before it is on the disk" {
+  behind none
+  strace -f -y -qq -e trace=fsync,syncfs,rename,renameat,renameat2 -e signal=none -o "$BATS_TEST_TMPDIR/trace" md-pull -q "$image" >/dev/null
+  # Of each name that counts: what of its content was synced before. A layer's marker is written after a sync
+  # of the whole file system, a blob gets its name after its own, and the index comes last.
+  local order
+  order=$(sed -nE '
+    s/^[0-9]+ +(<\.\.\. )?(fsync|syncfs).* = 0$/\2/p
+    s,^[0-9]+ +rename.*/blobs/sha256/[0-9a-f]{64}.*,blob,p
+    s,^[0-9]+ +rename.*layer\.json.*,marker,p
+    s,^[0-9]+ +rename.*/layers/[0-9a-f]{64}".*,layer,p
+    s,^[0-9]+ +rename.*/images/index\.json.*,index,p' "$BATS_TEST_TMPDIR/trace" | tr '\n' ' ')
+  like 'fsync blob .*syncfs fsync marker fsync layer .*syncfs .*fsync blob .*fsync index fsync $' "$order"
+}
