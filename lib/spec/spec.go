@@ -62,7 +62,7 @@ func Read(r io.Reader) (*Spec, error) {
 		return nil, ErrEmpty
 	}
 	s := &Spec{source: data}
-	if err := json.Unmarshal(data, &s.Spec); err != nil {
+	if err := decode(data, &s.Spec); err != nil {
 		return nil, fmt.Errorf("read the document: not an OCI config.json: %w", plainly(err))
 	}
 	if err := s.checkVersion(); err != nil {

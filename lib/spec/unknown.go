@@ -12,7 +12,7 @@ import (
 // specs.Spec knows. Known fields are edited's alone, the removed ones included.
 func keepUnknown(source, edited []byte) ([]byte, error) {
 	var known specs.Spec
-	if err := json.Unmarshal(source, &known); err != nil {
+	if err := decode(source, &known); err != nil {
 		return nil, err
 	}
 	before, err := encode(&known)
