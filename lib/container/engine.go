@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -43,7 +44,8 @@ func New(dir state.Dir, warn func(format string, args ...any)) *Engine {
 	return e
 }
 
-// release is what the document's poststop hooks do, without a process for each of ours.
+// release is what the document's poststop hooks do, without a process for each of ours. The control groups, which
+// nothing else is about, go meanwhile.
 func (e *Engine) release(ctx context.Context, s *spec.Spec) error {
 	if s.Hooks == nil {
 		return nil
@@ -52,16 +54,24 @@ func (e *Engine) release(ctx context.Context, s *spec.Spec) error {
 	ours := map[string]func(context.Context, string) error{
 		"md-net": e.Network.Detach, "md-cgroup": e.cgroup.Delete, "md-rootfs": e.rootfs.Unmount,
 	}
-	var errs []error
+	var (
+		errs   []error
+		all    sync.WaitGroup
+		groups error
+	)
 	for _, hook := range s.Hooks.Poststop {
 		do, ok := ours[filepath.Base(hook.Path)]
-		if ok && len(hook.Args) == 3 && hook.Args[2] == id {
+		switch ok = ok && len(hook.Args) == 3 && hook.Args[2] == id; {
+		case ok && filepath.Base(hook.Path) == "md-cgroup":
+			all.Go(func() { groups = do(ctx, id) })
+		case ok:
 			errs = append(errs, do(ctx, id))
-			continue
+		default:
+			errs = append(errs, s.RunHooks(ctx, []specs.Hook{hook}, specs.StateStopped, 0))
 		}
-		errs = append(errs, s.RunHooks(ctx, []specs.Hook{hook}, specs.StateStopped, 0))
 	}
-	return errors.Join(errs...)
+	all.Wait()
+	return errors.Join(append(errs, groups)...)
 }
 
 // Load finds a container by what the user calls it.

@@ -76,8 +76,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 		return "", 0, err
 	}
 	o.ChooseTerminal(c.In, c.Out)
-	e.spawn.Sweep(ctx, e.rootfs.Warn)
-	s, err := e.make(ctx, o.CreateOptions, args, c)
+	s, err := e.sweepAnd(ctx, func() (*spec.Spec, error) { return e.make(ctx, o.CreateOptions, args, c) })
 	if err != nil {
 		return "", 0, err
 	}
@@ -96,8 +95,7 @@ func (e *Engine) Create(ctx context.Context, o CreateOptions, args []string, c C
 	if o.TTY == nil { // whoever starts it may sit anywhere
 		o.TTY = new(bool)
 	}
-	e.spawn.Sweep(ctx, e.rootfs.Warn)
-	s, err := e.make(ctx, o, args, c)
+	s, err := e.sweepAnd(ctx, func() (*spec.Spec, error) { return e.make(ctx, o, args, c) })
 	if err != nil {
 		return "", err
 	}
@@ -176,6 +174,23 @@ func (e *Engine) undo(ctx context.Context, s *spec.Spec) {
 		return
 	}
 	e.Dir.LetGo(s.ID())
+}
+
+// sweepAnd looks for what was left behind while it makes a container: to look at each of many takes a while. What
+// was found may have been in the way, so then a second try is worth it.
+func (e *Engine) sweepAnd(ctx context.Context, try func() (*spec.Spec, error)) (*spec.Spec, error) {
+	swept := goSweep(ctx, e)
+	s, err := try()
+	if found := <-swept; found && err != nil && ctx.Err() == nil {
+		s, err = try()
+	}
+	return s, err
+}
+
+func goSweep(ctx context.Context, e *Engine) <-chan bool {
+	swept := make(chan bool, 1)
+	go func() { swept <- e.spawn.Sweep(ctx, e.rootfs.Warn) }()
+	return swept
 }
 
 // Start runs a stopped container again, in the background: the same files, addresses and environment,

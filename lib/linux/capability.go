@@ -2,6 +2,7 @@ package linux
 
 import (
 	"fmt"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,29 +53,27 @@ func (c Capabilities) Names() []string {
 	return names
 }
 
-// KnownCapabilities returns those that the kernel has.
-func KnownCapabilities() Capabilities {
-	var set Capabilities
-	for i := range 64 {
-		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0); err != nil {
-			break
-		}
-		set |= 1 << i
-	}
-	return set
-}
-
-// HeldCapabilities returns what the bounding set of the thread has: more cannot be given.
-func HeldCapabilities() Capabilities {
-	var set Capabilities
+// boundingSet asks for each once: nothing here gives any away but what is forked.
+var boundingSet = sync.OnceValues(func() (known, held Capabilities) {
 	for i := range 64 {
 		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0)
 		if err != nil {
 			break
 		}
-		if has == 1 {
-			set |= 1 << i
-		}
+		known |= 1 << i
+		held |= Capabilities(has) << i
 	}
-	return set
+	return known, held
+})
+
+// KnownCapabilities returns those that the kernel has.
+func KnownCapabilities() Capabilities {
+	known, _ := boundingSet()
+	return known
+}
+
+// HeldCapabilities returns what the bounding set of this process has: more cannot be given.
+func HeldCapabilities() Capabilities {
+	_, held := boundingSet()
+	return held
 }

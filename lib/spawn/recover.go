@@ -84,7 +84,7 @@ func (r *Runtime) discard(ctx context.Context, id string) error {
 // Sweep recovers the containers that were in the hands of processes that were killed, so that nobody
 // has to call for it. It is cheap where there is nothing to do, and tells warn of what it cannot do. The first one
 // after a reboot, which takes the notes of who had what, looks at all containers.
-func (r *Runtime) Sweep(ctx context.Context, warn func(format string, args ...any)) {
+func (r *Runtime) Sweep(ctx context.Context, warn func(format string, args ...any)) (found bool) {
 	ids, err := r.dir.Abandoned()
 	if err != nil {
 		warn("look for what was left behind: %v", err)
@@ -108,4 +108,5 @@ func (r *Runtime) Sweep(ctx context.Context, warn func(format string, args ...an
 			warn("clean up after container %s: %v", id, err)
 		}
 	}
+	return len(ids) > 0
 }

@@ -68,14 +68,19 @@ func (d Dir) Abandoned() ([]string, error) {
 	}
 	var ids []string
 	for _, e := range entries {
-		if !IsID(e.Name()) {
-			continue
-		}
-		if d.abandoned(e.Name()) {
+		if IsID(e.Name()) {
 			ids = append(ids, e.Name())
 		}
 	}
-	return ids, nil
+	left := make([]bool, len(ids))
+	onAllCores(len(ids), func(i int) { left[i] = d.abandoned(ids[i]) })
+	found := ids[:0]
+	for i, id := range ids {
+		if left[i] {
+			found = append(found, id)
+		}
+	}
+	return found, nil
 }
 
 func (d Dir) abandoned(id string) bool {

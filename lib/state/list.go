@@ -122,16 +122,7 @@ func (d Dir) List(bad func(error)) ([]*Container, error) {
 		return nil, err
 	}
 	found, errs := make([]*Container, len(ids)), make([]error, len(ids))
-	var all sync.WaitGroup
-	workers := min(runtime.GOMAXPROCS(0), len(ids))
-	for first := range workers {
-		all.Go(func() {
-			for i := first; i < len(ids); i += workers {
-				found[i], errs[i] = d.load(ids[i], spec.Glance)
-			}
-		})
-	}
-	all.Wait()
+	onAllCores(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], spec.Glance) })
 	var list []*Container
 	for i, c := range found {
 		switch {
@@ -143,6 +134,20 @@ func (d Dir) List(bad func(error)) ([]*Container, error) {
 	}
 	sort.SliceStable(list, func(i, j int) bool { return list[i].Created.After(list[j].Created) })
 	return list, nil
+}
+
+// onAllCores does something for each index below n.
+func onAllCores(n int, do func(i int)) {
+	var all sync.WaitGroup
+	workers := min(runtime.GOMAXPROCS(0), n)
+	for first := range workers {
+		all.Go(func() {
+			for i := first; i < n; i += workers {
+				do(i)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // Resolve returns the id of the container that the user means: a full id, then a name, then the

@@ -1,0 +1,89 @@
+#!/usr/bin/env bats
+# What a container costs, as counts: times say little on a machine that does other things, counts are the same
+# each time. A bound lies a little above what is needed today: who comes over it looks at what came in
+# (strace -f), and takes it out again or raises the bound with a reason.
+load lib
+
+setup_file() { warm_up busybox; }
+setup() {
+  setup_leakcheck
+  trace=$BATS_TEST_TMPDIR/trace
+}
+teardown() { teardown_leakcheck; }
+
+# What Go's scheduler and heap do depends on the weather.
+weather='futex|nanosleep|clock_nanosleep|epoll_pwait|sched_yield|rt_sigreturn|rt_sigprocmask|rt_sigaction|sigaltstack|tgkill'
+weather+='|getpid|gettid|mmap|munmap|madvise|brk|clone|wait4|waitid|restart_syscall|exit'
+
+# traced COMMAND... runs it under strace: a line for each call of all processes, its name behind the pid.
+traced() {
+  strace -f -qq -o "$trace" "$@"
+  # A call that was interrupted by another process's stands on two lines.
+  grep -vE "^[0-9]+ +(<\.\.\.|($weather)\(|[+-]{3})" "$trace" >"$trace.calls"
+}
+
+calls() { grep -cE "^[0-9]+ +($1)\(" "$trace.calls" || true; }
+programs() { sed -nE 's/^[0-9]+ +execve\("([^"]*)".*/\1/p' "$trace.calls"; }
+
+# at_most WHAT BOUND COUNT
+at_most() {
+  (($3 <= $2)) || fail "$1: $3 system calls, at most $2 are allowed; most of them are" "$(most_of_them)"
+}
+most_of_them() { sed -E 's/^[0-9]+ +([a-z0-9_]+)\(.*/\1/' "$trace.calls" | sort | uniq -c | sort -rn | head -20; }
+
+# those_of PROGRAM counts the calls of the process that becomes the program, from its fork on.
+those_of() {
+  local pid
+  pid=$(sed -nE "s,^([0-9]+) +execve\(\"$1\".*,\1,p" "$trace.calls" | head -1)
+  grep -cE "^$pid " "$trace.calls"
+}
+
+@test "a container without network: system calls in all, and in the process that becomes the program" {
+  traced mydocker run --rm --net none busybox true
+  at_most 'run --net none' 1300 "$(wc -l <"$trace.calls")"
+  at_most 'in the container' 330 "$(those_of /bin/true)"
+  # Ourselves, ourselves from a read-only mount, and the program.
+  like '/mydocker[[:space:]]/proc/self/fd/[0-9]+[[:space:]]/bin/true$' "$(programs)"
+  same 3 "$(programs | wc -l)"
+}
+
+@test "a container with an address starts no further process, and one with a port one" {
+  traced mydocker run --rm busybox true
+  at_most 'run' 1750 "$(wc -l <"$trace.calls")"
+  same 3 "$(programs | wc -l)"
+  traced mydocker run --rm -p 8080:80 busybox true
+  same 2 "$(programs | grep -c iptables)" # one to open, one to close
+}
+
+@test "a program beside another: system calls" {
+  mydocker run -d --name box busybox sleep 100
+  traced mydocker exec box true
+  at_most 'exec' 380 "$(wc -l <"$trace.calls")"
+}
+
+@test "a container that goes with its program does not wait for the disk, and one that is kept is on it" {
+  traced mydocker run --rm --name box busybox true
+  same 0 "$(calls 'fsync|fdatasync|sync|syncfs')"
+  strace -f -qq -y -e trace=fsync -o "$trace" mydocker create --name box busybox true
+  local file
+  for file in rootfs.json net.json config.json names/box 'leases/10\.20\.30\.[0-9]+' containers names leases; do
+    grep -qE "fsync\([0-9]+<[^>]*/$file>\)" "$trace" || fail "$file is not on the disk" "$(cat "$trace")"
+  done
+}
+
+# The first of many is not dearer than the last: nothing on the way looks at the others.
+@test "beside others, a container costs what it costs alone" {
+  local alone among i
+  traced mydocker run --rm busybox true
+  alone=$(wc -l <"$trace.calls")
+  for i in {1..8}; do
+    mydocker run -d "--name=box$i" busybox sleep 100
+  done
+  traced mydocker run --rm busybox true
+  among=$(wc -l <"$trace.calls")
+  # The list of their names is longer, and who has one in hands is asked of each (the sweep).
+  at_most 'run beside 8 others' $((alone + 8 * 30)) "$among"
+  mydocker exec box1 true
+  traced mydocker exec box1 true
+  at_most 'exec beside 7 others' 380 "$(wc -l <"$trace.calls")"
+}
