@@ -8,7 +8,7 @@ setup() {
   log=$BATS_TEST_TMPDIR/log
 }
 teardown() {
-  [[ -z ${liar-} ]] || kill "$liar"
+  stop_liar
   unset MYDOCKER_ROOT MYDOCKER_RUN
   teardown_leakcheck
 }
@@ -16,9 +16,14 @@ teardown() {
 # behind FAULT [N] puts the liar before the registry; $image is busybox there.
 behind() {
   "$BATS_TEST_DIRNAME/../../build/tools/liar" "$TESTBED_REGISTRY" "$log" "$@" >"$BATS_TEST_TMPDIR/address" 3>&- &
-  liar=$!
+  echo $! >"$BATS_TEST_TMPDIR/liar"
   eventually 10 test -s "$BATS_TEST_TMPDIR/address"
   image=$(cat "$BATS_TEST_TMPDIR/address")/library/busybox:latest
+}
+
+stop_liar() {
+  [[ ! -s $BATS_TEST_TMPDIR/liar ]] || kill "$(cat "$BATS_TEST_TMPDIR/liar")"
+  rm -f "$BATS_TEST_TMPDIR"/{liar,address}
 }
 
 # answers prints how often the layer was asked for, and sent how many bytes came of it.
@@ -50,9 +55,8 @@ whole() {
       busy | limit) like 'waiting 1s$' "$stderr" ;;
       *) same '' "$stderr" ;;
     esac
-    kill "$liar"
+    stop_liar
   done
-  liar=
 }
 
 @test "a wrong byte is fetched again; one that stays is refused after three tries, and nothing is kept" {
@@ -60,7 +64,7 @@ whole() {
   does md-pull -q "$image"
   whole
   same 2 "$(answers)"
-  kill "$liar"
+  stop_liar
   rm -rf "$MYDOCKER_ROOT" "$log"
   behind wrong 0
   refuses 1 'the content is of sha256:' md-pull -q "$image"
