@@ -103,7 +103,7 @@ teardown_leakcheck() {
 # make_disk makes a block device whose users share it by weight, and says where: $disk.
 make_disk() {
   truncate -s 64M "$BATS_FILE_TMPDIR/disk"
-  disk=$(losetup --find --show --direct-io=on "$BATS_FILE_TMPDIR/disk")
+  disk=$(losetup --find --show "$BATS_FILE_TMPDIR/disk")
   export disk
   echo bfq >"/sys/block/${disk#/dev/}/queue/scheduler"
 }
