@@ -1,20 +1,20 @@
 package image
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/weikeit/mydocker/lib/gunzip"
 )
 
 // A stream is handed between its stages in chunks, so that each runs on a processor of its own. They are
 // small enough to stay in its cache, which holds 1 to 2 MiB, while the stages work on one after the other.
 const (
-	chunkSize  = gunzip.Window + 224<<10
+	chunkSize  = 256 << 10
 	chunkCount = 8
 )
 
@@ -142,16 +142,18 @@ func (a *ahead) Read(p []byte) (int, error) {
 // decompress returns what r holds uncompressed, by the first bytes: what a descriptor says of the
 // compression is not always true. The caller calls closer when done.
 func decompress(r io.Reader) (plain filler, closer func(), err error) {
-	magic := make([]byte, 4)
-	n, err := io.ReadFull(r, magic)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	in := bufio.NewReaderSize(r, chunkSize)
+	magic, err := in.Peek(4)
+	if err != nil && err != io.EOF {
 		return nil, nil, err
 	}
-	magic = magic[:n]
-	in := io.MultiReader(bytes.NewReader(magic), r)
 	switch {
 	case isGzip(magic):
-		return gunzip.NewReader(in), func() {}, nil
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, nil, fmt.Errorf("gzip: %w", err)
+		}
+		return fill{z}, func() { z.Close() }, nil
 	case isZstd(magic):
 		z, err := zstd.NewReader(in, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true))
 		if err != nil {
