@@ -17,6 +17,7 @@ type Overlay struct {
 	Upper  string   // takes what is written
 	Work   string   // empty, on the file system of Upper; the kernel's own
 	Target string
+	Owner  *[2]uint32 // user and group as whom the kernel writes to Work; nil for ours
 }
 
 // MountOverlay mounts an overlay. mount(2) takes a page of options; where many layers need more, they
@@ -25,18 +26,45 @@ func MountOverlay(o Overlay) error {
 	data := o.options(o.Lower)
 	argv := MountCommand("overlay", o.Target, "overlay", 0, data)
 	Trace(argv...)
-	if len(data) < pageSize {
+	if len(data) < pageSize && o.Owner == nil {
 		return mount(argv, "overlay", o.Target, "overlay", 0, data)
 	}
 	done := make(chan error)
-	go func() { done <- o.mountByNumber(argv) }()
+	go func() { done <- o.mountApart(argv, data) }()
 	return <-done
 }
 
-// mountByNumber changes the working directory of its thread, which therefore is not given back: the
-// goroutine ends while it is locked to it.
-func (o Overlay) mountByNumber(argv []string) error {
+// mountApart changes its thread, which therefore is not given back: the goroutine ends while it is locked to it.
+func (o Overlay) mountApart(argv []string, data string) error {
 	runtime.LockOSThread()
+	if o.Owner != nil {
+		if err := changeFSUser(o.Owner[0], o.Owner[1]); err != nil {
+			return err
+		}
+	}
+	if len(data) < pageSize {
+		return mount(argv, "overlay", o.Target, "overlay", 0, data)
+	}
+	return o.mountByNumber(argv)
+}
+
+// changeFSUser makes the thread reach for files as another user (setfsuid(2)), and keep all its capabilities.
+func changeFSUser(uid, gid uint32) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("get capabilities: %w", err)
+	}
+	_, _, _ = unix.RawSyscall(unix.SYS_SETFSGID, uintptr(gid), 0, 0) // neither says whether it has done it
+	_, _, _ = unix.RawSyscall(unix.SYS_SETFSUID, uintptr(uid), 0, 0)
+	if err := unix.Capset(&header, &data[0]); err != nil {
+		return fmt.Errorf("keep capabilities: %w", err)
+	}
+	return nil
+}
+
+// mountByNumber changes the working directory of its thread.
+func (o Overlay) mountByNumber(argv []string) error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return fmt.Errorf("unshare file system attributes: %w", err)
 	}

@@ -1,10 +1,6 @@
 package network
 
-import (
-	specs "github.com/opencontainers/runtime-spec/specs-go"
-
-	"github.com/weikeit/mydocker/lib/spec"
-)
+import "github.com/weikeit/mydocker/lib/spec"
 
 // openNamespace lets every user of the container bind low ports and send pings, where the document does not say
 // otherwise. In a namespace of its own that is nobody else's business, and docker does so.
@@ -13,9 +9,6 @@ func openNamespace(s *spec.Spec, mode string) {
 		return
 	}
 	open := map[string]string{"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
-	if _, mapped := s.Namespace(specs.UserNamespace); mapped {
-		delete(open, "net.ipv4.ping_group_range") // the kernel takes no groups that the container has not
-	}
 	l := s.LinuxPart()
 	if l.Sysctl == nil {
 		l.Sysctl = make(map[string]string, len(open))

@@ -18,6 +18,9 @@ import (
 type aufs struct{}
 
 func (aufs) mount(ctx context.Context, p place, layers []string) error {
+	if p.users != nil {
+		return errors.New("--userns: aufs cannot show files with the ids of other users: use overlay2 or vfs")
+	}
 	if strings.ContainsAny(p.bundle, ":,=") {
 		return fmt.Errorf("mount the root by aufs: %s: its options cannot hold : , or =", p.bundle)
 	}

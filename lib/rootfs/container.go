@@ -97,6 +97,9 @@ func (c *container) fill(ctx context.Context, s *spec.Spec) error {
 		return err
 	}
 	c.posture.applyDevices(s)
+	if err := c.applyUsers(s); err != nil {
+		return err
+	}
 	if err := c.fillProcess(s, root); err != nil {
 		return err
 	}

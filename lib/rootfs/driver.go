@@ -41,6 +41,8 @@ type place struct {
 	diff   string
 	work   string
 	root   string
+	users  *os.File   // the user namespace by which the root is seen; nil for the host's
+	owner  *[2]uint32 // the container's root on the host, user and group, then
 }
 
 func (m *Manager) place(id string) place {

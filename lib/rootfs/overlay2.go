@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"syscall"
 
 	"github.com/weikeit/mydocker/lib/linux"
@@ -22,8 +23,15 @@ func (overlay2) mount(_ context.Context, p place, layers []string) error {
 	if err := makeGround(p.ground); err != nil {
 		return err
 	}
-	err := linux.MountOverlay(linux.Overlay{Lower: append(reversed(layers), p.ground), Upper: p.diff, Work: p.work, Target: p.root})
-	return explainOverlay(err, p)
+	return p.mapped(append(reversed(layers), p.ground, p.bundle), func(dirs []string) error {
+		last := len(dirs) - 1
+		o := linux.Overlay{Lower: dirs[:last], Upper: p.diff, Work: p.work, Target: p.root}
+		if p.users != nil { // both by one mount
+			o.Owner = p.owner
+			o.Upper, o.Work = filepath.Join(dirs[last], filepath.Base(p.diff)), filepath.Join(dirs[last], filepath.Base(p.work))
+		}
+		return explainOverlay(linux.MountOverlay(o), p)
+	})
 }
 
 // explainOverlay says what the kernel says only in its log.

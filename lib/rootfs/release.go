@@ -35,7 +35,12 @@ func (m *Manager) Remount(ctx context.Context, s *spec.Spec) error {
 	if err != nil {
 		return err
 	}
-	return driver.mount(ctx, m.place(id), record.Layers)
+	users, err := openUsers(s)
+	if err != nil {
+		return err
+	}
+	defer users.Close()
+	return m.mountFor(ctx, driver, s, record.Layers, users)
 }
 
 // Unmount is the release of [Manager.Mount]: it unmounts the root of container id, and where the
@@ -74,6 +79,7 @@ func (m *Manager) Remove(_ context.Context, id string, volumes bool) error {
 	if record.Name != "" {
 		errs = append(errs, m.dir.ReleaseName(record.Name, id))
 	}
+	errs = append(errs, m.dir.ReleaseUsers(id))
 	// Last, since it holds the record of the others.
 	return errors.Join(append(errs, m.removeBundle(id))...)
 }

@@ -23,6 +23,7 @@ type Security struct {
 	Device      []string `sep:"none" help:"Give the container a device of the host: /dev/x[:/dev/y][:rwm]"`
 	Sysctl      []string `sep:"none" help:"Set a kernel parameter of the container's namespaces, e.g. --sysctl net.core.somaxconn=1000"`
 	GroupAdd    []string `sep:"none" help:"Add a group, by name or number, to those of the program"`
+	Userns      string   `help:"Users of the host that the container's are: auto, host (the same), or UID:GID:SIZE (default: host)"`
 }
 
 // posture is what the options mean.
@@ -35,6 +36,7 @@ type posture struct {
 	devices     []device
 	sysctls     map[string]string
 	groups      []string
+	users       usersOption
 }
 
 // capabilities are some by name, or all.
@@ -86,8 +88,13 @@ func parseSecurity(o Security) (posture, error) {
 		}
 		p.devices = append(all, p.devices...)
 	}
-	p.sysctls, err = parseSysctls(o.Sysctl)
-	return p, err
+	if p.sysctls, err = parseSysctls(o.Sysctl); err != nil {
+		return p, err
+	}
+	if p.users, err = parseUsers(o.Userns); err != nil {
+		return p, err
+	}
+	return p, p.checkUsers()
 }
 
 // parseCapabilities reads names with or without CAP_, in any case.

@@ -143,11 +143,33 @@ func TestDeviceOptions(t *testing.T) {
 	}
 }
 
+func TestUsersOption(t *testing.T) {
+	for _, tt := range []struct {
+		word string
+		want usersOption
+	}{
+		{"", usersOption{}}, {"host", usersOption{given: true}}, {"auto", usersOption{given: true, own: true, auto: true, size: 65536}},
+		{"100000:200000:65536", usersOption{true, true, false, 100000, 200000, 65536}},
+		{"1:1:4294967293", usersOption{true, true, false, 1, 1, 4294967293}},
+	} {
+		if got, err := parseUsers(tt.word); err != nil || got != tt.want {
+			t.Errorf("%q: %+v %v", tt.word, got, err)
+		}
+	}
+	for _, bad := range []string{"keep-id", "1:2", "1:2:0", "0:0:65536", "5:0:1", "-1:1:1", "1:1:4294967296", "1:1:4294967295", "4294967295:1:1", "1:1:1:1", "a:b:c", " auto"} {
+		if got, err := parseUsers(bad); err == nil || !strings.Contains(err.Error(), "--userns") {
+			t.Errorf("%q: %+v %v", bad, got, err)
+		}
+	}
+}
+
 func TestSecurityRefused(t *testing.T) {
 	for _, tt := range []struct {
 		o    Security
 		want string
 	}{
+		{Security{Userns: "auto", Privileged: true}, "give no power to a container with --userns"},
+		{Security{Userns: "1:1:1", CapAdd: []string{"SYS_ADMIN"}}, "--cap-add CAP_SYS_ADMIN: gives no power"},
 		{Security{CapAdd: []string{"NET_ADMINX"}}, `--cap-add: "NET_ADMINX": no such capability`},
 		{Security{CapDrop: []string{""}}, `--cap-drop: "": no such capability`},
 		{Security{SecurityOpt: []string{"secomp=x"}}, "want seccomp=FILE"},

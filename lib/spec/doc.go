@@ -38,7 +38,8 @@
 // # Who owns which field
 //
 //	md-rootfs mount   annotations (id, name, image, driver …), root, hostname, process, mounts,
-//	                  linux.devices, linux.sysctl, linux.seccomp, linux.maskedPaths, linux.readonlyPaths
+//	                  linux.devices, linux.sysctl, linux.seccomp, linux.maskedPaths, linux.readonlyPaths,
+//	                  linux.uidMappings, linux.gidMappings, the user entry in linux.namespaces
 //	md-cgroup create  linux.cgroupsPath, linux.resources, the cgroup entry in linux.namespaces
 //	md-net attach     the path of the network entry in linux.namespaces, linux.sysctl (who may bind low
 //	                  ports and ping), annotations (addresses, ports)

@@ -52,6 +52,8 @@ busybox echo hello
 --rm --net none --privileged busybox sh -c 'grep Cap /proc/self/status; grep sysfs /proc/mounts; test -c /dev/full'
 --rm --net none --security-opt seccomp=unconfined busybox grep Seccomp: /proc/self/status
 --rm --net none --security-opt "seccomp=$dir/a b/profile.json" -u nobody busybox sh -c 'grep Seccomp: /proc/self/status; mkdir /tmp/x'
+--rm --net none --userns 100000:200000:65536 -v $dir/data:/data -v named:/named busybox sh -c 'cat /proc/self/uid_map /proc/self/gid_map; ls -ln /data /named; touch /root/x; ls -ln /root'
+--rm --net none --userns=host busybox cat /proc/self/uid_map
 --rm --net none --device /dev/null:/dev/some/where:rw --device=/dev/zero:/zero --sysctl kernel.msgmax=9000 busybox sh -c 'ls -l /dev/some/where /zero; cat /proc/sys/kernel/msgmax'
 --rm --net none busybox nonsense
 --rm --net none busybox /etc/passwd

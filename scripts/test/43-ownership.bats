@@ -45,7 +45,7 @@ others() {
   case $1 in
     md-rootfs)
       owned='.root, .hostname, .process, .mounts, .linux.devices, .linux.sysctl, .linux.seccomp, .linux.maskedPaths,
-        .linux.readonlyPaths, .annotations["c"]' # a label of ours, see through
+        .linux.readonlyPaths, .linux.uidMappings, .linux.gidMappings, .annotations["c"]' # a label of ours, see through
       labels='"id", "name", "image", "imageid", "driver", "dns", "stopsignal", "init", "interactive", "devices"'
       ;;
     md-cgroup) owned='.linux.cgroupsPath, .linux.resources, (.linux.namespaces[] | select(.type == "cgroup"))' ;;

@@ -7,7 +7,7 @@ setup_file() {
   export root=$BATS_FILE_TMPDIR/root
   mkdir -p "$root"/{dev,etc,mnt,proc,sys}
   cp build/tools/probe "$root"
-  mydocker run --rm --name warm "$root" /probe posture >/dev/null # the network and the directory of names stay
+  warm_up busybox
 }
 setup() {
   setup_leakcheck
@@ -75,6 +75,35 @@ compare_postures() {
   like 'try mount: ok' "$caps"
   like 'Seccomp 0' "$caps"
   unlike 'try open (mem|kmsg): operation not permitted' "$caps"
+}
+
+@test "a container with users of its own: root inside is nobody outside, and files are root's and the users' as ever" {
+  local id
+  mkdir "$dir/data"
+  echo root >"$dir/data/root"
+  echo app >"$dir/data/app"
+  chown 7:8 "$dir/data/app"
+  chmod 600 "$dir/data"/*
+  id=$(mydocker run -d --net none --userns auto -v "$dir/data:/data" -v /anon busybox sleep 100)
+  same '0 1879048192 65536' "$(mydocker exec "$id" cat /proc/self/uid_map | xargs)"
+  like '^1879048192 1879048192 ' "$(stat -c '%u %g ' "/proc/$(mydocker ps --format '{{.PID}}')")"
+  same 'root 0:0' "$(mydocker exec "$id" sh -c 'cat /data/root; stat -c %u:%g /data/root' | xargs)"
+  same 'app 7:8' "$(mydocker exec -u 7 "$id" sh -c 'cat /data/app; stat -c %u:%g /data/app' | xargs)"
+  does mydocker exec "$id" sh -c 'echo x >/data/new; echo x >/anon/new; echo x >/root/new; echo x >>/etc/passwd; rm /etc/group; echo "1.2.3.4 x" >>/etc/hosts'
+  same 0:0 "$(stat -c %u:%g "$dir/data/new")"
+  # What was written stays through a stop and a start, and through other numbers.
+  mydocker stop -t 0 "$id" >/dev/null
+  same 0:0 "$(stat -c %u:%g "/var/lib/mydocker/containers/$id/diff/root/new")"
+  mydocker start "$id" >/dev/null
+  does mydocker exec "$id" sh -c 'cat /root/new /anon/new; stat -c %u /root/new'
+  same $'x\nx\n0' "$output"
+  # The namespaces are the host's: no capability gets power over them.
+  refuses 125 'gives no power' mydocker run --rm --userns auto --cap-add NET_ADMIN busybox true
+  refuses 125 'none of the container' mydocker run --rm --net none --userns 5:5:10 -u 11 busybox true
+  does mydocker run --rm --net none --userns auto -s vfs busybox stat -c %u:%g /bin
+  same 0:0 "$output"
+  mydocker rm -f -v "$id" >/dev/null
+  rm -rf /var/lib/mydocker/users
 }
 
 @test "the filter answers each call as runc's does, but for what is listed" {

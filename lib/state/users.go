@@ -1,0 +1,51 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+)
+
+// The ids of the host that containers get for users of their own, in ranges: above those of people, of subuid(5) and
+// of systemd-nspawn, and below where programs take them for negative.
+const (
+	firstUsers    = 0x70000000
+	RangeOfUsers  = 1 << 16 // ids for one container
+	rangesOfUsers = 0x0fff
+)
+
+// Users is where the ranges are claimed.
+func (d Dir) Users() string { return filepath.Join(d.Root, "users") }
+
+// ClaimUsers gives container id a range of users and groups, and returns its first. A claim whose container
+// is gone is taken over.
+func (d Dir) ClaimUsers(id string) (uint32, error) {
+	unlock, err := d.LockBriefly("users")
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	for n := range rangesOfUsers {
+		first := uint32(firstUsers + n*RangeOfUsers)
+		path := filepath.Join(d.Users(), strconv.FormatUint(uint64(first), 10))
+		err := Claim(path, id)
+		var taken *TakenError
+		if errors.As(err, &taken) && d.gone(taken.Holder) {
+			if err := Release(path, taken.Holder); err != nil {
+				return 0, err
+			}
+			err = Claim(path, id)
+		}
+		if err == nil {
+			return first, nil
+		}
+		if !errors.As(err, &taken) {
+			return 0, err
+		}
+	}
+	return 0, fmt.Errorf("all %d ranges of users are taken", rangesOfUsers)
+}
+
+// ReleaseUsers gives the range of container id back. It is idempotent.
+func (d Dir) ReleaseUsers(id string) error { return ReleaseAll(d.Users(), id) }
