@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strconv"
 	"strings"
-	"syscall"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // maxCPU bounds the numbers in a list, so that "0-4000000000" is an error and not an endless loop.
@@ -76,30 +76,6 @@ func onlineMems() (string, error) {
 
 // readWord returns the content of a file less the white space around it.
 func readWord(path string) (string, error) {
-	data, err := readFile(path)
+	data, err := linux.ReadFile(path)
 	return strings.TrimSpace(string(data)), err
-}
-
-// readFile reads a file of the kernel's by plain system calls: os.File would register it with its poller.
-func readFile(path string) ([]byte, error) {
-	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	defer syscall.Close(fd)
-	data := make([]byte, 0, 4096)
-	for {
-		n, err := syscall.Read(fd, data[len(data):cap(data)])
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err != nil:
-			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
-		case n == 0:
-			return data, nil
-		}
-		if data = data[:len(data)+n]; len(data) == cap(data) {
-			data = slices.Grow(data, len(data))
-		}
-	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // tree is one mounted hierarchy: with cgroup v1 there is one per controller or few, with v2 one for
@@ -47,7 +49,7 @@ func (ts trees) unified() *tree {
 
 // hostTrees returns the hierarchies that this process sees.
 func hostTrees() (trees, error) {
-	mountinfo, err := readFile("/proc/self/mountinfo")
+	mountinfo, err := linux.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("find the cgroup hierarchies: %w", err)
 	}
