@@ -183,11 +183,15 @@ func (g *Group) move(t *tree, file string, pid int) error {
 }
 
 // Birthplace opens the group's directory in the v2 hierarchy, for clone3(2) with CLONE_INTO_CGROUP
-// (syscall.SysProcAttr.CgroupFD, Linux 5.7). It returns nil where v2 is not mounted.
+// (syscall.SysProcAttr.CgroupFD, Linux 5.7). It returns nil where v2 is not mounted. It shows itself as what a shell
+// does to the same end.
 func (g *Group) Birthplace() (*os.File, error) {
 	t := g.trees.unified()
 	if t == nil {
 		return nil, nil
+	}
+	if linux.Tracing() {
+		slog.Debug("echo $$ > " + linux.Quote(filepath.Join(t.dir(g.Path), "cgroup.procs")))
 	}
 	return os.Open(t.dir(g.Path))
 }
