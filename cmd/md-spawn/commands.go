@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,11 +24,29 @@ type run struct {
 	TTY         *bool `name:"tty" short:"t" help:"Give the program a terminal: that of /dev/tty"`
 	Interactive bool  `help:"Keep standard input open (with --spec or --bundle)"`
 	spawn.Policies
+	spawn.CreateFlags
 	Args []string `arg:"" optional:"" passthrough:"partial" help:"Run this in place of the document's program"`
+
+	engine *engine
+	byID   bool
 }
+
+// Words sees whether the first word is an id, or a command behind "--".
+func (c *run) Words(args []string) {
+	c.byID = !slices.Contains(args, "--")
+}
+
+// Alone implements cli.Alone: with an id, standard input is the program's.
+func (c *run) Alone() bool { return c.byID && len(c.Args) > 0 }
 
 // Run implements cli.Runner.
 func (c *run) Run(ctx context.Context, io *cli.IO) error {
+	if c.Alone() {
+		return c.engine.run(ctx, io, c)
+	}
+	if c.CreateFlags != (spawn.CreateFlags{}) {
+		return cli.Usagef("the options of an OCI runtime want an id: md-spawn run --bundle DIR ID")
+	}
 	dir, err := state.FromEnv()
 	if err != nil {
 		return err
@@ -80,11 +99,24 @@ func (c *run) streams(io *cli.IO, s *spec.Spec) spawn.Streams {
 
 type execute struct {
 	program.ExecOptions
+	spawn.ExecFlags
+	Cwd            string   `help:"The same as --workdir"`
+	Cap            []string `short:"c" help:"Add a capability to the program's"`
+	NoNewPrivs     bool     `help:"Set no_new_privs"`
+	AdditionalGids []uint32 `short:"g" help:"Add a group to the program's"`
 	cli.Target
+
+	engine *engine
 }
 
 // Run implements cli.Runner.
 func (c *execute) Run(ctx context.Context, io *cli.IO) error {
+	if len(c.Target.Words) > 0 && c.engine.has(c.Target.Words[0]) {
+		return c.engine.exec(ctx, io, c)
+	}
+	if c.ExecFlags != (spawn.ExecFlags{}) {
+		return cli.Usagef("the options of an OCI runtime want one of its containers")
+	}
 	name, args, err := c.Split()
 	if err != nil {
 		return err
@@ -113,8 +145,11 @@ func (c *execute) Run(ctx context.Context, io *cli.IO) error {
 }
 
 type kill struct {
+	All       bool   `short:"a" help:"To all processes of the container"`
 	Container string `arg:"" help:"Id or name of a container"`
 	Signal    string `arg:"" optional:"" default:"SIGTERM" help:"Signal, by name or number (default: SIGTERM)"`
+
+	engine *engine
 }
 
 // Run implements cli.Runner.
@@ -122,6 +157,12 @@ func (c *kill) Run(_ context.Context, _ *cli.IO) error {
 	sig, err := linux.SignalNumber(c.Signal)
 	if err != nil {
 		return cli.Usagef("%w", err)
+	}
+	if c.engine.has(c.Container) {
+		return c.engine.with(c.Container, func(b *spawn.Bundle) error { return b.Kill(sig, c.All) })
+	}
+	if c.All {
+		return cli.About(c.Container, cli.Usagef("--all is for the containers of an OCI engine"))
 	}
 	dir, box, err := load(c.Container)
 	if err == nil {
@@ -151,10 +192,15 @@ func (c *wait) Run(ctx context.Context, io *cli.IO) error {
 
 type show struct {
 	Container string `arg:"" help:"Id or name of a container"`
+
+	engine *engine
 }
 
 // Run implements cli.Runner.
 func (c *show) Run(_ context.Context, io *cli.IO) error {
+	if c.engine.has(c.Container) {
+		return c.engine.with(c.Container, func(b *spawn.Bundle) error { return printJSON(io.Out, b.State()) })
+	}
 	_, box, err := load(c.Container)
 	if err != nil {
 		return cli.About(c.Container, err)
@@ -187,11 +233,16 @@ func (c *logs) Run(ctx context.Context, io *cli.IO) error {
 type remove struct {
 	Force      bool     `short:"f" help:"Kill those that run"`
 	Containers []string `arg:"" help:"Ids or names of containers"`
+
+	engine *engine
 }
 
 // Run implements cli.Runner.
 func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 	return cli.Each(io, "md-spawn", "delete", c.Containers, func(arg string) error {
+		if c.engine.has(arg) {
+			return c.engine.remove(ctx, arg, c.Force)
+		}
 		dir, box, err := load(arg)
 		if errors.Is(err, state.ErrNotFound) && c.Force {
 			return nil

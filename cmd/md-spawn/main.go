@@ -26,26 +26,13 @@ func main() {
 			os.Exit(monitor(os.Args[2:]))
 		}
 	}
+	e := &engine{}
 	cli.Main(cli.Tool{
-		Name:    "md-spawn",
-		Summary: "Run programs in namespaces of their own",
-		Doc:     doc,
-		Commands: []cli.Command{
-			{Name: "run", Summary: "Run the container of a document", Usage: "[command options] [-- COMMAND [ARG...]] < config.json",
-				New: func() cli.Runner { return &run{} }, Failure: cli.ExitOurs, Stage: true},
-			{Name: "exec", Summary: "Run a command in a running container", Usage: "[command options] ID [--] COMMAND [ARG...]",
-				New: func() cli.Runner { return &execute{} }, Failure: cli.ExitOurs},
-			{Name: "kill", Summary: "Send a signal to a container", Usage: "[command options] ID [SIGNAL]",
-				New: func() cli.Runner { return &kill{} }},
-			{Name: "wait", Summary: "Wait for the end of containers and print their exit codes", Usage: "ID...",
-				New: func() cli.Runner { return &wait{} }},
-			{Name: "state", Summary: "Print the state of a container as OCI has it", Usage: "ID",
-				New: func() cli.Runner { return &show{} }},
-			{Name: "logs", Summary: "Show all the logs of a container", Usage: "[command options] ID",
-				New: func() cli.Runner { return &logs{} }},
-			{Name: "delete", Summary: "Remove containers that do not run", Usage: "[command options] ID...",
-				New: func() cli.Runner { return &remove{} }},
-		},
+		Name:     "md-spawn",
+		Summary:  "Run programs in namespaces of their own",
+		Doc:      doc,
+		Globals:  e.globals(),
+		Commands: slices.Concat(pipe(e), bundles(e)),
 	})
 }
 

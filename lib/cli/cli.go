@@ -81,9 +81,26 @@ type Tool struct {
 	Summary  string
 	Commands []Command
 	Groups   []Group
-	Doc      string // the file that holds the package comment of main: the text of the man page
+	Globals  []Global // options before the command, beyond --debug, --help and --version
+	Doc      string   // the file that holds the package comment of main: the text of the man page
 
 	check func() error // what must hold before any command runs
+}
+
+// Global is an option that stands before the command: with a word behind it, or a switch.
+type Global struct {
+	Name string // "root"
+	Word bool   // one has to follow
+	Help string
+	Set  func(word string) error
+}
+
+// words are the option as the help shows it.
+func (o Global) words() string {
+	if !o.Word {
+		return "--" + o.Name
+	}
+	return "--" + o.Name + " value"
 }
 
 // Main runs the tool with the process's arguments and streams, and exits.
@@ -111,7 +128,7 @@ func (t Tool) Run(ctx context.Context, args []string, io *IO) int {
 		return t.run(ctx, t.Commands[0], args, io)
 	}
 	var opts globals
-	args, err := opts.parse(args)
+	args, err := opts.parse(args, t.Globals)
 	if err != nil {
 		fmt.Fprintf(io.Err, "%s: %v (see '%s --help')\n", t.Name, err, t.Name)
 		return ExitUsage
@@ -230,6 +247,9 @@ func (t Tool) group(name string) (Group, bool) {
 // run parses the arguments of one command and runs it.
 func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 	runner, opts := c.New(), &common{}
+	if r, ok := runner.(interface{ Words(args []string) }); ok {
+		r.Words(args)
+	}
 	parser, err := c.parser(t, runner, opts)
 	if err == nil {
 		_, err = parser.Parse(args)
@@ -330,8 +350,9 @@ func takeDockersNames(flags []*kong.Flag) {
 // globals are the options before the command.
 type globals struct{ debug, help, version bool }
 
-func (g *globals) parse(args []string) ([]string, error) {
+func (g *globals) parse(args []string, more []Global) ([]string, error) {
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		var err error
 		switch args[0] {
 		case "--debug":
 			g.debug = true
@@ -340,11 +361,28 @@ func (g *globals) parse(args []string) ([]string, error) {
 		case "--version", "-v":
 			g.version = true
 		default:
-			return nil, fmt.Errorf("unknown option %s", args[0])
+			if args, err = set(args, more); err != nil {
+				return nil, err
+			}
 		}
 		args = args[1:]
 	}
 	return args, nil
+}
+
+// set sets the option that args begin with, and returns them from its last word on.
+func set(args []string, options []Global) ([]string, error) {
+	name, word, given := strings.Cut(args[0], "=")
+	i := slices.IndexFunc(options, func(o Global) bool { return "--"+o.Name == name })
+	switch {
+	case i < 0:
+		return nil, fmt.Errorf("unknown option %s", args[0])
+	case options[i].Word && !given && len(args) < 2:
+		return nil, fmt.Errorf("%s wants a word behind it", args[0])
+	case options[i].Word && !given:
+		args, word = args[1:], args[1]
+	}
+	return args, options[i].Set(word)
 }
 
 // Debug sends debug messages to w in the README's log format.

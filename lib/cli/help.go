@@ -34,6 +34,14 @@ func (t Tool) help(w io.Writer, group string) {
 	}
 	if group == "" {
 		fmt.Fprint(w, "\nGLOBAL OPTIONS:\n   --debug        print mydocker debug logs\n   --help, -h     show help\n   --version, -v  print the version\n")
+		if len(t.Globals) > 0 {
+			fmt.Fprint(w, "\nGLOBAL OPTIONS OF AN OCI RUNTIME:\n")
+			tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+			for _, o := range t.Globals {
+				fmt.Fprintf(tw, "   %s\t%s\n", o.words(), o.Help)
+			}
+			tw.Flush()
+		}
 	} else {
 		fmt.Fprint(w, "\nOPTIONS:\n   --help, -h  show help\n")
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -54,10 +55,13 @@ var commonOptions = [...][2]string{
 }
 
 // globalOptions are those before the command: the same, but -v is free for the version there.
-func (t Tool) globalOptions() [len(commonOptions)][2]string {
-	options := commonOptions
+func (t Tool) globalOptions() [][2]string {
+	options := slices.Clone(commonOptions[:])
 	if !t.single() {
 		options[len(options)-1] = [2]string{"--version, -v", "Print the version (-v: only before the command)"}
+	}
+	for _, o := range t.Globals {
+		options = append(options, [2]string{o.words(), o.Help})
 	}
 	return options
 }

@@ -20,7 +20,7 @@ import (
 // StageFlags are the options of every stage of the pipe that reads a document.
 type StageFlags struct {
 	Spec   string `help:"Read the document from this file, not from standard input" placeholder:"FILE"`
-	Bundle string `help:"Read the document from config.json in this directory" placeholder:"DIR"`
+	Bundle string `short:"b" help:"Read the document from config.json in this directory" placeholder:"DIR"`
 }
 
 // Read reads the document that the stage was handed.
@@ -42,7 +42,33 @@ func (f StageFlags) Read(in io.Reader) (*spec.Spec, error) {
 		return nil, fmt.Errorf("read the document: %w", err)
 	}
 	defer file.Close()
-	return spec.Read(file)
+	s, err := spec.Read(file)
+	if err == nil && f.Bundle != "" {
+		err = startAt(s, f.Bundle)
+	}
+	return s, err
+}
+
+// startAt makes the relative paths of a bundle's document absolute (runtime-spec, bundle.md): they start there.
+func startAt(s *spec.Spec, bundle string) error {
+	bundle, err := filepath.Abs(bundle)
+	if err != nil {
+		return err
+	}
+	absolute := func(path *string) {
+		if !filepath.IsAbs(*path) {
+			*path = filepath.Join(bundle, *path)
+		}
+	}
+	if s.Root != nil && s.Root.Path != "" {
+		absolute(&s.Root.Path)
+	}
+	for i, m := range s.Mounts {
+		if m.Type == "bind" || slices.Contains(m.Options, "bind") || slices.Contains(m.Options, "rbind") {
+			absolute(&s.Mounts[i].Source)
+		}
+	}
+	return nil
 }
 
 // receive reads a document from a pipe. As soon as it names its container, that is noted to be in our hands:

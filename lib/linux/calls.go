@@ -17,6 +17,7 @@ import (
 var (
 	sysCapset       = call{"capset", unix.SYS_CAPSET}
 	sysChdir        = call{"chdir", unix.SYS_CHDIR}
+	sysChroot       = call{"chroot", unix.SYS_CHROOT}
 	sysClose        = call{"close", unix.SYS_CLOSE}
 	sysCloseRange   = call{"close_range", unix.SYS_CLOSE_RANGE}
 	sysDup3         = call{"dup3", unix.SYS_DUP3}
@@ -34,6 +35,10 @@ var (
 	sysMoveMount    = call{"move_mount", unix.SYS_MOVE_MOUNT}
 	sysOpenTree     = call{"open_tree", unix.SYS_OPEN_TREE}
 	sysOpenat       = call{"openat", unix.SYS_OPENAT}
+	sysIoprioSet    = call{"ioprio_set", unix.SYS_IOPRIO_SET}
+	sysPersonality  = call{"personality", unix.SYS_PERSONALITY}
+	sysSchedSetattr = call{"sched_setattr", unix.SYS_SCHED_SETATTR}
+	sysSetMempolicy = call{"set_mempolicy", unix.SYS_SET_MEMPOLICY}
 	sysOpenat2      = call{"openat2", unix.SYS_OPENAT2}
 	sysPivotRoot    = call{"pivot_root", unix.SYS_PIVOT_ROOT}
 	sysPrctl        = call{"prctl", unix.SYS_PRCTL}
@@ -122,10 +127,11 @@ func (l *Steps) Undumpable() { l.Prctl(unix.PR_SET_DUMPABLE, 0) }
 // NoNewPrivs makes it impossible to gain privileges by executing a program.
 func (l *Steps) NoNewPrivs() { l.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1) }
 
-// NewSession makes the child the leader of a session without a terminal, and with an empty keyring where the
-// kernel has keyrings (keyrings(7)).
-func (l *Steps) NewSession() {
-	l.add(&sysSetsid)
+// NewSession makes the child the leader of a session without a terminal.
+func (l *Steps) NewSession() { l.add(&sysSetsid) }
+
+// NewKeyring gives the child an empty session keyring, where the kernel has keyrings (keyrings(7)).
+func (l *Steps) NewKeyring() {
 	l.add(&sysKeyctl, num(unix.KEYCTL_JOIN_SESSION_KEYRING), num(0)).Ignoring(unix.ENOSYS)
 }
 
@@ -244,6 +250,14 @@ func (l *Steps) PivotRoot(dir Value) {
 	l.Fchdir(dir)
 	l.add(&sysPivotRoot, l.text("."), l.text("."))
 	l.add(&sysUmount, l.text("."), num(unix.MNT_DETACH))
+	l.Chdir("/")
+}
+
+// MoveRoot makes the directory, which must be a mount point, the root by moving it on top of the old one.
+func (l *Steps) MoveRoot(dir Value) {
+	l.Fchdir(dir)
+	l.add(&sysMount, l.text("."), l.text("/"), l.text(""), flag(isMount, unix.MS_MOVE), num(0))
+	l.add(&sysChroot, l.text("."))
 	l.Chdir("/")
 }
 
@@ -368,6 +382,34 @@ func (l *Steps) sendFile(fd int) {
 	data := &unix.Iovec{Base: (*byte)(unsafe.Pointer(here)), Len: uint64(reportSize)}
 	message := &unix.Msghdr{Iov: data, Iovlen: 1, Control: &rights[0], Controllen: uint64(len(rights))}
 	l.add(&sysSendmsg, num(l.socket), block(unsafe.Pointer(message)), num(0))
+}
+
+// Personality is personality(2).
+func (l *Steps) Personality(persona uint64) Step {
+	return l.add(&sysPersonality, flag(isAccess, persona))
+}
+
+// SetIOPriority is ioprio_set(2) for the child itself.
+func (l *Steps) SetIOPriority(class, priority int) Step {
+	return l.add(&sysIoprioSet, num(1), num(0), num(class<<13|priority))
+}
+
+// SetScheduler is sched_setattr(2) for the child itself.
+func (l *Steps) SetScheduler(attr *Scheduler) Step {
+	attr.Size = unix.SizeofSchedAttr
+	return l.add(&sysSchedSetattr, num(0), block(unsafe.Pointer(attr)), num(0))
+}
+
+// Scheduler is struct sched_attr of sched_setattr(2).
+type Scheduler = unix.SchedAttr
+
+// SetMemoryPolicy is set_mempolicy(2); nodes are bits.
+func (l *Steps) SetMemoryPolicy(mode int, nodes []uint64) Step {
+	mask, bits := num(0), 0
+	if len(nodes) > 0 {
+		mask, bits = block(unsafe.Pointer(&nodes[0])), 64*len(nodes)+1
+	}
+	return l.add(&sysSetMempolicy, num(mode), mask, num(bits))
 }
 
 // Access checks that a path can be executed, with the child's rights as they are then (access(2), X_OK).

@@ -137,7 +137,8 @@ func perform(list []step, memory *scratch, socket uintptr) {
 		i += s.onFailure
 	}
 	memory.report.step, memory.report.errno = int32(i), int32(remembered)
-	syscall.RawSyscall(unix.SYS_WRITE, socket, uintptr(unsafe.Pointer(&memory.report)), reportSize)
+	// Who created a container may be gone when it is started and cannot be.
+	syscall.RawSyscall6(unix.SYS_SENDTO, socket, uintptr(unsafe.Pointer(&memory.report)), reportSize, unix.MSG_NOSIGNAL, 0, 0)
 }
 
 // perform makes the system call of one step.
@@ -197,8 +198,13 @@ func (l *Steps) Listen(ours *os.File) (r Report, ok bool, err error) {
 func (l *Steps) Meet() int {
 	here := &report{step: int32(len(l.list))}
 	l.add(&sysWrite, num(l.socket), block(unsafe.Pointer(here)), num(int(reportSize))).Least(int(reportSize))
-	l.add(&sysRead, num(l.socket), block(unsafe.Pointer(new(uint64))), num(1)).Least(1)
+	l.AwaitByte(num(l.socket))
 	return int(here.step)
+}
+
+// AwaitByte waits for a byte and takes it.
+func (l *Steps) AwaitByte(fd Value) {
+	l.add(&sysRead, fd, block(unsafe.Pointer(new(uint64))), num(1)).Least(1)
 }
 
 // GoOn lets a child go on that waits ([Steps.Meet]).

@@ -2,7 +2,9 @@ package linux
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,3 +61,20 @@ func (r *Root) OpenRegular(name string) (*os.File, error) {
 }
 
 var errNotRegular = errors.New("not a regular file")
+
+// MountOf returns where the mount is that a path lies in (statx(2), STATX_ATTR_MOUNT_ROOT; Linux 5.8).
+func MountOf(path string) (string, error) {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	for ; ; path = filepath.Dir(path) {
+		var st unix.Statx_t
+		if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS, &st); err != nil {
+			return "", fmt.Errorf("find the mount of %s: %w", path, err)
+		}
+		if st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0 || path == "/" {
+			return path, nil
+		}
+	}
+}

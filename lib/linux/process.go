@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,6 +14,9 @@ import (
 // Setns enters namespaces with the calling thread, which must be locked to its goroutine: fd is a namespace
 // or a pidfd, flags say which kinds (setns(2)).
 func Setns(fd int, flags int) error { return wrap("enter namespaces", unix.Setns(fd, flags)) }
+
+// Unshare gives the calling thread, which must be locked to its goroutine, new namespaces (unshare(2)).
+func Unshare(flags int) error { return unix.Unshare(flags) }
 
 // PidfdOpen returns a descriptor that means this process even when its pid is given out again.
 func PidfdOpen(pid int) (*os.File, error) {
@@ -102,6 +106,23 @@ func CloseOnExecFrom(first int) error {
 	return wrap("mark descriptors close-on-exec", unix.CloseRange(uint(first), ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC))
 }
 
+// AwaitNoReader waits until nobody has the reading end of a FIFO any more, whose writing end is file.
+func AwaitNoReader(file *os.File, limit time.Duration) error {
+	fds := []unix.PollFd{{Fd: int32(file.Fd())}}
+	for end := time.Now().Add(limit); ; {
+		n, err := unix.Poll(fds, int(time.Until(end).Milliseconds()))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return fmt.Errorf("wait for a reader: %w", err)
+		case n == 0:
+			return fmt.Errorf("wait for a reader to end: %w", os.ErrDeadlineExceeded)
+		}
+		return nil
+	}
+}
+
 // SignalNumber returns the number of a signal given as TERM, SIGTERM, sigterm or 15.
 func SignalNumber(name string) (syscall.Signal, error) {
 	var n int
@@ -151,4 +172,8 @@ const (
 	NewNet    = unix.CLONE_NEWNET
 	NewCgroup = unix.CLONE_NEWCGROUP
 	NewUser   = unix.CLONE_NEWUSER
+	NewTime   = unix.CLONE_NEWTIME
 )
+
+// ThreadID returns the id of the calling thread. /proc has a directory of that name, with all files of a process.
+func ThreadID() int { return unix.Gettid() }

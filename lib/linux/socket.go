@@ -17,6 +17,20 @@ func SocketPair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket"), nil
 }
 
+// SendToSocket sends a descriptor to who listens at a path, with the name of what it is (unix(7), SCM_RIGHTS): the
+// way that OCI runtimes hand a terminal to their callers.
+func SendToSocket(path, name string, file *os.File) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("hand over %s: %w", name, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return fmt.Errorf("hand over %s: connect to %s: %w", name, path, err)
+	}
+	return wrap("hand over "+name, unix.Sendmsg(fd, []byte(name), unix.UnixRights(int(file.Fd())), nil, 0))
+}
+
 // Receive reads what comes next on a socket, and the descriptor that came with it, if any.
 func Receive(socket *os.File, buffer []byte) (int, *os.File, error) {
 	oob := make([]byte, unix.CmsgSpace(4))

@@ -21,6 +21,8 @@ type blueprint struct {
 	cgroups   []cgroupMount // what the container shall see of its control group
 	entrances []string      // files of control groups that a process joins by writing 0
 	outside   bool          // somebody outside has something to do before the mounts are made
+	parent    string        // the mount that the root lies in, where it must not stay shared; "" where it is not
+	noPivot   bool          // the root is moved, not pivoted: for a host that runs from its initramfs
 	program   program
 
 	mapped []*users // the mounts on which files are other users'; nil for most
@@ -39,6 +41,7 @@ type program struct {
 	process *specs.Process
 	size    linux.WindowSize // of the terminal, where there is one
 	die     bool             // the program dies with the parent
+	keyring bool             // the caller's session keyring stays
 	files   [2]uint64        // the caller's limit on open files, soft and hard
 	held    linux.Capabilities
 	filter  *seccomp.Filter // of system calls; nil for none
@@ -52,6 +55,8 @@ type descriptors struct {
 	socket int // to the parent
 	spare  int // the parent's end of it, which is nothing to the child: its number is free
 	reaper int // the small init that stays as PID 1 (--init); -1 for none
+	start  int // a FIFO that the child reads a byte from before it becomes the program; -1 for none
+	kept   int // so many from 3 on are the program's
 	pidfd  int // the container's first process, for exec; -1 for none
 	users  map[*users]int
 }
@@ -116,14 +121,24 @@ func (b *blueprint) compile() (*script, error) {
 	}
 	l.Doing("pivot_root " + b.root)
 	l.shell("pivot_root", b.root, b.root)
-	l.PivotRoot(root)
+	if b.noPivot {
+		l.MoveRoot(root)
+	} else {
+		l.PivotRoot(root)
+	}
+	if propagation, err := rootPropagation(b.spec.Linux.RootfsPropagation); err == nil && b.spec.Linux.RootfsPropagation != "" {
+		l.Doing("set linux.rootfsPropagation")
+		l.mount("", "/", "", propagation, "")
+	}
 	if b.program.process.Terminal {
 		b.openConsole(l)
 	}
 	b.lockRoot(l)
+	b.setDomain(l)
+	b.program.setSchedule(l)
 	b.program.setLimits(l)
 	b.program.enterUsers(l)
-	if hooks != nil && len(hooks.StartContainer) > 0 {
+	if hooks != nil && len(hooks.StartContainer) > 0 && b.program.fds.start < 0 { // else who starts it runs them
 		l.meet(beforeProgram)
 	}
 	b.program.become(l)
@@ -178,6 +193,7 @@ func namespaceFlags() map[specs.LinuxNamespaceType]int {
 	return map[specs.LinuxNamespaceType]int{
 		specs.PIDNamespace: linux.NewPID, specs.NetworkNamespace: linux.NewNet, specs.MountNamespace: linux.NewNS,
 		specs.IPCNamespace: linux.NewIPC, specs.UTSNamespace: linux.NewUTS, specs.CgroupNamespace: linux.NewCgroup,
+		specs.TimeNamespace: linux.NewTime,
 	}
 }
 

@@ -15,11 +15,8 @@ func check(s *spec.Spec) error {
 	if s.Root == nil || s.Root.Path == "" {
 		return fmt.Errorf("the document has no root.path: md-rootfs mount, or another tool, gives it one")
 	}
-	if s.Process == nil || len(s.Process.Args) == 0 || s.Process.Args[0] == "" {
-		return fmt.Errorf("no command: neither the image nor the command line names a program")
-	}
-	if s.Process.Cwd != "" && !filepath.IsAbs(s.Process.Cwd) {
-		return fmt.Errorf("process.cwd %.80q: not an absolute path", s.Process.Cwd)
+	if err := checkProcess(s.Process); err != nil {
+		return err
 	}
 	l := s.LinuxPart()
 	if !hasNamespace(l, specs.MountNamespace) {
@@ -33,10 +30,24 @@ func check(s *spec.Spec) error {
 			return fmt.Errorf("linux.namespaces: joining a mount namespace is not supported")
 		}
 	}
+	if len(l.TimeOffsets) > 0 && !hasNamespace(l, specs.TimeNamespace) {
+		return fmt.Errorf("linux.timeOffsets: they want a time namespace in linux.namespaces")
+	}
 	if err := checkSysctls(l); err != nil {
 		return err
 	}
 	return checkUnsupported(s)
+}
+
+// checkProcess refuses a program that cannot be.
+func checkProcess(p *specs.Process) error {
+	if p == nil || len(p.Args) == 0 || p.Args[0] == "" {
+		return fmt.Errorf("no command: neither the image nor the command line names a program")
+	}
+	if p.Cwd != "" && !filepath.IsAbs(p.Cwd) {
+		return fmt.Errorf("process.cwd %.80q: not an absolute path", p.Cwd)
+	}
+	return nil
 }
 
 func hasNamespace(l *specs.Linux, kind specs.LinuxNamespaceType) bool {
@@ -55,16 +66,11 @@ func checkUnsupported(s *spec.Spec) error {
 		name string
 		used bool
 	}{
-		{"linux.timeOffsets", len(l.TimeOffsets) > 0},
 		{"linux.intelRdt", l.IntelRdt != nil},
-		{"linux.personality", l.Personality != nil},
 		{"linux.mountLabel", l.MountLabel != ""},
-		{"linux.memoryPolicy", l.MemoryPolicy != nil},
 		{"linux.netDevices", len(l.NetDevices) > 0},
 		{"process.apparmorProfile", p.ApparmorProfile != ""},
 		{"process.selinuxLabel", p.SelinuxLabel != ""},
-		{"process.ioPriority", p.IOPriority != nil},
-		{"process.scheduler", p.Scheduler != nil},
 		{"process.execCPUAffinity", p.ExecCPUAffinity != nil},
 		{"vm", s.VM != nil}, {"windows", s.Windows != nil}, {"solaris", s.Solaris != nil}, {"zos", s.ZOS != nil},
 	} {

@@ -20,12 +20,7 @@ func (b *blueprint) mountAll(l *script) linux.Value {
 	l.Doing("make the mounts our own")
 	l.mount("", "/", "", propagation, "")
 	// pivot_root(2) wants the new root to be a mount point, and one that is not shared.
-	l.Doing("mount the root")
-	l.mount(b.root, b.root, "", linux.MsBind|linux.MsRec, "")
-	if propagation&(linux.MsSlave|linux.MsPrivate) != 0 {
-		l.mount("", b.root, "", linux.MsPrivate, "")
-	}
-	root := l.Open(b.root, linux.OPath|syscall.O_DIRECTORY).Into()
+	root := b.mountRoot(l, propagation)
 	for _, m := range b.spec.Mounts {
 		l.Doing("mount " + m.Destination)
 		if err := b.mount(l, root, m); err != nil {
@@ -33,6 +28,19 @@ func (b *blueprint) mountAll(l *script) linux.Value {
 		}
 	}
 	return root
+}
+
+// mountRoot makes the root a mount point that is not shared, as pivot_root(2) wants it, and returns it.
+func (b *blueprint) mountRoot(l *script, propagation uintptr) linux.Value {
+	l.Doing("mount the root")
+	if b.parent != "" {
+		l.mount("", b.parent, "", linux.MsPrivate, "")
+	}
+	l.mount(b.root, b.root, "", linux.MsBind|linux.MsRec, "")
+	if b.parent != "" || propagation&(linux.MsSlave|linux.MsPrivate) != 0 {
+		l.mount("", b.root, "", linux.MsPrivate, "")
+	}
+	return l.Open(b.root, linux.OPath|syscall.O_DIRECTORY).Into()
 }
 
 // mount is a mount by paths.

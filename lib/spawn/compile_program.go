@@ -21,10 +21,13 @@ func (p *program) begin(l *script) {
 		}
 	}
 	keep := []int{p.fds.socket}
-	for _, fd := range []int{p.fds.reaper, p.fds.pidfd} {
+	for _, fd := range []int{p.fds.reaper, p.fds.pidfd, p.fds.start} {
 		if fd >= 0 {
 			keep = append(keep, fd)
 		}
+	}
+	for fd := 3; fd < 3+p.fds.kept; fd++ {
+		keep = append(keep, fd)
 	}
 	for _, fd := range p.fds.users {
 		keep = append(keep, fd)
@@ -35,9 +38,13 @@ func (p *program) begin(l *script) {
 	if p.die {
 		l.DieWithParent()
 	}
+	p.setOOMScore(l)
 	// From here on others may be in our namespaces who must not look at us through /proc.
 	l.Undumpable()
 	l.NewSession()
+	if !p.keyring {
+		l.NewKeyring()
+	}
 }
 
 // joinGroups puts the child into its control group, before anything is done on its account.
@@ -77,7 +84,7 @@ func (p *program) become(l *script) {
 	p.execute(l)
 }
 
-// setLimits applies the resource limits and the score of the out-of-memory killer.
+// setLimits applies the resource limits.
 func (p *program) setLimits(l *script) {
 	const hint = "operation not permitted (raising a hard limit needs CAP_SYS_RESOURCE)"
 	files := false
@@ -93,6 +100,10 @@ func (p *program) setLimits(l *script) {
 	if !files {
 		p.restoreFiles(l)
 	}
+}
+
+// setOOMScore sets the score of the out-of-memory killer: by the host's /proc, and while it is still ours.
+func (p *program) setOOMScore(l *script) {
 	if p.process.OOMScoreAdj != nil {
 		score := strconv.Itoa(*p.process.OOMScoreAdj)
 		l.Doing("set the OOM score to " + score)
@@ -189,6 +200,9 @@ func (p *program) execute(l *script) {
 	env, argv := l.Words(p.process.Env), l.Words(args)
 	finish := func(path string) linux.Step {
 		l.meet(ready)
+		if p.fds.start >= 0 {
+			l.AwaitByte(linux.FD(p.fds.start))
+		}
 		if p.filter != nil && p.process.NoNewPrivileges {
 			p.setFilter(l)
 			l.Doing("execute " + args[0])

@@ -53,23 +53,29 @@ func (r *Runtime) Exec(ctx context.Context, c *state.Container, proc *specs.Proc
 }
 
 // execLaunch says how a process gets into container c.
-func (r *Runtime) execLaunch(c *state.Container, proc *specs.Process, pidfd *os.File, size linux.WindowSize) (launch, error) {
-	l := launch{group: c.Spec.LinuxPart().CgroupsPath}
-	kinds, err := l.enter(c.Spec, c.Run.Init.PID)
+func (r *Runtime) execLaunch(c *state.Container, proc *specs.Process, pidfd *os.File, size linux.WindowSize) (*launch, error) {
+	return enterLaunch(c.Spec, c.Run.Init.PID, proc, pidfd, size)
+}
+
+// enterLaunch says how a process gets into the namespaces of the process pid and into the control group of its
+// document.
+func enterLaunch(s *spec.Spec, pid int, proc *specs.Process, pidfd *os.File, size linux.WindowSize) (*launch, error) {
+	l := &launch{group: s.LinuxPart().CgroupsPath, die: true}
+	kinds, err := l.enter(s, pid)
 	if err != nil {
-		return l, fmt.Errorf("enter container %s: %w", c.ID, err)
+		return nil, fmt.Errorf("enter container %s: %w", s.ID(), err)
 	}
 	entrances, err := l.entrances()
 	if err != nil {
-		return l, err
+		return nil, err
 	}
-	filter, err := filterOf(c.Spec)
+	filter, err := filterOf(s)
 	if err != nil {
-		return l, err
+		return nil, err
 	}
-	own, err := usersOfProcess(c.Spec, c.Run.Init.PID)
+	own, err := usersOfProcess(s, pid)
 	if err != nil {
-		return l, fmt.Errorf("enter container %s: %w", c.ID, err)
+		return nil, fmt.Errorf("enter container %s: %w", s.ID(), err)
 	}
 	if own != nil {
 		l.users = append(l.users, own)
@@ -78,19 +84,21 @@ func (r *Runtime) execLaunch(c *state.Container, proc *specs.Process, pidfd *os.
 		fds.pidfd = int(pidfd.Fd())
 		p := newProgram(proc, size, fds, own)
 		p.filter = filter
-		s := newScript(p)
-		p.begin(s)
-		p.joinGroups(s, entrances)
-		s.Doing("enter container " + c.ID)
-		s.shell("nsenter", "--target", strconv.Itoa(c.Run.Init.PID), "--all", "--")
-		s.Setns(linux.FD(fds.pidfd), kinds)
+		p.die = l.die
+		x := newScript(p)
+		p.begin(x)
+		p.joinGroups(x, entrances)
+		x.Doing("enter container " + s.ID())
+		x.shell("nsenter", "--target", strconv.Itoa(pid), "--all", "--")
+		x.Setns(linux.FD(fds.pidfd), kinds)
 		if proc.Terminal && kinds&linux.NewNS != 0 {
-			p.openTerminal(s)
+			p.openTerminal(x)
 		}
-		p.setLimits(s)
-		p.enterUsers(s)
-		p.become(s)
-		return s, s.Err()
+		p.setSchedule(x)
+		p.setLimits(x)
+		p.enterUsers(x)
+		p.become(x)
+		return x, x.Err()
 	}
 	return l, nil
 }

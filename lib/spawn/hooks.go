@@ -18,20 +18,16 @@ import (
 // runInside runs hooks that belong into the container (runtime-spec, config.md "POSIX-platform Hooks"): each is
 // a process of its own in the namespaces that the child has by now, with the state on standard input. The first
 // that fails ends it.
-func (r *Runtime) runInside(ctx context.Context, s *spec.Spec, which string, status specs.ContainerState, hooks []specs.Hook, pid int) error {
-	state, err := s.State(status, pid)
-	if err != nil {
-		return err
-	}
+func runInside(ctx context.Context, s *spec.Spec, which string, hooks []specs.Hook, state []byte, pid int) error {
 	for _, hook := range hooks {
-		if err := runInside(ctx, s, hook, state, pid); err != nil {
+		if err := runHookInside(ctx, s, hook, state, pid); err != nil {
 			return fmt.Errorf("%s hook %s: %w", which, hook.Path, err)
 		}
 	}
 	return nil
 }
 
-func runInside(ctx context.Context, s *spec.Spec, hook specs.Hook, state []byte, pid int) error {
+func runHookInside(ctx context.Context, s *spec.Spec, hook specs.Hook, state []byte, pid int) error {
 	ctx, cancel := context.WithTimeout(ctx, spec.HookTimeout(hook))
 	defer cancel()
 	pidfd, err := linux.PidfdOpen(pid)
@@ -77,15 +73,15 @@ func runInside(ctx context.Context, s *spec.Spec, hook specs.Hook, state []byte,
 }
 
 // hookLaunch says how a hook is started beside the process pid.
-func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (launch, *pump, error) {
+func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*launch, *pump, error) {
 	theirs, streams, err := pipes(true)
 	if err != nil {
-		return launch{}, nil, err
+		return nil, nil, err
 	}
 	streams.outputs[0].Close() // what it says on standard output is nobody's
 	theirs.out.Close()
 	theirs.out, streams.outputs = nil, streams.outputs[1:]
-	l := launch{stdio: theirs, meet: func(meeting, int) error { return nil }}
+	l := &launch{stdio: theirs, meet: func(meeting, int) error { return nil }}
 	kinds, err := l.enter(s, pid)
 	var own *users
 	if err == nil {
@@ -94,7 +90,7 @@ func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (launch,
 	if err != nil {
 		theirs.close()
 		streams.close()
-		return launch{}, nil, err
+		return nil, nil, err
 	}
 	if own != nil {
 		l.users = append(l.users, own)
@@ -105,7 +101,8 @@ func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (launch,
 	}
 	l.compile = func(fds descriptors) (*script, error) {
 		fds.pidfd = int(pidfd.Fd())
-		p := &program{process: &specs.Process{}, die: true, fds: fds, users: own}
+		p := newProgram(&specs.Process{}, linux.WindowSize{}, fds, own)
+		p.die = true
 		x := newScript(p)
 		p.begin(x)
 		x.Doing("enter the container")

@@ -6,12 +6,18 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/seccomp"
+	"github.com/weikeit/mydocker/lib/spec"
 )
 
 // stdio are the streams that a program gets: descriptors of its own, never the caller's.
@@ -27,25 +33,122 @@ func (s *stdio) close() {
 
 // launch says how a program is started in namespaces. Its files are closed by start.
 type launch struct {
-	compile func(descriptors) (*script, error)
-	clone   int      // new namespaces, clone(2) flags
-	group   string   // the control group, "" for that of the caller
-	pidNS   *os.File // the pid namespace that is joined; nil for none
-	reaper  *os.File // the small init that stays as PID 1 (--init); nil for none
-	users   []*users // of the container and of its mounts
-	stdio   *stdio   // a stream that is nil is the null device
-	meet    func(m meeting, pid int) error
+	compile     func(descriptors) (*script, error)
+	die         bool     // the program dies with us
+	clone       int      // new namespaces, clone(2) flags
+	group       string   // the control group, "" for that of the caller
+	pidNS       *os.File // the pid namespace that is joined; nil for none
+	newTime     bool     // the forking thread makes a time namespace,
+	time        string   // with these offsets (time_namespaces(7))
+	users       []*users // of the container and of its mounts
+	reaper      *os.File // the small init that stays as PID 1 (--init); nil for none
+	fifo        *os.File // where the child waits to be started; nil for at once
+	inherit     bool     // the program has our own streams, and not those of stdio
+	noPivot     bool     // see blueprint
+	keepKeyring bool     // the program has our session keyring
+	kept        int      // the program gets so many of our descriptors from 3 on
+	stdio       *stdio   // a stream that is nil is the null device
+	meet        func(m meeting, pid int) error
+	console     func(master *os.File) error // hands the terminal over at once; nil to keep it in the child
 
 	resident bool // who starts it stays with it in a program of its own: see [tenure.shrink]
 }
 
+// newLaunch says how the container of a document is started. Relative paths of the document start at the bundle.
+// Its control group is made.
+func newLaunch(s *spec.Spec, bundle string, size linux.WindowSize) (*launch, error) {
+	if err := cgroup.Apply(context.Background(), s); err != nil {
+		return nil, err
+	}
+	b, err := draw(s, bundle)
+	if err != nil {
+		return nil, err
+	}
+	l := &launch{group: s.LinuxPart().CgroupsPath}
+	if err := l.namespaces(s); err != nil {
+		return nil, err
+	}
+	if b.entrances, err = l.entrances(); err != nil {
+		return nil, err
+	}
+	if s.Annotation(spec.AnnotationInit) == "true" {
+		if l.reaper, err = openReaper(); err != nil {
+			return nil, err
+		}
+	}
+	filter, err := filterOf(s)
+	if err != nil {
+		return nil, err
+	}
+	own, err := l.bring(s, b)
+	if err != nil {
+		return nil, err
+	}
+	l.compile = func(fds descriptors) (*script, error) {
+		b.program = *newProgram(s.Process, size, fds, own)
+		b.program.filter = filter
+		b.program.die, b.program.keyring, b.noPivot = l.die, l.keepKeyring, l.noPivot
+		return b.compile()
+	}
+	return l, nil
+}
+
+// draw collects what the list of system calls for a container is made of.
+func draw(s *spec.Spec, bundle string) (*blueprint, error) {
+	b := &blueprint{spec: &s.Spec, bundle: bundle, root: s.Root.Path, outside: len(outsideHooks(s)) > 0}
+	if !filepath.IsAbs(b.root) {
+		b.root = filepath.Join(b.bundle, b.root)
+	}
+	if p := s.Linux.RootfsPropagation; strings.HasSuffix(p, "shared") || strings.HasSuffix(p, "unbindable") {
+		var err error
+		if b.parent, err = linux.MountOf(b.root); err != nil {
+			return nil, err
+		}
+	}
+	b.isDir = func(path string) (bool, error) {
+		info, err := os.Stat(path)
+		return err == nil && info.IsDir(), err
+	}
+	if len(s.Linux.MaskedPaths) > 0 && !linux.IsNullDevice(os.DevNull) {
+		return nil, fmt.Errorf("mask paths: %s is not the null device", os.DevNull)
+	}
+	if path := s.Linux.CgroupsPath; path != "" {
+		group, err := cgroup.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range group.Dirs() {
+			b.cgroups = append(b.cgroups, cgroupMount{name: d.Name, source: d.Path})
+		}
+	}
+	return b, nil
+}
+
+// filterOf compiles the document's filter of system calls, which every program of the container gets.
+func filterOf(s *spec.Spec) (*seccomp.Filter, error) {
+	if s.Linux == nil || s.Linux.Seccomp == nil {
+		return nil, nil
+	}
+	return seccomp.Compile(s.Linux.Seccomp)
+}
+
+// newProgram returns the program of a document, with what it means in this process.
+func newProgram(proc *specs.Process, size linux.WindowSize, fds descriptors, own *users) *program {
+	p := &program{process: proc, size: size, held: linux.HeldCapabilities(), fds: fds, users: own}
+	if own != nil {
+		p.held = linux.KnownCapabilities() // a user namespace starts with all there are
+	}
+	p.files[0], p.files[1] = linux.OpenFilesLimit()
+	return p
+}
+
 // close closes what the child has got, or does not need any more.
-func (l launch) close() {
+func (l *launch) close() {
 	l.stdio.close()
 	for _, u := range l.users {
 		u.close()
 	}
-	for _, f := range []*os.File{l.pidNS, l.reaper} {
+	for _, f := range []*os.File{l.pidNS, l.reaper, l.fifo} {
 		if f != nil {
 			f.Close()
 		}
@@ -83,7 +186,7 @@ func (c *child) wait() int {
 
 // start forks the child and waits until the program runs, or returns why it does not. The process is then
 // gone.
-func (l launch) start() (*child, error) {
+func (l *launch) start() (*child, error) {
 	defer l.close()
 	ours, theirs, err := linux.SocketPair()
 	if err != nil {
@@ -96,7 +199,7 @@ func (l launch) start() (*child, error) {
 		return nil, err
 	}
 	defer null.Close()
-	fds := descriptors{socket: int(theirs.Fd()), spare: int(ours.Fd()), reaper: linux.FDOf(l.reaper), pidfd: -1}
+	fds := descriptors{socket: int(theirs.Fd()), spare: int(ours.Fd()), reaper: linux.FDOf(l.reaper), pidfd: -1, start: linux.FDOf(l.fifo), kept: l.kept}
 	fds.users = make(map[*users]int, len(l.users))
 	for _, u := range l.users {
 		fds.users[u] = int(u.file.Fd())
@@ -105,7 +208,9 @@ func (l launch) start() (*child, error) {
 		if f == nil {
 			f = null
 		}
-		fds.stdio[i] = int(f.Fd())
+		if fds.stdio[i] = i; !l.inherit {
+			fds.stdio[i] = int(f.Fd())
+		}
 	}
 	s, err := l.compile(fds)
 	if err != nil {
@@ -138,7 +243,7 @@ func (l launch) start() (*child, error) {
 
 // birthplace opens the v2 control group, nil where there is none: a process that is born there (clone3(2),
 // CLONE_INTO_CGROUP) need not be moved, which takes the kernel ten milliseconds.
-func (l launch) birthplace() (*os.File, error) {
+func (l *launch) birthplace() (*os.File, error) {
 	if l.group == "" {
 		return nil, nil
 	}
@@ -152,14 +257,14 @@ func (l launch) birthplace() (*os.File, error) {
 // keep forks the child and waits for it on a thread of its own: the thread may be in the pid
 // namespace of a container, and its end would be the parent's death to the child (prctl(2)). The
 // goroutine stays locked to it, so that it dies with it.
-func (l launch) keep(s *script, c *child, started chan<- error) {
+func (l *launch) keep(s *script, c *child, started chan<- error) {
 	runtime.LockOSThread()
 	birthplace, err := l.birthplace()
 	if birthplace != nil {
 		defer birthplace.Close()
 	}
-	if err == nil && l.pidNS != nil {
-		err = linux.Setns(int(l.pidNS.Fd()), linux.NewPID)
+	if err == nil {
+		err = l.join()
 	}
 	if err == nil {
 		c.pid, err = s.Fork(l.clone, birthplace)
@@ -188,7 +293,7 @@ func (l launch) keep(s *script, c *child, started chan<- error) {
 }
 
 // attend meets the child where it waits, and listens until the program runs.
-func (l launch) attend(s *script, c *child, socket *os.File) error {
+func (l *launch) attend(s *script, c *child, socket *os.File) error {
 	for _, line := range s.trace {
 		slog.Debug(line)
 	}
@@ -206,6 +311,12 @@ func (l launch) attend(s *script, c *child, socket *os.File) error {
 			return fmt.Errorf("the container's first process ended: %w", syscall.EPIPE)
 		case r.Console != nil:
 			c.console = r.Console
+			if l.console == nil {
+				continue
+			}
+			if err := l.console(r.Console); err != nil {
+				return err
+			}
 			continue
 		}
 		m := s.meetings[r.Step]
@@ -215,6 +326,9 @@ func (l launch) attend(s *script, c *child, socket *os.File) error {
 		}
 		if err := linux.GoOn(socket); err != nil {
 			return err
+		}
+		if complete && l.fifo != nil {
+			return nil // it waits for somebody else now
 		}
 	}
 }

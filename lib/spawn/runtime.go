@@ -27,9 +27,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/linux"
-	"github.com/weikeit/mydocker/lib/seccomp"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -248,95 +246,14 @@ func (r *Runtime) start(ctx context.Context, s *spec.Spec, o Options) (*child, *
 }
 
 // launchOf turns the document into what is to be started.
-func (r *Runtime) launchOf(ctx context.Context, s *spec.Spec, size linux.WindowSize) (launch, error) {
-	l := launch{group: s.LinuxPart().CgroupsPath}
-	if err := cgroup.Apply(context.Background(), s); err != nil {
-		return l, err
-	}
-	b, err := r.draw(s)
+func (r *Runtime) launchOf(ctx context.Context, s *spec.Spec, size linux.WindowSize) (*launch, error) {
+	l, err := newLaunch(s, r.dir.Bundle(s.ID()), size)
 	if err != nil {
-		return l, err
+		return nil, err
 	}
-	if b.entrances, err = l.entrances(); err != nil {
-		return l, err
-	}
-	words := []string{"unshare"}
-	for _, ns := range s.Linux.Namespaces {
-		switch {
-		case ns.Type == specs.CgroupNamespace:
-		case ns.Path == "":
-			l.clone |= namespaceFlags()[ns.Type]
-			words = append(words, "--"+string(ns.Type))
-		case ns.Type == specs.PIDNamespace:
-			if l.pidNS, err = os.Open(ns.Path); err != nil {
-				return l, fmt.Errorf("join pid namespace %s: %w", ns.Path, errnoOf(err))
-			}
-		}
-	}
-	if s.Annotation(spec.AnnotationInit) == "true" {
-		if l.reaper, err = openReaper(); err != nil {
-			return l, err
-		}
-	}
-	linux.Trace(append(words, "--fork")...)
-	filter, err := filterOf(s)
-	if err != nil {
-		return l, err
-	}
-	own, err := l.bring(s, b)
-	if err != nil {
-		return l, err
-	}
-	l.compile = func(fds descriptors) (*script, error) {
-		b.program = *newProgram(s.Process, size, fds, own)
-		b.program.filter = filter
-		return b.compile()
-	}
+	l.die = true
 	l.meet = func(m meeting, pid int) error { return r.meet(ctx, s, m, pid) }
 	return l, nil
-}
-
-// draw collects what the list of system calls for a container is made of.
-func (r *Runtime) draw(s *spec.Spec) (*blueprint, error) {
-	b := &blueprint{spec: &s.Spec, bundle: r.dir.Bundle(s.ID()), root: s.Root.Path, outside: len(outsideHooks(s)) > 0}
-	if !filepath.IsAbs(b.root) {
-		b.root = filepath.Join(b.bundle, b.root)
-	}
-	b.isDir = func(path string) (bool, error) {
-		info, err := os.Stat(path)
-		return err == nil && info.IsDir(), err
-	}
-	if len(s.Linux.MaskedPaths) > 0 && !linux.IsNullDevice(os.DevNull) {
-		return nil, fmt.Errorf("mask paths: %s is not the null device", os.DevNull)
-	}
-	if path := s.Linux.CgroupsPath; path != "" {
-		group, err := cgroup.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range group.Dirs() {
-			b.cgroups = append(b.cgroups, cgroupMount{name: d.Name, source: d.Path})
-		}
-	}
-	return b, nil
-}
-
-// filterOf compiles the document's filter of system calls, which every program of the container gets.
-func filterOf(s *spec.Spec) (*seccomp.Filter, error) {
-	if s.Linux == nil || s.Linux.Seccomp == nil {
-		return nil, nil
-	}
-	return seccomp.Compile(s.Linux.Seccomp)
-}
-
-// newProgram returns the program of a document that dies with its parent.
-func newProgram(proc *specs.Process, size linux.WindowSize, fds descriptors, own *users) *program {
-	p := &program{process: proc, size: size, die: true, held: linux.HeldCapabilities(), fds: fds, users: own}
-	if own != nil {
-		p.held = linux.KnownCapabilities() // a user namespace starts with all there are
-	}
-	p.files[0], p.files[1] = linux.OpenFilesLimit()
-	return p
 }
 
 // meet is what is done outside where the child waits.
@@ -344,15 +261,26 @@ func (r *Runtime) meet(ctx context.Context, s *spec.Spec, m meeting, pid int) er
 	switch m {
 	case beforeMounts:
 		return r.created(ctx, s, pid)
-	case beforePivot:
-		return r.runInside(ctx, s, "createContainer", specs.StateCreating, s.Hooks.CreateContainer, pid)
-	case beforeProgram:
-		return r.runInside(ctx, s, "startContainer", specs.StateCreated, s.Hooks.StartContainer, pid)
+	case ready:
+		if len(outsideHooks(s)) > 0 {
+			return cancelled(ctx)
+		}
+		return r.created(ctx, s, pid)
 	}
-	if len(outsideHooks(s)) > 0 {
-		return cancelled(ctx)
+	return meetInside(ctx, s, m, pid, s.State)
+}
+
+// meetInside runs the hooks that belong into the container, where the child waits for them.
+func meetInside(ctx context.Context, s *spec.Spec, m meeting, pid int, state func(specs.ContainerState, int) ([]byte, error)) error {
+	which, status, hooks := "createContainer", specs.StateCreating, s.Hooks.CreateContainer
+	if m == beforeProgram {
+		which, status, hooks = "startContainer", specs.StateCreated, s.Hooks.StartContainer
 	}
-	return r.created(ctx, s, pid)
+	text, err := state(status, pid)
+	if err != nil {
+		return err
+	}
+	return runInside(ctx, s, which, hooks, text, pid)
 }
 
 // outsideHooks are the hooks that run in our namespaces before the mounts are made.

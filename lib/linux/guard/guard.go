@@ -3,7 +3,7 @@
 // A process that forks into a container is there for a moment as what it is: a program of the host, which
 // /proc/PID/exe leads to. Who is root inside could have it executed, keep it open, and write to it when it
 // has ended (CVE-2019-5736). So a program that imports this package executes itself once more, from a mount of
-// its own that is nowhere and read-only, where its first word is that of a command that forks into containers.
+// its own that is nowhere and read-only, where one of its words is that of a command that forks into containers.
 //
 // It imports nothing but package syscall, and so comes before all others (Go starts packages in the order of
 // their paths where nothing else decides): half a millisecond is spent, and not another start of everything.
@@ -23,14 +23,11 @@ func forks(word string) bool {
 
 func init() {
 	args := arguments()
-	for i, word := range args {
-		if i == 0 || word == "" || word[0] == '-' {
-			continue
-		}
+	for _, word := range args { // whatever options stand before the command; once too often does no harm
 		if forks(word) && syscall.Geteuid() == 0 {
 			protect(args)
+			return
 		}
-		return
 	}
 }
 

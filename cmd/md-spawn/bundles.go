@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	stdio "io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/spawn"
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// The commands that only an OCI runtime has.
+
+type create struct {
+	Bundle string `short:"b" default:"." help:"Directory of config.json (default: this one)" placeholder:"DIR"`
+	spawn.CreateFlags
+	ID string `arg:"" help:"Id of the new container"`
+
+	engine *engine
+}
+
+// Run implements cli.Runner.
+func (c *create) Run(ctx context.Context, _ *cli.IO) error {
+	return c.engine.told(c.ID, c.engine.bundles().Create(ctx, c.ID, c.Bundle, c.CreateFlags))
+}
+
+type start struct {
+	ID string `arg:"" help:"Id of a container"`
+
+	engine *engine
+}
+
+// Run implements cli.Runner.
+func (c *start) Run(ctx context.Context, _ *cli.IO) error {
+	return c.engine.with(c.ID, func(b *spawn.Bundle) error { return b.Start(ctx) })
+}
+
+type pause struct {
+	ID string `arg:"" help:"Id of a container"`
+
+	engine *engine
+	frozen bool
+}
+
+// Run implements cli.Runner.
+func (c *pause) Run(ctx context.Context, _ *cli.IO) error {
+	return c.engine.with(c.ID, func(b *spawn.Bundle) error { return b.Freeze(ctx, c.frozen) })
+}
+
+type list struct {
+	Format string `short:"f" default:"table" enum:"table,json" help:"table or json"`
+	Quiet  bool   `short:"q" help:"Show the ids only"`
+
+	engine *engine
+}
+
+// Run implements cli.Runner.
+func (c *list) Run(_ context.Context, io *cli.IO) error {
+	all, err := c.engine.bundles().List()
+	if err != nil {
+		return err
+	}
+	states := make([]spawn.BundleState, 0, len(all))
+	for _, b := range all {
+		states = append(states, b.State())
+	}
+	if c.Format == "json" {
+		return printJSON(io.Out, states)
+	}
+	w := tabwriter.NewWriter(io.Out, 12, 1, 3, ' ', 0)
+	if !c.Quiet {
+		fmt.Fprintln(w, "ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER")
+	}
+	for _, s := range states {
+		if c.Quiet {
+			fmt.Fprintln(w, s.ID)
+		} else {
+			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", s.ID, s.Pid, s.Status, s.Bundle, s.Created.Format(time.RFC3339), s.Owner)
+		}
+	}
+	return w.Flush()
+}
+
+type processes struct {
+	Format string   `short:"f" default:"table" enum:"table,json" help:"table, as ps(1) prints it, or json"`
+	ID     string   `arg:"" help:"Id of a container"`
+	Args   []string `arg:"" optional:"" passthrough:"all" help:"Options for ps(1) (default: -ef)"`
+
+	engine *engine
+}
+
+// Run implements cli.Runner.
+func (c *processes) Run(ctx context.Context, io *cli.IO) error {
+	return c.engine.with(c.ID, func(b *spawn.Bundle) error {
+		pids, err := b.Processes()
+		if err != nil {
+			return err
+		}
+		if c.Format == "json" {
+			return printJSON(io.Out, pids)
+		}
+		if len(c.Args) == 0 {
+			c.Args = []string{"-ef"}
+		}
+		out, err := exec.CommandContext(ctx, "ps", c.Args...).Output()
+		if err != nil {
+			return fmt.Errorf("ps: %w", err)
+		}
+		return printRows(io.Out, string(out), pids)
+	})
+}
+
+// printRows prints the lines of ps(1) that are about the given processes, and its heading.
+func printRows(out stdio.Writer, text string, pids []int) error {
+	column := -1
+	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		words := strings.Fields(line)
+		if i == 0 {
+			if column = slices.Index(words, "PID"); column < 0 {
+				return fmt.Errorf("ps: there is no column PID in what it prints")
+			}
+		} else if pid, err := strconv.Atoi(words[column]); err != nil || !slices.Contains(pids, pid) {
+			continue
+		}
+		if _, err := fmt.Fprintln(out, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type update struct {
+	Resources string `short:"r" help:"Read linux.resources from this file; - is standard input" placeholder:"FILE"`
+	cgroup.Limits
+	ID string `arg:"" help:"Id of a container"`
+
+	engine *engine
+}
+
+// Run implements cli.Runner.
+func (c *update) Run(_ context.Context, io *cli.IO) error {
+	return c.engine.with(c.ID, func(b *spawn.Bundle) error {
+		r, err := c.resources(io.In)
+		if err != nil {
+			return err
+		}
+		return b.Update(r)
+	})
+}
+
+func (c *update) resources(in stdio.Reader) (*specs.LinuxResources, error) {
+	if c.Resources == "" {
+		return c.Limits.Resources()
+	}
+	if c.Resources != "-" {
+		file, err := os.Open(c.Resources)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		in = file
+	}
+	r := &specs.LinuxResources{}
+	if err := json.NewDecoder(in).Decode(r); err != nil {
+		return nil, fmt.Errorf("read linux.resources: %w", err)
+	}
+	return r, nil
+}
+
+type document struct {
+	Bundle string `short:"b" default:"." help:"Directory that it is written to (default: this one)" placeholder:"DIR"`
+}
+
+// Run implements cli.Runner.
+func (c *document) Run(_ context.Context, _ *cli.IO) error {
+	s := spec.New("")
+	s.Annotations, s.Hostname = nil, "md-spawn"
+	s.Root = &specs.Root{Path: "rootfs", Readonly: true}
+	s.Process.Args, s.Process.Terminal = []string{"sh"}, true
+	s.Process.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"}
+	data, err := s.Encode()
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(filepath.Join(c.Bundle, "config.json"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := file.Write(append(data, '\n')); err != nil {
+		file.Close()
+		return err
+	}
+	return file.Close()
+}
+
+type supported struct{}
+
+// Run implements cli.Runner.
+func (*supported) Run(_ context.Context, io *cli.IO) error {
+	return printJSON(io.Out, spawn.Features())
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/spawn"
+)
+
+type events struct {
+	Stats    bool          `help:"Show what the container uses now, once"`
+	Interval time.Duration `default:"5s" help:"Time between two lines"`
+	ID       string        `arg:"" help:"Id of a container"`
+
+	engine *engine
+}
+
+// Run implements cli.Runner.
+func (c *events) Run(ctx context.Context, io *cli.IO) error {
+	return c.engine.with(c.ID, func(b *spawn.Bundle) error {
+		kills := uint64(0)
+		for first := true; ; first = false {
+			if b.Status() == specs.StateStopped {
+				if first {
+					return spawn.ErrNotRunning
+				}
+				return nil
+			}
+			stats, err := b.Stats()
+			if err != nil {
+				return err
+			}
+			if m := stats.Memory; m != nil && !c.Stats {
+				for ; !first && kills < m.OOMKills; kills++ {
+					if err := printEvent(io, event{Type: "oom", ID: c.ID}); err != nil {
+						return err
+					}
+				}
+				kills = m.OOMKills
+			}
+			if err := printEvent(io, event{Type: "stats", ID: c.ID, Data: runcStats(stats)}); err != nil || c.Stats {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(c.Interval):
+			}
+		}
+	})
+}
+
+// event is a line of `runc events`, whose names engines know.
+type event struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+	Data any    `json:"data,omitempty"`
+}
+
+func printEvent(io *cli.IO, e event) error {
+	data, err := json.Marshal(e)
+	if err == nil {
+		_, err = fmt.Fprintf(io.Out, "%s\n", data)
+	}
+	return err
+}
+
+type object = map[string]any
+
+// runcStats puts what a group uses under the names of runc's types/events.go.
+func runcStats(s cgroup.Stats) object {
+	data := object{}
+	if c := s.CPU; c != nil {
+		data["cpu"] = object{
+			"usage":      object{"total": c.Usage, "kernel": c.System, "user": c.User},
+			"throttling": object{"periods": c.Periods, "throttledPeriods": c.ThrottledPeriods, "throttledTime": c.Throttled},
+		}
+	}
+	if m := s.Memory; m != nil {
+		usage := object{"usage": m.Usage, "max": m.Peak, "failcnt": m.OOMKills}
+		if m.Limit != nil {
+			usage["limit"] = *m.Limit
+		}
+		data["memory"] = object{"usage": usage, "cache": m.Cache, "swap": object{"usage": m.Swap}}
+	}
+	if p := s.Pids; p != nil {
+		pids := object{"current": p.Current}
+		if p.Limit != nil {
+			pids["limit"] = *p.Limit
+		}
+		data["pids"] = pids
+	}
+	return data
+}

@@ -1,0 +1,239 @@
+package spawn
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// Bundles are the containers of other engines: an OCI runtime's, made of a bundle that the caller has prepared,
+// under an id of the caller's choice, and each step of their life is a command of its own (runtime-spec,
+// runtime.md). Nobody stays with them: who started the runtime is told their end by the kernel.
+//
+// State: bundle.json and, until it is started, the FIFO start, below DIR/ID.
+type Bundles struct {
+	dir     string
+	systemd bool
+}
+
+// BundlesDir is where containers of bundles are kept when the caller does not say.
+const BundlesDir = "bundles"
+
+// NewBundles returns the containers below a directory. It makes nothing. systemd says that control groups are named
+// as systemd names them: slice:prefix:name.
+func NewBundles(dir string, systemd bool) *Bundles { return &Bundles{dir, systemd} }
+
+// ErrNoBundle says that there is no such container.
+var ErrNoBundle = fmt.Errorf("container does not exist: %w", fs.ErrNotExist)
+
+// Bundle is one container of another engine.
+type Bundle struct {
+	ID      string          `json:"id"`
+	Path    string          `json:"bundle"`
+	Init    state.Process   `json:"init"`
+	Created time.Time       `json:"created"`
+	Config  json.RawMessage `json:"config"` // the document as it was
+
+	dir  string
+	spec *spec.Spec
+}
+
+const (
+	bundleFile = "bundle.json"
+	startFile  = "start"
+)
+
+// checkID refuses ids that could be anything but a name in a directory.
+func checkID(id string) error {
+	strange := strings.ContainsFunc(id, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_+-.", r)
+	})
+	if strange || id == "" || id == "." || id == ".." || len(id) > 255 {
+		return fmt.Errorf("container id %.80q: want letters, digits and _+-.", id)
+	}
+	return nil
+}
+
+// Load returns the container with an id.
+func (bs *Bundles) Load(id string) (*Bundle, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(bs.dir, id)
+	data, err := os.ReadFile(filepath.Join(dir, bundleFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoBundle
+	}
+	if err != nil {
+		return nil, err
+	}
+	b := &Bundle{dir: dir}
+	if err := json.Unmarshal(data, b); err != nil {
+		return nil, fmt.Errorf("read %s: %w", bundleFile, err)
+	}
+	if b.spec, err = spec.Read(strings.NewReader(string(b.Config))); err != nil {
+		return nil, err
+	}
+	b.spec.LinuxPart()
+	return b, nil
+}
+
+// Has reports whether there is a container with an id.
+func (bs *Bundles) Has(id string) bool {
+	if checkID(id) != nil {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(bs.dir, id, bundleFile))
+	return err == nil
+}
+
+// List returns all containers, by id. One that cannot be read is left out.
+func (bs *Bundles) List() ([]*Bundle, error) {
+	entries, err := os.ReadDir(bs.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var list []*Bundle
+	for _, e := range entries {
+		if b, err := bs.Load(e.Name()); err == nil {
+			list = append(list, b)
+		}
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].ID < list[j].ID })
+	return list, nil
+}
+
+// read reads the document of a bundle.
+func (bs *Bundles) read(id, path string) (*Bundle, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.Open(filepath.Join(path, "config.json"))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	b := &Bundle{ID: id, Path: path, Created: time.Now(), dir: filepath.Join(bs.dir, id)}
+	if b.spec, err = spec.Read(file); err != nil {
+		return nil, err
+	}
+	if b.spec.LinuxPart().CgroupsPath, err = bs.groupPath(b.spec.Linux.CgroupsPath, id); err != nil {
+		return nil, err
+	}
+	return b, check(b.spec)
+}
+
+// groupPath returns where the control group of a container lies. Systemd's own form is a place below its slice: the
+// group is made there without asking systemd, which leaves groups that it did not make alone.
+func (bs *Bundles) groupPath(path, id string) (string, error) {
+	if path == "" {
+		return "/" + id, nil
+	}
+	if !bs.systemd {
+		return path, nil
+	}
+	parts := strings.Split(path, ":")
+	if len(parts) != 3 || strings.Contains(path, "/") {
+		return "", fmt.Errorf("linux.cgroupsPath %.80q: --systemd-cgroup wants slice:prefix:name", path)
+	}
+	slice, prefix, name := parts[0], parts[1], parts[2]
+	if slice == "" {
+		slice = "system.slice"
+	}
+	// a-b.slice lies in a.slice (systemd.slice(5)).
+	dir, words := "", strings.Split(strings.TrimSuffix(slice, ".slice"), "-")
+	for i := range words {
+		if words[0] != "" {
+			dir += "/" + strings.Join(words[:i+1], "-") + ".slice"
+		}
+	}
+	if !strings.HasSuffix(name, ".slice") {
+		name = strings.TrimPrefix(prefix+"-"+name, "-") + ".scope"
+	}
+	return dir + "/" + name, nil
+}
+
+// save writes the container down.
+func (b *Bundle) save() error {
+	var err error
+	if b.Config, err = b.spec.Encode(); err != nil {
+		return err
+	}
+	return state.WriteVolatile(filepath.Join(b.dir, bundleFile), b)
+}
+
+// group returns the container's control group.
+func (b *Bundle) group() (*cgroup.Group, error) { return cgroup.Open(b.spec.Linux.CgroupsPath) }
+
+// The states of a container beyond those of the specification.
+const statusPaused specs.ContainerState = "paused"
+
+// Status returns the state of the container in one word.
+func (b *Bundle) Status() specs.ContainerState {
+	if b.Init.PID == 0 {
+		return specs.StateCreating
+	}
+	if !b.Init.Alive() {
+		return specs.StateStopped
+	}
+	if _, err := os.Lstat(filepath.Join(b.dir, startFile)); err == nil {
+		return specs.StateCreated
+	}
+	if group, err := b.group(); err == nil {
+		if frozen, err := group.Frozen(); err == nil && frozen {
+			return statusPaused
+		}
+	}
+	return specs.StateRunning
+}
+
+// State returns the container's state (runtime-spec, runtime.md "State"), with what runc says beyond it.
+func (b *Bundle) State() BundleState {
+	s := BundleState{State: b.stateOf(b.Status(), b.Init.PID), Rootfs: b.root(), Created: b.Created, Owner: "root"}
+	if s.Status == specs.StateStopped {
+		s.Pid = 0
+	}
+	return s
+}
+
+// BundleState is what `md-spawn state` and `list` show of a bundle's container.
+type BundleState struct {
+	specs.State
+	Rootfs  string    `json:"rootfs"`
+	Created time.Time `json:"created"`
+	Owner   string    `json:"owner"`
+}
+
+func (b *Bundle) stateOf(status specs.ContainerState, pid int) specs.State {
+	return specs.State{
+		Version: specs.Version, ID: b.ID, Status: status, Pid: pid, Bundle: b.Path, Annotations: b.spec.Annotations,
+	}
+}
+
+// hookState is the state as hooks get it.
+func (b *Bundle) hookState(status specs.ContainerState, pid int) ([]byte, error) {
+	return json.Marshal(b.stateOf(status, pid))
+}
+
+func (b *Bundle) root() string {
+	if b.spec.Root == nil || filepath.IsAbs(b.spec.Root.Path) {
+		return b.spec.Root.Path
+	}
+	return filepath.Join(b.Path, b.spec.Root.Path)
+}

@@ -1,0 +1,232 @@
+package spawn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// ProcessFlags say how the process of an OCI command is connected with its caller.
+type ProcessFlags struct {
+	ConsoleSocket string `help:"Send the terminal to this socket" placeholder:"PATH"`
+	PidFile       string `help:"Write the process id to this file" placeholder:"FILE"`
+	PreserveFds   int    `name:"preserve-fds" help:"Give the program so many more descriptors, from 3 on" placeholder:"N"`
+}
+
+// CreateFlags are the options of create, and of run with an id.
+type CreateFlags struct {
+	ProcessFlags
+	NoPivot      bool `help:"Move the root in place of pivot_root(2), for a host that runs from its initramfs"`
+	NoNewKeyring bool `help:"Keep the caller's session keyring"`
+}
+
+// Create makes the container of a bundle, up to the point where its program is all that is missing.
+func (bs *Bundles) Create(ctx context.Context, id, bundle string, f CreateFlags) error {
+	b, err := bs.read(id, bundle)
+	if err != nil {
+		return err
+	}
+	if b.spec.Process.Terminal != (f.ConsoleSocket != "") {
+		return errors.New("--console-socket and process.terminal go together: nobody stays to hold the terminal")
+	}
+	_, err = b.create(ctx, f, true, &stdio{}, linux.WindowSize{})
+	return err
+}
+
+// create makes the container; with wait its program waits until it is started. Where it fails, nothing is left.
+func (b *Bundle) create(ctx context.Context, f CreateFlags, wait bool, streams *stdio, size linux.WindowSize) (*child, error) {
+	if err := os.MkdirAll(filepath.Dir(b.dir), 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(b.dir, 0o700); err != nil {
+		if errors.Is(err, os.ErrExist) {
+			err = fmt.Errorf("container with id exists: %s", b.ID)
+		}
+		return nil, err
+	}
+	err := b.save()
+	if err == nil {
+		var c *child
+		if c, err = b.fork(ctx, f, wait, streams, size); err == nil {
+			return c, nil
+		}
+	}
+	err = interrupted(ctx, err)
+	return nil, errors.Join(err, b.destroy(context.WithoutCancel(ctx)))
+}
+
+func (b *Bundle) fork(ctx context.Context, f CreateFlags, wait bool, streams *stdio, size linux.WindowSize) (*child, error) {
+	l, err := newLaunch(b.spec, b.Path, size)
+	if err != nil {
+		return nil, err
+	}
+	l.stdio = streams
+	l.inherit = !b.spec.Process.Terminal && *streams == (stdio{})
+	l.kept = f.PreserveFds
+	l.noPivot, l.keepKeyring = f.NoPivot, f.NoNewKeyring
+	if wait {
+		path := filepath.Join(b.dir, startFile)
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
+			return nil, fmt.Errorf("make %s: %w", path, err)
+		}
+		// For both, so that it never ends: the child waits for a byte.
+		if l.fifo, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
+			return nil, err
+		}
+	}
+	if f.ConsoleSocket != "" {
+		l.console = func(master *os.File) error { return linux.SendToSocket(f.ConsoleSocket, "/dev/ptmx", master) }
+	}
+	noted := false
+	l.meet = func(m meeting, pid int) error {
+		if err := cancelled(ctx); err != nil {
+			return err
+		}
+		if !noted {
+			noted = true
+			if err := b.note(ctx, pid); err != nil {
+				return err
+			}
+		}
+		switch m {
+		case beforePivot, beforeProgram:
+			return meetInside(ctx, b.spec, m, pid, b.hookState)
+		case ready:
+			return writePidFile(f.PidFile, pid)
+		}
+		return nil
+	}
+	return l.start()
+}
+
+// note writes down the first process and runs the hooks of the outside.
+func (b *Bundle) note(ctx context.Context, pid int) error {
+	var err error
+	if b.Init, err = state.FindProcess(pid); err != nil {
+		return err
+	}
+	if err := b.save(); err != nil {
+		return err
+	}
+	return b.runHooks(ctx, outsideHooks(b.spec), specs.StateCreating, true)
+}
+
+// runHooks runs hooks in our namespaces. With stop the first that fails ends it.
+func (b *Bundle) runHooks(ctx context.Context, hooks []specs.Hook, status specs.ContainerState, stop bool) error {
+	var errs []error
+	for _, hook := range hooks {
+		text, err := b.hookState(status, b.Init.PID)
+		if err == nil {
+			err = spec.RunHook(ctx, hook, text)
+		}
+		if errs = append(errs, err); stop && err != nil {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func writePidFile(path string, pid int) error {
+	if path == "" {
+		return nil
+	}
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)) // whoever waits for it finds it whole
+	if err := os.WriteFile(temp, []byte(strconv.Itoa(pid)), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
+}
+
+// Run is create and start in one. In the foreground it returns the program's exit code and deletes the container,
+// unless it is kept; detached, 0 when the program runs.
+func (bs *Bundles) Run(ctx context.Context, id, bundle string, f CreateFlags, detach, keep bool, streams Streams) (int, error) {
+	b, err := bs.read(id, bundle)
+	if err != nil {
+		return 0, err
+	}
+	if detach && b.spec.Process.Terminal != (f.ConsoleSocket != "") {
+		return 0, errors.New("--console-socket and process.terminal go together: nobody stays to hold the terminal")
+	}
+	c, err := b.create(ctx, f, false, &stdio{}, sizeOf(streams.Screen))
+	if err != nil {
+		return 0, err
+	}
+	err = b.runHooks(ctx, poststart(b.spec), specs.StateRunning, false)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "md-spawn: warning: poststart", err)
+	}
+	if detach {
+		return 0, nil
+	}
+	code, err := c.attendInherited(streams, f.ConsoleSocket != "")
+	if !keep {
+		err = errors.Join(err, b.destroy(context.WithoutCancel(ctx)))
+	}
+	return code, err
+}
+
+// attendInherited waits for a program that has our own streams, or a terminal that is sent to and from them.
+func (c *child) attendInherited(streams Streams, handedOver bool) (int, error) {
+	if c.console != nil && !handedOver {
+		return (&pump{}).attend(c, streams, nil)
+	}
+	stop := forward(c.signal, nil, nil)
+	code := c.wait()
+	stop()
+	return code, nil
+}
+
+func poststart(s *spec.Spec) []specs.Hook {
+	if s.Hooks == nil {
+		return nil
+	}
+	return s.Hooks.Poststart
+}
+
+// destroy takes all of the container away: its processes, its control group, what is written about it, and by its
+// hooks what others made for it.
+func (b *Bundle) destroy(ctx context.Context) error {
+	if b.Init.Alive() {
+		if err := b.Kill(syscall.SIGKILL, false); err != nil && !errors.Is(err, ErrNotRunning) {
+			return err
+		}
+	}
+	err := b.removeGroup(ctx)
+	if rerr := os.RemoveAll(b.dir); err == nil {
+		err = rerr
+	}
+	if b.spec.Hooks != nil {
+		b.Init.PID = 0
+		err = errors.Join(err, b.runHooks(ctx, b.spec.Hooks.Poststop, specs.StateStopped, false))
+	}
+	return err
+}
+
+// removeGroup takes the control group away, with what is still in it: a container without a pid namespace of its own
+// may leave processes behind.
+func (b *Bundle) removeGroup(ctx context.Context) error {
+	group, err := b.group()
+	if err != nil {
+		return err
+	}
+	if !group.Exists() {
+		return nil
+	}
+	_ = group.Thaw(ctx) // what is frozen cannot die on v1
+	if !hasNamespace(b.spec.Linux, specs.PIDNamespace) {
+		if err := group.Kill(ctx); err != nil {
+			return err
+		}
+	}
+	return group.Remove(ctx)
+}

@@ -1,0 +1,37 @@
+package spawn
+
+import (
+	"maps"
+	"slices"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/opencontainers/runtime-spec/specs-go/features"
+
+	"github.com/weikeit/mydocker/lib/linux"
+)
+
+// Features says what of the specification is done (runtime-spec, features.md).
+func Features() features.Features {
+	yes, no := true, false
+	var namespaces []string
+	for kind := range namespaceFlags() {
+		namespaces = append(namespaces, string(kind))
+	}
+	slices.Sort(namespaces)
+	options := slices.Concat(slices.Collect(maps.Keys(mountFlags())), slices.Collect(maps.Keys(recursiveAttributes())))
+	slices.Sort(options)
+	return features.Features{
+		OCIVersionMin: "1.0.0", OCIVersionMax: specs.Version,
+		Hooks:        []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"},
+		MountOptions: options,
+		Linux: &features.Linux{
+			Namespaces:      namespaces,
+			Capabilities:    linux.Capabilities(^uint64(0)).Names(),
+			Cgroup:          &features.Cgroup{V1: &yes, V2: &yes, Systemd: &no, SystemdUser: &no, Rdma: &yes},
+			Apparmor:        &features.Apparmor{Enabled: &no},
+			Selinux:         &features.Selinux{Enabled: &no},
+			IntelRdt:        &features.IntelRdt{Enabled: &no},
+			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &no}},
+		},
+	}
+}

@@ -1,0 +1,70 @@
+package spawn
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+)
+
+// namespaces sorts the namespaces of a document by who makes or joins them: clone(2) makes new ones, the child joins
+// others by their paths. The forking thread joins the pid namespace, which is that of children to come, and makes a
+// time namespace, whose offsets are to be written before anybody is in it.
+func (l *launch) namespaces(s *spec.Spec) (err error) {
+	words := []string{"unshare"}
+	for _, ns := range s.Linux.Namespaces {
+		switch {
+		case ns.Type == specs.CgroupNamespace || ns.Type == specs.UserNamespace: // made last
+		case ns.Path != "" && ns.Type == specs.PIDNamespace:
+			if l.pidNS, err = os.Open(ns.Path); err != nil {
+				return fmt.Errorf("join pid namespace %s: %w", ns.Path, errnoOf(err))
+			}
+		case ns.Path != "":
+		case ns.Type == specs.TimeNamespace:
+			l.newTime, l.time = true, timeOffsets(s.Linux.TimeOffsets)
+		default:
+			l.clone |= namespaceFlags()[ns.Type]
+			words = append(words, "--"+string(ns.Type))
+		}
+	}
+	linux.Trace(append(words, "--fork")...)
+	return nil
+}
+
+// timeOffsets returns what is written to /proc/PID/timens_offsets (time_namespaces(7)).
+func timeOffsets(offsets map[string]specs.LinuxTimeOffset) string {
+	text := ""
+	for _, clock := range slices.Sorted(maps.Keys(offsets)) {
+		text += fmt.Sprintf("%s %d %d\n", clock, offsets[clock].Secs, offsets[clock].Nanosecs)
+	}
+	return text
+}
+
+// join brings the forking thread where the child is to be born.
+func (l *launch) join() error {
+	if l.pidNS != nil {
+		if err := linux.Setns(int(l.pidNS.Fd()), linux.NewPID); err != nil {
+			return err
+		}
+	}
+	if !l.newTime {
+		return nil
+	}
+	linux.Trace("unshare", "--time")
+	if err := linux.Unshare(linux.NewTime); err != nil {
+		return fmt.Errorf("make the time namespace: %w", err)
+	}
+	if l.time == "" {
+		return nil
+	}
+	linux.TraceWrite("/proc/self/timens_offsets", l.time)
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/timens_offsets", linux.ThreadID()), []byte(l.time), 0); err != nil {
+		return fmt.Errorf("set linux.timeOffsets: %w", errnoOf(err))
+	}
+	return nil
+}
