@@ -28,6 +28,9 @@ type CreateOptions struct {
 	cgroup.Devices
 	rootfs.Bounds
 	network.Exposed
+
+	// Passing is a container that goes with the command that makes it, before others know its id.
+	Passing bool `kong:"-"`
 }
 
 // RunOptions are the options of `mydocker run`.
@@ -47,7 +50,7 @@ func (o *CreateOptions) Parts() (rootfs.Options, cgroup.Options, network.Options
 }
 
 func (o *CreateOptions) network() network.Options {
-	return network.Options{Connection: o.Connection, Exposed: o.Exposed}
+	return network.Options{Connection: o.Connection, Exposed: o.Exposed, Unnamed: o.Passing}
 }
 
 func (o *CreateOptions) cgroup() cgroup.Options {
@@ -76,6 +79,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 		return "", 0, err
 	}
 	o.ChooseTerminal(c.In, c.Out)
+	o.Passing = o.Remove && !o.Detach
 	s, err := e.sweepAnd(ctx, func() (*spec.Spec, error) { return e.make(ctx, o.CreateOptions, args, c) })
 	if err != nil {
 		return "", 0, err

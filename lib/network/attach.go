@@ -48,6 +48,7 @@ func (m *Manager) Attach(o Options) spec.Stage {
 			return err
 		}
 		n := state.Net{Mode: p.mode, Ports: p.ports, Names: namesOf(s), Hostname: s.Hostname}
+		n.Unnamed = o.Unnamed && len(n.Names) == 1 && !slices.ContainsFunc(p.joins, func(j join) bool { return len(j.aliases) > 0 })
 		path, err := m.attach(ctx, id, &n, p.joins)
 		if err == nil {
 			err = s.AddRelease(m.dir.Env(), "md-net", "detach", id)

@@ -371,3 +371,36 @@ func TestTakenBack(t *testing.T) {
 		t.Errorf("its rule stays:\n%s", rules)
 	}
 }
+
+// A /24 has room for 253 containers, and says so to the next; one that goes makes room.
+func TestFullNetwork(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m, ctx := newManager(t), context.Background()
+	t.Cleanup(func() { m.mustRemove(t, Default) })
+	var all []attached
+	for range 253 {
+		all = append(all, m.attachTo(t, Connection{}))
+	}
+	if last := all[252].addr.String(); last != "10.20.30.254" {
+		t.Errorf("the last one has %s", last)
+	}
+	_, err := m.tryAttach(Connection{})
+	if err == nil || err.Error() != "network mydocker0: no free address in 10.20.30.0/24" {
+		t.Errorf("one more: %v", err)
+	}
+	if saw, err := askOnce(t, all[252], all[0]); saw != "10.20.30.254" {
+		t.Errorf("the first one was asked by the last, and saw %q (%v)", saw, err)
+	}
+	if err := m.Release(ctx, all[7].id); err != nil {
+		t.Fatal(err)
+	}
+	if c := m.attachTo(t, Connection{}); c.addr != all[7].addr {
+		t.Errorf("the next one has %s, not %s", c.addr, all[7].addr)
+	}
+}
+
+func askOnce(t *testing.T, from, to attached) (string, error) {
+	serve(t, to.path, "tcp", ":80")
+	return ask(from.path, "tcp", to.addr.String()+":80")
+}

@@ -33,7 +33,7 @@ func (m *Manager) Connect(ctx context.Context, network, id string, o ConnectOpti
 			return err
 		}
 		before := n
-		n.Mode = modeBridge
+		n.Mode, n.Unnamed = modeBridge, false
 		n.Endpoints = append(slices.Clone(n.Endpoints), e)
 		err = m.writeNet(id, n)
 		if err == nil && m.isUp(id, n) {

@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -249,14 +250,19 @@ func ask(path, protocol, address string) (saw string, err error) {
 			return err
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(400 * time.Millisecond))
-		if protocol == "udp" {
-			if _, err := conn.Write([]byte("?")); err != nil {
+		buf := make([]byte, 100)
+		n := 0
+		for end := time.Now().Add(patience); n == 0 && time.Now().Before(end); {
+			conn.SetDeadline(time.Now().Add(400 * time.Millisecond))
+			if protocol == "udp" { // a datagram may be lost
+				if _, err := conn.Write([]byte("?")); err != nil {
+					return err
+				}
+			}
+			if n, err = conn.Read(buf); errors.Is(err, syscall.ECONNREFUSED) {
 				return err
 			}
 		}
-		buf := make([]byte, 100)
-		n, err := conn.Read(buf)
 		if err != nil {
 			return err
 		}

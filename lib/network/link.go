@@ -107,7 +107,11 @@ func addPair(bridge netlink.Link, e state.Endpoint, path string) error {
 		return fmt.Errorf("add link %s: %w", e.HostLink, err)
 	}
 	linux.Trace("ip", "link", "set", e.HostLink, "master", master.Name)
-	if err := netlink.LinkSetMasterByIndex(pair, master.Index); err != nil {
+	err = netlink.LinkSetMasterByIndex(pair, master.Index)
+	if errors.Is(err, syscall.EXFULL) {
+		return fmt.Errorf("connect %s to bridge %s: a bridge has room for 1023 links", e.HostLink, master.Name)
+	}
+	if err != nil {
 		return fmt.Errorf("connect %s to bridge %s: %w", e.HostLink, master.Name, err)
 	}
 	// A container that calls its own published port gets its packets back on the link they came from.

@@ -17,6 +17,9 @@ import (
 type Options struct {
 	Connection
 	Exposed
+
+	// Unnamed spares the neighbours the news of a container that has no name and ends with its command.
+	Unnamed bool `kong:"-"`
 }
 
 // Connection are the networks and the ports.

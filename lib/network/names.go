@@ -68,7 +68,7 @@ func (m *Manager) addNames(id string, n state.Net) error {
 		return err
 	}
 	for _, e := range n.Endpoints {
-		more, err := m.enter(e.Network, memberOf(id, n, e), n.Hostname)
+		more, err := m.enter(e.Network, memberOf(id, n, e), n.Hostname, n.Unnamed)
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (m *Manager) follow(id, other string) ([]string, error) {
 	}
 	var lines []string
 	for _, e := range n.Endpoints {
-		more, err := m.enter(e.Network, member{id: id}, "")
+		more, err := m.enter(e.Network, member{id: id}, "", true)
 		if err != nil {
 			return nil, err
 		}
@@ -114,9 +114,9 @@ func (m *Manager) follow(id, other string) ([]string, error) {
 	return lines, nil
 }
 
-// enter adds a member to a network, tells the others, and returns the lines that it has to know itself. By its
-// hostname only it finds itself.
-func (m *Manager) enter(network string, c member, hostname string) ([]string, error) {
+// enter adds a member to a network, tells the others unless it only listens, and returns the lines that it has to
+// know itself. By its hostname only it finds itself.
+func (m *Manager) enter(network string, c member, hostname string, listens bool) ([]string, error) {
 	members, err := m.members(network)
 	if err != nil {
 		return nil, err
@@ -124,12 +124,19 @@ func (m *Manager) enter(network string, c member, hostname string) ([]string, er
 	own := c
 	own.names = withHostname(hostname, c.names)
 	lines := own.lines(network)
+	if listens {
+		c = member{id: c.id}
+	}
 	members = slices.DeleteFunc(members, func(other member) bool { return other.id == c.id })
+	// First, so that what is told is taken back even after a SIGKILL.
+	if err := m.writeMembers(network, append(members, c)); err != nil {
+		return nil, err
+	}
 	for _, other := range members {
 		m.tell(other.id, c.lines(network))
 		lines = append(lines, other.lines(network)...)
 	}
-	return lines, m.writeMembers(network, append(members, c))
+	return lines, nil
 }
 
 // removeNames takes container id out of the files of all others, and all names out of its own.
@@ -179,10 +186,10 @@ func (m *Manager) leave(network, id string) error {
 	}
 	gone := members[i]
 	members = slices.Delete(members, i, i+1)
-	for _, other := range members {
-		if len(gone.addresses) > 0 {
-			// What a container did to its file must not keep another one from going.
-			_ = m.changeHosts(other.id, func(lines []string) []string { return dropMarked(lines, mark+network+":"+id) })
+	if len(gone.addresses) > 0 {
+		var buf []byte
+		for _, other := range members {
+			buf = m.untell(other.id, mark+network+":"+id, buf)
 		}
 	}
 	err = m.changeHosts(id, func(lines []string) []string { return dropMarked(lines, mark+network+":") })
@@ -285,26 +292,77 @@ func (m *Manager) writeMembers(network string, members []member) error {
 
 func (m *Manager) hostsPath(id string) string { return filepath.Join(m.dir.Bundle(id), hostsFile) }
 
-// tell adds lines to the file of another container. What that did to it must not keep this one from coming.
+// tell and untell change the file of another container, in as few system calls as can be: beside hundreds of
+// them this is what a start and an end take the longest for. What a container did to its file must not keep
+// another one from coming or going, so errors count for nothing.
+
+// tell adds lines.
 func (m *Manager) tell(id string, lines []string) {
-	f, err := os.OpenFile(m.hostsPath(id), os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW, 0)
-	if err != nil || len(lines) == 0 {
+	if len(lines) == 0 {
 		return
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Size() > maxHosts {
+	fd, size := openHosts(m.hostsPath(id), syscall.O_APPEND)
+	if fd < 0 {
 		return
 	}
+	defer syscall.Close(fd)
 	text := strings.Join(lines, "\n") + "\n"
 	last := []byte{'\n'}
-	if size := info.Size(); size > 0 {
-		_, _ = f.ReadAt(last, size-1)
+	if size > 0 {
+		_, _ = syscall.Pread(fd, last, size-1)
 	}
 	if last[0] != '\n' {
 		text = "\n" + text
 	}
-	_, _ = f.WriteString(text)
+	_, _ = syscall.Write(fd, []byte(text))
+}
+
+// untell takes out the lines with this mark, which stand together. It uses the buffer, and returns it for the next one.
+func (m *Manager) untell(id, text string, buf []byte) []byte {
+	fd, size := openHosts(m.hostsPath(id), 0)
+	if fd < 0 {
+		return buf
+	}
+	defer syscall.Close(fd)
+	const tail = 4096 // who came last often goes first
+	text += "\n"
+	for _, from := range []int64{max(size-tail, 0), 0} {
+		buf = slices.Grow(buf[:0], int(size-from))[:size-from]
+		if n, err := syscall.Pread(fd, buf, from); err != nil || n < len(buf) {
+			return buf
+		}
+		hit := bytes.Index(buf, []byte(text))
+		first := bytes.LastIndexByte(buf[:max(hit, 0)], '\n') + 1 // of the line
+		if hit < 0 || first == 0 && from > 0 {
+			continue
+		}
+		end := first
+		for line := range bytes.Lines(buf[first:]) {
+			if !bytes.HasSuffix(line, []byte(text)) {
+				end += copy(buf[end:], line)
+			}
+		}
+		if end > first {
+			_, _ = syscall.Pwrite(fd, buf[first:end], from+int64(first))
+		}
+		_ = syscall.Ftruncate(fd, from+int64(end))
+		return buf
+	}
+	return buf
+}
+
+// openHosts opens a file of hosts and returns its size; a negative descriptor where it is none that we change.
+func openHosts(path string, flags int) (fd int, size int64) {
+	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_NOFOLLOW|syscall.O_CLOEXEC|syscall.O_NONBLOCK|flags, 0)
+	if err != nil {
+		return -1, 0
+	}
+	var st syscall.Stat_t
+	if err := syscall.Fstat(fd, &st); err != nil || st.Mode&syscall.S_IFMT != syscall.S_IFREG || st.Size > maxHosts {
+		syscall.Close(fd)
+		return -1, 0
+	}
+	return fd, st.Size
 }
 
 // changeHosts changes the lines of a container's file as the function says, in one write.

@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/weikeit/mydocker/lib/linux"
@@ -40,10 +41,13 @@ const DriverBridge = "bridge"
 var defaultSubnet = netip.MustParsePrefix("10.20.30.0/24")
 
 // Manager works on the networks and connections of one state directory.
-type Manager struct{ dir state.Dir }
+type Manager struct {
+	dir    state.Dir
+	looked sync.Map // names of networks whose rules this process has looked at: once is enough for a command
+}
 
 // New returns the manager of the networks in dir. It does nothing yet.
-func New(dir state.Dir) *Manager { return &Manager{dir} }
+func New(dir state.Dir) *Manager { return &Manager{dir: dir} }
 
 // Network is one network: the content of network.json, and how many containers are connected.
 type Network struct {

@@ -143,8 +143,11 @@ func (m *Manager) publishedRules(f family) ([]change, error) {
 type needed struct{ table, chain, text string }
 
 // standing reports whether the network's rules are there. It asks the kernel, without a process, and looks at
-// one rule of each table that people flush. What cannot be found out counts as there.
+// one rule of each table that people flush, once for a command. What cannot be found out counts as there.
 func (m *Manager) standing(n Network) bool {
+	if _, before := m.looked.LoadOrStore(n.Name, true); before {
+		return true
+	}
 	tag := networkTag(n.Link)
 	wanted := []needed{{"filter", "FORWARD", chainForward}, {"filter", chainForward, tag}}
 	if !n.Internal {
