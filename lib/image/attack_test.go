@@ -291,6 +291,31 @@ func TestHoles(t *testing.T) {
 	}
 }
 
+// Holes count: no archive claims the disk again and again, nor is it unpacked when nobody wants it any more.
+func TestManyHoles(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	u, err := newUnpacker(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.close()
+	free, _, err := linux.FreeSpace(u.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.holes = int64(free)
+	err = u.extract(bytes.NewReader(tarOf(file("a", ""))))
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v", err)
+	}
+	u.holes = 0
+	stop()
+	u.unspent = 1 << 40
+	if err := u.extract(bytes.NewReader(tarOf(file("b", string(make([]byte, 2*chunkSize)))))); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Many names of one file below are one copy of it.
 func TestLinksToOneBelow(t *testing.T) {
 	low, top := t.TempDir(), t.TempDir()

@@ -60,7 +60,7 @@ func (u *unpacker) file(parent linux.Dir, base string, h *tar.Header, content io
 		if err != nil {
 			return err
 		}
-		n, err := writeContent(f, content, u.buffer)
+		n, err := u.writeContent(f, content)
 		u.size += n
 		if n >= writebackSize && err == nil {
 			u.written <- f
@@ -73,12 +73,12 @@ func (u *unpacker) file(parent linux.Dir, base string, h *tar.Header, content io
 	})
 }
 
-// writeContent writes a file through the buffer. Where a whole buffer is zero, the file has a hole: a sparse
+// writeContent writes a file. Where a whole buffer is zero, the file has a hole: a sparse
 // file of the archive may be of any size.
-func writeContent(f *os.File, content io.Reader, buffer []byte) (size int64, err error) {
+func (u *unpacker) writeContent(f *os.File, content io.Reader) (size int64, err error) {
 	holes := false
 	for end := false; !end; {
-		data, err := fill{content}.Fill(buffer)
+		data, err := fill{content}.Fill(u.buffer)
 		if err != nil && err != io.EOF {
 			return size, err
 		}
@@ -86,8 +86,12 @@ func writeContent(f *os.File, content io.Reader, buffer []byte) (size int64, err
 		switch {
 		case len(data) == 0:
 			err = nil
-		case len(data) == len(buffer) && isZero(data):
+		case len(data) == len(u.buffer) && isZero(data):
+			if err := u.ctx.Err(); err != nil { // there may be many
+				return size, err
+			}
 			holes = true
+			u.holes += int64(len(data))
 			_, err = f.Seek(int64(len(data)), io.SeekCurrent)
 		default:
 			_, err = f.Write(data)

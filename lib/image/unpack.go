@@ -51,6 +51,7 @@ type unpacker struct {
 	links   []hardLink // to files of the layers below
 	size    int64
 	unspent int64 // what may be written until the disk is asked again
+	holes   int64 // what the layer's files leave out
 	buffer  []byte
 	written chan *os.File // large files, on their way to the disk
 	flushed chan struct{} // closed when none is any more
@@ -148,7 +149,8 @@ func (u *unpacker) spend(n int64) error {
 	if err != nil {
 		return err
 	}
-	if bytes < spareBytes || uint64(n) > bytes-spareBytes || files < spareFiles {
+	// Holes count as if they took place: or a small archive could claim the disk a thousand times.
+	if bytes < spareBytes || uint64(n)+uint64(u.holes) > bytes-spareBytes || files < spareFiles {
 		return fmt.Errorf("%s: %w", u.dir, syscall.ENOSPC)
 	}
 	u.unspent = checkEvery
