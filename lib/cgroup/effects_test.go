@@ -180,7 +180,7 @@ func TestThrottlesAreMeasured(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		limits Limits
-		argv   []string // moves what takes a second at the rate
+		argv   []string // moves what takes a second and a half at the rate
 	}{
 		{"read bps", Limits{ReadBps: []PerDevice{{device, 4 << 20}}}, []string{"if=" + device, "of=/dev/null", "iflag=direct", "bs=256k", "count=24"}},
 		{"write bps", Limits{WriteBps: []PerDevice{{device, 4 << 20}}}, []string{"if=/dev/zero", "of=" + device, "oflag=direct", "bs=256k", "count=24"}},
