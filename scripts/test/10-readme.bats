@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # The README's mysql session, in its order, each output compared with the README's. One test is one
 # heading of it; the container lives from `run` to `rm`.
+# bats file_tags=vm
 load lib
 
 setup_file() {
