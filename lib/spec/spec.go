@@ -62,7 +62,7 @@ func Read(r io.Reader) (*Spec, error) {
 		return nil, ErrEmpty
 	}
 	s := &Spec{source: data}
-	if err := decode(data, &s.Spec); err != nil {
+	if err := json.Unmarshal(data, &s.Spec); err != nil {
 		return nil, fmt.Errorf("read the document: not an OCI config.json: %w", plainly(err))
 	}
 	if err := s.checkVersion(); err != nil {
@@ -93,7 +93,7 @@ func plainly(err error) error {
 
 // Encode returns the document as JSON, the unknown fields of the document that was read included.
 func (s *Spec) Encode() ([]byte, error) {
-	data, err := encode(&s.Spec)
+	data, err := json.Marshal(&s.Spec)
 	if err != nil {
 		return nil, fmt.Errorf("write the document: %w", err)
 	}

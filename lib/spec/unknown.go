@@ -12,10 +12,10 @@ import (
 // specs.Spec knows. Known fields are edited's alone, the removed ones included.
 func keepUnknown(source, edited []byte) ([]byte, error) {
 	var known specs.Spec
-	if err := decode(source, &known); err != nil {
+	if err := json.Unmarshal(source, &known); err != nil {
 		return nil, err
 	}
-	before, err := encode(&known)
+	before, err := json.Marshal(&known)
 	if err != nil {
 		return nil, err
 	}
