@@ -40,7 +40,7 @@ those_of() {
 
 @test "a container without network: system calls in all, and in the process that becomes the program" {
   traced mydocker run --rm --net none busybox true
-  at_most 'run --net none' 1300 "$(wc -l <"$trace.calls")"
+  at_most 'run --net none' 1200 "$(wc -l <"$trace.calls")"
   at_most 'in the container' 330 "$(those_of /bin/true)"
   # Ourselves, ourselves from a read-only mount, and the program.
   like '/mydocker[[:space:]]/proc/self/fd/[0-9]+[[:space:]]/bin/true$' "$(programs)"
