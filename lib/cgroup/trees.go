@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/weikeit/mydocker/lib/linux"
 )
@@ -47,8 +48,11 @@ func (ts trees) unified() *tree {
 	return nil
 }
 
-// hostTrees returns the hierarchies that this process sees.
-func hostTrees() (trees, error) {
+// hostTrees returns the hierarchies that this process sees. It looks once: the table of mounts has lines for each
+// container that runs, and each is asked for its groups.
+var hostTrees = sync.OnceValues(readTrees)
+
+func readTrees() (trees, error) {
 	mountinfo, err := linux.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("find the cgroup hierarchies: %w", err)
