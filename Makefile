@@ -10,7 +10,7 @@ export GO
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: build docs help demo test setup-test check unit kernel e2e test-v2 fuzz bench install clean
+.PHONY: build docs help demo test setup-test check unit kernel e2e test-v2 soak fuzz bench install clean
 
 build: ## build the seven programs into bin/ (the default)
 	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/ $(tools:%=./cmd/%)
@@ -56,6 +56,9 @@ e2e: build ## the README's session and the rest, in real shells on a real regist
 
 test-v2: build ## the kernel tests and the README's session in a VM that has cgroup v2 alone: as root
 	scripts/test/v2
+
+soak: build ## the promises of reliability at length, an hour or two: as root
+	scripts/faults/all
 
 fuzz: ## fuzz each parser for FUZZTIME (10s)
 	scripts/test/fuzz $(FUZZTIME)

@@ -47,7 +47,7 @@ func (e *Engine) strayContainers() ([]state.Remain, error) {
 	var found []state.Remain
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(append(abandoned, ids...)))) {
 		reason := e.stray(id)
-		if reason == "" && slices.Contains(abandoned, id) && state.Settled(e.Dir.Runtime(id)) {
+		if reason == "" && slices.Contains(abandoned, id) && (e.Dir.Noted(id) || state.Settled(e.Dir.Runtime(id))) {
 			reason = "it was in the hands of a command that was killed"
 		}
 		if reason != "" {

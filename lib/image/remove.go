@@ -66,10 +66,10 @@ func (s *Store) Remove(arg string, inUse func(*Image) error) (*Removed, error) {
 	if err := s.writeIndex(index); err != nil {
 		return nil, err
 	}
-	if !last {
-		return removed, nil
+	if last {
+		removed.Deleted = append(removed.Deleted, img.ConfigDigest)
 	}
-	removed.Deleted = append(removed.Deleted, img.ConfigDigest)
+	// Not only then: the name may have had a manifest of its own.
 	return removed, removed.sweep(s, index)
 }
 

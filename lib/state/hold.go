@@ -83,9 +83,14 @@ func (d Dir) Abandoned() ([]string, error) {
 	return found, nil
 }
 
-func (d Dir) abandoned(id string) bool {
+// Noted reports whether a note says who has, or had, container id in its hands.
+func (d Dir) Noted(id string) bool {
 	_, err := os.Stat(filepath.Join(d.Runtime(id), RunFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+func (d Dir) abandoned(id string) bool {
+	if !d.Noted(id) {
 		return d.gone(id) // a container that has ended may have its lock there
 	}
 	return !d.inHands(id)

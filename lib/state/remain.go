@@ -126,7 +126,7 @@ func Settled(path string) bool {
 func (d Dir) temps() ([]string, error) {
 	var found []string
 	for _, pattern := range []string{
-		d.Names(), d.Networks() + "/*", d.Networks() + "/*/leases", d.Containers() + "/*", d.Volumes() + "/*", d.Run + "/*", d.Run,
+		d.Names(), d.Networks() + "/*", d.Networks() + "/*/leases", d.Containers() + "/*", d.Volumes() + "/*", d.Images(), d.Run + "/*", d.Run,
 	} {
 		paths, err := filepath.Glob(filepath.Join(pattern, TempPrefix+"*"))
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // fault says what happens when, and has counted so far.
@@ -57,22 +58,30 @@ func (f *fault) run(command []string) (int, error) {
 		return 0, fmt.Errorf("%s: %w", path, err)
 	}
 	f.tasks = make(map[int]*task)
-	code, over := 0, false
+	code := 0
+	var over time.Time // when the command ended
 	for {
 		var status syscall.WaitStatus
-		tid, err := syscall.Wait4(-1, &status, syscall.WALL, nil)
+		flags := syscall.WALL
+		if !over.IsZero() {
+			flags |= syscall.WNOHANG
+		}
+		tid, err := syscall.Wait4(-1, &status, flags, nil)
 		switch {
 		case err == syscall.EINTR:
 			continue
 		case err != nil:
 			return code, nil // no children: all have ended
+		case tid == 0 && time.Since(over) > patience:
+			return code, nil // what goes on, such as a monitor that nobody stops, is let go with us
+		case tid == 0:
+			time.Sleep(time.Millisecond)
 		case status.Exited() || status.Signaled():
 			delete(f.tasks, tid)
 			if tid == first {
-				code, over = exitCode(status), true
+				code, over = exitCode(status), time.Now()
 			}
-			// What is left may be a container's program that nobody waits for: it is let go with us.
-			if over && !f.anyOurs() {
+			if !over.IsZero() && !f.anyOurs() {
 				return code, nil
 			}
 		case status.Stopped():
@@ -80,6 +89,9 @@ func (f *fault) run(command []string) (int, error) {
 		}
 	}
 }
+
+// patience is how long those that a command has left behind are watched.
+const patience = 3 * time.Second
 
 func (f *fault) anyOurs() bool {
 	for _, t := range f.tasks {
