@@ -1,9 +1,3 @@
-// Go would read the whole mount table at each start, to find the processors that a control group leaves it: a line for
-// each container that runs.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
-
 package main
 
 import (

@@ -28,7 +28,7 @@
 // (the ground, lib/rootfs; on ext4 a file or directory costs 0.02 to 0.7 to make), and image
 // code in md-spawn (0.4). The control groups go beside the rest of the release (0.7).
 //
-// An exec costs the first two parts as well, 340 to 380 calls in all.
+// An exec costs the first two parts as well, about 320 calls in all.
 package container
 
 import (
