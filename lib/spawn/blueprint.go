@@ -27,6 +27,8 @@ type blueprint struct {
 
 	mapped []*users // the mounts on which files are other users'; nil for most
 
+	isEmpty func(path string) bool // asks whether the image has nothing at a path
+
 	isDir func(path string) (bool, error) // asks the host about the source of a bind mount
 }
 

@@ -78,6 +78,9 @@ func (b *blueprint) mount(l *script, root linux.Value, m specs.Mount) error {
 		return b.bind(l, root, m, o)
 	}
 	o.data = b.ownData(m.Type, o.data)
+	if o.copyUp && !b.isEmpty(m.Destination) {
+		return fmt.Errorf("tmpcopyup is supported for empty directories alone: the image has files in it")
+	}
 	target := b.mountPoint(l, root, m)
 	// By way of the working directory: mount(2) takes no descriptor.
 	l.Fchdir(target)

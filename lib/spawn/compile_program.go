@@ -214,6 +214,9 @@ func (p *program) execute(l *script) {
 	}
 	if strings.Contains(args[0], "/") {
 		l.Access(args[0])
+		if p.fds.start >= 0 { // who creates it wants to know; later nobody listens
+			l.Exists(args[0] + "/.").Ignoring().Then(func() { l.Open(args[0], syscall.O_WRONLY) }) // EISDIR
+		}
 		finish(args[0])
 		return
 	}

@@ -57,6 +57,8 @@ func errnoOf(err error) syscall.Errno {
 // failure says what the report of a failed child means.
 func (s *script) failure(r linux.Report) error {
 	switch call := s.Call(r.Step); {
+	case r.Step >= s.lookup && call == "openat":
+		return &Error{Text: fmt.Sprintf("execute %s: %v", s.name, syscall.EACCES), Errno: syscall.EACCES, Exec: true}
 	case call == "":
 		return notOnPath(s.name, r.Errno)
 	case r.Step < s.lookup || call != "faccessat" && call != "execve" && call != "execveat":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -105,6 +106,7 @@ func draw(s *spec.Spec, bundle string) (*blueprint, error) {
 			return nil, err
 		}
 	}
+	b.isEmpty = func(path string) bool { return emptyIn(b.root, path) }
 	b.isDir = func(path string) (bool, error) {
 		info, err := os.Stat(path)
 		return err == nil && info.IsDir(), err
@@ -122,6 +124,22 @@ func draw(s *spec.Spec, bundle string) (*blueprint, error) {
 		}
 	}
 	return b, nil
+}
+
+// emptyIn reports whether a directory beneath the root has nothing in it, or is not there.
+func emptyIn(dir, path string) bool {
+	root, err := linux.OpenRoot(dir)
+	if err != nil {
+		return false
+	}
+	defer root.Close()
+	file, err := root.Open(path, os.O_RDONLY)
+	if err != nil {
+		return errors.Is(err, os.ErrNotExist)
+	}
+	defer file.Close()
+	names, err := file.Readdirnames(1)
+	return len(names) == 0 && errors.Is(err, io.EOF)
 }
 
 // filterOf compiles the document's filter of system calls, which every program of the container gets.

@@ -25,6 +25,7 @@ type options struct {
 	clear       uintptr // flags that the source may have and this mount must not: rw, exec, …
 	propagation []uintptr
 	attr        linux.MountAttr // recursive ones: rro, rnosuid, …
+	copyUp      bool            // what the mount hides is to be seen in it: runc's option for tmpfs
 	data        string          // the file system's own
 }
 
@@ -46,6 +47,10 @@ func parseOptions(words []string) options {
 				o.flags |= f.flag
 				o.clear &^= f.flag
 			}
+			continue
+		}
+		if word == "tmpcopyup" {
+			o.copyUp = true
 			continue
 		}
 		if a, ok := attributes[word]; ok {
