@@ -223,7 +223,7 @@ user_databases="$show_databases
   same 0 "$status"
   same $'information_schema\nmysql\nperformance_schema\nsys\ntestdb' "$output"
   like "^\[$time_form\] DEBUG " "${stderr_lines[0]}"
-  like "DEBUG echo .* > /sys/fs/cgroup/.*/mydocker/$(id)/" "$stderr"
+  like "DEBUG echo .* > /sys/fs/cgroup/(.*/)?mydocker/$(id)/" "$stderr"
 }
 
 @test "inspect shows the README's fields" {
