@@ -80,7 +80,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 	}
 	o.ChooseTerminal(c.In, c.Out)
 	o.Passing = o.Remove && !o.Detach
-	s, err := e.sweepAnd(ctx, func() (*spec.Spec, error) { return e.make(ctx, o.CreateOptions, args, c) })
+	s, err := e.make(ctx, o.CreateOptions, args, c)
 	if err != nil {
 		return "", 0, err
 	}
@@ -99,7 +99,7 @@ func (e *Engine) Create(ctx context.Context, o CreateOptions, args []string, c C
 	if o.TTY == nil { // whoever starts it may sit anywhere
 		o.TTY = new(bool)
 	}
-	s, err := e.sweepAnd(ctx, func() (*spec.Spec, error) { return e.make(ctx, o, args, c) })
+	s, err := e.make(ctx, o, args, c)
 	if err != nil {
 		return "", err
 	}
@@ -123,9 +123,16 @@ func (e *Engine) check(o CreateOptions, keep bool) error {
 	return o.Connection.Check()
 }
 
-// make runs the stages of the pipe. An image that is not there is pulled.
+// make runs the stages of the pipe. Meanwhile it looks for what was left behind, which takes a while where there are
+// many containers: what was found may have been in the way, and a second try is worth it. An image that is not there
+// is pulled.
 func (e *Engine) make(ctx context.Context, o CreateOptions, args []string, c Caller) (*spec.Spec, error) {
+	swept := make(chan bool, 1)
+	go func() { swept <- e.spawn.Sweep(ctx, e.rootfs.Warn) }()
 	s, missing, err := e.compose(ctx, o, args)
+	if found := <-swept; found && err != nil && !missing && ctx.Err() == nil {
+		s, missing, err = e.compose(ctx, o, args)
+	}
 	if missing {
 		if err = c.Pull(ctx, o.Image); err != nil {
 			return nil, err
@@ -178,23 +185,6 @@ func (e *Engine) undo(ctx context.Context, s *spec.Spec) {
 		return
 	}
 	e.Dir.LetGo(s.ID())
-}
-
-// sweepAnd looks for what was left behind while it makes a container: to look at each of many takes a while. What
-// was found may have been in the way, so then a second try is worth it.
-func (e *Engine) sweepAnd(ctx context.Context, try func() (*spec.Spec, error)) (*spec.Spec, error) {
-	swept := goSweep(ctx, e)
-	s, err := try()
-	if found := <-swept; found && err != nil && ctx.Err() == nil {
-		s, err = try()
-	}
-	return s, err
-}
-
-func goSweep(ctx context.Context, e *Engine) <-chan bool {
-	swept := make(chan bool, 1)
-	go func() { swept <- e.spawn.Sweep(ctx, e.rootfs.Warn) }()
-	return swept
 }
 
 // Start runs a stopped container again, in the background: the same files, addresses and environment,

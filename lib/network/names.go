@@ -54,7 +54,7 @@ func (c member) lines(network string) []string {
 // namesOf returns by which names others find the container.
 func namesOf(s *spec.Spec) []string { return slices.Compact([]string{s.Name(), s.ID()}) }
 
-func (m *Manager) lockNames() (unlock func(), err error) { return m.dir.LockShared("names") }
+func (m *Manager) lockNames() (unlock func(), err error) { return m.dir.LockShared("hosts") }
 
 // addNames tells container id the names of its networks and itself, and those in them its own.
 func (m *Manager) addNames(id string, n state.Net) error {
