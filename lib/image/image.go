@@ -45,8 +45,10 @@ package image
 import (
 	_ "crypto/sha256" // go-digest finds the algorithms by registration
 	_ "crypto/sha512"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -118,7 +120,20 @@ func (i *Image) NameOf(arg string) string {
 
 // Lock keeps the store's names as they are: nothing is tagged or removed until unlock. Whoever makes
 // a container holds it from [Store.Resolve] until the container's files name the image.
-func (s *Store) Lock() (unlock func(), err error) { return s.dir.LockShared("images") }
+//
+// What a writer of the index left who was killed goes now: nobody else can be writing.
+func (s *Store) Lock() (unlock func(), err error) {
+	if unlock, err = s.dir.LockShared("images"); err != nil {
+		return nil, err
+	}
+	entries, _ := os.ReadDir(s.dir.Images()) // a store that is not there yet has none
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), state.TempPrefix) {
+			_ = os.Remove(filepath.Join(s.dir.Images(), e.Name()))
+		}
+	}
+	return unlock, nil
+}
 
 func (s *Store) indexPath() string { return filepath.Join(s.dir.Images(), v1.ImageIndexFile) }
 

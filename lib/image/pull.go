@@ -77,13 +77,18 @@ type layer struct {
 
 // Pull brings an image into the store. What is there already is not fetched again. Nothing counts as
 // there before its digest was checked and it is on the disk, and no name before all of its image is.
-func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress func(Event)) (*Result, error) {
+func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress func(Event)) (result *Result, err error) {
 	p := &pull{store: s, src: src, progress: progress, record: filepath.Join(s.pullsDir(), state.NewID()+".json")}
 	doc, want, err := p.find(ctx, opts.Platform)
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(p.record)
+	defer func() {
+		os.Remove(p.record)
+		if err != nil {
+			s.dropUnneeded(doc.Config.Digest)
+		}
+	}()
 	if err := p.register(doc.Config.Digest); err != nil {
 		return nil, err
 	}
@@ -98,6 +103,23 @@ func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress 
 		return nil, err
 	}
 	return p.commit()
+}
+
+// dropUnneeded removes the configuration of an image that did not come to be. What came of its layers stays, for the
+// next pull to go on from.
+func (s *Store) dropUnneeded(config digest.Digest) {
+	unlock, err := s.Lock()
+	if err != nil {
+		return
+	}
+	defer unlock()
+	index, err := s.readIndex()
+	if err != nil {
+		return
+	}
+	if n, err := s.needed(index); err == nil && !n.blobs[config.Encoded()] {
+		_ = os.Remove(s.blobPath(config)) // else the next sweep does
+	}
 }
 
 // find reads the manifest for the platform.

@@ -37,26 +37,11 @@ func Default(caps []string) *specs.LinuxSeccomp {
 	s.Syscalls = make([]specs.LinuxSyscall, 0, len(published))
 	for i := range published {
 		// The kernel that the profile asks for, 4.8, is older than any that we run on.
-		r := &published[i]
-		if !r.holds(caps, m, func(string) bool { return true }) {
-			continue
+		if r := &published[i]; r.holds(caps, m, func(string) bool { return true }) {
+			s.Syscalls = append(s.Syscalls, r.LinuxSyscall)
 		}
-		if n := len(s.Syscalls); n > 0 && alternatives(&s.Syscalls[n-1], &r.LinuxSyscall) {
-			s.Syscalls[n-1].Args = slices.Concat(s.Syscalls[n-1].Args, r.Args)
-			continue
-		}
-		s.Syscalls = append(s.Syscalls, r.LinuxSyscall)
 	}
 	return s
-}
-
-// alternatives reports whether two rules are about one argument of the same calls, each with values of its own. They
-// make one rule, whose conditions stand for themselves each: documents are a third shorter, and every stage reads one.
-func alternatives(a, b *specs.LinuxSyscall) bool {
-	if len(a.Args) == 0 || len(b.Args) != 1 || a.Action != b.Action || a.ErrnoRet != nil || b.ErrnoRet != nil || !slices.Equal(a.Names, b.Names) {
-		return false
-	}
-	return !slices.ContainsFunc(a.Args, func(arg specs.LinuxSeccompArg) bool { return arg.Index != b.Args[0].Index })
 }
 
 // architectures are the machine and those whose programs it runs, too.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ func TestDefaultIsThePublishedOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := Default(caps); plain(t, apart(got)) != plain(t, want) {
+		if got := Default(caps); !reflect.DeepEqual(plain(t, got), plain(t, want)) {
 			t.Errorf("%v: %s", caps, plain(t, got))
 		}
 		// And the file that it is published as comes to the same.
@@ -53,24 +54,6 @@ func TestDefaultIsThePublishedOne(t *testing.T) {
 			t.Errorf("%v: loaded: %s", caps, plain(t, got))
 		}
 	}
-}
-
-// apart undoes what makes the default shorter: one rule for each condition of a rule with several on one argument.
-func apart(s *specs.LinuxSeccomp) *specs.LinuxSeccomp {
-	out := *s
-	out.Syscalls = nil
-	for _, call := range s.Syscalls {
-		if len(call.Args) < 2 {
-			out.Syscalls = append(out.Syscalls, call)
-			continue
-		}
-		for i := range call.Args {
-			one := call
-			one.Args = call.Args[i : i+1]
-			out.Syscalls = append(out.Syscalls, one)
-		}
-	}
-	return &out
 }
 
 func plain(t *testing.T, s *specs.LinuxSeccomp) string {

@@ -28,6 +28,7 @@ stop_liar() {
 
 # answers prints how often the layer was asked for, and sent how many bytes came of it.
 answers() { awk '/blobs/ && $2 > 10000 || /blobs/ && $1 >= 400' "$log" | wc -l; }
+answered() { [[ $(answers) == "$1" ]]; }
 sent() { awk '/blobs/ && $2 > 10000 {n += $2} END {print n + 0}' "$log"; }
 
 # whole holds what is in the store against the registry's, and runs it.
@@ -80,6 +81,7 @@ whole() {
   eventually 20 sh -c "find $MYDOCKER_ROOT/images -name '.tmp-*' -size +300k | grep -q ."
   kill -9 "$pull"
   wait "$pull" || true
+  eventually 5 answered 1 # it is written down when the registry notices that nobody takes it
   : >"$log"
   does md-pull -q "$image"
   whole
