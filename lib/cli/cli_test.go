@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -109,6 +111,7 @@ func TestExitCodes(t *testing.T) {
 		{"a code, wrapped", fmt.Errorf("x: %w", Status(3)), 3, 3, ""},
 		{"an error with a code", WithCode(126, errors.New("no permission")), 126, 126, "no permission"},
 		{"another package's", fmt.Errorf("execute x: %w", ownStatus{}), 127, 127, "execute x: not there"},
+		{"nobody reads on", fmt.Errorf("x: %w", &fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: syscall.EPIPE}), 141, 141, ""},
 		{"one of several", errors.Join(ownStatus{}, errors.New("and more")), 127, 127, "not there; and more"},
 	}
 	for _, tt := range tests {

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"strings"
+	"syscall"
 	"unicode"
 )
 
@@ -69,6 +72,8 @@ func (c Command) report(t Tool, err error, io *IO) int {
 		return 0
 	case errors.As(err, &status):
 		return int(status)
+	case !c.Stage && readerGone(err):
+		return 128 + int(syscall.SIGPIPE) // as of any filter whose reader has seen enough: "mydocker ps | head -1"
 	}
 	c.print(t, err, io)
 	var own interface{ ExitStatus() int }
@@ -82,6 +87,12 @@ func (c Command) report(t Tool, err error, io *IO) int {
 		return ExitUsage
 	}
 	return ExitFailed
+}
+
+// readerGone reports whether nobody reads our standard output any more.
+func readerGone(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path) && path.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE)
 }
 
 // print writes an error as one line, and its hint as a second.
