@@ -4,9 +4,10 @@
 //
 // # What a run costs
 //
-// `mydocker run --rm --net none busybox true`: the best of 100 for each part, in milliseconds, by uprobes at its first
-// and last function. The machine was busy with other work: alone it needs about half. Beside it stand the system
-// calls, which are the same each time; scripts/test/95-speed.bats bounds them.
+// `mydocker run --rm --net none busybox true`: each part's best of 72 runs, in milliseconds, by uprobes at its first and
+// last function. The machine was busy with other work, so that only their proportions mean something;
+// scripts/bench.d/bench.txt has the whole on quiet cores. Beside it stand the system calls, which are the same each
+// time; scripts/test/95-speed.bats bounds them.
 //
 //	 ms   calls  what it buys
 //	3.4     32  this program again, from a read-only mount that no container can write to (lib/linux/guard)
