@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
@@ -152,15 +153,14 @@ func letGo(s *spec.Spec) {
 // handOver prints the document and waits until it is read: a next stage that dies before that has
 // nothing to undo by, so it is for us to do.
 func handOver(ctx context.Context, w io.Writer, s *spec.Spec) error {
-	if err := s.Write(w); err != nil {
-		return err
+	err := s.Write(w)
+	if f, ok := w.(*os.File); ok && err == nil {
+		err = linux.AwaitReader(ctx, f)
 	}
-	if f, ok := w.(*os.File); ok {
-		if err := linux.AwaitReader(ctx, f); err != nil {
-			return fmt.Errorf("hand on the document: the next stage did not take it: %w", err)
-		}
+	if errors.Is(err, syscall.EPIPE) { // not a reader that has seen enough, as report would take it
+		return fmt.Errorf("hand on the document: the next stage did not take it: %w", syscall.EPIPE)
 	}
-	return nil
+	return err
 }
 
 // documentOnInput reports whether the words of a command leave standard input to the document.

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -133,6 +135,16 @@ func TestStageUndoes(t *testing.T) {
 			t.Errorf("code %d, err %q, released %v", code, errOut.String(), released(notes))
 		}
 	})
+	t.Run("a reader that is gone before the first stage wrote", func(t *testing.T) {
+		document, notes := documentWithRelease(t)
+		var errOut bytes.Buffer
+		first := stage(func(context.Context, *spec.Spec) error { return nil })
+		first.Commands[0].Stage = false
+		code := first.Run(context.Background(), []string{"attach"}, &IO{In: strings.NewReader(document), Out: gone{}, Err: &errOut})
+		if code != 1 || !released(notes) || !strings.HasPrefix(errOut.String(), "md-x: attach: hand on the document: ") {
+			t.Errorf("code %d, err %q, released %v", code, errOut.String(), released(notes))
+		}
+	})
 	t.Run("a release that fails", func(t *testing.T) {
 		document, notes := documentWithRelease(t)
 		document = strings.Replace(document, filepath.Dir(notes)+"/hook", "/nowhere/hook", 1)
@@ -141,6 +153,13 @@ func TestStageUndoes(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	})
+}
+
+// gone is standard output without a reader.
+type gone struct{}
+
+func (gone) Write([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: syscall.EPIPE}
 }
 
 // TestStageHandsOver: the document is this stage's to undo until somebody has read it, and its container
