@@ -86,15 +86,33 @@ func (g *Group) makeIn(t *tree, made *[]string) error {
 	for parent := t.mount; errors.Is(err, fs.ErrNotExist); {
 		for _, name := range strings.Split(g.Path[1:], "/") {
 			parent = filepath.Join(parent, name)
+			before := len(*made)
 			if err = mkdir(parent, made); err != nil {
 				return err
 			}
+			if len(*made) > before && parent != dir && t.seeds() {
+				if err = t.handDownCpuset(parent); err != nil {
+					return err
+				}
+			}
 		}
 	}
-	if err == nil && t.version == 1 && t.has("cpuset") {
+	if err == nil && t.seeds() {
 		err = t.seedCpuset(dir)
 	}
 	return err
+}
+
+// seeds reports whether a new group needs to be given cpus.
+func (t *tree) seeds() bool { return t.version == 1 && t.has("cpuset") }
+
+// handDownCpuset gives a new group cpus and memory nodes, and has the kernel give the same to those below it: each file
+// of a cpuset that is written makes it build the scheduling domains of all cpus anew.
+func (t *tree) handDownCpuset(dir string) error {
+	if err := t.seedCpuset(dir); err != nil {
+		return err
+	}
+	return write(filepath.Join(dir, "cgroup.clone_children"), "1")
 }
 
 // mkdir makes a directory, and notes it where it was not there.
