@@ -331,7 +331,7 @@ func (c *inspect) Run(_ context.Context, io *cli.IO) error {
 	var format *template.Template
 	if c.Format != "" {
 		if format, err = template.New("").Parse(c.Format); err != nil {
-			return cli.Usagef("%w", cli.TemplateError(err))
+			return cli.Usagef("%w", cli.TemplateError(err, nil))
 		}
 	}
 	return cli.Each(io, "mydocker", "inspect", c.Objects, func(arg string) error {
@@ -342,7 +342,7 @@ func (c *inspect) Run(_ context.Context, io *cli.IO) error {
 		if format != nil {
 			var line strings.Builder
 			if err := format.Execute(&line, value); err != nil {
-				return cli.About(arg, cli.TemplateError(err))
+				return cli.About(arg, cli.TemplateError(err, value))
 			}
 			_, err := fmt.Fprintln(io.Out, line.String())
 			return err

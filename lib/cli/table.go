@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"text/tabwriter"
 )
@@ -41,8 +42,23 @@ func JSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// TemplateError says what is wrong with a user's Go template (--format), without the names of our types.
-func TemplateError(err error) error {
+// TemplateError says what is wrong with a user's Go template (--format) over a struct, without the names of our types.
+func TemplateError(err error, over any) error {
 	text, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "template: "), " in type ")
-	return fmt.Errorf("--format: %s", text)
+	if !UnknownField(err) {
+		return fmt.Errorf("--format: %s", text)
+	}
+	_, field, _ := strings.Cut(text, "<")
+	field, _, _ = strings.Cut(field, ">")
+	var names []string
+	for _, f := range reflect.VisibleFields(reflect.Indirect(reflect.ValueOf(over)).Type()) {
+		if f.IsExported() && !f.Anonymous {
+			names = append(names, "."+f.Name)
+		}
+	}
+	return fmt.Errorf("--format: %s: no such field: it has %s", field, strings.Join(names, " "))
 }
+
+// UnknownField reports whether a template names a field that is not there, by the text: text/template has no error
+// of its own for it.
+func UnknownField(err error) bool { return strings.Contains(err.Error(), "can't evaluate field") }

@@ -134,10 +134,14 @@ func resourcesView(c *state.Container) cgroup.Resources {
 	return cgroup.View(c.Spec.LinuxPart().Resources)
 }
 
+// portsView has a port of udp or sctp beside that of tcp with the same number.
 func portsView(ports []state.Port) map[string]string {
 	v := make(map[string]string)
 	for _, p := range ports {
-		host, inside, _ := strings.Cut(portText(p), "->")
+		host, inside, _ := strings.Cut(portText(p, 1), "->")
+		if p.Protocol != "tcp" {
+			host += "/" + p.Protocol
+		}
 		v[host] = inside
 	}
 	return v

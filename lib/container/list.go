@@ -3,7 +3,6 @@ package container
 import (
 	"fmt"
 	"io"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,6 +42,8 @@ type Row struct {
 	Ports    []string          `json:"ports"`
 	Created  time.Time         `json:"created"`
 	Labels   map[string]string `json:"labels"`
+
+	published []string // Ports with ranges in one word: one may have thousands
 }
 
 // NewRow returns what ps shows of a container.
@@ -64,14 +65,40 @@ func NewRow(c *state.Container) Row {
 		}
 	}
 	for _, p := range c.Net.Ports {
-		r.Ports = append(r.Ports, portText(p))
+		r.Ports = append(r.Ports, portText(p, 1))
 	}
+	r.published = published(c.Net.Ports)
 	return r
 }
 
-// portText returns "8036->3306", with the host's address and the protocol where they are not the usual.
-func portText(p state.Port) string {
-	text := fmt.Sprintf("%d->%d", p.HostPort, p.ContainerPort)
+// published returns a word for each port, or for a range of them.
+func published(ports []state.Port) []string {
+	var words []string
+	for i := 0; i < len(ports); {
+		n := 1
+		for next := ports[i]; i+n < len(ports); n++ {
+			next.HostPort++
+			next.ContainerPort++
+			if ports[i+n] != next {
+				break
+			}
+		}
+		words = append(words, portText(ports[i], n))
+		i += n
+	}
+	return words
+}
+
+// portText returns "8036->3306", and for n ports in a row "8036-8037->3306-3307", with the host's address and the
+// protocol where they are not the usual.
+func portText(p state.Port, n int) string {
+	span := func(first uint16) string {
+		if n == 1 {
+			return strconv.Itoa(int(first))
+		}
+		return fmt.Sprintf("%d-%d", first, int(first)+n-1)
+	}
+	text := span(p.HostPort) + "->" + span(p.ContainerPort)
 	if p.HostIP.IsValid() && !p.HostIP.IsUnspecified() {
 		host := p.HostIP.String()
 		if p.HostIP.Is6() {
@@ -98,7 +125,7 @@ func (r Row) Cells() []string {
 	}
 	return []string{
 		r.ID, r.Name, r.Image, r.Status, r.Driver, pid, fmt.Sprint(r.Command),
-		strings.Join(r.IPs, ", "), strings.Join(r.Ports, ", "), cli.Local(r.Created),
+		strings.Join(r.IPs, ", "), strings.Join(r.published, ", "), cli.Local(r.Created),
 	}
 }
 
@@ -164,17 +191,17 @@ func parseFormat(o ListOptions) (func(io.Writer, []Row) error, error) {
 	}
 	t, err := template.New("").Parse(o.Format)
 	if err != nil {
-		return nil, badFormat(err)
+		return nil, cli.TemplateError(err, Row{})
 	}
 	// A field that no row has is found here, be there rows or not. Other errors may be of this row alone.
-	if err := t.Execute(io.Discard, Row{}); err != nil && unknownField(err) {
-		return nil, badFormat(err)
+	if err := t.Execute(io.Discard, Row{}); err != nil && cli.UnknownField(err) {
+		return nil, cli.TemplateError(err, Row{})
 	}
 	return func(w io.Writer, rows []Row) error {
 		for _, r := range rows {
 			var line strings.Builder
 			if err := t.Execute(&line, r); err != nil {
-				return badFormat(err)
+				return cli.TemplateError(err, Row{})
 			}
 			if _, err := fmt.Fprintln(w, line.String()); err != nil {
 				return err
@@ -183,22 +210,6 @@ func parseFormat(o ListOptions) (func(io.Writer, []Row) error, error) {
 		return nil
 	}, nil
 }
-
-// badFormat says what is wrong with a template, in the user's terms.
-func badFormat(err error) error {
-	if !unknownField(err) {
-		return cli.TemplateError(err)
-	}
-	row := reflect.TypeFor[Row]()
-	names := make([]string, row.NumField())
-	for i := range names {
-		names[i] = "." + row.Field(i).Name
-	}
-	return fmt.Errorf("--format: a container has no such field: it has %s", strings.Join(names, " "))
-}
-
-// unknownField goes by the text: text/template has no error of its own for it.
-func unknownField(err error) bool { return strings.Contains(err.Error(), "can't evaluate field") }
 
 // filterKeys are what containers can be chosen by; ancestor is docker's word for image.
 var filterKeys = []string{"name", "id", "image", "ancestor", "status", "exited", "network", "volume", "label"}

@@ -53,6 +53,20 @@ func TestTableIsTheREADMEs(t *testing.T) {
 	}
 }
 
+// TestPublished: a range is one word, and what only follows by chance is none.
+func TestPublished(t *testing.T) {
+	local := netip.MustParseAddr("127.0.0.1")
+	ports := []state.Port{
+		{HostPort: 9000, ContainerPort: 80, Protocol: "udp"}, {HostPort: 9001, ContainerPort: 81, Protocol: "udp"},
+		{HostPort: 9002, ContainerPort: 82, Protocol: "tcp"},
+		{HostIP: local, HostPort: 9003, ContainerPort: 83, Protocol: "tcp"}, {HostIP: local, HostPort: 9004, ContainerPort: 85, Protocol: "tcp"},
+	}
+	want := "9000-9001->80-81/udp, 9002->82, 127.0.0.1:9003->83, 127.0.0.1:9004->85"
+	if got := strings.Join(published(ports), ", "); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestRows(t *testing.T) {
 	c := readmeContainer()
 	c.Running, c.Spawn.Started, c.Spawn.Finished, c.Spawn.ExitCode = false, time.Now(), time.Now(), 137
@@ -85,12 +99,14 @@ func TestPortText(t *testing.T) {
 		"[fe80::1%eth0]:3->3":  {HostIP: ip("fe80::1%eth0"), HostPort: 3, ContainerPort: 3, Protocol: "tcp"},
 		"192.168.31.153:9->10": {HostIP: ip("192.168.31.153"), HostPort: 9, ContainerPort: 10, Protocol: "tcp"},
 	} {
-		if got := portText(p); got != want {
+		if got := portText(p, 1); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
-	view := portsView([]state.Port{{HostPort: 8036, ContainerPort: 3306, Protocol: "tcp"}})
-	if len(view) != 1 || view["8036"] != "3306" {
+	view := portsView([]state.Port{
+		{HostPort: 8036, ContainerPort: 3306, Protocol: "tcp"}, {HostPort: 8036, ContainerPort: 53, Protocol: "udp"},
+	})
+	if len(view) != 2 || view["8036"] != "3306" || view["8036/udp"] != "53/udp" {
 		t.Errorf("inspect: %v", view)
 	}
 }
