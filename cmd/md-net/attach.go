@@ -57,13 +57,20 @@ func (c *attach) place(ctx context.Context, io *cli.IO, m *network.Manager) erro
 }
 
 type detach struct {
-	ID string `arg:"" help:"The id"`
+	network.Place
+	ID string `arg:"" optional:"" help:"The id"`
 }
 
 func (c *detach) Run(ctx context.Context, _ *cli.IO) error {
 	m, _, err := manager()
 	if err != nil {
 		return err
+	}
+	switch {
+	case c.Named() == (c.ID != ""):
+		return cli.Usagef("want an id, or the namespace by --pid or --netns")
+	case c.Named():
+		return m.DetachFrom(ctx, c.Place)
 	}
 	// Not by name: a hook runs when all else of the container may be gone.
 	return m.Detach(ctx, c.ID)

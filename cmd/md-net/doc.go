@@ -18,10 +18,10 @@
 //
 // With --pid or --netns attach needs no document: it connects the network namespace of a process, or one with
 // a path or a name (as ip-netns(8) has them), and prints the id that it is called by from then on. When the
-// namespace is gone, so is what it was given.
+// namespace is gone, so is what it was given; detach takes it back before, by that id or by --pid or --netns.
 //
-// detach is that release. It is idempotent. A container that is kept when its process ends keeps its
-// addresses, too; any other one gives them back.
+// detach ID is the release of a document's attach. It is idempotent. A container that is kept when its process ends
+// keeps its addresses, too; any other one gives them back.
 //
 // connect and disconnect work on running and on stopped containers. disconnect -f takes back what a container that
 // is gone still holds.

@@ -28,7 +28,7 @@ func main() {
 			{Name: "attach", Summary: "Connect the container of the document on standard input, or any process or namespace",
 				Usage: "[command options] < DOCUMENT | [command options] --pid PID | [command options] --netns PATH",
 				Stage: true, New: func() cli.Runner { return &attach{} }},
-			{Name: "detach", Summary: "Disconnect a container that has ended, or an attached namespace", Usage: "ID", New: func() cli.Runner { return &detach{} }},
+			{Name: "detach", Summary: "Disconnect a container that has ended, or an attached namespace", Usage: "ID | --pid PID | --netns PATH", New: func() cli.Runner { return &detach{} }},
 			{Name: "connect", Summary: "Connect a container to one more network", Usage: "[command options] NETWORK CONTAINER",
 				New: func() cli.Runner { return &connect{} }},
 			{Name: "disconnect", Summary: "Disconnect a container from a network", Usage: "[command options] NETWORK CONTAINER",

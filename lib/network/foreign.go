@@ -63,6 +63,24 @@ func (m *Manager) AttachTo(ctx context.Context, id string, p Place, o Connection
 	return err
 }
 
+// DetachFrom takes back all that [Manager.AttachTo] gave to the namespace at a place. It is idempotent; what a CNI runtime
+// connected is left to that.
+func (m *Manager) DetachFrom(ctx context.Context, p Place) error {
+	path, err := p.Path()
+	if err != nil {
+		return err
+	}
+	ids, err := m.dir.IDs()
+	errs := []error{err}
+	for _, id := range ids {
+		n, err := m.dir.ReadNet(id)
+		if err == nil && n.NetNS != "" && n.CNI == (state.CNI{}) && sameNamespace(n.NetNS, path) {
+			errs = append(errs, m.Detach(ctx, id))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // attachForeign connects the namespace that n names, and returns what it is connected to.
 func (m *Manager) attachForeign(ctx context.Context, id string, n state.Net, joins []join) (state.Net, error) {
 	if err := state.CheckID(id); err != nil {
@@ -160,11 +178,11 @@ func processOf(path string) (state.Process, error) {
 }
 
 // isOurs reports whether the namespace at path is that of this process: the host's.
-func isOurs(path string) bool {
-	own, err := os.Stat("/proc/self/ns/net")
-	if err != nil {
-		return false
-	}
-	other, err := os.Stat(path)
-	return err == nil && os.SameFile(own, other)
+func isOurs(path string) bool { return sameNamespace("/proc/self/ns/net", path) }
+
+// sameNamespace reports whether two paths lead to one namespace (namespaces(7): by device and inode).
+func sameNamespace(a, b string) bool {
+	one, err1 := os.Stat(a)
+	other, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(one, other)
 }

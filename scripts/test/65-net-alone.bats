@@ -47,7 +47,19 @@ teardown() {
   refuses 125 'exec 0123456789ab: the namespace /proc/[0-9]+/ns/net is gone$' md-net exec 0123456789ab true
   does md-net attach --netns box
   same 10.20.30.2/24 "$(md-net inspect "$output" | jq -r '.endpoints[0].address')"
-  md-net detach "$output"
+  local id=$output
+  sleep 60 3>&- &
+  pid=$!
+  does md-net detach --pid $pid # is of another namespace
+  same 10.20.30.2/24 "$(md-net inspect "$id" | jq -r '.endpoints[0].address')"
+  kill $pid
+  does md-net detach --netns box
+  refuses 1 . md-net inspect "$id"
+  same ' lo' "$(ip -n box -o link | cut -d: -f2)"
+  does md-net detach --netns box
+  refuses 2 'want an id, or the namespace' md-net detach
+  refuses 2 'want an id, or the namespace' md-net detach --netns box "$id"
+  refuses 1 'nosuch' md-net detach --netns nosuch
 }
 
 @test "exec: a host's program in the network of a container, by name; exit codes, streams, signals" {
