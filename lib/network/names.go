@@ -258,11 +258,14 @@ func (m *Manager) members(network string) ([]member, error) {
 	return list, nil
 }
 
-// writeMembers replaces the list of a network's members. It goes with the last one.
+// writeMembers replaces the list of a network's members. It goes with the last one. Whoever has the lock writes by the
+// same temporary name, so that what a SIGKILL leaves there goes with the next change to any network.
 func (m *Manager) writeMembers(network string, members []member) error {
 	path := filepath.Join(m.namesDir(), network)
+	temp := filepath.Join(m.namesDir(), state.TempPrefix+"members")
 	if len(members) == 0 {
 		err := os.Remove(path)
+		_ = os.Remove(temp)
 		_ = os.Remove(m.namesDir()) // it stays while there are others
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
@@ -283,7 +286,6 @@ func (m *Manager) writeMembers(network string, members []member) error {
 	if err := os.MkdirAll(m.namesDir(), 0o700); err != nil {
 		return err
 	}
-	temp := filepath.Join(m.namesDir(), state.TempPrefix+network)
 	if err := os.WriteFile(temp, []byte(b.String()), 0o600); err != nil {
 		return err
 	}

@@ -1,9 +1,12 @@
 package network
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -97,6 +100,48 @@ func TestUnnamedOnlyListens(t *testing.T) {
 	}
 	if err := m.removeNames(id, n); err != nil {
 		t.Error(err)
+	}
+}
+
+// What was being written when its writer was killed goes with the next container that comes into any network, or
+// goes from one, and so does the directory.
+func TestTornMembersGo(t *testing.T) {
+	m := newManager(t)
+	torn := func() {
+		t.Helper()
+		// A directory in the list's place stops a writer between its write(2) and its rename(2), as a SIGKILL does.
+		blue := filepath.Join(m.namesDir(), "blue")
+		if err := os.MkdirAll(blue, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if m.writeMembers("blue", []member{{id: "0123456789ab"}}) == nil {
+			t.Fatal("a list took the place of a directory")
+		}
+		if err := os.Remove(blue); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() string {
+		paths, err := filepath.Glob(filepath.Join(m.namesDir(), "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(paths, " ")
+	}
+	id, n := m.named(t, 2, "", "first")
+	torn()
+	if err := m.addNames(id, n); err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(m.namesDir(), "n1"); left() != want {
+		t.Errorf("after one came there are %s, want %s", left(), want)
+	}
+	torn()
+	if err := m.removeNames(id, n); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(m.namesDir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the last one went: %s, %v", left(), err)
 	}
 }
 
