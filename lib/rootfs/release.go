@@ -80,8 +80,10 @@ func (m *Manager) Remove(_ context.Context, id string, volumes bool) error {
 		errs = append(errs, m.dir.ReleaseName(record.Name, id))
 	}
 	errs = append(errs, m.dir.ReleaseUsers(id))
-	// Last, since it holds the record of the others.
-	return errors.Join(append(errs, m.removeBundle(id))...)
+	if err := errors.Join(errs...); err != nil {
+		return err // with the record of what is still there, so that the next one can try again
+	}
+	return m.removeBundle(id)
 }
 
 // unmountRoot unmounts all that is mounted at the container's root. Lazily: a process that still has
