@@ -2,9 +2,13 @@ package network
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/weikeit/mydocker/lib/state"
 )
 
 // Every way to a published port, and to one that is not, is open or closed as promised.
@@ -206,4 +210,51 @@ iptables -t nat -A POSTROUTING -s 10.20.30.0/24 -j RETURN`)
 		}
 		sh(t, `iptables -F FORWARD; iptables -F THEIRS; iptables -X THEIRS; iptables -t nat -F POSTROUTING`)
 	})
+}
+
+// A publication that failed when its rules were there already, and came through at the second try, has them once: who
+// takes them back takes back each of them once.
+func TestPublishedOnce(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m := newManager(t)
+	ctx := context.Background()
+	t.Cleanup(func() { m.mustRemove(t, Default) })
+	c := m.attachTo(t, Connection{Publish: []string{"8001:80"}})
+	n, err := m.dir.ReadNet(c.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.tryUnpublish(ctx, c.id, n); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(m.publishedPath(c.id), 0o700); err != nil { // no file can be written there
+		t.Fatal(err)
+	}
+	if err := m.publish(ctx, c.id, n); err != nil {
+		t.Fatal(err)
+	}
+	if got := sh(t, "iptables-save | grep -c -- '--comment.*mydocker/%s'", c.id); strings.TrimSpace(got) != "1" {
+		t.Errorf("it has %s rules, want 1", got)
+	}
+}
+
+// What one container has, torn, does not hinder the rules of the others.
+func TestReloadBesideATornFile(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m := newManager(t)
+	t.Cleanup(func() { m.mustRemove(t, Default) })
+	m.attachTo(t, Connection{Publish: []string{"8001:80"}})
+	const torn = "0123456789ab"
+	for path, text := range map[string]string{m.publishedPath(torn): "", filepath.Join(m.dir.Bundle(torn), state.NetFile): `{"mode":`} {
+		if err := state.WriteFileVolatile(path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sh(t, "iptables -t nat -F")
+	if err := m.reload(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	sh(t, "iptables-save | grep -- '--dport 8001.*mydocker/'")
 }

@@ -23,8 +23,8 @@ func (m *Manager) publish(ctx context.Context, id string, n state.Net) error {
 		return nil
 	}
 	err := m.tryPublish(ctx, id, n)
-	if err != nil { // the chain may be gone with a flushed firewall
-		if err := m.reload(ctx); err != nil {
+	if err != nil { // the chain may be gone with a flushed firewall, and a part of the rules may be there
+		if err := errors.Join(m.uninstallRules(ctx, containerTag(id), true), m.unmark(id), m.reload(ctx)); err != nil {
 			return err
 		}
 		err = m.tryPublish(ctx, id, n)

@@ -132,7 +132,7 @@ func (m *Manager) publishedRules(f family) ([]change, error) {
 	for _, e := range entries {
 		n, err := m.dir.ReadNet(e.Name())
 		if err != nil {
-			return nil, err
+			continue // what cannot be read has no rules that we could know, and is not to hinder the others
 		}
 		rules = append(rules, f.portRules(e.Name(), n)...)
 	}
