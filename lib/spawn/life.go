@@ -169,16 +169,25 @@ func (r *Runtime) dropRun(id string, err error) error {
 	if err != nil {
 		return err
 	}
+	r.dir.DropTemps(id) // of whoever was killed while he wrote about it
 	if err := os.Remove(r.runFile(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
-// started notes that the program of a kept container runs: by a user's will, or again by its restart policy.
+// started notes that the program of a kept container runs: by the will of a user, whose command has the lock where there
+// may be others, or again by its restart policy.
 func (r *Runtime) started(id string, again bool) error {
 	if !r.dir.Kept(id) {
 		return nil
+	}
+	if again { // a user may be stopping it
+		unlock, err := r.dir.Lock(id)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 	}
 	life, err := r.dir.ReadSpawn(id)
 	if err != nil {

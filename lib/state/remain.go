@@ -116,6 +116,19 @@ func (d Dir) Remains() ([]Remain, error) {
 	return found, errors.Join(err, tempErr)
 }
 
+// DropTemps removes the temporary files of container id: those of writers that were killed. The caller has its lock,
+// as who writes them has.
+func (d Dir) DropTemps(id string) {
+	for _, dir := range []string{d.Bundle(id), d.Runtime(id)} {
+		entries, _ := list(dir)
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), TempPrefix) {
+				_ = os.Remove(filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+}
+
 // Settled reports whether what is at path is not being made at this moment: its maker had the time to finish.
 func Settled(path string) bool {
 	info, err := os.Lstat(path)

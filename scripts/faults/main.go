@@ -7,9 +7,9 @@
 //
 // Calls are counted over all processes and threads of the command that are programs of ours or the
 // firewall's, those included that stay behind a detached container. What the container's own program does is
-// not counted, nor is a shell around the command. It ends with the last of ours, at most three seconds after the
-// command; the exit code is the command's, 128+n for signal n. On descriptor 9, if it is open, it says what it
-// met: "42 renameat md-net", or the count.
+// not counted, nor is a shell around the command. It ends with the last of ours, or when those that the command
+// left behind have done nothing for three seconds; the exit code is the command's, 128+n for signal n. On
+// descriptor 9, if it is open, it says what it met: "42 renameat md-net", or the count.
 package main
 
 import (

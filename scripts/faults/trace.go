@@ -59,29 +59,32 @@ func (f *fault) run(command []string) (int, error) {
 	}
 	f.tasks = make(map[int]*task)
 	code := 0
-	var over time.Time // when the command ended
+	ended, seen := false, time.Now() // the command; when a task last did something
 	for {
 		var status syscall.WaitStatus
 		flags := syscall.WALL
-		if !over.IsZero() {
+		if ended {
 			flags |= syscall.WNOHANG
 		}
 		tid, err := syscall.Wait4(-1, &status, flags, nil)
+		if tid > 0 {
+			seen = time.Now()
+		}
 		switch {
 		case err == syscall.EINTR:
 			continue
 		case err != nil:
 			return code, nil // no children: all have ended
-		case tid == 0 && time.Since(over) > patience:
+		case tid == 0 && time.Since(seen) > patience:
 			return code, nil // what goes on, such as a monitor that nobody stops, is let go with us
 		case tid == 0:
 			time.Sleep(time.Millisecond)
 		case status.Exited() || status.Signaled():
 			delete(f.tasks, tid)
 			if tid == first {
-				code, over = exitCode(status), time.Now()
+				code, ended = exitCode(status), true
 			}
-			if !over.IsZero() && !f.anyOurs() {
+			if ended && !f.anyOurs() {
 				return code, nil
 			}
 		case status.Stopped():
@@ -90,7 +93,7 @@ func (f *fault) run(command []string) (int, error) {
 	}
 }
 
-// patience is how long those that a command has left behind are watched.
+// patience is how long those that a command has left behind may do nothing until they are watched no more.
 const patience = 3 * time.Second
 
 func (f *fault) anyOurs() bool {
