@@ -1,8 +1,10 @@
 package cgroup
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -53,11 +55,12 @@ func (ts trees) unified() *tree {
 var hostTrees = sync.OnceValues(readTrees)
 
 func readTrees() (trees, error) {
-	mountinfo, err := linux.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return nil, fmt.Errorf("find the cgroup hierarchies: %w", err)
+	all := hierarchies()
+	mountinfo, err := linux.ReadUntil("/proc/self/mountinfo", func(data []byte) bool { return enoughMounts(data, all) })
+	var ts trees
+	if err == nil {
+		ts, _, err = parseTrees(string(mountinfo))
 	}
-	ts, err := parseTrees(string(mountinfo))
 	if err != nil {
 		return nil, fmt.Errorf("find the cgroup hierarchies: %w", err)
 	}
@@ -67,11 +70,48 @@ func readTrees() (trees, error) {
 	return ts, nil
 }
 
+// hierarchies returns the controllers of each hierarchy that there is, as proc_pid_cgroup(5) has them: "cpu,cpuacct",
+// "name=systemd", and "" for v2. Some may be mounted nowhere, or not here.
+func hierarchies() []string {
+	data, err := linux.ReadRecord("/proc/self/cgroup")
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for line := range strings.Lines(string(data)) {
+		if parts := strings.SplitN(line, ":", 3); len(parts) == 3 {
+			all = append(all, parts[1])
+		}
+	}
+	return all
+}
+
+// enoughMounts reports whether all hierarchies stand in this start of the mount table, each whole. Where containers
+// have made it long, what is not where everybody mounts it is not looked for in their lines.
+func enoughMounts(mountinfo []byte, all []string) bool {
+	const long = 64 << 10
+	found := bytes.Count(mountinfo, []byte(" - cgroup"))
+	if found < len(all) && len(mountinfo) < long || found == 0 || len(all) == 0 {
+		return false
+	}
+	ts, whole, err := parseTrees(string(mountinfo[:bytes.LastIndexByte(mountinfo, '\n')+1]))
+	if err != nil || slices.Contains(slices.Collect(maps.Values(whole)), false) {
+		return false
+	}
+	return len(ts) == len(all) || !slices.ContainsFunc(all, func(words string) bool { return ts.missUsual(words) })
+}
+
+// missUsual reports whether a v1 hierarchy is mounted where it usually is, and not among these.
+func (ts trees) missUsual(controllers string) bool {
+	path := "/sys/fs/cgroup/" + controllers
+	return controllers != "" && !strings.Contains(controllers, "=") &&
+		!slices.ContainsFunc(ts, func(t *tree) bool { return t.mount == path }) && linux.IsMountPoint(path)
+}
+
 // parseTrees reads /proc/pid/mountinfo (proc_pid_mountinfo(5)). A hierarchy that is mounted more than once
-// counts where it is mounted whole, or else where it was mounted first.
-func parseTrees(mountinfo string) (trees, error) {
-	var ts trees
-	whole := make(map[string]bool) // by device number
+// counts where it is mounted whole, as whole says by its device number, or else where it was mounted first.
+func parseTrees(mountinfo string) (ts trees, whole map[string]bool, err error) {
+	whole = make(map[string]bool)
 	index := make(map[string]int)
 	for line := range strings.Lines(mountinfo) {
 		before, after, ok := strings.Cut(line, " - cgroup") // quickly past the others: there may be many
@@ -94,7 +134,7 @@ func parseTrees(mountinfo string) (trees, error) {
 			t.version = 2
 			available, err := readWord(filepath.Join(t.mount, "cgroup.controllers"))
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			t.controllers = strings.Fields(available)
 		}
@@ -104,7 +144,7 @@ func parseTrees(mountinfo string) (trees, error) {
 		}
 		ts[at], index[device], whole[device] = t, at, isWhole
 	}
-	return ts, nil
+	return ts, whole, nil
 }
 
 // controllersOf picks the controllers out of a v1 hierarchy's mount options: "rw,cpu,cpuacct". What

@@ -36,7 +36,7 @@ func TestParseTrees(t *testing.T) {
 		{"none", `23 1 0:1 / / rw - ext4 /dev/vda rw`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ts, err := parseTrees(strings.TrimSpace(c.mountinfo))
+			ts, _, err := parseTrees(strings.TrimSpace(c.mountinfo))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,6 +48,37 @@ func TestParseTrees(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", joined, c.want)
 			}
 		})
+	}
+}
+
+// The lines of containers are read only where something may still be found in them.
+func TestEnoughMounts(t *testing.T) {
+	const rest = " rw,relatime shared:9 - cgroup cgroup rw,"
+	cpu := "40 31 0:31 / /sys/fs/cgroup/cpu" + rest + "cpu\n"
+	pids := "41 31 0:32 / /sys/fs/cgroup/pids" + rest + "pids\n"
+	part := "39 31 0:32 /a /part" + rest + "pids\n"
+	containers := strings.Repeat("50 31 0:60 / /merged rw - overlay overlay rw,lowerdir=/a\n", 2000)
+	both, more := []string{"cpu", "pids"}, []string{"cpu", "pids", "elsewhere"}
+	for _, c := range []struct {
+		name, mountinfo string
+		all             []string
+		want            bool
+	}{
+		{"one is missing", cpu, both, false},
+		{"all", cpu + pids, both, true},
+		{"one in part", cpu + part, both, false},
+		{"one mounted nowhere, in a short table", cpu + pids, more, false},
+		{"one mounted nowhere, in a long table", cpu + pids + containers, more, true},
+		{"none, in a long table", containers, more, false},
+		{"nobody knows how many", cpu + pids + containers, nil, false},
+	} {
+		if got := enoughMounts([]byte(c.mountinfo), c.all); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	usual := strings.ReplaceAll(cpu+pids, "/sys/fs/cgroup", "/elsewhere") + containers
+	if enoughMounts([]byte(usual), both) != true || !(trees{}).missUsual("../../../proc") || (trees{}).missUsual("nosuch") {
+		t.Error("what is mounted where it usually is, is missed only where it is not found")
 	}
 }
 

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -11,7 +13,8 @@ import (
 
 // Table prints rows for people: columns three spaces apart, as in the README.
 func Table(w io.Writer, header []string, rows [][]string) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	whole := bufio.NewWriter(w) // a tabwriter writes each cell, and each blank
+	tw := tabwriter.NewWriter(whole, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(tw, strings.Join(header, "\t"))
 	for _, row := range rows {
 		for i, cell := range row {
@@ -19,19 +22,20 @@ func Table(w io.Writer, header []string, rows [][]string) error {
 		}
 		fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}
-	return tw.Flush()
+	return errors.Join(tw.Flush(), whole.Flush())
 }
 
 // JSONLines prints values for programs: one JSON object per line.
 func JSONLines[T any](w io.Writer, values []T) error {
-	enc := json.NewEncoder(w)
+	whole := bufio.NewWriter(w)
+	enc := json.NewEncoder(whole)
 	enc.SetEscapeHTML(false)
 	for _, v := range values {
 		if err := enc.Encode(v); err != nil {
 			return err
 		}
 	}
-	return nil
+	return whole.Flush()
 }
 
 // JSON prints one value, indented as in the README's inspect.

@@ -143,6 +143,13 @@ func List(dir state.Dir, o ListOptions, out io.Writer, bad func(error)) error {
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(o.Filter, func(f string) bool { return strings.HasPrefix(f, "volume=") }) {
+		for _, c := range containers { // which a list has only glanced at
+			if whole, err := dir.Load(c.ID); err == nil {
+				c.Spec.Mounts = whole.Spec.Mounts
+			}
+		}
+	}
 	last := len(containers)
 	switch {
 	case o.Latest:

@@ -11,6 +11,11 @@ import (
 
 // ReadFile is os.ReadFile.
 func ReadFile(path string) ([]byte, error) {
+	return ReadUntil(path, func([]byte) bool { return false })
+}
+
+// ReadUntil is [ReadFile] that reads no further than there is enough of the file.
+func ReadUntil(path string, enough func(data []byte) bool) ([]byte, error) {
 	fd, err := open(path, unix.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
@@ -27,10 +32,43 @@ func ReadFile(path string) ([]byte, error) {
 		case n == 0:
 			return data, nil
 		}
-		if data = data[:len(data)+n]; len(data) == cap(data) {
+		if data = data[:len(data)+n]; enough(data) {
+			return data, nil
+		}
+		if len(data) == cap(data) {
 			data = append(data, make([]byte, 3*len(data))...)[:len(data)]
 		}
 	}
+}
+
+// ReadStart returns what a file starts with, up to n bytes, by one call where that is all of it: whole says so. The
+// kernel gives a record, be it of a disk or of /proc, in one piece.
+func ReadStart(path string, n int) (data []byte, whole bool, err error) {
+	fd, err := open(path, unix.O_RDONLY, 0)
+	if err != nil {
+		return nil, false, err
+	}
+	defer unix.Close(fd)
+	data = make([]byte, n)
+	for n, err = unix.Read(fd, data); err == unix.EINTR; {
+		n, err = unix.Read(fd, data)
+	}
+	if err != nil {
+		return nil, false, &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return data[:n], n < len(data), nil
+}
+
+// maxRecord is more than nearly all records have, in bytes.
+const maxRecord = 2048
+
+// ReadRecord is [ReadFile] for what is seldom longer than some lines.
+func ReadRecord(path string) ([]byte, error) {
+	data, whole, err := ReadStart(path, maxRecord)
+	if err == nil && !whole {
+		data, err = ReadFile(path)
+	}
+	return data, err
 }
 
 // WriteFile is os.WriteFile, and the file has the given mode whatever the umask.

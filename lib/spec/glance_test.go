@@ -1,6 +1,9 @@
 package spec
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -21,10 +24,12 @@ func TestGlanceIsRead(t *testing.T) {
 	}
 	members := string(data[:len(data)-2])
 	for name, text := range map[string]string{
-		"ours":               string(data),
-		"cut in the filter":  string(data[:strings.Index(string(data), "SCMP_ACT_ERRNO")]),
-		"foreign members":    strings.Replace(string(data), "{", `{"x": {"annotations": 5}, "y": [{}],`, 1),
-		"more after the end": members + `, "zzz": {}}`,
+		"ours":                string(data),
+		"cut in the filter":   string(data[:strings.Index(string(data), "SCMP_ACT_ERRNO")]),
+		"cut behind the last": string(data[:strings.Index(string(data), `"cgroupsPath"`)]) + `"cgroupsPath": "/mydocker/0123456789ab"`,
+		"no blanks":           compact(t, data),
+		"foreign members":     strings.Replace(string(data), "{", `{"x": {"annotations": 5}, "y": [{}],`, 1),
+		"more after the end":  members + `, "zzz": {}}`,
 		"linux first": `{"linux": {"seccomp": {"defaultAction": "x"}, "cgroupsPath": "/mydocker/0123456789ab"},` +
 			strings.Replace(strings.TrimPrefix(string(data), "{"), `"linux"`, `"other"`, 1),
 	} {
@@ -33,9 +38,39 @@ func TestGlanceIsRead(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if !reflect.DeepEqual(got.Annotations, s.Annotations) || !reflect.DeepEqual(got.Mounts, s.Mounts) ||
+		if !reflect.DeepEqual(got.Annotations, s.Annotations) ||
 			!reflect.DeepEqual(got.Process.Args, s.Process.Args) || got.Linux.CgroupsPath != s.Linux.CgroupsPath {
 			t.Errorf("%s: %+v", name, got.Spec)
+		}
+	}
+}
+
+func compact(t *testing.T, data []byte) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Compact(&b, data); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestGlancePasses has what stands in the way of what is looked for.
+func TestGlancePasses(t *testing.T) {
+	for _, other := range []string{
+		`"}"`, `"\""`, `"\\"`, `"\\\"]"`, `{"}": "]"}`, `[["a", {"b": ["\"}"]}], 1]`, `-1.5e3`, `true`, `null`, `[]`, `{}`, `""`, `"linux"`,
+	} {
+		for _, form := range []string{
+			`{"x": %s, "ociVersion": "1.1.0", "linux": {"y": %[1]s, "cgroupsPath": "/a"}, "annotations": {}, "process": {"args": ["b"]}}`,
+			`{"ociVersion":"1.1.0","linux":{"cgroupsPath":"/a","y":%s},"x":%[1]s,"annotations":{},"process":{"args":["b"],"z":%[1]s}}`,
+		} {
+			text := fmt.Sprintf(form, other)
+			if !json.Valid([]byte(text)) {
+				t.Fatalf("%s is no JSON", text)
+			}
+			s, err := Glance([]byte(text))
+			if err != nil || s.Linux.CgroupsPath != "/a" || len(s.Process.Args) != 1 || s.Process.Args[0] != "b" {
+				t.Errorf("%s: %+v, %v", text, s, err)
+			}
 		}
 	}
 }

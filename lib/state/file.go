@@ -77,7 +77,7 @@ func WriteFileVolatile(path string, data []byte) error {
 
 // ReadJSON reads the file at path into v. The error wraps fs.ErrNotExist where there is none.
 func ReadJSON(path string, v any) error {
-	data, err := linux.ReadFile(path)
+	data, err := linux.ReadRecord(path)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func Claim(path, holder string) error {
 
 // Holder returns who claimed the file at path, or "" where nobody did.
 func Holder(path string) string {
-	data, err := linux.ReadFile(path)
+	data, err := linux.ReadRecord(path)
 	if err != nil {
 		return ""
 	}

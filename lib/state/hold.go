@@ -90,8 +90,9 @@ func (d Dir) Noted(id string) bool {
 }
 
 func (d Dir) abandoned(id string) bool {
-	if !d.Noted(id) {
-		return d.gone(id) // a container that has ended may have its lock there
+	run, err := d.ReadRun(id)
+	if err == nil && run == (Run{}) {
+		return d.gone(id) // no note: a container that has ended may have its lock there
 	}
-	return !d.inHands(id)
+	return !d.holds(run, id)
 }

@@ -67,22 +67,42 @@ func (c *Container) Restarting() bool {
 // Load reads all about container id. Only a missing or unreadable document is an error: the other
 // files may be missing, and a torn one counts as missing.
 func (d Dir) Load(id string) (*Container, error) {
-	return d.load(id, func(data []byte) (*spec.Spec, error) { return spec.Read(bytes.NewReader(data)) })
+	return d.load(id, func(path string) (*spec.Spec, error) {
+		data, err := linux.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		return spec.Read(bytes.NewReader(data))
+	})
 }
 
-func (d Dir) load(id string, read func([]byte) (*spec.Spec, error)) (*Container, error) {
+// glance reads of a document what [spec.Glance] shows: it mostly stands within the start.
+func glance(path string) (*spec.Spec, error) {
+	const start = 8 << 10
+	data, whole, err := linux.ReadStart(path, start)
+	if err != nil {
+		return nil, err
+	}
+	s, err := spec.Glance(data)
+	if err == nil || whole {
+		return s, err
+	}
+	if data, err = linux.ReadFile(path); err != nil {
+		return nil, err
+	}
+	return spec.Glance(data)
+}
+
+func (d Dir) load(id string, read func(path string) (*spec.Spec, error)) (*Container, error) {
 	if err := CheckID(id); err != nil {
 		return nil, err
 	}
-	data, err := linux.ReadFile(d.Config(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("container %s: %w", id, ErrNotFound)
+	c := &Container{ID: id}
+	var err error
+	if c.Spec, err = read(d.Config(id)); errors.Is(err, fs.ErrNotExist) {
+		err = ErrNotFound
 	}
 	if err != nil {
-		return nil, fmt.Errorf("container %s: %w", id, err)
-	}
-	c := &Container{ID: id}
-	if c.Spec, err = read(data); err != nil {
 		return nil, fmt.Errorf("container %s: %w", id, err)
 	}
 	c.Spawn, _ = d.ReadSpawn(id)
@@ -122,7 +142,7 @@ func (d Dir) List(bad func(error)) ([]*Container, error) {
 		return nil, err
 	}
 	found, errs := make([]*Container, len(ids)), make([]error, len(ids))
-	onAllCores(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], spec.Glance) })
+	onAllCores(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], glance) })
 	var list []*Container
 	for i, c := range found {
 		switch {

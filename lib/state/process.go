@@ -39,7 +39,7 @@ func (p Process) Alive() bool {
 
 // bootID does not change while a process lives.
 var bootID = sync.OnceValue(func() string {
-	id, err := linux.ReadFile("/proc/sys/kernel/random/boot_id")
+	id, err := linux.ReadRecord("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return ""
 	}
@@ -54,7 +54,7 @@ type procStat struct {
 }
 
 func stat(pid int) (s procStat, err error) {
-	data, err := linux.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	data, err := linux.ReadRecord("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return s, err
 	}

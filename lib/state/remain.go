@@ -59,7 +59,13 @@ func (d Dir) Owner(id string) Owner {
 // inHands reports whether a process that lives has container id in its hands. One that ends takes its note away
 // before: where the note is another than it was, or gone, when the process is dead, somebody was quicker.
 func (d Dir) inHands(id string) bool {
-	for run, _ := d.ReadRun(id); ; { // a torn note names nobody
+	run, _ := d.ReadRun(id) // a torn note names nobody
+	return d.holds(run, id)
+}
+
+// holds is inHands for who has read the note.
+func (d Dir) holds(run Run, id string) bool {
+	for {
 		if run.Init.Alive() || run.Monitor.Alive() {
 			return true
 		}
