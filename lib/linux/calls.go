@@ -245,10 +245,14 @@ func (l *Steps) Chdir(path string) Step { return l.add(&sysChdir, l.text(path)) 
 func (l *Steps) Fchdir(dir Value) Step { return l.add(&sysFchdir, dir) }
 
 // PivotRoot makes the directory, which must be a mount point, the root, and takes the old root away. Both
-// are "." (pivot_root(2), NOTES): the old root is stacked on the new one, and goes by umount.
-func (l *Steps) PivotRoot(dir Value) {
+// are "." (pivot_root(2), NOTES): the old root is stacked on the new one, and goes by umount. With shared, mounts
+// that the old root shares with others stay theirs.
+func (l *Steps) PivotRoot(dir Value, shared bool) {
 	l.Fchdir(dir)
 	l.add(&sysPivotRoot, l.text("."), l.text("."))
+	if shared {
+		l.Mount("", ".", "", unix.MS_SLAVE|unix.MS_REC, "")
+	}
 	l.add(&sysUmount, l.text("."), num(unix.MNT_DETACH))
 	l.Chdir("/")
 }
@@ -257,6 +261,13 @@ func (l *Steps) PivotRoot(dir Value) {
 func (l *Steps) MoveRoot(dir Value) {
 	l.Fchdir(dir)
 	l.add(&sysMount, l.text("."), l.text("/"), l.text(""), flag(isMount, unix.MS_MOVE), num(0))
+	l.add(&sysChroot, l.text("."))
+	l.Chdir("/")
+}
+
+// ChangeRoot makes the directory the root of the child alone.
+func (l *Steps) ChangeRoot(dir Value) {
+	l.Fchdir(dir)
 	l.add(&sysChroot, l.text("."))
 	l.Chdir("/")
 }

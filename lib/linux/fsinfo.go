@@ -27,6 +27,13 @@ func IsMountPoint(path string) bool {
 	return err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }
 
+// MountID returns the number of the mount that a path lies in (statx(2), STATX_MNT_ID; Linux 5.8).
+func MountID(path string) (uint64, error) {
+	var st unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_MNT_ID, &st)
+	return st.Mnt_id, wrap("find the mount of "+path, err)
+}
+
 // FilesystemType names the file system that path lies on if it is one that often makes trouble: overlay,
 // nfs, fuse, vfat … (statfs(2)); "" for others.
 func FilesystemType(path string) string {

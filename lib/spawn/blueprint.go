@@ -1,8 +1,10 @@
 package spawn
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -57,6 +59,7 @@ type descriptors struct {
 	socket int // to the parent
 	spare  int // the parent's end of it, which is nothing to the child: its number is free
 	reaper int // the small init that stays as PID 1 (--init); -1 for none
+	root   int // of a container that has no mount namespace of its own, for exec; -1 for none
 	start  int // a FIFO that the child reads a byte from before it becomes the program; -1 for none
 	kept   int // so many from 3 on are the program's
 	pidfd  int // the container's first process, for exec; -1 for none
@@ -121,13 +124,7 @@ func (b *blueprint) compile() (*script, error) {
 	if hooks != nil && len(hooks.CreateContainer) > 0 {
 		l.meet(beforePivot)
 	}
-	l.Doing("pivot_root " + b.root)
-	l.shell("pivot_root", b.root, b.root)
-	if b.noPivot {
-		l.MoveRoot(root)
-	} else {
-		l.PivotRoot(root)
-	}
+	b.changeRoot(l, root)
 	if propagation, err := rootPropagation(b.spec.Linux.RootfsPropagation); err == nil && b.spec.Linux.RootfsPropagation != "" {
 		l.Doing("set linux.rootfsPropagation")
 		l.mount("", "/", "", propagation, "")
@@ -147,10 +144,43 @@ func (b *blueprint) compile() (*script, error) {
 	return l, l.Err()
 }
 
+// changeRoot makes the root that of the child: of all in its mount namespace where that is its own.
+func (b *blueprint) changeRoot(l *script, root linux.Value) {
+	if !ownMounts(b.spec.Linux) {
+		l.Doing("chroot " + b.root)
+		l.shell("chroot", b.root)
+		l.ChangeRoot(root)
+		return
+	}
+	l.Doing("pivot_root " + b.root)
+	l.shell("pivot_root", b.root, b.root)
+	if b.noPivot {
+		l.MoveRoot(root)
+		return
+	}
+	propagation, _ := rootPropagation(b.spec.Linux.RootfsPropagation) // looked at by mountAll
+	l.PivotRoot(root, propagation&linux.MsShared != 0)
+}
+
+// ownMounts reports whether a container gets a mount namespace of its own. Others see its mounts where it gets none,
+// and its root is one by chroot(2) alone.
+func ownMounts(l *specs.Linux) bool {
+	for _, ns := range l.Namespaces {
+		if ns.Type == specs.MountNamespace {
+			return ns.Path == ""
+		}
+	}
+	return false
+}
+
 // joinNamespaces joins the namespaces that the document gives a path for, and makes the cgroup
-// namespace: only now are we in the group that shall be its root.
+// namespace: only now are we in the group that shall be its root. The mount namespace comes last: the paths of the
+// others are ours.
 func (b *blueprint) joinNamespaces(l *script) {
-	for _, ns := range b.spec.Linux.Namespaces {
+	byMounts := func(x, y specs.LinuxNamespace) int {
+		return cmp.Compare(namespaceFlags()[x.Type]&linux.NewNS, namespaceFlags()[y.Type]&linux.NewNS)
+	}
+	for _, ns := range slices.SortedStableFunc(slices.Values(b.spec.Linux.Namespaces), byMounts) {
 		kind, ok := namespaceFlags()[ns.Type]
 		switch {
 		case !ok || ns.Path == "" && ns.Type != specs.CgroupNamespace || ns.Type == specs.PIDNamespace:

@@ -22,7 +22,7 @@ func plainBlueprint() *blueprint {
 	s := spec.New("4f2322145e66")
 	s.Root = &specs.Root{Path: "/bundle/rootfs"}
 	s.Process.Args, s.Process.Env = []string{"sh", "-c", "true"}, []string{"PATH=/usr/bin:/bin"}
-	fds := descriptors{stdio: [3]int{10, 11, 12}, socket: 8, spare: 7, reaper: -1, pidfd: -1, start: -1}
+	fds := descriptors{stdio: [3]int{10, 11, 12}, socket: 8, spare: 7, reaper: -1, pidfd: -1, root: -1, start: -1}
 	return &blueprint{
 		spec: &s.Spec, bundle: "/bundle", root: "/bundle/rootfs",
 		program: program{process: s.Process, die: true, files: [2]uint64{1024, 4096}, held: 1<<41 - 1, fds: fds},

@@ -44,7 +44,8 @@ type Bundle struct {
 	Path    string          `json:"bundle"`
 	Init    state.Process   `json:"init"`
 	Created time.Time       `json:"created"`
-	Config  json.RawMessage `json:"config"` // the document as it was
+	Mount   uint64          `json:"mount,omitempty"` // the root lay in it before the container mounted in our namespace
+	Config  json.RawMessage `json:"config"`          // the document as it was
 
 	dir  string
 	spec *spec.Spec

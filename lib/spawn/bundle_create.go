@@ -45,6 +45,12 @@ func (bs *Bundles) Create(ctx context.Context, id, bundle string, f CreateFlags)
 
 // create makes the container; with wait its program waits until it is started. Where it fails, nothing is left.
 func (b *Bundle) create(ctx context.Context, f CreateFlags, wait bool, streams *stdio, size linux.WindowSize) (*child, error) {
+	if !hasNamespace(b.spec.Linux, specs.MountNamespace) {
+		var err error
+		if b.Mount, err = linux.MountID(b.root()); err != nil {
+			return nil, err
+		}
+	}
 	if err := os.MkdirAll(filepath.Dir(b.dir), 0o700); err != nil {
 		return nil, err
 	}
@@ -163,7 +169,7 @@ func (bs *Bundles) Run(ctx context.Context, id, bundle string, f CreateFlags, de
 	}
 	err = b.runHooks(ctx, poststart(b.spec), specs.StateRunning, false)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "md-spawn: warning: poststart", err)
+		fmt.Fprintln(os.Stderr, "md-spawn: warning: poststart", oneLine(err))
 	}
 	if detach {
 		return 0, nil
@@ -201,13 +207,29 @@ func (b *Bundle) destroy(ctx context.Context) error {
 			return err
 		}
 	}
-	err := b.removeGroup(ctx)
+	err := errors.Join(b.unmount(), b.removeGroup(ctx))
 	if rerr := os.RemoveAll(b.dir); err == nil {
 		err = rerr
 	}
 	if b.spec.Hooks != nil {
 		b.Init.PID = 0
-		err = errors.Join(err, b.runHooks(ctx, b.spec.Hooks.Poststop, specs.StateStopped, false))
+		// runtime-spec, runtime.md "Lifecycle", step 13: the container is gone, whatever comes of them.
+		if failed := b.runHooks(ctx, b.spec.Hooks.Poststop, specs.StateStopped, false); failed != nil {
+			fmt.Fprintln(os.Stderr, "md-spawn: warning: poststop", oneLine(failed))
+		}
+	}
+	return err
+}
+
+// unmount takes away what a container without a mount namespace has mounted in ours: all that is on top of what its
+// root lay in before.
+func (b *Bundle) unmount() error {
+	if b.Mount == 0 {
+		return nil
+	}
+	id, err := linux.MountID(b.root())
+	if err == nil && id != b.Mount {
+		err = linux.Unmount(b.root(), linux.MntDetach|linux.UmountNofollow)
 	}
 	return err
 }

@@ -49,7 +49,7 @@ func (b *Bundle) Start(ctx context.Context) error {
 		return err
 	}
 	if err := b.runHooks(ctx, poststart(b.spec), specs.StateRunning, false); err != nil {
-		fmt.Fprintln(os.Stderr, "md-spawn: warning: poststart", err)
+		fmt.Fprintln(os.Stderr, "md-spawn: warning: poststart", oneLine(err))
 	}
 	return nil
 }

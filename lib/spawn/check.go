@@ -19,15 +19,9 @@ func check(s *spec.Spec) error {
 		return err
 	}
 	l := s.LinuxPart()
-	if !hasNamespace(l, specs.MountNamespace) {
-		return fmt.Errorf("linux.namespaces: a container without a mount namespace of its own is not possible")
-	}
 	for _, ns := range l.Namespaces {
 		if _, ok := namespaceFlags()[ns.Type]; !ok && ns.Type != specs.UserNamespace {
 			return fmt.Errorf("linux.namespaces: type %.40q is not supported", ns.Type)
-		}
-		if ns.Type == specs.MountNamespace && ns.Path != "" {
-			return fmt.Errorf("linux.namespaces: joining a mount namespace is not supported")
 		}
 	}
 	if len(l.TimeOffsets) > 0 && !hasNamespace(l, specs.TimeNamespace) {

@@ -17,8 +17,10 @@ func (b *blueprint) mountAll(l *script) linux.Value {
 	if err != nil {
 		l.Fail(err)
 	}
-	l.Doing("make the mounts our own")
-	l.mount("", "/", "", propagation, "")
+	if ownMounts(b.spec.Linux) {
+		l.Doing("make the mounts our own")
+		l.mount("", "/", "", propagation, "")
+	}
 	// pivot_root(2) wants the new root to be a mount point, and one that is not shared.
 	root := b.mountRoot(l, propagation)
 	for _, m := range b.spec.Mounts {

@@ -21,7 +21,7 @@ func (p *program) begin(l *script) {
 		}
 	}
 	keep := []int{p.fds.socket}
-	for _, fd := range []int{p.fds.reaper, p.fds.pidfd, p.fds.start} {
+	for _, fd := range []int{p.fds.reaper, p.fds.pidfd, p.fds.root, p.fds.start} {
 		if fd >= 0 {
 			keep = append(keep, fd)
 		}

@@ -61,8 +61,7 @@ func (r *Runtime) execLaunch(c *state.Container, proc *specs.Process, pidfd *os.
 // document.
 func enterLaunch(s *spec.Spec, pid int, proc *specs.Process, pidfd *os.File, size linux.WindowSize) (*launch, error) {
 	l := &launch{group: s.LinuxPart().CgroupsPath, die: true}
-	kinds, err := l.enter(s, pid)
-	if err != nil {
+	if err := l.enter(s, pid); err != nil {
 		return nil, fmt.Errorf("enter container %s: %w", s.ID(), err)
 	}
 	entrances, err := l.entrances()
@@ -90,8 +89,8 @@ func enterLaunch(s *spec.Spec, pid int, proc *specs.Process, pidfd *os.File, siz
 		p.joinGroups(x, entrances)
 		x.Doing("enter container " + s.ID())
 		x.shell("nsenter", "--target", strconv.Itoa(pid), "--all", "--")
-		x.Setns(linux.FD(fds.pidfd), kinds)
-		if proc.Terminal && kinds&linux.NewNS != 0 {
+		l.joinAll(x, fds)
+		if proc.Terminal {
 			p.openTerminal(x)
 		}
 		p.setSchedule(x)
@@ -104,16 +103,32 @@ func enterLaunch(s *spec.Spec, pid int, proc *specs.Process, pidfd *os.File, siz
 }
 
 // enter opens the pid namespace of process pid where the container has one of its own: it is that of
-// children to come, so the parent enters it. It returns the kinds of the others, which the child enters.
-func (l *launch) enter(s *spec.Spec, pid int) (kinds int, err error) {
+// children to come, so the parent enters it. The others are for the child to enter ([launch.joinAll]).
+func (l *launch) enter(s *spec.Spec, pid int) (err error) {
+	dir := "/proc/" + strconv.Itoa(pid)
 	for _, ns := range s.LinuxPart().Namespaces {
 		if ns.Type != specs.PIDNamespace {
-			kinds |= namespaceFlags()[ns.Type]
-		} else if l.pidNS, err = os.Open("/proc/" + strconv.Itoa(pid) + "/ns/pid"); err != nil {
-			return 0, errnoOf(err)
+			l.kinds |= namespaceFlags()[ns.Type]
+		} else if l.pidNS, err = os.Open(dir + "/ns/pid"); err != nil {
+			return errnoOf(err)
 		}
 	}
-	return kinds, nil
+	if !ownMounts(s.Linux) {
+		if l.root, err = os.OpenFile(dir+"/root", linux.OPath|syscall.O_DIRECTORY, 0); err != nil {
+			return errnoOf(err)
+		}
+	}
+	return nil
+}
+
+// joinAll enters the namespaces of a running container, and its root.
+func (l *launch) joinAll(x *script, fds descriptors) {
+	if l.kinds != 0 {
+		x.Setns(linux.FD(fds.pidfd), l.kinds)
+	}
+	if fds.root >= 0 {
+		x.ChangeRoot(linux.FD(fds.root))
+	}
 }
 
 // entrances returns the files of control groups that the child joins by writing 0.

@@ -82,7 +82,7 @@ func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*launch
 	theirs.out.Close()
 	theirs.out, streams.outputs = nil, streams.outputs[1:]
 	l := &launch{stdio: theirs, meet: func(meeting, int) error { return nil }}
-	kinds, err := l.enter(s, pid)
+	err = l.enter(s, pid)
 	var own *users
 	if err == nil {
 		own, err = usersOfProcess(s, pid)
@@ -106,7 +106,7 @@ func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*launch
 		x := newScript(p)
 		p.begin(x)
 		x.Doing("enter the container")
-		x.Setns(linux.FD(fds.pidfd), kinds)
+		l.joinAll(x, fds)
 		p.restoreFiles(x)
 		p.enterUsers(x)
 		x.name, x.lookup = hook.Path, x.Len()

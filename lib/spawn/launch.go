@@ -39,6 +39,8 @@ type launch struct {
 	clone       int      // new namespaces, clone(2) flags
 	group       string   // the control group, "" for that of the caller
 	pidNS       *os.File // the pid namespace that is joined; nil for none
+	kinds       int      // the other namespaces of a running container that are joined,
+	root        *os.File // and its root, where that is not the root of its mount namespace
 	newTime     bool     // the forking thread makes a time namespace,
 	time        string   // with these offsets (time_namespaces(7))
 	users       []*users // of the container and of its mounts
@@ -100,7 +102,7 @@ func draw(s *spec.Spec, bundle string) (*blueprint, error) {
 	if !filepath.IsAbs(b.root) {
 		b.root = filepath.Join(b.bundle, b.root)
 	}
-	if p := s.Linux.RootfsPropagation; strings.HasSuffix(p, "shared") || strings.HasSuffix(p, "unbindable") {
+	if p := s.Linux.RootfsPropagation; ownMounts(s.Linux) && (strings.HasSuffix(p, "shared") || strings.HasSuffix(p, "unbindable")) {
 		var err error
 		if b.parent, err = linux.MountOf(b.root); err != nil {
 			return nil, err
@@ -166,7 +168,7 @@ func (l *launch) close() {
 	for _, u := range l.users {
 		u.close()
 	}
-	for _, f := range []*os.File{l.pidNS, l.reaper, l.fifo} {
+	for _, f := range []*os.File{l.pidNS, l.root, l.reaper, l.fifo} {
 		if f != nil {
 			f.Close()
 		}
@@ -217,7 +219,7 @@ func (l *launch) start() (*child, error) {
 		return nil, err
 	}
 	defer null.Close()
-	fds := descriptors{socket: int(theirs.Fd()), spare: int(ours.Fd()), reaper: linux.FDOf(l.reaper), pidfd: -1, start: linux.FDOf(l.fifo), kept: l.kept}
+	fds := descriptors{socket: int(theirs.Fd()), spare: int(ours.Fd()), reaper: linux.FDOf(l.reaper), pidfd: -1, root: linux.FDOf(l.root), start: linux.FDOf(l.fifo), kept: l.kept}
 	fds.users = make(map[*users]int, len(l.users))
 	for _, u := range l.users {
 		fds.users[u] = int(u.file.Fd())

@@ -129,8 +129,6 @@ func TestCheckNamesWhatIsNotDone(t *testing.T) {
 		"root.path":                  `{"root":{"path":""}}`,
 		"no command":                 `{"process":{"args":[]}}`,
 		"process.cwd":                `{"process":{"args":["x"],"cwd":"tmp"}}`,
-		"without a mount namespace":  `{"linux":{"namespaces":[{"type":"pid"}]}}`,
-		"joining a mount namespace":  `{"linux":{"namespaces":[{"type":"mount","path":"/x"}]}}`,
 		"linux.timeOffsets":          `{"linux":{"timeOffsets":{"monotonic":{"secs":1}}}}`,
 		"linux.intelRdt":             `{"linux":{"intelRdt":{}}}`,
 		"linux.mountLabel":           `{"linux":{"mountLabel":"x"}}`,

@@ -134,6 +134,9 @@ func (r *Runtime) register(s *spec.Spec, o Options) error {
 	if err := check(s); err != nil {
 		return err
 	}
+	if !ownMounts(s.Linux) { // nobody would take its mounts away
+		return errors.New("linux.namespaces: a container without a mount namespace of its own: md-spawn create makes one of a bundle, and run --bundle with an id")
+	}
 	id := s.ID()
 	data, err := s.Encode()
 	if err != nil {
@@ -323,9 +326,12 @@ func (r *Runtime) runHooks(ctx context.Context, s *spec.Spec, pid int) {
 		return
 	}
 	if err := s.RunHooks(ctx, s.Hooks.Poststart, specs.StateRunning, pid); err != nil {
-		fmt.Fprintln(os.Stderr, "md-spawn: warning: poststart", strings.ReplaceAll(err.Error(), "\n", "; "))
+		fmt.Fprintln(os.Stderr, "md-spawn: warning: poststart", oneLine(err))
 	}
 }
+
+// oneLine is an error in a warning.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // decodeLine reads what the monitor says in its one line.
 func decodeLine(data []byte, v any) error {

@@ -18,7 +18,11 @@ const self = "/proc/self/exe"
 
 // forks reports whether a command forks into containers.
 func forks(word string) bool {
-	return word == "run" || word == "exec" || word == "create" || word == "monitor"
+	switch word {
+	case "run", "exec", "create", "start", "monitor": // start: for hooks that run inside
+		return true
+	}
+	return false
 }
 
 func init() {
