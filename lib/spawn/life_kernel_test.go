@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -223,6 +224,9 @@ func (b *box) initOf() state.Process {
 }
 
 func TestSignalsAreForwarded(t *testing.T) {
+	caught := make(chan os.Signal, 1) // the foreground starts without nohup's ignored SIGHUP
+	signal.Notify(caught, syscall.SIGHUP)
+	defer signal.Stop(caught)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, syscall.SIGUSR2, syscall.SIGQUIT} {
 		b := newBox(t, `trap 'exit 3' TERM HUP INT USR2 QUIT; echo ready; while :; do sleep 0.02; done`)
 		cmd := b.foreground()
