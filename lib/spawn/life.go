@@ -44,11 +44,17 @@ func (t *tenure) run(ctx context.Context, s *spec.Spec, running func() error) (i
 		code := 0
 		switch {
 		case err == nil:
-			noted := errors.Join(t.noteInput(s.ID(), c, p), running())
+			noted := t.noteInput(s.ID(), c, p)
+			if noted == nil {
+				noted = running()
+			}
 			if noted == nil {
 				t.shrink(s, c, p)
 			}
 			code, err = t.attend(c, p, noted)
+			if noted != nil && t.wait == 0 { // it never counted as running; whoever starts it may have the lock
+				return 0, errors.Join(err, t.note(s.ID(), state.Process{}))
+			}
 		case t.wait == 0:
 			return 0, err
 		default: // as a program that failed: who started the container has gone long since

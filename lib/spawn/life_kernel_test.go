@@ -315,6 +315,38 @@ func TestRecoverLeavesTheLivingAlone(t *testing.T) {
 	must(t, b.Recover(context.Background(), c.ID))
 }
 
+// TestAStartThatCannotBeNoted is told to whoever starts the container and has its lock, and ends the program.
+func TestAStartThatCannotBeNoted(t *testing.T) {
+	b := newBox(t, sleeper)
+	id := b.spec.ID()
+	must(t, b.register(b.spec, Options{Keep: true, Detach: true}))
+	must(t, os.Remove(b.spawnFile(id)))
+	must(t, os.Mkdir(b.spawnFile(id), 0o700)) // cannot be read, nor written
+	unlock, err := b.dir.Lock(id)
+	must(t, err)
+	told := make(chan error, 1)
+	go func() {
+		_, err := b.Start(context.Background(), b.spec, Options{Detach: true, Keep: true})
+		told <- err
+	}()
+	select {
+	case err = <-told:
+		unlock()
+	case <-time.After(20 * time.Second):
+		unlock()
+		t.Error("who starts it and its monitor wait for each other")
+		err = <-told
+	}
+	if err == nil || !strings.Contains(err.Error(), "is a directory") {
+		t.Errorf("told: %v", err)
+	}
+	if c := b.load(); c.Running || c.Run.Monitor.Alive() {
+		t.Errorf("it runs: %+v", c.Run)
+	}
+	must(t, os.Remove(b.spawnFile(id)))
+	must(t, b.Recover(context.Background(), id))
+}
+
 // TestRunTwice: a document whose container runs must not disturb it.
 func TestRunTwice(t *testing.T) {
 	b := newBox(t, sleeper)
