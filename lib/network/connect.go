@@ -28,6 +28,10 @@ func (m *Manager) Connect(ctx context.Context, network, id string, o ConnectOpti
 		case endpointOf(n, network) >= 0:
 			return fmt.Errorf("network %s: container %s is connected already", network, m.containerName(id))
 		}
+		// A connect that was killed may have left an address to a container that is not connected.
+		if err := state.ReleaseAll(m.leases(network), id); err != nil {
+			return err
+		}
 		e, err := m.newEndpoint(ctx, network, id, w)
 		if err != nil {
 			return err

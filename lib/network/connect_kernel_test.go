@@ -3,6 +3,10 @@ package network
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -91,5 +95,32 @@ func TestConnect(t *testing.T) {
 	}
 	if err := m.Connect(ctx, "n1", state.NewID(), ConnectOptions{}); !errors.Is(err, state.ErrNotFound) {
 		t.Error(err)
+	}
+}
+
+// A connect that was killed before it wrote down what it had claimed leaves nothing when the container has been
+// connected and disconnected.
+func TestConnectAfterAKilledOne(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m, ctx := newManager(t), context.Background()
+	m.mustCreate(t, "n1", CreateOptions{Subnet: []string{"10.77.1.0/24"}})
+	t.Cleanup(func() { m.mustRemove(t, "n1", Default) })
+	c := m.attachTo(t, Connection{})
+	if err := state.Claim(m.leasePath("n1", netip.MustParseAddr("10.77.1.2")), c.id); err != nil {
+		t.Fatal(err)
+	}
+	temp := filepath.Join(m.leases("n1"), state.TempPrefix+c.id)
+	if err := os.WriteFile(temp, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Connect(ctx, "n1", c.id, ConnectOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Disconnect(ctx, "n1", c.id, false); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(m.leases("n1")); len(left) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }

@@ -59,6 +59,7 @@ func (m *Manager) restoreSysctls() error {
 	if err != nil || foreign {
 		return err
 	}
+	before := len(changed)
 	names := slices.Sorted(maps.Keys(changed))
 	// forwarding last: setting it sets what others of a link follow from.
 	slices.SortStableFunc(names, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
@@ -75,10 +76,13 @@ func (m *Manager) restoreSysctls() error {
 		}
 		delete(changed, name)
 	}
-	if len(changed) > 0 {
-		return state.WriteVolatile(m.changedPath(), changed)
+	switch len(changed) {
+	case 0:
+		return os.Remove(m.changedPath())
+	case before:
+		return nil
 	}
-	return os.Remove(m.changedPath())
+	return state.WriteVolatile(m.changedPath(), changed)
 }
 
 // foreignRouters reports whether the host has links by which others forward, besides our bridges.
