@@ -20,8 +20,9 @@
 // A container lives no longer than who waits for it: the command in the foreground, or its monitor, md-spawn
 // monitor. Killed as it may be, the container ends with it, with exit code 137, and what it held is taken back by the
 // next command that makes, starts, stops or removes a container. "system check" shows what is ours and nobody owns,
-// "system check --fix" and "system prune" remove exactly that, and "system boot" starts what runs always when the
-// machine starts.
+// with exit code 1 if there is any, and "system check --fix" removes exactly that. What came of a pull that was broken
+// off is shown, and kept for a day for the next one to go on from: "system prune" removes that, too. "system boot"
+// starts what runs always when the machine starts.
 //
 // The limits of run are those of md-cgroup, and have docker's names as well: --memory or -m, --memory-reservation,
 // --memory-swap, --cpu-period, --cpu-quota, --pids-limit. update changes them while the container runs, and for its

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/weikeit/mydocker/lib/cli"
@@ -16,7 +17,8 @@ type systemCheck struct {
 	Fix  bool `help:"Remove what is found"`
 }
 
-// Run says by its exit code whether there is something that stays.
+// Run says by its exit code whether there is something that nobody owns and that stays. What is kept for a purpose is
+// shown, and is neither.
 func (c *systemCheck) Run(ctx context.Context, io *cli.IO) error {
 	e, err := engine(io)
 	if err != nil {
@@ -30,6 +32,7 @@ func (c *systemCheck) Run(ctx context.Context, io *cli.IO) error {
 			fmt.Fprintf(io.Out, "%s %s: %s\n", r.Kind, r.Name, r.Reason)
 		}
 	}
+	found = slices.DeleteFunc(found, func(r state.Remain) bool { return r.Kept })
 	switch {
 	case err != nil:
 		return err
@@ -43,7 +46,7 @@ func (c *systemCheck) Run(ctx context.Context, io *cli.IO) error {
 
 type systemPrune struct{}
 
-// Run removes what `system check` finds, and says what that was.
+// Run removes all that `system check` shows, and says what that was.
 func (c *systemPrune) Run(ctx context.Context, io *cli.IO) error {
 	e, err := engine(io)
 	if err != nil {

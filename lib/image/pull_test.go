@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
@@ -482,13 +483,15 @@ func TestNameMovesOn(t *testing.T) {
 	}
 }
 
-// What a killed pull leaves is taken away by the next; what a running one needs is not.
+// What a killed pull leaves is taken away by the next, but for what that could go on from, for a day; what a running
+// one needs is not.
 func TestSweep(t *testing.T) {
 	s := newStore(t)
 	mustPull(t, s, newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1"))))
 	hex := strings.Repeat("ab", 32)
 	live := strings.Repeat("cd", 32)
-	for _, name := range []string{hex, live} {
+	young := strings.Repeat("ef", 32)
+	for _, name := range []string{hex, live, young} {
 		for _, path := range []string{filepath.Join(s.dir.Layers(), state.TempPrefix+name, "fs/x"), filepath.Join(s.dir.Layers(), name, "fs/x"),
 			filepath.Join(s.dir.Images(), "blobs/sha256", name), filepath.Join(s.dir.Images(), "blobs/sha256", state.TempPrefix+name)} {
 			os.MkdirAll(filepath.Dir(path), 0o700)
@@ -496,6 +499,12 @@ func TestSweep(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+	whole := filepath.Join(s.dir.Layers(), young) // and the one that has no such file is not
+	os.WriteFile(filepath.Join(whole, layerFile), []byte("{}"), 0o600)
+	long := time.Now().Add(-2 * resumeTime)
+	for _, path := range []string{filepath.Join(s.dir.Layers(), hex), s.blobPath(digest.Digest("sha256:" + hex)), filepath.Join(s.dir.Images(), "blobs/sha256", state.TempPrefix+hex)} {
+		os.Chtimes(path, long, long)
 	}
 	self, err := state.FindProcess(os.Getpid())
 	if err != nil {
@@ -512,6 +521,41 @@ func TestSweep(t *testing.T) {
 		t.Errorf("got\n%s", all)
 	}
 	os.Remove(running)
+	remains, err := s.Remains()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept, lost []string
+	for _, r := range remains {
+		list := &lost
+		if r.Kept {
+			list = &kept
+		}
+		*list = append(*list, filepath.Base(r.Name))
+	}
+	if want := []string{state.TempPrefix + live, state.TempPrefix + young, live, young, young}; !slices.Equal(kept, want) || !slices.Equal(lost, []string{state.TempPrefix + live, live}) {
+		t.Errorf("kept %v, want %v; lost %v", kept, want, lost)
+	}
+	os.Chtimes(whole, long, long)
+	if remains, _ = s.Remains(); !slices.ContainsFunc(remains, func(r state.Remain) bool { return r.Name == whole && !r.Kept }) {
+		t.Errorf("after a day: %+v", remains)
+	}
+	for _, r := range remains { // each kind removes its own
+		if !r.Kept {
+			if err := r.Remove(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if all := tree(t, s.dir.Root); strings.Contains(all, "layers/"+young) || !strings.Contains(all, "sha256/"+young) {
+		t.Errorf("after a repair:\n%s", all)
+	}
+	if _, err := s.Prune(false, func(*Image) bool { return true }); err != nil {
+		t.Error(err)
+	}
+	if all := tree(t, s.dir.Root); strings.Contains(all, young) {
+		t.Errorf("after a prune:\n%s", all)
+	}
 }
 
 // A store whose index is lost keeps its layers: containers may run on them.

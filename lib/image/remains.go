@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -14,8 +15,30 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
+// resumeTime is how long what came of a pull that was broken off is kept, from when it was written last.
+const resumeTime = 24 * time.Hour
+
+// sparing speaks for an entry of a directory of blobs or layers that nothing needs.
+type sparing func(dir string, e os.DirEntry) bool
+
+// resumable reports whether an entry is what the next pull of an image can go on from: a blob, whole or in part, or a
+// whole layer, of a pull that was broken off not long ago.
+func resumable(dir string, e os.DirEntry) bool {
+	name, temporary := strings.CutPrefix(e.Name(), state.TempPrefix)
+	if digest.SHA256.Validate(name) != nil && digest.SHA512.Validate(name) != nil {
+		return false
+	}
+	if e.IsDir() {
+		if _, err := os.Stat(filepath.Join(dir, name, layerFile)); err != nil || temporary {
+			return false
+		}
+	}
+	info, err := e.Info()
+	return err == nil && time.Since(info.ModTime()) < resumeTime
+}
+
 // Remains returns the blobs and layers that no image, container or running pull needs: what the next removal of an
-// image, or pull, would take away.
+// image would take away, and the next pull, but for what is kept for a pull to go on from.
 func (s *Store) Remains() ([]state.Remain, error) {
 	unlock, err := s.Lock()
 	if err != nil {
@@ -48,16 +71,23 @@ func (s *Store) Remains() ([]state.Remain, error) {
 			return found, err
 		}
 		for _, e := range entries {
-			if !place.needed[strings.TrimPrefix(e.Name(), state.TempPrefix)] {
-				found = append(found, state.Remain{Kind: place.kind, Name: filepath.Join(place.dir, e.Name()), Reason: "no image, container or pull needs it", Remove: s.collect})
+			if place.needed[strings.TrimPrefix(e.Name(), state.TempPrefix)] {
+				continue
 			}
+			r := state.Remain{Kind: place.kind, Name: filepath.Join(place.dir, e.Name()), Reason: "no image, container or pull needs it"}
+			spare := sparing(resumable)
+			if resumable(place.dir, e) {
+				r.Kept, r.Reason, spare = true, "kept for a day, for the next pull to go on from", nil
+			}
+			r.Remove = func(context.Context) error { return s.collect(spare) }
+			found = append(found, r)
 		}
 	}
 	return found, nil
 }
 
-// collect removes all that nothing needs.
-func (s *Store) collect(context.Context) error {
+// collect removes all that nothing needs, but for what is spared.
+func (s *Store) collect(spare sparing) error {
 	unlock, err := s.Lock()
 	if err != nil {
 		return err
@@ -65,7 +95,7 @@ func (s *Store) collect(context.Context) error {
 	defer unlock()
 	index, err := s.readIndex()
 	if err == nil {
-		_, _, err = s.sweep(index)
+		_, _, err = s.sweep(index, spare)
 	}
 	return err
 }

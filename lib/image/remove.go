@@ -111,7 +111,7 @@ func (s *Store) Prune(all bool, used func(*Image) bool) (*Removed, error) {
 
 // sweep sweeps the store, and notes what that took away.
 func (r *Removed) sweep(s *Store, index *v1.Index) error {
-	chains, bytes, err := s.sweep(index)
+	chains, bytes, err := s.sweep(index, nil)
 	r.Deleted = append(r.Deleted, chains...)
 	r.Bytes += bytes
 	return err
@@ -141,7 +141,7 @@ type pullRecord struct {
 func (s *Store) pullsDir() string { return filepath.Join(s.dir.Run, "pulls") }
 
 // register keeps what the pull needs, as far as it knows that, from being removed, and takes away what killed
-// pulls left.
+// pulls left, but for what they can still go on from.
 func (p *pull) register(config digest.Digest) error {
 	unlock, err := p.store.Lock()
 	if err != nil {
@@ -167,7 +167,7 @@ func (p *pull) register(config digest.Digest) error {
 	if len(p.layers) == 0 { // what there is of its layers is not to be swept away
 		return nil
 	}
-	if _, _, err := p.store.sweep(index); err != nil {
+	if _, _, err := p.store.sweep(index, resumable); err != nil {
 		slog.Debug("remains of other pulls are left where they are", "cause", err)
 	}
 	return nil
@@ -267,10 +267,10 @@ func (s *Store) neededByPulls(n needs) error {
 	return nil
 }
 
-// sweep removes the blobs and layers that nothing needs, and returns the chain ids of the layers and how many
-// bytes all had. It wants the store's lock. A store that lost its index may still serve containers: nothing
-// is removed.
-func (s *Store) sweep(index *v1.Index) (gone []digest.Digest, bytes int64, err error) {
+// sweep removes the blobs and layers that nothing needs, but for those that spare, if it is not nil, speaks for. It
+// returns the chain ids of the layers and how many bytes all had. It wants the store's lock. A store that lost its
+// index may still serve containers: nothing is removed.
+func (s *Store) sweep(index *v1.Index, spare sparing) (gone []digest.Digest, bytes int64, err error) {
 	if _, err := os.Stat(s.indexPath()); err != nil {
 		return nil, 0, nil
 	}
@@ -281,7 +281,7 @@ func (s *Store) sweep(index *v1.Index) (gone []digest.Digest, bytes int64, err e
 	blobs := filepath.Join(s.dir.Images(), v1.ImageBlobsDir)
 	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 		dir := filepath.Join(blobs, algorithm.String())
-		_, err := sweepDir(dir, n.blobs, func(name string) {
+		_, err := sweepDir(dir, n.blobs, spare, func(name string) {
 			if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
 				bytes += info.Size()
 			}
@@ -290,7 +290,7 @@ func (s *Store) sweep(index *v1.Index) (gone []digest.Digest, bytes int64, err e
 			return nil, bytes, err
 		}
 	}
-	names, err := sweepDir(s.dir.Layers(), n.layers, func(name string) {
+	names, err := sweepDir(s.dir.Layers(), n.layers, spare, func(name string) {
 		if l, err := s.readLayer(digest.NewDigestFromEncoded(digest.SHA256, name)); err == nil {
 			bytes += l.Size
 		}
@@ -301,16 +301,16 @@ func (s *Store) sweep(index *v1.Index) (gone []digest.Digest, bytes int64, err e
 	return gone, bytes, err
 }
 
-// sweepDir removes the entries of dir that are not needed, under their name or while they are made,
+// sweepDir removes the entries of dir that are not needed nor spared, under their name or while they are made,
 // and returns the names of the whole ones. Each is shown to count before it goes.
-func sweepDir(dir string, needed map[string]bool, count func(name string)) (gone []string, err error) {
+func sweepDir(dir string, needed map[string]bool, spare sparing, count func(name string)) (gone []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	for _, e := range entries {
 		name, temporary := strings.CutPrefix(e.Name(), state.TempPrefix)
-		if needed[name] {
+		if needed[name] || spare != nil && spare(dir, e) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())

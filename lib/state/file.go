@@ -108,10 +108,10 @@ func Claim(path, holder string) error {
 	}
 	tmp := tempClaim(dir, holder)
 	_ = os.Remove(tmp) // of one that was killed: the file may have the claim's name already
+	defer os.Remove(tmp)
 	if err := linux.WriteFile(tmp, []byte(holder+"\n"), 0o600); err != nil {
 		return err
 	}
-	defer os.Remove(tmp)
 	if err := os.Link(tmp, path); err != nil {
 		if !errors.Is(err, fs.ErrExist) {
 			return err

@@ -17,7 +17,8 @@ type Remain struct {
 	Kind   string                      `json:"kind"` // container, attachment, mount, namespace, link, rule, cgroup, lease, port, name, volume, network, layer, blob or file
 	Name   string                      `json:"name"` // a path, where it has one
 	Reason string                      `json:"reason"`
-	Remove func(context.Context) error `json:"-"` // looks again whether somebody owns it by now
+	Kept   bool                        `json:"kept,omitempty"` // for somebody who may come: no fault, and for no repair to take
+	Remove func(context.Context) error `json:"-"`              // looks again whether somebody owns it by now
 }
 
 // Owner says what of a container may be there.
@@ -106,7 +107,7 @@ func (d Dir) Remains() ([]Remain, error) {
 		if strings.HasPrefix(e.Name(), TempPrefix) || !d.gone(holder) || d.Owner(holder) == Active {
 			continue
 		}
-		found = append(found, Remain{"name", path, "container " + holder + " is gone", func(context.Context) error {
+		found = append(found, Remain{Kind: "name", Name: path, Reason: "container " + holder + " is gone", Remove: func(context.Context) error {
 			if !d.gone(holder) {
 				return nil
 			}
@@ -115,7 +116,7 @@ func (d Dir) Remains() ([]Remain, error) {
 	}
 	temps, tempErr := d.temps()
 	for _, path := range temps {
-		found = append(found, Remain{"file", path, "it was being written when its writer was killed", func(context.Context) error {
+		found = append(found, Remain{Kind: "file", Name: path, Reason: "it was being written when its writer was killed", Remove: func(context.Context) error {
 			return os.RemoveAll(path)
 		}})
 	}

@@ -79,14 +79,38 @@ whole() {
   md-pull -q "$image" >/dev/null 3>&- &
   local pull=$!
   eventually 20 sh -c "find $MYDOCKER_ROOT/images -name '.tmp-*' -size +300k | grep -q ."
+  does mydocker system check # what is being pulled is nobody's remains
+  same '' "$output"
   kill -9 "$pull"
   wait "$pull" || true
+  # What came of it is kept, and shown as that: it is no fault, a repair leaves it, and so does the pull of another image.
+  run -0 --separate-stderr mydocker system check --fix # takes what was being unpacked
+  does mydocker system check
+  like "^blob $MYDOCKER_ROOT/images/blobs/sha256/.tmp-[0-9a-f]{64}: kept for a day, for the next pull to go on from" "$output"
+  does md-pull -q "$TESTBED_REGISTRY/library/zstd:latest"
+  eventually 1 sh -c "find $MYDOCKER_ROOT/images -name '.tmp-*' -size +300k | grep -q ."
   eventually 5 answered 1 # it is written down when the registry notices that nobody takes it
   : >"$log"
   does md-pull -q "$image"
   whole
   same 1 "$(answers)"
   (($(sent) < layer * 60 / 100)) || fail "$(sent) bytes were sent for the half of $layer"
+}
+
+@test "killed in the middle of a layer, a prune takes what came of it" {
+  behind stall
+  md-pull -q "$image" >/dev/null 3>&- &
+  local pull=$!
+  eventually 20 sh -c "find $MYDOCKER_ROOT/images -name '.tmp-*' -size +300k | grep -q ."
+  does mydocker system prune
+  same '' "$output"
+  kill -9 "$pull"
+  wait "$pull" || true
+  does mydocker system prune
+  like 'blob .*/.tmp-' "$output"
+  same '' "$(find "$MYDOCKER_ROOT" -name '.tmp-*')"
+  does mydocker system check
+  same '' "$output"
 }
 
 @test "Ctrl-C ends a pull that waits, for the network or for another pull, long before the stall time-out" {

@@ -36,6 +36,7 @@ plant() {
   ip link add lost type bridge
   ip link set lost alias "mydocker network lost of $root"
   old $root/networks/half
+  touch -d '2 days ago' $root/layers/0123*/ $root/images/blobs/sha256/0123*
   echo x | tee $root/names/.tmp-1 $root/networks/mydocker0/.tmp-2 $root/networks/mydocker0/leases/.tmp-3 >$run/.tmp-4
   old $root/names/.tmp-1 $root/networks/mydocker0/.tmp-2 $root/networks/mydocker0/leases/.tmp-3 $run/.tmp-4
 }
