@@ -22,7 +22,11 @@ func BenchmarkList(b *testing.B) {
 	}
 	for range 500 {
 		id := state.NewID()
-		data, err := spec.New(id).Encode()
+		document := spec.New(id)
+		document.Annotate(spec.AnnotationImage, "busybox:latest")
+		document.LinuxPart().CgroupsPath = "/mydocker/" + id
+		document.ProcessPart().Args = []string{"sleep", "1000"}
+		data, err := document.Encode()
 		bundle := dir.Bundle(id)
 		err = errors.Join(err,
 			state.WriteVolatile(filepath.Join(dir.Runtime(id), state.RunFile), state.Run{Init: self, Monitor: self}),

@@ -66,31 +66,27 @@ func (c *Container) Restarting() bool {
 
 // Load reads all about container id. Only a missing or unreadable document is an error: the other
 // files may be missing, and a torn one counts as missing.
-func (d Dir) Load(id string) (*Container, error) {
-	return d.load(id, func(path string) (*spec.Spec, error) {
-		data, err := linux.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		return spec.Read(bytes.NewReader(data))
-	})
+func (d Dir) Load(id string) (*Container, error) { return d.load(id, readSpec) }
+
+func readSpec(path string) (*spec.Spec, error) {
+	data, err := linux.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return spec.Read(bytes.NewReader(data))
 }
 
 // glance reads of a document what [spec.Glance] shows: it mostly stands within the start.
 func glance(path string) (*spec.Spec, error) {
 	const start = 8 << 10
-	data, whole, err := linux.ReadStart(path, start)
+	data, _, err := linux.ReadStart(path, start)
 	if err != nil {
 		return nil, err
 	}
-	s, err := spec.Glance(data)
-	if err == nil || whole {
-		return s, err
+	if s, ok := spec.Glance(data); ok {
+		return s, nil
 	}
-	if data, err = linux.ReadFile(path); err != nil {
-		return nil, err
-	}
-	return spec.Glance(data)
+	return readSpec(path)
 }
 
 func (d Dir) load(id string, read func(path string) (*spec.Spec, error)) (*Container, error) {

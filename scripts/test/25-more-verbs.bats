@@ -125,7 +125,7 @@ teardown() {
   does mydocker inspect -f '{{.Name}} {{.Status}} {{.Hostname}}' second
   same "second running $(mydocker ps -lq)" "$output"
   refuses 2 'inspect: --format' mydocker inspect -f '{{' second
-  refuses 1 'inspect second: --format: .*Nonsense$' mydocker inspect -f '{{.Nonsense}}' second
+  refuses 1 'inspect second: --format: \.Nonsense: no such field: it has .*\.Status' mydocker inspect -f '{{.Nonsense}}' second
   mydocker rm -f second first >/dev/null
   mydocker volume rm data >/dev/null
 }
