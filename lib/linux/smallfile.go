@@ -93,6 +93,19 @@ func WriteFile(path string, data []byte, mode uint32) error {
 	return nil
 }
 
+// WriteSysctl writes a file of the kernel's that is there, by plain system calls (see [ReadFile]).
+func WriteSysctl(path, value string) error {
+	fd, err := open(path, unix.O_WRONLY|unix.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, []byte(value)); err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
+}
+
 func open(path string, flags int, mode uint32) (fd int, err error) {
 	for err = unix.EINTR; err == unix.EINTR; {
 		fd, err = unix.Open(path, flags|unix.O_CLOEXEC, mode)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -87,18 +88,19 @@ func (m *Manager) attach(ctx context.Context, id string, n *state.Net, joins []j
 	if err := m.claimPorts(ctx, n.Ports, id); err != nil { // chooses those that are 0
 		return "", err
 	}
+	var ups []uplink
 	for _, j := range joins {
-		e, err := m.newEndpoint(ctx, j.network, id, j.wish)
+		e, up, err := m.newEndpoint(ctx, j.network, id, j.wish)
 		if err != nil {
 			return "", err
 		}
-		n.Endpoints = append(n.Endpoints, e)
+		n.Endpoints, ups = append(n.Endpoints, e), append(ups, up)
 	}
 	// Before the links, so that they are found even after a SIGKILL.
 	if err := m.writeNet(id, *n); err != nil {
 		return "", err
 	}
-	return m.makeUp(ctx, id, *n)
+	return m.makeUp(ctx, id, *n, ups)
 }
 
 // Up connects a kept container again, as it was: the same addresses and ports.
@@ -127,9 +129,13 @@ func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 	if err == nil {
 		err = m.renew(n.Endpoints, id)
 	}
+	var ups []uplink
+	if err == nil {
+		ups, err = m.uplinks(ctx, n.Endpoints)
+	}
 	var path string
 	if err == nil {
-		path, err = m.makeUp(ctx, id, n)
+		path, err = m.makeUp(ctx, id, n, ups)
 	}
 	if err != nil {
 		return errors.Join(err, m.makeDown(context.WithoutCancel(ctx), id, n))
@@ -171,8 +177,9 @@ func (m *Manager) change(ctx context.Context, id string, do func(context.Context
 	return errors.Join(err, do(ctx, id, n))
 }
 
-// makeUp makes what n says, and returns the path of the namespace: "" where it is the host's.
-func (m *Manager) makeUp(ctx context.Context, id string, n state.Net) (path string, err error) {
+// makeUp makes what n says, and returns the path of the namespace: "" where it is the host's. ups are the networks of
+// the endpoints.
+func (m *Manager) makeUp(ctx context.Context, id string, n state.Net, ups []uplink) (path string, err error) {
 	if !ownsNamespace(n.Mode) {
 		if path, err = m.sharedNamespace(n.Mode); err == nil {
 			err = m.addNames(id, n)
@@ -180,20 +187,59 @@ func (m *Manager) makeUp(ctx context.Context, id string, n state.Net) (path stri
 		return path, err
 	}
 	path = m.namespacePath(id, n)
-	if n.NetNS == "" {
-		if err := linux.NewNetNS(path, func() error { return setLoopbackUp(path) }); err != nil {
-			return "", err
+	published := m.aside(func() error { return m.publish(ctx, id, n) })
+	if err = m.furnish(n, ups, path); err != nil {
+		return "", errors.Join(err, published())
+	}
+	if err = m.addNames(id, n); err == nil {
+		err = published()
+	}
+	if err == nil {
+		err = m.openPorts6(n)
+	}
+	return path, err
+}
+
+// aside begins to do something, and returns what waits for its end. Where the shell commands for what is done are
+// shown, one thing is done after the other.
+func (m *Manager) aside(do func() error) (wait func() error) {
+	if linux.Tracing() {
+		err := do()
+		return func() error { return err }
+	}
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	return sync.OnceValue(func() error { return <-done })
+}
+
+// furnish makes the namespace at path, where it is not another's, and connects it.
+func (m *Manager) furnish(n state.Net, ups []uplink, path string) error {
+	host, err := m.host()
+	if err != nil {
+		return err
+	}
+	enter, own := linux.InNetNS, n.NetNS == ""
+	if own {
+		enter = linux.NewNetNS
+	}
+	return enter(path, func() error {
+		inside, err := openLinks(within(path)...)
+		if err != nil {
+			return err
 		}
-	}
-	for i := range n.Endpoints {
-		if err := m.plugIn(ctx, n, i, path); err != nil {
-			return "", err
+		defer inside.Close()
+		if own {
+			if err := inside.setLoopbackUp(); err != nil {
+				return err
+			}
 		}
-	}
-	if err := m.publish(ctx, id, n); err != nil {
-		return "", err
-	}
-	return path, m.addNames(id, n)
+		for i, e := range n.Endpoints {
+			if err := plug(host, inside, ups[i], e, path, ups[i].gatewaysFor(n, i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // setNamespace tells the document where the container's network is.
@@ -205,11 +251,27 @@ func setNamespace(s *spec.Spec, mode, path string) {
 	s.SetNamespace(specs.NetworkNamespace, path)
 }
 
-// makeDown removes what makeUp made.
+// makeDown removes what makeUp made. The links are what takes longest: all else is done meanwhile.
 func (m *Manager) makeDown(ctx context.Context, id string, n state.Net) error {
-	errs := []error{m.removeNames(id, n), m.unpublish(ctx, id, n), linux.RemoveNetNS(m.dir.NetNS(id))}
-	for _, e := range n.Endpoints {
-		errs = append(errs, deleteLink(e.HostLink))
+	unplugged := m.aside(func() error { return m.deleteLinks(n.Endpoints) })
+	unpublished := m.aside(func() error { return m.unpublish(ctx, id, n) })
+	names := m.removeNames(id, n)
+	removed := linux.RemoveNetNS(m.dir.NetNS(id))
+	return errors.Join(names, unpublished(), removed, unplugged())
+}
+
+// deleteLinks deletes the links of endpoints.
+func (m *Manager) deleteLinks(endpoints []state.Endpoint) error {
+	if len(endpoints) == 0 {
+		return nil
+	}
+	host, err := m.host()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range endpoints {
+		errs = append(errs, host.delete(e.HostLink))
 	}
 	return errors.Join(errs...)
 }
@@ -236,47 +298,34 @@ func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
 }
 
 // newEndpoint claims an address of the network, and brings it up.
-func (m *Manager) newEndpoint(ctx context.Context, network, id string, w wish) (state.Endpoint, error) {
+func (m *Manager) newEndpoint(ctx context.Context, network, id string, w wish) (e state.Endpoint, n uplink, err error) {
 	unlock, err := m.lock()
 	if err != nil {
-		return state.Endpoint{}, err
+		return e, n, err
 	}
 	defer unlock()
-	n, err := m.load(network)
-	if err != nil {
-		return state.Endpoint{}, err
-	}
 	// The bridge comes first: it settles the addresses of the default network.
-	if _, err := m.bringUp(ctx, &n); err != nil {
-		return state.Endpoint{}, err
+	if n, err = m.up(ctx, network); err != nil {
+		return e, n, err
 	}
 	eid := state.NewID()
-	e := state.Endpoint{
+	e = state.Endpoint{
 		ID: eid, Network: n.Name, Driver: n.Driver, Internal: n.Internal, Aliases: w.aliases,
 		HostLink: "veth-" + eid[:8], Link: cmp.Or(w.link, "ceth-"+eid[:8]),
 	}
-	if e.Address, err = m.lease(n, ipv4, w.address, id); err != nil {
-		return e, err
+	if e.Address, err = m.lease(n.Network, ipv4, w.address, id); err != nil {
+		return e, n, err
 	}
 	if n.has6() || w.address6.IsValid() {
-		if e.Address6, err = m.lease(n, ipv6, w.address6, id); err != nil {
-			return e, errors.Join(err, m.free(n.Name, e.Address.Addr(), id))
+		if e.Address6, err = m.lease(n.Network, ipv6, w.address6, id); err != nil {
+			return e, n, errors.Join(err, m.free(n.Name, e.Address.Addr(), id))
 		}
 	}
 	if w.mac == nil {
 		w.mac = macOf(e.Address.Addr())
 	}
 	e.MAC = w.mac.String()
-	return e, nil
-}
-
-// plugIn connects the namespace at path to the network of endpoint i.
-func (m *Manager) plugIn(ctx context.Context, n state.Net, i int, path string) error {
-	bridge, network, err := m.bridge(ctx, n.Endpoints[i].Network)
-	if err != nil {
-		return err
-	}
-	return plug(bridge, n.Endpoints[i], path, network.gatewaysFor(n, i))
+	return e, n, nil
 }
 
 // gatewaysFor returns the gateways of the addresses by which the default routes go: those of endpoint i,

@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/state"
 )
 
 // maxLink is the length of the longest name of a link (IFNAMSIZ less the final zero).
@@ -47,19 +48,6 @@ func (m *Manager) chooseLink(name string) (string, error) {
 	return fmt.Sprintf("md-%012x", sum.Sum64()>>16), nil
 }
 
-// findLink returns the link of that name, nil where there is none.
-func findLink(name string) (netlink.Link, error) {
-	link, err := netlink.LinkByName(name)
-	var missing netlink.LinkNotFoundError
-	if errors.As(err, &missing) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look for link %s: %w", name, err)
-	}
-	return link, nil
-}
-
 // owns reports whether a link is the bridge of the network. One whose maker was killed before it set the
 // alias is known by its hardware address.
 func (m *Manager) owns(link netlink.Link, n Network) bool {
@@ -76,7 +64,11 @@ func (m *Manager) bringUp(ctx context.Context, n *Network) (netlink.Link, error)
 			return nil, err
 		}
 	}
-	link, err := findLink(n.Link)
+	l, err := m.host()
+	if err != nil {
+		return nil, err
+	}
+	link, err := l.find(n.Link)
 	if err != nil {
 		return nil, err
 	}
@@ -99,19 +91,30 @@ func (m *Manager) bringUp(ctx context.Context, n *Network) (netlink.Link, error)
 	return made, nil
 }
 
-// bridge returns the bridge of a network, which is brought up if it must.
-func (m *Manager) bridge(ctx context.Context, network string) (netlink.Link, Network, error) {
-	unlock, err := m.lock()
-	if err != nil {
-		return nil, Network{}, err
-	}
-	defer unlock()
+// up returns a network, which is brought up if it must. The caller holds the lock.
+func (m *Manager) up(ctx context.Context, network string) (uplink, error) {
 	n, err := m.load(network)
 	if err != nil {
-		return nil, n, err
+		return uplink{}, err
 	}
-	link, err := m.bringUp(ctx, &n)
-	return link, n, err
+	bridge, err := m.bringUp(ctx, &n)
+	return uplink{n, bridge}, err
+}
+
+// uplinks returns the networks of the endpoints, brought up.
+func (m *Manager) uplinks(ctx context.Context, endpoints []state.Endpoint) ([]uplink, error) {
+	unlock, err := m.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	ups := make([]uplink, len(endpoints))
+	for i, e := range endpoints {
+		if ups[i], err = m.up(ctx, e.Network); err != nil {
+			return nil, err
+		}
+	}
+	return ups, nil
 }
 
 // settleDefault gives the default network its addresses and its bridge's name for good: the usual ones,
@@ -159,7 +162,7 @@ func (m *Manager) makeBridge(ctx context.Context, n Network, link netlink.Link) 
 		return nil, err
 	}
 	for i, gateway := range n.Gateways {
-		if err := addAddress(link, netip.PrefixFrom(gateway, n.IPNets[i].Bits())); err != nil {
+		if err := here().addAddress(link, netip.PrefixFrom(gateway, n.IPNets[i].Bits())); err != nil {
 			return nil, err
 		}
 	}
@@ -169,7 +172,7 @@ func (m *Manager) makeBridge(ctx context.Context, n Network, link netlink.Link) 
 	if err := m.installRules(ctx, n); err != nil {
 		return nil, err
 	}
-	if err := setUp(link); err != nil || !n.has6() {
+	if err := here().setUp(link); err != nil || !n.has6() {
 		return link, err
 	}
 	return link, admitLoopback6(link)

@@ -3,7 +3,6 @@ package network
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -83,20 +82,6 @@ func checkLink(e state.Endpoint) error {
 		}
 	}
 	return nil
-}
-
-// mustFindLink returns the link of that name, which is to be there and up.
-func mustFindLink(name string) (netlink.Link, error) {
-	link, err := findLink(name)
-	switch {
-	case err != nil:
-		return nil, err
-	case link == nil:
-		return nil, fmt.Errorf("link %s is missing", name)
-	case link.Attrs().Flags&net.FlagUp == 0:
-		return nil, fmt.Errorf("link %s is down", name)
-	}
-	return link, nil
 }
 
 // checkPublished looks for the rules of the container's ports.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -32,7 +30,7 @@ func (m *Manager) Connect(ctx context.Context, network, id string, o ConnectOpti
 		if err := state.ReleaseAll(m.leases(network), id); err != nil {
 			return err
 		}
-		e, err := m.newEndpoint(ctx, network, id, w)
+		e, up, err := m.newEndpoint(ctx, network, id, w)
 		if err != nil {
 			return err
 		}
@@ -41,7 +39,7 @@ func (m *Manager) Connect(ctx context.Context, network, id string, o ConnectOpti
 		n.Endpoints = append(slices.Clone(n.Endpoints), e)
 		err = m.writeNet(id, n)
 		if err == nil && m.isUp(id, n) {
-			err = m.plugLast(ctx, id, before, n)
+			err = m.plugLast(ctx, id, before, n, up)
 		}
 		if err != nil {
 			return errors.Join(err, m.unplug(context.WithoutCancel(ctx), id, n, len(n.Endpoints)-1))
@@ -52,9 +50,22 @@ func (m *Manager) Connect(ctx context.Context, network, id string, o ConnectOpti
 
 // plugLast makes the links of the newest endpoint of n. The first one that has a way out also brings the default
 // route and the ports: of IPv6, that may be a later one than of IPv4.
-func (m *Manager) plugLast(ctx context.Context, id string, before, n state.Net) error {
+func (m *Manager) plugLast(ctx context.Context, id string, before, n state.Net, up uplink) error {
 	last := len(n.Endpoints) - 1
-	if err := m.plugIn(ctx, n, last, m.namespacePath(id, n)); err != nil {
+	host, err := m.host()
+	if err != nil {
+		return err
+	}
+	path := m.namespacePath(id, n)
+	err = linux.InNetNS(path, func() error {
+		inside, err := openLinks(within(path)...)
+		if err != nil {
+			return err
+		}
+		defer inside.Close()
+		return plug(host, inside, up, n.Endpoints[last], path, up.gatewaysFor(n, last))
+	})
+	if err != nil {
 		return err
 	}
 	if outlet(n, ipv4) == last || outlet(n, ipv6) == last {
@@ -64,7 +75,7 @@ func (m *Manager) plugLast(ctx context.Context, id string, before, n state.Net) 
 		if err := m.claimPorts(ctx, n.Ports, id); err != nil {
 			return err
 		}
-		if err := m.publish(ctx, id, n); err != nil {
+		if err := errors.Join(m.publish(ctx, id, n), m.openPorts6(n)); err != nil {
 			return err
 		}
 	}
@@ -108,7 +119,7 @@ func (m *Manager) disconnect(ctx context.Context, id string, n state.Net, i int)
 	if err := m.claimPorts(ctx, n.Ports, id); err != nil {
 		return err
 	}
-	return errors.Join(m.routeAgain(id, n), m.publish(ctx, id, n))
+	return errors.Join(m.routeAgain(id, n), m.publish(ctx, id, n), m.openPorts6(n))
 }
 
 // unplug removes one endpoint: its names, its links, its place in net.json, and its lease.
@@ -132,11 +143,12 @@ func (m *Manager) routeAgain(id string, n state.Net) error {
 			continue
 		}
 		err = linux.InNetNS(path, func() error {
-			link, err := netlink.LinkByName(e.Link)
+			l := links{here().Handle, within(path)}
+			link, err := l.mustFind(e.Link)
 			if err != nil {
-				return fmt.Errorf("look for link %s: %w", e.Link, err)
+				return err
 			}
-			return addDefaultRoutes(link, gateways, within(path)...)
+			return l.addDefaultRoutes(link, gateways)
 		})
 		if err != nil {
 			return err

@@ -105,7 +105,7 @@ func foreignRouters(ours []Network) (bool, error) {
 // sysctl sets a parameter of the calling thread's namespace, if it has another value.
 func sysctl(name, value string, in ...string) error {
 	path := "/proc/sys/" + name
-	old, err := os.ReadFile(path)
+	old, err := linux.ReadRecord(path)
 	if err == nil && string(bytes.TrimSpace(old)) == value {
 		return nil
 	}
@@ -114,7 +114,7 @@ func sysctl(name, value string, in ...string) error {
 	} else {
 		linux.Trace(append(in, "sh", "-c", "echo "+value+" > "+linux.Quote(path))...)
 	}
-	if err := os.WriteFile(path, []byte(value), 0o644); err != nil {
+	if err := linux.WriteSysctl(path, value); err != nil {
 		return fmt.Errorf("set %s to %s: %w", strings.ReplaceAll(name, "/", "."), value, err)
 	}
 	return nil

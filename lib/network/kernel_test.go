@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv(envInside) == "":
 		os.Exit(runInside())
 	}
-	if err := setLoopbackUp("/proc/self/ns/net"); err != nil {
+	if err := here().setLoopbackUp(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -100,7 +100,7 @@ func sh(t *testing.T, format string, args ...any) string {
 func otherHost(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "other")
-	if err := linux.NewNetNS(path, func() error { return setLoopbackUp(path) }); err != nil {
+	if err := linux.NewNetNS(path, here().setLoopbackUp); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -44,10 +44,15 @@ var defaultSubnet = netip.MustParsePrefix("10.20.30.0/24")
 type Manager struct {
 	dir    state.Dir
 	looked sync.Map // names of networks whose rules this process has looked at: once is enough for a command
+
+	// host is this host's own namespace. It is asked for first by a thread that is in it.
+	host func() (links, error)
 }
 
 // New returns the manager of the networks in dir. It does nothing yet.
-func New(dir state.Dir) *Manager { return &Manager{dir: dir} }
+func New(dir state.Dir) *Manager {
+	return &Manager{dir: dir, host: sync.OnceValues(func() (links, error) { return openLinks() })}
+}
 
 // Network is one network: the content of network.json, and how many containers are connected.
 type Network struct {

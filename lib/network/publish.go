@@ -32,7 +32,7 @@ func (m *Manager) publish(ctx context.Context, id string, n state.Net) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(flushStale(n), m.openPorts6(n))
+	return flushStale(n)
 }
 
 func (m *Manager) tryPublish(ctx context.Context, id string, n state.Net) error {
@@ -57,10 +57,10 @@ func (f family) portRules(id string, n state.Net) []change {
 	return portRules(id, f.address(n.Endpoints[i]).Addr(), n.Ports)
 }
 
-// openPorts6 makes ports that are published on ::1, or on every address, answer there.
+// openPorts6 makes ports that are published on ::1, or on every address, answer there, when the links are made.
 func (m *Manager) openPorts6(n state.Net) error {
 	i := outlet(n, ipv6)
-	if i < 0 {
+	if i < 0 || outlet(n, ipv4) < 0 {
 		return nil
 	}
 	for _, p := range n.Ports {
