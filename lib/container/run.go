@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/network"
@@ -80,7 +81,9 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 	}
 	o.ChooseTerminal(c.In, c.Out)
 	o.Passing = o.Remove && !o.Detach
-	s, err := e.make(ctx, o.CreateOptions, args, c)
+	found := e.sweep(ctx)
+	defer found()
+	s, err := e.make(ctx, o.CreateOptions, args, c, found)
 	if err != nil {
 		return "", 0, err
 	}
@@ -99,7 +102,9 @@ func (e *Engine) Create(ctx context.Context, o CreateOptions, args []string, c C
 	if o.TTY == nil { // whoever starts it may sit anywhere
 		o.TTY = new(bool)
 	}
-	s, err := e.make(ctx, o, args, c)
+	found := e.sweep(ctx)
+	defer found()
+	s, err := e.make(ctx, o, args, c, found)
 	if err != nil {
 		return "", err
 	}
@@ -123,14 +128,19 @@ func (e *Engine) check(o CreateOptions, keep bool) error {
 	return o.Connection.Check()
 }
 
-// make runs the stages of the pipe. Meanwhile it looks for what was left behind, which takes a while where there are
-// many containers: what was found may have been in the way, and a second try is worth it. An image that is not there
-// is pulled.
-func (e *Engine) make(ctx context.Context, o CreateOptions, args []string, c Caller) (*spec.Spec, error) {
+// sweep looks for what was left behind, which takes a while where there are many containers, while its caller goes
+// on, who waits for it at the end at the latest. What was found may have been in the way: then a second try is
+// worth it.
+func (e *Engine) sweep(ctx context.Context) (found func() bool) {
 	swept := make(chan bool, 1)
 	go func() { swept <- e.spawn.Sweep(ctx, e.rootfs.Warn) }()
+	return sync.OnceValue(func() bool { return <-swept && ctx.Err() == nil })
+}
+
+// make runs the stages of the pipe, beside the sweep. An image that is not there is pulled.
+func (e *Engine) make(ctx context.Context, o CreateOptions, args []string, c Caller, found func() bool) (*spec.Spec, error) {
 	s, missing, err := e.compose(ctx, o, args)
-	if found := <-swept; found && err != nil && !missing && ctx.Err() == nil {
+	if err != nil && !missing && found() {
 		s, missing, err = e.compose(ctx, o, args)
 	}
 	if missing {
@@ -190,7 +200,16 @@ func (e *Engine) undo(ctx context.Context, s *spec.Spec) {
 // Start runs a stopped container again, in the background: the same files, addresses and environment,
 // and the log goes on.
 func (e *Engine) Start(ctx context.Context, c *state.Container) error {
-	e.spawn.Sweep(ctx, e.rootfs.Warn)
+	found := e.sweep(ctx)
+	defer found()
+	err := e.start(ctx, c)
+	if err != nil && found() {
+		err = e.start(ctx, c)
+	}
+	return err
+}
+
+func (e *Engine) start(ctx context.Context, c *state.Container) error {
 	defer e.Dir.LetGo(c.ID) // when it has given back the lock
 	unlock, err := e.Dir.Lock(c.ID)
 	if err != nil {
