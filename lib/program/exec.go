@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -22,6 +23,7 @@ type ExecOptions struct {
 	EnvFile     []string `sep:"none" help:"Set environment variables from a file, one key=value per line"`
 	Workdir     string   `short:"w" help:"Working directory in the container"`
 	User        string   `short:"u" help:"User of the program: name or number, or user:group"`
+	Privileged  bool     `help:"Give the program all capabilities that root has on the host"`
 	TTY         *bool    `name:"tty" short:"t" help:"Give the program a terminal"`
 	Interactive bool     `short:"i" help:"Keep standard input open"`
 }
@@ -48,6 +50,12 @@ func Exec(s *spec.Spec, pid int, o ExecOptions, args []string) (*specs.Process, 
 	if p.Terminal {
 		p.Env = DefaultEnv(p.Env, []Variable{{Name: "TERM", Value: "xterm"}})
 	}
+	if o.Privileged {
+		names := grantable(s).Names()
+		p.Capabilities = &specs.LinuxCapabilities{Bounding: names, Effective: names, Permitted: names}
+		p.ApparmorProfile = ""
+		dropFromUser(&p)
+	}
 	if o.User != "" {
 		root, err := linux.OpenRoot("/proc/" + strconv.Itoa(pid) + "/root")
 		if err != nil {
@@ -57,9 +65,23 @@ func Exec(s *spec.Spec, pid int, o ExecOptions, args []string) (*specs.Process, 
 		if err := changeUser(&p, root, o.User); err != nil {
 			return nil, err
 		}
+		if groups := s.Annotation(spec.AnnotationGroups); groups != "" {
+			if err := AddGroups(&p, root, strings.Split(groups, ",")); err != nil {
+				return nil, err
+			}
+		}
 	}
 	p.Env = SetEnv(p.Env, vars)
 	return &p, nil
+}
+
+// grantable returns the capabilities that can be had in a container: all of them where its users are its own, and they
+// are worth something there alone.
+func grantable(s *spec.Spec) linux.Capabilities {
+	if _, own := s.Namespace(specs.UserNamespace); own {
+		return linux.KnownCapabilities()
+	}
+	return linux.HeldCapabilities()
 }
 
 // changeUser gives a copied process another user, with the home and the capabilities of that one.

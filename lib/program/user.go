@@ -63,11 +63,16 @@ func FillUser(p *specs.Process, root *linux.Root, who string) (home string, err 
 	}
 	umask := uint32(0o022)
 	p.User = specs.User{UID: account.uid, GID: account.gid, AdditionalGids: account.groups, Umask: &umask}
-	if caps := p.Capabilities; caps != nil && account.uid != 0 {
-		// As execve(2) does when root becomes another: what stays is the bound for setuid programs.
+	dropFromUser(p)
+	return account.home, nil
+}
+
+// dropFromUser takes from a user other than root the capabilities that execve(2) takes when root becomes another: what
+// stays is the bound for setuid programs.
+func dropFromUser(p *specs.Process) {
+	if caps := p.Capabilities; caps != nil && p.User.UID != 0 {
 		caps.Effective, caps.Permitted, caps.Ambient = nil, nil, nil
 	}
-	return account.home, nil
 }
 
 // findUser finds a user by name or number. A number needs no line in passwd.

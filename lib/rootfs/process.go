@@ -46,6 +46,9 @@ func (c *container) fillProcess(s *spec.Spec, root *linux.Root) error {
 	if err := program.AddGroups(p, root, c.posture.groups); err != nil {
 		return err
 	}
+	if len(c.posture.groups) > 0 { // for programs that exec runs as another user
+		s.Annotate(spec.AnnotationGroups, strings.Join(c.posture.groups, ","))
+	}
 	defaults := []program.Variable{{Name: "HOME", Value: home}, {Name: "HOSTNAME", Value: s.Hostname}}
 	if p.Terminal {
 		defaults = append(defaults, program.Variable{Name: "TERM", Value: "xterm"})

@@ -19,7 +19,7 @@ type Security struct {
 	CapAdd      []string `sep:"none" help:"Add a capability, e.g. --cap-add NET_ADMIN, or ALL"`
 	CapDrop     []string `sep:"none" help:"Drop a capability, or ALL"`
 	Privileged  bool     `help:"Give the container all that root has on the host: capabilities, devices, no filter"`
-	SecurityOpt []string `sep:"none" help:"seccomp=FILE, seccomp=unconfined, no-new-privileges or systempaths=unconfined"`
+	SecurityOpt []string `sep:"none" help:"seccomp=FILE, seccomp=unconfined, no-new-privileges, apparmor=PROFILE or systempaths=unconfined"`
 	Device      []string `sep:"none" help:"Give the container a device of the host: /dev/x[:/dev/y][:rwm]"`
 	Sysctl      []string `sep:"none" help:"Set a kernel parameter of the container's namespaces, e.g. --sysctl net.core.somaxconn=1000"`
 	GroupAdd    []string `sep:"none" help:"Add a group, by name or number, to those of the program"`
@@ -32,7 +32,8 @@ type posture struct {
 	add, drop   capabilities
 	seccomp     string // unconfined, a file, or "": docker's
 	noNewPrivs  bool
-	systemPaths bool // neither masked nor read-only
+	apparmor    string // a profile of the host; "" for none
+	systemPaths bool   // neither masked nor read-only
 	devices     []device
 	sysctls     map[string]string
 	groups      []string
@@ -145,13 +146,20 @@ func (p *posture) parseOption(word string) error {
 			return errors.New("want systempaths=unconfined")
 		}
 		p.systemPaths = true
-	case "apparmor", "label":
-		// No container of ours is confined by these, so that it is easy to agree, and impossible to do more.
-		if value != unconfined && value != "disable" {
-			return fmt.Errorf("%s profiles are not supported", key)
+	case "apparmor":
+		if value == "" {
+			return errors.New("want a profile, or unconfined")
+		}
+		if p.apparmor = value; value == unconfined {
+			p.apparmor = ""
+		}
+	case "label":
+		// No container of ours is labelled, so that it is easy to agree, and impossible to do more.
+		if value != "disable" {
+			return errors.New("labels of SELinux are not supported")
 		}
 	default:
-		return errors.New("want seccomp=FILE, seccomp=unconfined, no-new-privileges or systempaths=unconfined")
+		return errors.New("want seccomp=FILE, seccomp=unconfined, no-new-privileges, apparmor=PROFILE or systempaths=unconfined")
 	}
 	return nil
 }
@@ -174,6 +182,9 @@ func (p *posture) apply(s *spec.Spec) error {
 	}
 	if p.noNewPrivs {
 		s.ProcessPart().NoNewPrivileges = true
+	}
+	if p.apparmor != "" {
+		s.ProcessPart().ApparmorProfile = p.apparmor
 	}
 	if p.systemPaths {
 		l.MaskedPaths, l.ReadonlyPaths = nil, nil

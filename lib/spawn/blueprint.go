@@ -74,6 +74,7 @@ type script struct {
 	name     string          // of the program
 	trace    []string        // what is done, as shell commands, for --debug
 	users    *users          // of the container
+	profile  linux.Value     // the open file that takes the AppArmor profile
 }
 
 // meeting is a point where the child waits until something is done outside.

@@ -6,6 +6,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
@@ -41,6 +42,9 @@ func checkProcess(p *specs.Process) error {
 	if p.Cwd != "" && !filepath.IsAbs(p.Cwd) {
 		return fmt.Errorf("process.cwd %.80q: not an absolute path", p.Cwd)
 	}
+	if p.ApparmorProfile != "" && !linux.AppArmor() {
+		return fmt.Errorf("process.apparmorProfile %.80q: this kernel has no AppArmor", p.ApparmorProfile)
+	}
 	return nil
 }
 
@@ -63,7 +67,6 @@ func checkUnsupported(s *spec.Spec) error {
 		{"linux.intelRdt", l.IntelRdt != nil},
 		{"linux.mountLabel", l.MountLabel != ""},
 		{"linux.netDevices", len(l.NetDevices) > 0},
-		{"process.apparmorProfile", p.ApparmorProfile != ""},
 		{"process.selinuxLabel", p.SelinuxLabel != ""},
 		{"process.execCPUAffinity", p.ExecCPUAffinity != nil},
 		{"vm", s.VM != nil}, {"windows", s.Windows != nil}, {"solaris", s.Solaris != nil}, {"zos", s.ZOS != nil},

@@ -39,6 +39,7 @@ func (p *program) begin(l *script) {
 		l.DieWithParent()
 	}
 	p.setOOMScore(l)
+	p.openProfile(l)
 	// From here on others may be in our namespaces who must not look at us through /proc.
 	l.Undumpable()
 	l.NewSession()
@@ -76,6 +77,7 @@ func (p *program) openTerminal(l *script) linux.Value {
 
 // become gives up what the program must not have and becomes the program.
 func (p *program) become(l *script) {
+	p.setProfile(l)
 	p.changeDir(l)
 	p.setCredentials(l)
 	if p.die { // the change of the user took it away
@@ -111,6 +113,30 @@ func (p *program) setOOMScore(l *script) {
 		_, written := l.WriteFile("/proc/self/oom_score_adj", score)
 		written.Means(syscall.EACCES, "permission denied (lowering it needs CAP_SYS_RESOURCE)")
 	}
+}
+
+// openProfile opens what the profile of AppArmor is written to, while /proc is the host's. Older kernels have one file
+// for all security modules.
+func (p *program) openProfile(l *script) {
+	if p.process.ApparmorProfile == "" {
+		return
+	}
+	l.Doing("confine the program")
+	opened := l.Open("/proc/self/attr/apparmor/exec", syscall.O_WRONLY).Ignoring(syscall.ENOENT)
+	l.profile = opened.Into()
+	opened.OrElse(func() { l.Open("/proc/self/attr/exec", syscall.O_WRONLY).IntoSame(l.profile) })
+}
+
+// setProfile has the profile of AppArmor applied when the program is executed (aa_change_onexec(2)).
+func (p *program) setProfile(l *script) {
+	profile := p.process.ApparmorProfile
+	if profile == "" {
+		return
+	}
+	l.Doing("confine the program by AppArmor profile " + profile)
+	l.shell("aa-exec", "-p", profile, "--")
+	l.WriteTo(l.profile, "exec "+profile).Means(syscall.ENOENT, "no such profile is loaded")
+	l.Close(l.profile)
 }
 
 // restoreFiles gives the program the limit on open files that our caller had: Go has raised ours.

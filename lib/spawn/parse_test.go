@@ -132,7 +132,6 @@ func TestCheckNamesWhatIsNotDone(t *testing.T) {
 		"linux.timeOffsets":          `{"linux":{"timeOffsets":{"monotonic":{"secs":1}}}}`,
 		"linux.intelRdt":             `{"linux":{"intelRdt":{}}}`,
 		"linux.mountLabel":           `{"linux":{"mountLabel":"x"}}`,
-		"process.apparmorProfile":    `{"process":{"apparmorProfile":"x"}}`,
 		"process.selinuxLabel":       `{"process":{"selinuxLabel":"x"}}`,
 		"kernel.panic belongs":       `{"linux":{"sysctl":{"kernel.panic":"1"}}}`,
 		"vm.swappiness belongs":      `{"linux":{"sysctl":{"vm.swappiness":"1"}}}`,

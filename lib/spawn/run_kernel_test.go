@@ -13,6 +13,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
@@ -298,5 +299,21 @@ func TestRefusedRunsLeaveNothing(t *testing.T) {
 				t.Errorf("hooks: %q", b.file("notes"))
 			}
 		})
+	}
+}
+
+// TestProfileOfTheProgram: a kernel without AppArmor confines nobody, and says so. One that has it has the profile
+// unconfined, whatever else was loaded.
+func TestProfileOfTheProgram(t *testing.T) {
+	for profile, want := range map[string]string{"nonsuch": "no such profile is loaded", "unconfined": ""} {
+		if !linux.AppArmor() {
+			want = "this kernel has no AppArmor"
+		}
+		b := newBox(t, "cat /proc/self/attr/current")
+		b.spec.Process.ApparmorProfile = profile
+		got := b.run()
+		if (got.failure == nil) != (want == "") || want != "" && !strings.Contains(got.failure.Error(), want) {
+			t.Errorf("%s: %v, want %q", profile, got, want)
+		}
 	}
 }

@@ -26,6 +26,8 @@ const (
 	AnnotationRestart = Prefix + "restart" // restart policy: on-failure:3, always, unless-stopped
 	AnnotationLogOpts = Prefix + "logopts" // bounds of the log: max-size=10m,max-file=3
 
+	AnnotationGroups = Prefix + "groups" // of --group-add: names and numbers, separated by commas
+
 	AnnotationInteractive = Prefix + "interactive" // "true": standard input stays open
 )
 

@@ -46,7 +46,7 @@ others() {
     md-rootfs)
       owned='.root, .hostname, .process, .mounts, .linux.devices, .linux.sysctl, .linux.seccomp, .linux.maskedPaths,
         .linux.readonlyPaths, .linux.uidMappings, .linux.gidMappings, .annotations["c"]' # a label of ours, see through
-      labels='"id", "name", "image", "imageid", "driver", "dns", "stopsignal", "init", "interactive", "devices"'
+      labels='"id", "name", "image", "imageid", "driver", "dns", "stopsignal", "init", "interactive", "devices", "groups"'
       ;;
     md-cgroup) owned='.linux.cgroupsPath, .linux.resources, (.linux.namespaces[] | select(.type == "cgroup"))' ;;
     md-net)

@@ -55,14 +55,36 @@ compare_postures() {
 }
 
 @test "exec gives what run gives" {
-  mydocker run -d --name first --network none "$root" /probe wait >/dev/null
-  mydocker exec first /probe posture | grep -v '^process pid' >"$dir/exec.txt"
-  mydocker run --rm --network none "$root" /probe posture | grep -v '^process pid' >"$dir/run.txt"
-  diff "$dir/run.txt" "$dir/exec.txt"
+  local options
+  for options in '' '-u 1000:7 --group-add 44 --cap-drop all --security-opt no-new-privileges' \
+    '--privileged' '--cap-add SYS_ADMIN --cap-drop chown --security-opt seccomp=unconfined --security-opt systempaths=unconfined' \
+    '--userns 100000:200000:65536 --sysctl net.core.somaxconn=99 --device /dev/fuse --ulimit nofile=99:99 --oom-score-adj 7 --read-only'; do
+    # shellcheck disable=SC2086
+    mydocker run -d --name first --network none $options "$root" /probe wait >/dev/null
+    mydocker exec first /probe posture | grep -v '^process pid' >"$dir/exec.txt"
+    # shellcheck disable=SC2086
+    mydocker run --rm --network none $options "$root" /probe posture | grep -v '^process pid' >"$dir/run.txt"
+    mydocker rm -f first >/dev/null
+    (($(wc -l <"$dir/run.txt") > 100)) || fail "$options: the probe says little"
+    diff "$dir/run.txt" "$dir/exec.txt" || fail "$options: exec differs"
+  done
+}
+
+@test "exec: another user keeps the groups that were added, and --privileged gives capabilities, and no more" {
+  local caps held user
+  caps() { mydocker exec "$@" first /probe posture | awk '/CapEff|CapBnd|CapPrm/ {printf "%s ", $3}'; }
+  held=$(awk '/CapBnd/ {print $2}' /proc/self/status)
+  mydocker run -d --name first --network none --group-add 44 --cap-drop all "$root" /probe wait >/dev/null
+  same '0000000000000000 0000000000000000 0000000000000000 ' "$(caps)"
+  same "$held $held $held " "$(caps --privileged)"
+  same "0000000000000000 0000000000000000 $held " "$(caps --privileged -u 5)"
+  like 'Seccomp 2' "$(mydocker exec --privileged first /probe posture)"
+  for user in 5 5:6 0; do like 'Groups ([0-9]+ )*44( |$)' "$(mydocker exec -u "$user" first /probe posture | grep Groups)"; done
+  mydocker rm -f first >/dev/null
 }
 
 @test "options give and take one thing each" {
-  local caps
+  local caps held user
   inside() { mydocker run --rm --network none "$@" "$root" /probe posture; }
   caps() { inside "$@" | awk '/CapEff|CapBnd|CapPrm|CapInh|CapAmb/ {printf "%s ", $3}'; }
   same '0000000000000000 0000000000000000 0000000000000000 00000000a80425fb 0000000000000000 ' "$(caps -u 1000)"
