@@ -10,7 +10,7 @@ export GO
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: build docs help demo test setup-test check unit kernel e2e test-v2 soak fuzz bench install clean
+.PHONY: build docs help demo test setup-test check unit kernel e2e test-v2 soak fuzz validate sample mutations bench install clean
 
 build: ## build the seven programs into bin/ (the default)
 	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/ $(tools:%=./cmd/%)
@@ -36,7 +36,7 @@ help: ## list the targets
 demo: ## show what it does, on a fresh Debian 12: as root
 	scripts/demo
 
-test: setup-test build check unit kernel e2e test-v2 ## everything, as CI runs it: as root
+test: setup-test build check unit kernel e2e sample test-v2 ## everything, as CI runs it: as root
 
 setup-test:
 	scripts/setup test
@@ -62,6 +62,17 @@ soak: build ## the promises of reliability at length, an hour or two: as root
 
 fuzz: ## fuzz each parser for FUZZTIME (10s)
 	scripts/test/fuzz $(FUZZTIME)
+
+validate: build ## the OCI's own validation programs on md-spawn and runc: as root, 5 minutes
+	scripts/validate
+
+# Those that look at the most in the least time.
+sample: build
+	scripts/validate $(patsubst %,-p %,create default linux_devices linux_ns_itype linux_ns_path linux_sysctl linux_uid_mappings mounts \
+	  poststop_fail process_capabilities_fail process_user state) bin/md-spawn
+
+mutations: build ## each defence taken out, to see its test fail: as root
+	scripts/test/mutate
 
 bench: ## ourselves against crun, runc, podman and docker, in numbers: as root, 12 minutes
 	scripts/bench
