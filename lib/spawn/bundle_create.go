@@ -39,12 +39,13 @@ func (bs *Bundles) Create(ctx context.Context, id, bundle string, f CreateFlags)
 	if b.spec.Process.Terminal != (f.ConsoleSocket != "") {
 		return errors.New("--console-socket and process.terminal go together: nobody stays to hold the terminal")
 	}
-	_, err = b.create(ctx, f, true, &stdio{}, linux.WindowSize{})
+	_, err = b.create(ctx, f, true, true, linux.WindowSize{})
 	return err
 }
 
-// create makes the container; with wait its program waits until it is started. Where it fails, nothing is left.
-func (b *Bundle) create(ctx context.Context, f CreateFlags, wait bool, streams *stdio, size linux.WindowSize) (*child, error) {
+// create makes the container, for which nobody stays if it is to be an orphan; with wait its program waits until it is
+// started. Where it fails, nothing is left.
+func (b *Bundle) create(ctx context.Context, f CreateFlags, orphan, wait bool, size linux.WindowSize) (*child, error) {
 	if !hasNamespace(b.spec.Linux, specs.MountNamespace) {
 		var err error
 		if b.Mount, err = linux.MountID(b.root()); err != nil {
@@ -63,7 +64,7 @@ func (b *Bundle) create(ctx context.Context, f CreateFlags, wait bool, streams *
 	err := b.save()
 	if err == nil {
 		var c *child
-		if c, err = b.fork(ctx, f, wait, streams, size); err == nil {
+		if c, err = b.fork(ctx, f, orphan, wait, size); err == nil {
 			return c, nil
 		}
 	}
@@ -71,14 +72,13 @@ func (b *Bundle) create(ctx context.Context, f CreateFlags, wait bool, streams *
 	return nil, errors.Join(err, b.destroy(context.WithoutCancel(ctx)))
 }
 
-func (b *Bundle) fork(ctx context.Context, f CreateFlags, wait bool, streams *stdio, size linux.WindowSize) (*child, error) {
+func (b *Bundle) fork(ctx context.Context, f CreateFlags, orphan, wait bool, size linux.WindowSize) (*child, error) {
 	l, err := newLaunch(b.spec, b.Path, size)
 	if err != nil {
 		return nil, err
 	}
-	l.stdio = streams
-	l.inherit = !b.spec.Process.Terminal && *streams == (stdio{})
-	l.kept = f.PreserveFds
+	l.stdio, l.inherit, l.kept = &stdio{}, !b.spec.Process.Terminal, f.PreserveFds
+	l.orphan = orphan
 	l.noPivot, l.keepKeyring = f.NoPivot, f.NoNewKeyring
 	if wait {
 		path := filepath.Join(b.dir, startFile)
@@ -163,7 +163,7 @@ func (bs *Bundles) Run(ctx context.Context, id, bundle string, f CreateFlags, de
 	if detach && b.spec.Process.Terminal != (f.ConsoleSocket != "") {
 		return 0, errors.New("--console-socket and process.terminal go together: nobody stays to hold the terminal")
 	}
-	c, err := b.create(ctx, f, false, &stdio{}, sizeOf(streams.Screen))
+	c, err := b.create(ctx, f, detach, false, sizeOf(streams.Screen))
 	if err != nil {
 		return 0, err
 	}

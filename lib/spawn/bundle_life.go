@@ -200,7 +200,8 @@ func (b *Bundle) Exec(ctx context.Context, proc *specs.Process, f ExecFlags, str
 	if err != nil {
 		return 0, err
 	}
-	l.stdio, l.inherit, l.kept, l.die = &stdio{}, !proc.Terminal, f.PreserveFds, !f.Detach
+	l.stdio, l.inherit, l.kept = &stdio{}, !proc.Terminal, f.PreserveFds
+	l.die, l.orphan = !f.Detach, f.Detach
 	if f.ConsoleSocket != "" {
 		l.console = func(master *os.File) error { return linux.SendToSocket(f.ConsoleSocket, "/dev/ptmx", master) }
 	}

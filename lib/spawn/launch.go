@@ -36,6 +36,7 @@ func (s *stdio) close() {
 type launch struct {
 	compile     func(descriptors) (*script, error)
 	die         bool     // the program dies with us
+	orphan      bool     // we end before it: its end is for its next parent to see
 	clone       int      // new namespaces, clone(2) flags
 	group       string   // the control group, "" for that of the caller
 	pidNS       *os.File // the pid namespace that is joined; nil for none
@@ -182,6 +183,9 @@ type child struct {
 	ended   chan struct{} // closed when the process has ended
 	status  syscall.WaitStatus
 
+	// given is closed when a child that is to be an orphan is ours to reap all the same: it does not come to run.
+	given chan struct{}
+
 	// become takes what the thread that forked does in place of waiting; nil where it can do nothing else. With
 	// another thread's end, the child, which asked for a signal at its parent's, would not live on.
 	become chan func()
@@ -237,6 +241,9 @@ func (l *launch) start() (*child, error) {
 		return nil, err
 	}
 	c := &child{ended: make(chan struct{})}
+	if l.orphan {
+		c.given = make(chan struct{})
+	}
 	if l.resident && l.pidNS == nil { // a thread whose children are born elsewhere can have no other threads
 		c.become = make(chan func())
 	}
@@ -249,6 +256,9 @@ func (l *launch) start() (*child, error) {
 	l.close()
 	if err := l.attend(s, c, ours); err != nil {
 		_ = syscall.Kill(c.pid, syscall.SIGKILL) // not yet reaped, or ended: the pid is its own
+		if c.given != nil {
+			close(c.given)
+		}
 		<-c.ended
 		if c.status.Signaled() && c.status.Signal() == syscall.SIGSYS {
 			err = errors.New("the seccomp filter kills the container before its program runs: it must let execve, capset, prctl, faccessat, read and write pass")
@@ -292,6 +302,10 @@ func (l *launch) keep(s *script, c *child, started chan<- error) {
 	started <- err
 	if err != nil {
 		return
+	}
+	if c.given != nil {
+		// Reaped by us, a program that has ended already would be one whose code and end its engine never sees.
+		<-c.given
 	}
 	if c.become == nil {
 		c.reap()
