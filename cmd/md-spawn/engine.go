@@ -89,9 +89,15 @@ func (e *engine) told(id string, err error) error {
 	return cli.About(id, err)
 }
 
-// forEngines words the errors about a program as runc does: docker and podman look for the words, and make
-// 127 and 126 of them.
+// errNotRunning is what containerd looks for: whoever kills what has just ended is told so, and not of a failure.
+var errNotRunning = errors.New("container not running")
+
+// forEngines words errors as runc does where engines look for the words: docker and podman make 127 and 126 of those
+// about a program.
 func forEngines(err error) error {
+	if errors.Is(err, spawn.ErrNotRunning) {
+		return errNotRunning
+	}
 	var e *spawn.Error
 	if !errors.As(err, &e) || !e.Exec {
 		return err

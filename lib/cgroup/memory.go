@@ -6,15 +6,24 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-func (p *plan) memory(m *specs.LinuxMemory) {
+func (p *plan) memory(asked *specs.LinuxMemory) {
+	m := *asked
+	for _, limit := range []**int64{&m.Limit, &m.Swap, &m.Reservation, &m.Kernel, &m.KernelTCP} {
+		if *limit != nil && **limit == 0 {
+			*limit = nil // docker's documents say 0 where none was given
+		}
+	}
 	if p.version("memory") == 2 {
-		p.memoryV2(m)
+		p.memoryV2(&m)
 	} else {
-		p.memoryV1(m)
+		p.memoryV1(&m)
 	}
 }
 
 func (p *plan) memoryV1(m *specs.LinuxMemory) {
+	if m.Limit != nil && *m.Limit < 0 && m.Swap == nil {
+		m.Swap = m.Limit // no limit of memory is above any limit of memory plus swap
+	}
 	limit := func() {
 		if m.Limit != nil {
 			p.set("memory", "--memory-limit", "memory.limit_in_bytes", number(*m.Limit))

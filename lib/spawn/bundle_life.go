@@ -154,7 +154,8 @@ func (b *Bundle) Stats() (cgroup.Stats, error) {
 	return group.Stats()
 }
 
-// Update changes the limits of a container; those that r does not hold stay.
+// Update changes the limits of a container; those that r does not hold stay, and so does which devices there are: an
+// engine that hands on all of the document means its limits, and for a moment nothing would be allowed.
 func (b *Bundle) Update(r *specs.LinuxResources) error {
 	if status := b.Status(); status == specs.StateStopped {
 		return fmt.Errorf("the container is %s", status)
@@ -163,13 +164,15 @@ func (b *Bundle) Update(r *specs.LinuxResources) error {
 	if err != nil {
 		return err
 	}
-	return group.Set(r)
+	limits := *r
+	limits.Devices = nil
+	return group.Set(&limits)
 }
 
 // ExecFlags are the options of exec that only OCI's command line has.
 type ExecFlags struct {
 	ProcessFlags
-	Process      string `help:"Read the process, as in config.json, from this file" placeholder:"FILE"`
+	Process      string `short:"p" help:"Read the process, as in config.json, from this file" placeholder:"FILE"`
 	Detach       bool   `short:"d" help:"Do not wait for the program's end"`
 	IgnorePaused bool   `help:"Do not refuse where the container is paused"`
 }
