@@ -57,7 +57,7 @@ e2e: build ## the README's session and the rest, in real shells on a real regist
 test-v2: build ## the kernel tests and the README's session in a VM that has cgroup v2 alone: as root
 	scripts/test/v2
 
-soak: build ## the promises of reliability at length, an hour or two: as root
+soak: build ## the promises of reliability at length, about an hour: as root
 	scripts/faults/all
 
 fuzz: ## fuzz each parser for FUZZTIME (10s)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # Samples of what `make soak` does at length: harm to every command at moments that differ from run to run, power
-# losses, full disks, and what is promised of many runs. The whole of it takes an hour or two.
+# losses, full disks, and what is promised of many runs. The whole of it takes about an hour.
 load lib
 
 faults=$BATS_TEST_DIRNAME/../faults
