@@ -200,7 +200,7 @@ func TestThrottlesAreMeasured(t *testing.T) {
 				switch late := took > 1.1*want+free; {
 				case took < 0.9*want:
 					t.Errorf("%.2f s, want %.2f", took, want)
-				case late && try < 3:
+				case late && try < 12:
 					continue // a busy host is slow by itself, a limit always
 				case late:
 					t.Errorf("%.2f s again and again, want %.2f and the %.2f that it takes without a limit", took, want, free)
