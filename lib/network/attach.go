@@ -147,7 +147,10 @@ func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 // Down removes what does not survive the container's process: links, namespace, rules. Addresses and
 // net.json stay. It is idempotent.
 func (m *Manager) Down(ctx context.Context, id string) error {
-	return m.change(ctx, id, m.makeDown)
+	return m.change(ctx, id, func(ctx context.Context, id string, n state.Net) error {
+		_ = os.Remove(filepath.Join(m.dir.Bundle(id), state.TempPrefix+state.NetFile)) // of a connect that was killed
+		return m.makeDown(ctx, id, n)
+	})
 }
 
 // Release removes all of a container's connections. It is idempotent.
@@ -282,7 +285,7 @@ func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
 	if err := m.makeDown(ctx, id, n); err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{m.dropJoining(id, n)}
 	for _, e := range n.Endpoints {
 		errs = append(errs, m.freeAll(e, id))
 	}

@@ -26,16 +26,20 @@ func (m *Manager) Connect(ctx context.Context, network, id string, o ConnectOpti
 		case endpointOf(n, network) >= 0:
 			return fmt.Errorf("network %s: container %s is connected already", network, m.containerName(id))
 		}
-		// A connect that was killed may have left an address to a container that is not connected.
-		if err := state.ReleaseAll(m.leases(network), id); err != nil {
+		if err := m.dropJoining(id, n); err != nil {
+			return err
+		}
+		before := n
+		n.Joining = network // so that what is claimed now is found even after a SIGKILL
+		if err := state.WriteVolatile(m.netPath(id), n); err != nil {
 			return err
 		}
 		e, up, err := m.newEndpoint(ctx, network, id, w)
 		if err != nil {
-			return err
+			before.Joining = ""
+			return errors.Join(err, m.writeNet(id, before))
 		}
-		before := n
-		n.Mode, n.Unnamed = modeBridge, false
+		n.Mode, n.Unnamed, n.Joining = modeBridge, false, ""
 		n.Endpoints = append(slices.Clone(n.Endpoints), e)
 		err = m.writeNet(id, n)
 		if err == nil && m.isUp(id, n) {
@@ -46,6 +50,14 @@ func (m *Manager) Connect(ctx context.Context, network, id string, o ConnectOpti
 		}
 		return nil
 	})
+}
+
+// dropJoining gives back what a connect that was killed had claimed for container id, which is not connected there.
+func (m *Manager) dropJoining(id string, n state.Net) error {
+	if n.Joining == "" || endpointOf(n, n.Joining) >= 0 || state.CheckName("network", n.Joining) != nil {
+		return nil
+	}
+	return state.ReleaseAll(m.leases(n.Joining), id)
 }
 
 // plugLast makes the links of the newest endpoint of n. The first one that has a way out also brings the default

@@ -98,29 +98,55 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// A connect that was killed before it wrote down what it had claimed leaves nothing when the container has been
-// connected and disconnected.
-func TestConnectAfterAKilledOne(t *testing.T) {
+// A connect that was killed before it wrote down what it had claimed leaves nothing when the container is connected
+// again, nor when it goes.
+func TestConnectThatWasKilled(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)
 	m, ctx := newManager(t), context.Background()
 	m.mustCreate(t, "n1", CreateOptions{Subnet: []string{"10.77.1.0/24"}})
 	t.Cleanup(func() { m.mustRemove(t, "n1", Default) })
+	killed := func(id string) {
+		t.Helper()
+		n, err := m.dir.ReadNet(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Joining = "n1"
+		if err := state.WriteVolatile(m.netPath(id), n); err != nil {
+			t.Fatal(err)
+		}
+		if err := state.Claim(m.leasePath("n1", netip.MustParseAddr("10.77.1.2")), id); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(m.leases("n1"), state.TempPrefix+id), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func(when string) {
+		t.Helper()
+		if left, err := os.ReadDir(m.leases("n1")); len(left) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: left: %v, %v", when, left, err)
+		}
+	}
 	c := m.attachTo(t, Connection{})
-	if err := state.Claim(m.leasePath("n1", netip.MustParseAddr("10.77.1.2")), c.id); err != nil {
-		t.Fatal(err)
-	}
-	temp := filepath.Join(m.leases("n1"), state.TempPrefix+c.id)
-	if err := os.WriteFile(temp, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	killed(c.id)
 	if err := m.Connect(ctx, "n1", c.id, ConnectOptions{}); err != nil {
 		t.Fatal(err)
+	}
+	if n, err := m.dir.ReadNet(c.id); n.Joining != "" || len(n.Endpoints) != 2 || err != nil {
+		t.Errorf("connected: %+v, %v", n, err)
 	}
 	if err := m.Disconnect(ctx, "n1", c.id, false); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := os.ReadDir(m.leases("n1")); len(left) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("left: %v, %v", left, err)
+	left("connected and disconnected")
+	killed(c.id)
+	if err := m.Release(ctx, c.id); err != nil {
+		t.Fatal(err)
+	}
+	left("gone")
+	if err := m.Connect(ctx, "nosuch", m.attachTo(t, Connection{}).id, ConnectOptions{}); err == nil {
+		t.Error("connected to a network that is not there")
 	}
 }

@@ -36,7 +36,8 @@ func (d Dir) HoldLocked(id string) error {
 }
 
 // LetGo takes this process's note away. That of another process, which took over meanwhile, stays, and
-// so does that of a container that runs.
+// so does that of a container that runs. Where there is no note, nor a container, the directory is of somebody who
+// looked whether there was anything to clean up, and goes, too.
 func (d Dir) LetGo(id string) {
 	self, err := FindProcess(os.Getpid())
 	if err != nil || CheckID(id) != nil {
@@ -50,7 +51,7 @@ func (d Dir) LetGo(id string) {
 		return
 	}
 	defer unlock()
-	if run, err := d.ReadRun(id); err == nil && run == (Run{Monitor: self}) {
+	if run, err := d.ReadRun(id); err == nil && run == (Run{Monitor: self}) || !d.Noted(id) && d.gone(id) {
 		_ = os.RemoveAll(d.Runtime(id))
 	}
 }

@@ -61,6 +61,23 @@ func TestHoldAndLetGo(t *testing.T) {
 }
 
 // TestLetGoOfAnothers: the next stage has it in its hands already.
+// TestLetGoBesideASweep: who cleans up after others may make the directory of a container that is gone, for its lock,
+// and is done with it while another one, who is about to let go, waits for that lock and makes it again.
+func TestLetGoBesideASweep(t *testing.T) {
+	d := newDir(t)
+	unlock, err := d.Lock(held)
+	must(t, err)
+	done := make(chan bool)
+	go func() { d.LetGo(held); close(done) }()
+	time.Sleep(20 * time.Millisecond) // so that it waits; if it does not yet, there is nothing to see
+	must(t, os.RemoveAll(d.Runtime(held)))
+	unlock()
+	<-done
+	if _, err := os.Stat(d.Runtime(held)); !os.IsNotExist(err) {
+		t.Errorf("its directory: %v", err)
+	}
+}
+
 func TestLetGoOfAnothers(t *testing.T) {
 	_, other := selfAndDead(t)
 	d := newDir(t)

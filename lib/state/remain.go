@@ -124,12 +124,12 @@ func (d Dir) Remains() ([]Remain, error) {
 }
 
 // DropTemps removes the temporary files of container id: those of writers that were killed. The caller has its lock,
-// as who writes them has.
+// as who writes them has, but for those of lib/network, which has a lock of its own.
 func (d Dir) DropTemps(id string) {
 	for _, dir := range []string{d.Bundle(id), d.Runtime(id)} {
 		entries, _ := list(dir)
 		for _, e := range entries {
-			if strings.HasPrefix(e.Name(), TempPrefix) {
+			if strings.HasPrefix(e.Name(), TempPrefix) && e.Name() != TempPrefix+NetFile {
 				_ = os.Remove(filepath.Join(dir, e.Name()))
 			}
 		}
