@@ -55,7 +55,7 @@ func NewRow(c *state.Container) Row {
 	}
 	if c.Running {
 		r.PID = c.Run.Init.PID
-	} else if !c.Spawn.Finished.IsZero() {
+	} else if !c.Spawn.Finished.IsZero() || c.Unseen() {
 		r.ExitCode = &c.Spawn.ExitCode
 	}
 	for _, e := range c.Net.Endpoints {

@@ -277,7 +277,7 @@ func (b *box) recovered(kept bool) {
 		return
 	}
 	c := b.load()
-	if c.Status() != state.StatusExited || c.Spawn.ExitCode != killedCode || c.Spawn.Finished.IsZero() {
+	if c.Status() != state.StatusExited || c.Spawn.ExitCode != state.KilledCode || c.Spawn.Finished.IsZero() {
 		b.t.Errorf("%+v", c.Spawn)
 	}
 	b.remove(c)

@@ -12,10 +12,6 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// killedCode is the exit code of a program whose end nobody saw: it was killed together with the
-// process that waited for it.
-const killedCode = 137
-
 // Recover deals with a container whose program has ended while nobody waited for it: the end is written
 // down and what it held is released. Where that was done, it does nothing.
 func (r *Runtime) Recover(ctx context.Context, id string) error {
@@ -38,7 +34,7 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 		return nil // and one that is not kept should be gone: the machine went down under it
 	}
 	if r.dir.Kept(id) && !ended {
-		c.Spawn.Finished, c.Spawn.ExitCode, c.Spawn.OOMKilled = time.Now(), killedCode, cgroup.OOMKills(c.Spec) > 0
+		c.Spawn.Finished, c.Spawn.ExitCode, c.Spawn.OOMKilled = time.Now(), state.KilledCode, cgroup.OOMKills(c.Spec) > 0
 		if err := state.WriteJSON(r.spawnFile(id), c.Spawn); err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func TestRecoverDropsTemporaryFiles(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if life, err := r.dir.ReadSpawn(id); err != nil || life.ExitCode != killedCode || life.Finished.IsZero() {
+	if life, err := r.dir.ReadSpawn(id); err != nil || life.ExitCode != state.KilledCode || life.Finished.IsZero() {
 		t.Errorf("%+v, %v", life, err)
 	}
 }

@@ -55,6 +55,9 @@ func (r *Runtime) WaitCode(ctx context.Context, c *state.Container) (int, error)
 	if err := r.Settle(ctx, c); err != nil {
 		return 0, err
 	}
+	if err := r.Recover(ctx, c.ID); err != nil { // who waited for it may have been killed
+		return 0, err
+	}
 	life, err := r.dir.ReadSpawn(c.ID)
 	if err != nil {
 		return 0, err
@@ -63,7 +66,7 @@ func (r *Runtime) WaitCode(ctx context.Context, c *state.Container) (int, error)
 		return 0, errors.New("it has not been started")
 	}
 	if life.Finished.IsZero() {
-		return 0, errors.New("its exit code is not known: it was not kept, or the process that waited for it was killed")
+		return 0, errors.New("its exit code is not known: it was not kept")
 	}
 	return life.ExitCode, nil
 }

@@ -59,6 +59,15 @@ func (c *Container) Status() string {
 	return StatusExited
 }
 
+// KilledCode is the exit code of a program whose end nobody saw: it was killed together with the process that waited
+// for it. [Container.Spawn] has it before it is written down.
+const KilledCode = 137
+
+// Unseen reports whether the program has ended together with who waited for it, and nobody has written that down yet.
+func (c *Container) Unseen() bool {
+	return !c.Running && !c.Spawn.Started.IsZero() && c.Spawn.Finished.IsZero() && !c.Run.Monitor.Alive()
+}
+
 // Restarting reports whether the program has ended and a monitor is about to start it again.
 func (c *Container) Restarting() bool {
 	return !c.Running && !c.Run.Restart.IsZero() && c.Run.Monitor.Alive()
@@ -105,6 +114,11 @@ func (d Dir) load(id string, read func(path string) (*spec.Spec, error)) (*Conta
 	c.Run, _ = d.ReadRun(id)
 	c.Net, _ = d.ReadNet(id)
 	c.Running = c.Run.Init.Alive()
+	if c.Unseen() {
+		if c.Spawn, _ = d.ReadSpawn(id); c.Unseen() { // else it was written down meanwhile
+			c.Spawn.ExitCode = KilledCode
+		}
+	}
 	if c.Created = c.Spawn.Created; c.Created.IsZero() {
 		c.Created, _ = linux.BirthTime(d.Bundle(id)) // not kept: no more is known, and soon nothing
 	}

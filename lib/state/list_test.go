@@ -145,6 +145,9 @@ func TestStatus(t *testing.T) {
 			must(t, WriteVolatile(filepath.Join(d.Runtime("0123456789ab"), RunFile), tt.run))
 			c, err := d.Load("0123456789ab")
 			must(t, err)
+			if unseen := tt.name == "ended unseen"; (c.Spawn.ExitCode == KilledCode) != unseen {
+				t.Errorf("exit code %d", c.Spawn.ExitCode)
+			}
 			oci, err := c.OCIState()
 			must(t, err)
 			if c.Status() != tt.want || !strings.Contains(string(oci), tt.oci) {

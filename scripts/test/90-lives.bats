@@ -102,10 +102,19 @@ boot() { does mydocker system boot; }
   id=$(mydocker run -d --name orphan -p 8080:80 busybox sh -c 'echo hello; sleep 1000')
   pid=$(md-ps -f name=orphan --format '{{.PID}}')
   eventually 5 grep -q hello "/var/lib/mydocker/containers/$id/log"
+  mydocker wait orphan >"$BATS_TEST_TMPDIR/waited" 3>&- &
   kill -KILL "$(monitor orphan)"
   eventually 1 is orphan exited
   [[ ! -d /proc/$pid ]]
-  same hello "$(mydocker logs orphan)"
+  wait $!
+  same 137 "$(cat "$BATS_TEST_TMPDIR/waited")"
+  does mydocker start orphan
+  kill -KILL "$(monitor orphan)"
+  eventually 1 is orphan exited
+  same null "$(spawn orphan .finished)" # nobody has written it down, and it is shown
+  same 137 "$(md-ps -f name=orphan --format '{{.ExitCode}}')"
+  same 137 "$(mydocker wait orphan)"
+  same $'hello\nhello' "$(mydocker logs orphan)"
   does mydocker stop orphan
   same 137 "$(spawn orphan .exitCode)"
   does mydocker start orphan
@@ -113,6 +122,24 @@ boot() { does mydocker system boot; }
   kill -KILL "$(monitor orphan)" "$(md-ps -f name=orphan --format '{{.PID}}')"
   eventually 1 is orphan exited
   does mydocker rm -v orphan
+}
+
+@test "the monitor of one that runs always is killed: it comes back by start, and at boot" {
+  mydocker run -d --name always --restart always -p 8080:80 busybox sleep 1000 >/dev/null
+  mydocker run -d --name waits --restart always busybox false >/dev/null
+  eventually 10 restarts waits 4 # it is between two of its lives
+  kill -KILL "$(monitor always)" "$(monitor waits)"
+  eventually 1 is always exited
+  eventually 1 is waits exited
+  does mydocker start always
+  is always running
+  kill -KILL "$(monitor always)"
+  eventually 1 is always exited
+  does mydocker system boot
+  same 2 "${#lines[@]}"
+  is always running
+  eventually 5 is waits restarting
+  same '' "$(mydocker system check)"
 }
 
 @test "the terminal goes, the container stays" {
