@@ -5,13 +5,13 @@ import (
 )
 
 // Limits are the options that limit a container. One that is nil or empty was not given and leaves
-// the kernel's default alone, whatever number the help shows. The tag docker is what docker calls it.
+// the kernel's default alone, whatever number the help shows. The tag docker is what docker and runc call it.
 type Limits struct {
 	CPUPeriod    *uint64 `name:"cpu-cfs-period" docker:"cpu-period" help:"Limit CPU CFS (Completely Fair Scheduler) period in us (default: 200000)"`
 	CPUQuota     *int64  `name:"cpu-cfs-quota" docker:"cpu-quota" help:"Limit CPU CFS (Completely Fair Scheduler) quota in us (default: 200000)"`
 	CPURTPeriod  *uint64 `name:"cpu-rt-period" help:"Limit CPU Real-Time Scheduler period in us (default: 1000000)"`
 	CPURTRuntime *int64  `name:"cpu-rt-runtime" help:"Limit CPU Real-Time Scheduler runtime in us (default: 950000)"`
-	CPUShares    *uint64 `name:"cpu-shares" short:"c" help:"CPU shares (relative weight) (default: 1024)"`
+	CPUShares    *uint64 `name:"cpu-shares" docker:"cpu-share" short:"c" help:"CPU shares (relative weight) (default: 1024)"`
 	CpusetCPUs   string  `name:"cpuset-cpus" help:"CPUs in which to allow execution (0-3, 0,1) (default: \"0-7\")"`
 	CpusetMems   string  `name:"cpuset-mems" help:"MEMs in which to allow execution (0-3, 0,1) (default: \"0-0\")"`
 	Memory       *Size   `name:"memory-limit" docker:"memory,m" help:"Memory limit in bytes; -1 indicates unlimited (default: -1)"`

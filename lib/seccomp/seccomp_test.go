@@ -353,3 +353,26 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// What we say that we do compiles.
+func TestFeatures(t *testing.T) {
+	f := Features()
+	s := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow}
+	for _, name := range f.SupportedFlags {
+		s.Flags = append(s.Flags, specs.LinuxSeccompFlag(name))
+	}
+	for _, name := range f.Archs {
+		if m, _ := machineOf(specs.Arch(name)); m == nowhere {
+			t.Errorf("%s is no machine of ours", name)
+		}
+	}
+	for i, action := range f.Actions {
+		op := specs.LinuxSeccompOperator(f.Operators[i%len(f.Operators)])
+		s.Syscalls = append(s.Syscalls, specs.LinuxSyscall{
+			Names: []string{table[i].name}, Action: specs.LinuxSeccompAction(action), Args: []specs.LinuxSeccompArg{{Op: op}},
+		})
+	}
+	if _, err := Compile(s); err != nil {
+		t.Error(err)
+	}
+}

@@ -207,8 +207,8 @@ func (b *Bundle) Status() specs.ContainerState {
 // State returns the container's state (runtime-spec, runtime.md "State"), with what runc says beyond it.
 func (b *Bundle) State() BundleState {
 	s := BundleState{State: b.stateOf(b.Status(), b.Init.PID), Rootfs: b.root(), Created: b.Created, Owner: "root"}
-	if s.Status == specs.StateStopped {
-		s.Pid = 0
+	if s.Status != specs.StateStopped {
+		s.Pid = s.State.Pid
 	}
 	return s
 }
@@ -216,6 +216,7 @@ func (b *Bundle) State() BundleState {
 // BundleState is what `md-spawn state` and `list` show of a bundle's container.
 type BundleState struct {
 	specs.State
+	Pid     int       `json:"pid"` // there with every status: 0 where there is none
 	Rootfs  string    `json:"rootfs"`
 	Created time.Time `json:"created"`
 	Owner   string    `json:"owner"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -73,11 +74,12 @@ func (b *Bundle) create(ctx context.Context, f CreateFlags, orphan, wait bool, s
 }
 
 func (b *Bundle) fork(ctx context.Context, f CreateFlags, orphan, wait bool, size linux.WindowSize) (*child, error) {
-	l, err := newLaunch(b.spec, b.Path, size)
+	handed := handedSockets()
+	l, err := newLaunch(withSockets(b.spec, handed), b.Path, size)
 	if err != nil {
 		return nil, err
 	}
-	l.stdio, l.inherit, l.kept = &stdio{}, !b.spec.Process.Terminal, f.PreserveFds
+	l.stdio, l.inherit, l.kept = &stdio{}, !b.spec.Process.Terminal, f.PreserveFds+handed
 	l.orphan = orphan
 	l.noPivot, l.keepKeyring = f.NoPivot, f.NoNewKeyring
 	if wait {
@@ -113,6 +115,30 @@ func (b *Bundle) fork(ctx context.Context, f CreateFlags, orphan, wait bool, siz
 		return nil
 	}
 	return l.start()
+}
+
+// handedSockets returns how many sockets, from descriptor 3 on, whoever started us hands to the program: an engine that
+// systemd has started by its socket passes them on (sd_listen_fds(3)).
+func handedSockets() int {
+	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil || n < 0 || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
+	return n
+}
+
+// withSockets returns a document whose program is told of n sockets. The program of a later exec has none of them.
+func withSockets(s *spec.Spec, n int) *spec.Spec {
+	if n == 0 {
+		return s
+	}
+	told, proc := *s, *s.Process
+	proc.Env = append(slices.Clip(proc.Env), fmt.Sprintf("LISTEN_FDS=%d", n), "LISTEN_PID=1")
+	if names := os.Getenv("LISTEN_FDNAMES"); names != "" {
+		proc.Env = append(proc.Env, "LISTEN_FDNAMES="+names)
+	}
+	told.Process = &proc
+	return &told
 }
 
 // note writes down the first process and runs the hooks of the outside.

@@ -79,20 +79,26 @@ func (b *blueprint) setDomain(l *script) {
 	}
 }
 
-func memoryPolicyOf(m *specs.LinuxMemoryPolicy) (mode int, nodes []uint64, err error) {
-	modes := map[specs.MemoryPolicyModeType]int{
+func memoryModes() map[specs.MemoryPolicyModeType]int {
+	return map[specs.MemoryPolicyModeType]int{
 		specs.MpolDefault: 0, specs.MpolPreferred: 1, specs.MpolBind: 2, specs.MpolInterleave: 3, specs.MpolLocal: 4,
 		specs.MpolPreferredMany: 5, specs.MpolWeightedInterleave: 6,
 	}
-	mode, ok := modes[m.Mode]
+}
+
+func memoryFlags() map[specs.MemoryPolicyFlagType]int {
+	return map[specs.MemoryPolicyFlagType]int{
+		specs.MpolFStaticNodes: 1 << 15, specs.MpolFRelativeNodes: 1 << 14, specs.MpolFNumaBalancing: 1 << 13,
+	}
+}
+
+func memoryPolicyOf(m *specs.LinuxMemoryPolicy) (mode int, nodes []uint64, err error) {
+	mode, ok := memoryModes()[m.Mode]
 	if !ok {
 		return 0, nil, fmt.Errorf("linux.memoryPolicy.mode: %.40q: no such mode", m.Mode)
 	}
-	flags := map[specs.MemoryPolicyFlagType]int{
-		specs.MpolFStaticNodes: 1 << 15, specs.MpolFRelativeNodes: 1 << 14, specs.MpolFNumaBalancing: 1 << 13,
-	}
 	for _, name := range m.Flags {
-		bit, ok := flags[name]
+		bit, ok := memoryFlags()[name]
 		if !ok {
 			return 0, nil, fmt.Errorf("linux.memoryPolicy.flags: %.40q: no such flag", name)
 		}

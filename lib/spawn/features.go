@@ -8,12 +8,13 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go/features"
 
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/seccomp"
 )
 
 // Features says what of the specification is done (runtime-spec, features.md).
 func Features() features.Features {
 	yes, no := true, false
-	var namespaces []string
+	namespaces := []string{string(specs.UserNamespace)}
 	for kind := range namespaceFlags() {
 		namespaces = append(namespaces, string(kind))
 	}
@@ -28,10 +29,21 @@ func Features() features.Features {
 			Namespaces:      namespaces,
 			Capabilities:    linux.Capabilities(^uint64(0)).Names(),
 			Cgroup:          &features.Cgroup{V1: &yes, V2: &yes, Systemd: &no, SystemdUser: &no, Rdma: &yes},
-			Apparmor:        &features.Apparmor{Enabled: &no},
+			Seccomp:         seccomp.Features(),
+			Apparmor:        &features.Apparmor{Enabled: &yes},
 			Selinux:         &features.Selinux{Enabled: &no},
 			IntelRdt:        &features.IntelRdt{Enabled: &no},
-			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &no}},
+			MemoryPolicy:    &features.MemoryPolicy{Modes: names(memoryModes()), Flags: names(memoryFlags())},
+			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
+			NetDevices:      &features.NetDevices{Enabled: &no},
 		},
 	}
+}
+
+// names are the keys of a table, in order.
+func names[K ~string, V any](table map[K]V) (list []string) {
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		list = append(list, string(name))
+	}
+	return list
 }
