@@ -128,6 +128,17 @@ compare_postures() {
   rm -rf /var/lib/mydocker/users
 }
 
+@test "users of its own take from a container, and give it nothing" {
+  mydocker run --rm --network none "$root" /probe posture >"$dir/host.txt"
+  mydocker run --rm --network none --userns auto "$root" /probe posture >"$dir/own.txt"
+  diff "$dir/host.txt" "$dir/own.txt" | grep '^[<>]' >"$dir/all" || true
+  # Owners in options of mounts; what is the kernel's own belongs to nobody; device files and raw sockets cannot be made.
+  unlike . "$(grep -vE '^[<>] (mount /|dev /dev/(mqueue|pts)|(try (mknod|open|raw|packet)|path /proc/sys/kernel/core_pattern|sysctl net/ipv4/ping_group_range) )' "$dir/all" || true)"
+  unlike . "$(grep -E '^> .*: ok$' "$dir/all" || true)"
+  like '< try mknod a disk: ok' "$(cat "$dir/all")"
+  rm -rf /var/lib/mydocker/users
+}
+
 @test "the filter answers each call as runc's does, but for what is listed" {
   local bundle=$dir/bundle
   document() { md-rootfs mount "$root" /probe calls | md-cgroup create | md-net attach --network none; }

@@ -192,3 +192,22 @@ programs() { sha256sum bin/*; }
   done
   refuses 125 'no network namespace' mydocker run --rm --net host --sysctl net.core.somaxconn=1000 busybox true
 }
+
+@test "a layer that is larger than the disk is an error, and leaves nothing that counts" {
+  local root=$dir/store sum
+  head -c 80M /dev/urandom >"$dir/data"
+  tar -C "$dir" -cf "$dir/layer.tar" data
+  sum=$(sha256sum "$dir/layer.tar" | cut -d' ' -f1)
+  jq -n --arg sum "sha256:$sum" '{architecture: "amd64", os: "linux", config: {Cmd: ["/data"]}, rootfs: {type: "layers", diff_ids: [$sum]}}' >"$dir/config.json"
+  echo '[{"Config": "config.json", "RepoTags": ["big:latest"], "Layers": ["layer.tar"]}]' >"$dir/manifest.json"
+  tar -C "$dir" -cf "$dir/big.tar" manifest.json config.json layer.tar
+  mkdir "$root"
+  for size in 60m 100m 150m; do # for less than the blob, for the blob alone, for both but not for what is to be left
+    mount -t tmpfs -o "size=$size" none "$root"
+    run -1 --separate-stderr env MYDOCKER_ROOT="$root" md-pull "docker-archive:$dir/big.tar"
+    like 'no space left on device$' "${stderr_lines[-1]}"
+    same '' "$(MYDOCKER_ROOT=$root mydocker images -q)$(ls -A "$root/layers")"
+    does env MYDOCKER_ROOT="$root" mydocker image prune
+    umount "$root"
+  done
+}
