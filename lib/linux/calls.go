@@ -153,6 +153,15 @@ func (l *Steps) OpenInRoot(root Value, name string, flags int) Step {
 	return l.add(&sysOpenat2, root, l.text(name), Value{kind: isHow, p: unsafe.Pointer(how)}, num(int(unsafe.Sizeof(*how))))
 }
 
+// OpenBeneath opens what name means beneath a directory and in the same mount, with no link on the way.
+func (l *Steps) OpenBeneath(dir Value, name string, flags int) Step {
+	how := &unix.OpenHow{
+		Flags:   uint64(flags | unix.O_CLOEXEC),
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
+	}
+	return l.add(&sysOpenat2, dir, l.text(name), Value{kind: isHow, p: unsafe.Pointer(how)}, num(int(unsafe.Sizeof(*how))))
+}
+
 // WriteTo writes data to a descriptor in one piece.
 func (l *Steps) WriteTo(fd Value, data string) Step {
 	s := l.text(data)

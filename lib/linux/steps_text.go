@@ -147,7 +147,11 @@ func (v Value) String() string {
 		return strconv.Quote(unix.BytePtrToString((*byte)(v.p)))
 	case isHow:
 		how := (*unix.OpenHow)(v.p)
-		return "{" + flag(isOpen, how.Flags).String() + ", in root}"
+		where := ", in root}"
+		if how.Resolve&unix.RESOLVE_BENEATH != 0 {
+			where = ", beneath}"
+		}
+		return "{" + flag(isOpen, how.Flags).String() + where
 	case isAttr:
 		attr := (*unix.MountAttr)(v.p)
 		return fmt.Sprintf("{set %#x, clear %#x, propagation %s}", attr.Attr_set, attr.Attr_clr, flag(isMount, attr.Propagation))

@@ -43,6 +43,7 @@ type cgroupMount struct {
 // program is what a list ends with: the process of the document.
 type program struct {
 	process *specs.Process
+	path    string           // of the program, where its first word is another
 	size    linux.WindowSize // of the terminal, where there is one
 	die     bool             // the program dies with the parent
 	keyring bool             // the caller's session keyring stays

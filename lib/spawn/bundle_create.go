@@ -173,7 +173,14 @@ func writePidFile(path string, pid int) error {
 		return nil
 	}
 	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)) // whoever waits for it finds it whole
-	if err := os.WriteFile(temp, []byte(strconv.Itoa(pid)), 0o644); err != nil {
+	_ = os.Remove(temp)
+	// Its directory may be others', too, who could have put a link there.
+	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(strconv.Itoa(pid))
+	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
 	return os.Rename(temp, path)

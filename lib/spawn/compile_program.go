@@ -221,8 +221,12 @@ func (p *program) execute(l *script) {
 		l.Fail(&Error{Text: "no command: neither the image nor the command line names a program"})
 		return
 	}
-	l.name, l.lookup = args[0], l.Len()
-	l.Doing("execute " + args[0])
+	name := args[0]
+	if p.path != "" {
+		name = p.path
+	}
+	l.name, l.lookup = name, l.Len()
+	l.Doing("execute " + name)
 	env, argv := l.Words(p.process.Env), l.Words(args)
 	finish := func(path string) linux.Step {
 		l.meet(ready)
@@ -231,19 +235,19 @@ func (p *program) execute(l *script) {
 		}
 		if p.filter != nil && p.process.NoNewPrivileges {
 			p.setFilter(l)
-			l.Doing("execute " + args[0])
+			l.Doing("execute " + name)
 		}
 		if p.fds.reaper >= 0 {
 			return l.ExecveFD(linux.FD(p.fds.reaper), l.Words(append([]string{"md-spawn", ReapArg, path}, args...)), env)
 		}
 		return l.Execve(path, argv, env)
 	}
-	if strings.Contains(args[0], "/") {
-		l.Access(args[0])
+	if strings.Contains(name, "/") {
+		l.Access(name)
 		if p.fds.start >= 0 { // who creates it wants to know; later nobody listens
-			l.Exists(args[0] + "/.").Ignoring().Then(func() { l.Open(args[0], syscall.O_WRONLY) }) // EISDIR
+			l.Exists(name + "/.").Ignoring().Then(func() { l.Open(name, syscall.O_WRONLY) }) // EISDIR
 		}
-		finish(args[0])
+		finish(name)
 		return
 	}
 	for _, entry := range p.process.Env {
@@ -252,7 +256,7 @@ func (p *program) execute(l *script) {
 			continue
 		}
 		for _, dir := range filepath.SplitList(dirs) {
-			path := filepath.Join(dir, args[0])
+			path := filepath.Join(dir, name)
 			l.Access(path).Ignoring().Remember().Then(func() {
 				finish(path).Ignoring(syscall.EACCES).Remember() // a directory
 			})

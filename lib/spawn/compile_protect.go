@@ -17,9 +17,14 @@ func (b *blueprint) protect(l *script, root linux.Value) {
 		value := b.spec.Linux.Sysctl[key]
 		l.Doing("set sysctl " + key + "=" + value)
 		l.shell("sysctl", "-w", key+"="+value)
-		fd := l.OpenInRoot(root, "/proc/sys/"+strings.ReplaceAll(key, ".", "/"), syscall.O_WRONLY).Into()
+		// A mount by way of a link that somebody else puts into a volume can end in /proc/sys, too: what is written
+		// there is for the kernel, or for nobody.
+		proc := l.OpenInRoot(root, "/proc", linux.OPath|syscall.O_DIRECTORY).Into()
+		fd := l.OpenBeneath(proc, "sys/"+strings.ReplaceAll(key, ".", "/"), syscall.O_WRONLY).
+			Means(syscall.EXDEV, "something else is mounted there").Into()
 		l.WriteTo(fd, value)
 		l.Close(fd)
+		l.Close(proc)
 	}
 	for _, path := range b.spec.Linux.ReadonlyPaths {
 		l.Doing("make " + path + " read-only")

@@ -83,7 +83,7 @@ func enterLaunch(s *spec.Spec, pid int, proc *specs.Process, pidfd *os.File, siz
 		fds.pidfd = int(pidfd.Fd())
 		p := newProgram(proc, size, fds, own)
 		p.filter = filter
-		p.die = l.die
+		p.die, p.path = l.die, l.path
 		x := newScript(p)
 		p.begin(x)
 		p.joinGroups(x, entrances)

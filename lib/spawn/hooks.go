@@ -20,14 +20,14 @@ import (
 // that fails ends it.
 func runInside(ctx context.Context, s *spec.Spec, which string, hooks []specs.Hook, state []byte, pid int) error {
 	for _, hook := range hooks {
-		if err := runHookInside(ctx, s, hook, state, pid); err != nil {
+		if err := runHookInside(ctx, s, which, hook, state, pid); err != nil {
 			return fmt.Errorf("%s hook %s: %w", which, hook.Path, err)
 		}
 	}
 	return nil
 }
 
-func runHookInside(ctx context.Context, s *spec.Spec, hook specs.Hook, state []byte, pid int) error {
+func runHookInside(ctx context.Context, s *spec.Spec, which string, hook specs.Hook, state []byte, pid int) error {
 	ctx, cancel := context.WithTimeout(ctx, spec.HookTimeout(hook))
 	defer cancel()
 	pidfd, err := linux.PidfdOpen(pid)
@@ -35,11 +35,24 @@ func runHookInside(ctx context.Context, s *spec.Spec, hook specs.Hook, state []b
 		return err
 	}
 	defer pidfd.Close()
-	l, streams, err := hookLaunch(s, hook, pidfd, pid)
+	launchOf := hookLaunch
+	if which == "startContainer" {
+		launchOf = innerHookLaunch
+	}
+	theirs, streams, err := pipes(true)
 	if err != nil {
 		return err
 	}
+	streams.outputs[0].Close() // what it says on standard output is nobody's
+	theirs.out.Close()
+	theirs.out, streams.outputs = nil, streams.outputs[1:]
 	defer streams.close()
+	l, err := launchOf(s, hook, pidfd, pid)
+	if err != nil {
+		theirs.close()
+		return err
+	}
+	l.stdio, l.meet = theirs, func(meeting, int) error { return nil }
 	c, err := l.start()
 	if err != nil {
 		return err
@@ -72,32 +85,38 @@ func runHookInside(ctx context.Context, s *spec.Spec, hook specs.Hook, state []b
 	return nil
 }
 
-// hookLaunch says how a hook is started beside the process pid.
-func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*launch, *pump, error) {
-	theirs, streams, err := pipes(true)
-	if err != nil {
-		return nil, nil, err
+// innerHookLaunch says how a hook whose program is the image's is started beside the process pid: with the rights of the
+// container's own, as whatever else comes from there.
+func innerHookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*launch, error) {
+	proc := *s.Process
+	proc.Args, proc.Env, proc.Cwd, proc.Terminal = hookArgs(hook), hook.Env, "/", false
+	l, err := enterLaunch(s, pid, &proc, pidfd, linux.WindowSize{})
+	if err == nil {
+		l.path = hook.Path
 	}
-	streams.outputs[0].Close() // what it says on standard output is nobody's
-	theirs.out.Close()
-	theirs.out, streams.outputs = nil, streams.outputs[1:]
-	l := &launch{stdio: theirs, meet: func(meeting, int) error { return nil }}
-	err = l.enter(s, pid)
+	return l, err
+}
+
+func hookArgs(hook specs.Hook) []string {
+	if len(hook.Args) == 0 {
+		return []string{hook.Path}
+	}
+	return hook.Args
+}
+
+// hookLaunch says how a hook whose program is the host's is started beside the process pid.
+func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*launch, error) {
+	l := &launch{}
+	err := l.enter(s, pid)
 	var own *users
 	if err == nil {
 		own, err = usersOfProcess(s, pid)
 	}
 	if err != nil {
-		theirs.close()
-		streams.close()
-		return nil, nil, err
+		return nil, err
 	}
 	if own != nil {
 		l.users = append(l.users, own)
-	}
-	args := hook.Args
-	if len(args) == 0 {
-		args = []string{hook.Path}
 	}
 	l.compile = func(fds descriptors) (*script, error) {
 		fds.pidfd = int(pidfd.Fd())
@@ -113,8 +132,8 @@ func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*launch
 		x.Doing("execute " + hook.Path)
 		x.Access(hook.Path)
 		x.meet(ready)
-		x.Execve(hook.Path, x.Words(args), x.Words(hook.Env))
+		x.Execve(hook.Path, x.Words(hookArgs(hook)), x.Words(hook.Env))
 		return x, x.Err()
 	}
-	return l, streams, nil
+	return l, nil
 }

@@ -37,6 +37,7 @@ type launch struct {
 	compile     func(descriptors) (*script, error)
 	die         bool     // the program dies with us
 	orphan      bool     // we end before it: its end is for its next parent to see
+	path        string   // see program
 	clone       int      // new namespaces, clone(2) flags
 	group       string   // the control group, "" for that of the caller
 	pidNS       *os.File // the pid namespace that is joined; nil for none

@@ -16,6 +16,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -415,6 +416,40 @@ func TestHooks(t *testing.T) {
 	}
 	if strings.Join(others, "\n") != strings.Join(want, "\n") || len(lines) != 7 || lines[6] != others[4] {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestHooksOfTheImage: a hook whose program comes out of the image has the rights of the container's program, and no
+// more.
+func TestHooksOfTheImage(t *testing.T) {
+	const rights = `{ grep "^Cap.*:\\|^NoNewPrivs\\|^Seccomp:\\|^Groups" /proc/self/status; id -u; id -g; cat /proc/self/cgroup; } >>`
+	for name, change := range map[string]func(*box){
+		"the default": func(*box) {},
+		"a user": func(b *box) {
+			b.spec.Process.User = specs.User{UID: 7, GID: 8, AdditionalGids: []uint32{9}}
+			b.spec.Process.NoNewPrivileges = true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, rights+"/shared/program")
+			change(b)
+			shared := filepath.Join(b.top, "shared")
+			must(t, os.Mkdir(shared, 0o755))
+			must(t, os.Chmod(shared, 0o777))
+			b.spec.Mounts = append(b.spec.Mounts, specs.Mount{Destination: "/shared", Type: "bind", Source: shared, Options: []string{"bind"}})
+			b.spec.Linux.CgroupsPath = "/hooks-" + b.spec.ID()
+			group, err := cgroup.Open(b.spec.Linux.CgroupsPath)
+			must(t, err)
+			b.Release = func(ctx context.Context, _ *spec.Spec) error { return group.Remove(ctx) }
+			must(t, os.WriteFile(filepath.Join(b.root, "inner"), []byte("#!/bin/sh\n"+rights+"/shared/hook\n"), 0o755))
+			b.spec.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/inner", Env: []string{"PATH=/bin"}}}}
+			if got := b.run(); got.code != 0 || got.failure != nil {
+				t.Fatal(got)
+			}
+			if program, hook := b.file("shared/program"), b.file("shared/hook"); program != hook || len(hook) < 100 {
+				t.Errorf("the program has\n%s\nthe hook\n%s", program, hook)
+			}
+		})
 	}
 }
 

@@ -236,3 +236,28 @@ func TestGroupOfTheDocument(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestSysctlsBehindMounts: by a link in a volume a mount comes to lie in /proc/sys, with a link of its own in place of a
+// sysctl. What is set must not be written there.
+func TestSysctlsBehindMounts(t *testing.T) {
+	for _, target := range []string{"/proc/sys/net/core", "/proc/sys", "/proc"} {
+		b := newBox(t, "true")
+		volume, decoy, victim := filepath.Join(b.top, "volume"), filepath.Join(b.top, "decoy"), filepath.Join(b.root, "victim")
+		must(t, os.WriteFile(victim, []byte("precious"), 0o644))
+		must(t, os.Mkdir(volume, 0o755))
+		must(t, os.Symlink(target, filepath.Join(volume, "x")))
+		inside := filepath.Join(decoy, strings.TrimPrefix("/proc/sys/net/core", target))
+		must(t, os.MkdirAll(inside, 0o755))
+		must(t, os.Symlink("/victim", filepath.Join(inside, "somaxconn")))
+		b.spec.Mounts = append(b.spec.Mounts,
+			specs.Mount{Destination: "/volume", Type: "bind", Source: volume, Options: []string{"bind"}},
+			specs.Mount{Destination: "/volume/x", Type: "bind", Source: decoy, Options: []string{"bind"}})
+		b.spec.Linux.Sysctl = map[string]string{"net.core.somaxconn": "7"}
+		if got := b.run(); got.failure == nil || !strings.Contains(got.failure.Error(), "set sysctl net.core.somaxconn=7") {
+			t.Errorf("%s: %v", target, got)
+		}
+		if data, err := os.ReadFile(victim); err != nil || string(data) != "precious" {
+			t.Errorf("%s: it says %q, %v", target, data, err)
+		}
+	}
+}

@@ -113,3 +113,14 @@ ns() { readlink "/proc/$2/ns/$1"; }
   document '.linux.namespaces = [] | del(.hostname)'
   refuses 125 'without a mount namespace' sh -c "md-spawn run <'$bundle/config.json'"
 }
+
+@test "a pid file is written beside a link that somebody put in its way, not through it" {
+  echo precious >"$dir/victim"
+  ln -s "$dir/victim" "$dir/.pid"
+  ln -s "$dir/victim" "$dir/pid"
+  document '.process.args = ["true"]'
+  md-spawn create --bundle "$bundle" --pid-file "$dir/pid" box
+  same "$(md-spawn state box | jq .pid)" "$(cat "$dir/pid")"
+  same precious "$(cat "$dir/victim")"
+  md-spawn delete --force box
+}
