@@ -158,12 +158,16 @@ func List(dir state.Dir, o ListOptions, out io.Writer, bad func(error)) error {
 		last = *o.Last
 	}
 	host, hostErr := cgroup.ThisHost() // without cgroups nothing is paused
-	rows := []Row{}
-	for _, c := range containers { // the newest first
-		r := NewRow(c)
-		if c.Running && hostErr == nil && host.Frozen(c.Spec.LinuxPart().CgroupsPath) {
-			r.Status = state.StatusPaused
+	all := make([]Row, len(containers))
+	state.OnAllCores(len(all), func(i int) {
+		c := containers[i]
+		if all[i] = NewRow(c); c.Running && hostErr == nil && host.Frozen(c.Spec.LinuxPart().CgroupsPath) {
+			all[i].Status = state.StatusPaused
 		}
+	})
+	rows := []Row{}
+	for i, c := range containers { // the newest first
+		r := all[i]
 		if keep(r, c) && len(rows) < last {
 			rows = append(rows, r)
 		}

@@ -60,7 +60,7 @@ func ReadStart(path string, n int) (data []byte, whole bool, err error) {
 }
 
 // maxRecord is more than nearly all records have, in bytes.
-const maxRecord = 2048
+const maxRecord = 1024
 
 // ReadRecord is [ReadFile] for what is seldom longer than some lines.
 func ReadRecord(path string) ([]byte, error) {

@@ -74,7 +74,7 @@ func (d Dir) Abandoned() ([]string, error) {
 		}
 	}
 	left := make([]bool, len(ids))
-	onAllCores(len(ids), func(i int) { left[i] = d.abandoned(ids[i]) })
+	OnAllCores(len(ids), func(i int) { left[i] = d.abandoned(ids[i]) })
 	found := ids[:0]
 	for i, id := range ids {
 		if left[i] {

@@ -152,7 +152,7 @@ func (d Dir) List(bad func(error)) ([]*Container, error) {
 		return nil, err
 	}
 	found, errs := make([]*Container, len(ids)), make([]error, len(ids))
-	onAllCores(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], glance) })
+	OnAllCores(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], glance) })
 	var list []*Container
 	for i, c := range found {
 		switch {
@@ -166,8 +166,8 @@ func (d Dir) List(bad func(error)) ([]*Container, error) {
 	return list, nil
 }
 
-// onAllCores does something for each index below n.
-func onAllCores(n int, do func(i int)) {
+// OnAllCores does something for each index below n.
+func OnAllCores(n int, do func(i int)) {
 	var all sync.WaitGroup
 	workers := min(runtime.GOMAXPROCS(0), n)
 	for first := range workers {
