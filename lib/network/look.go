@@ -22,12 +22,18 @@ const (
 
 // has reports whether the firewall of the kernel has what is wanted.
 func (v variant) has(f family, wanted []needed) bool {
-	look := lookNFT
-	if v == variantLegacy {
-		look = lookLegacy
-	}
-	if v == "" {
+	look := lookLegacy
+	switch v {
+	case "":
 		return true
+	case variantNFT:
+		socket, err := nl.Subscribe(syscall.NETLINK_NETFILTER) // to nothing: one socket for all questions
+		if err != nil {
+			return true
+		}
+		defer socket.Close()
+		sockets := map[int]*nl.SocketHandle{syscall.NETLINK_NETFILTER: {Socket: socket}}
+		look = func(f family, w needed) (bool, error) { return lookNFT(sockets, f, w) }
 	}
 	for _, w := range wanted {
 		found, err := look(f, w)
@@ -39,8 +45,9 @@ func (v variant) has(f family, wanted []needed) bool {
 }
 
 // lookNFT looks for a text in the rules of one chain, as the kernel stores them.
-func lookNFT(f family, w needed) (bool, error) {
+func lookNFT(sockets map[int]*nl.SocketHandle, f family, w needed) (bool, error) {
 	req := nl.NewNetlinkRequest(nftSubsystem<<8|nftGetRule, syscall.NLM_F_DUMP)
+	req.Sockets = sockets
 	fam := uint8(protocolFamily)
 	if f == ipv6 {
 		fam = protocolFam6
