@@ -132,8 +132,9 @@ func (m *Manager) enter(network string, c member, hostname string, listens bool)
 	if err := m.writeMembers(network, append(members, c)); err != nil {
 		return nil, err
 	}
+	news := c.lines(network)
+	state.OnAllCores(len(members), func(i int) { m.tell(members[i].id, news) })
 	for _, other := range members {
-		m.tell(other.id, c.lines(network))
 		lines = append(lines, other.lines(network)...)
 	}
 	return lines, nil
@@ -187,10 +188,7 @@ func (m *Manager) leave(network, id string) error {
 	gone := members[i]
 	members = slices.Delete(members, i, i+1)
 	if len(gone.addresses) > 0 {
-		var buf []byte
-		for _, other := range members {
-			buf = m.untell(other.id, mark+network+":"+id, buf)
-		}
+		state.OnAllCores(len(members), func(i int) { m.untell(members[i].id, mark+network+":"+id) })
 	}
 	err = m.changeHosts(id, func(lines []string) []string { return dropMarked(lines, mark+network+":") })
 	return errors.Join(err, m.writeMembers(network, members))
@@ -319,19 +317,19 @@ func (m *Manager) tell(id string, lines []string) {
 	_, _ = syscall.Write(fd, []byte(text))
 }
 
-// untell takes out the lines with this mark, which stand together. It uses the buffer, and returns it for the next one.
-func (m *Manager) untell(id, text string, buf []byte) []byte {
+// untell takes out the lines with this mark, which stand together.
+func (m *Manager) untell(id, text string) {
 	fd, size := openHosts(m.hostsPath(id), 0)
 	if fd < 0 {
-		return buf
+		return
 	}
 	defer syscall.Close(fd)
 	const tail = 4096 // who came last often goes first
 	text += "\n"
 	for _, from := range []int64{max(size-tail, 0), 0} {
-		buf = slices.Grow(buf[:0], int(size-from))[:size-from]
+		buf := make([]byte, size-from)
 		if n, err := syscall.Pread(fd, buf, from); err != nil || n < len(buf) {
-			return buf
+			return
 		}
 		hit := bytes.Index(buf, []byte(text))
 		first := bytes.LastIndexByte(buf[:max(hit, 0)], '\n') + 1 // of the line
@@ -348,9 +346,8 @@ func (m *Manager) untell(id, text string, buf []byte) []byte {
 			_, _ = syscall.Pwrite(fd, buf[first:end], from+int64(first))
 		}
 		_ = syscall.Ftruncate(fd, from+int64(end))
-		return buf
+		return
 	}
-	return buf
 }
 
 // openHosts opens a file of hosts and returns its size; a negative descriptor where it is none that we change.
