@@ -123,14 +123,20 @@ func newBox(t *testing.T, script string) *box {
 	data, err := os.ReadFile(busybox)
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(b.root, "bin", "busybox"), data, 0o755))
-	for _, applet := range strings.Fields("cat chmod dd echo env false grep hostname id ip kill ls mkdir mount mv readlink rm sh sleep stat stty test touch true tty wc") {
-		must(t, os.Symlink("busybox", filepath.Join(b.root, "bin", applet)))
-	}
+	b.applets("cat chmod dd echo env false grep hostname id ip kill ls mkdir mount mv readlink rm sh sleep stat stty test touch true tty wc")
 	b.spec.Root = &specs.Root{Path: b.root}
 	b.spec.Process.Args = []string{"sh", "-c", script}
 	b.spec.Process.Env = []string{"PATH=/usr/bin:/bin", "BOX=" + b.spec.ID()}
 	t.Cleanup(b.leftNothing)
 	return b
+}
+
+// applets makes the programs of busybox that the container has, by their names.
+func (b *box) applets(names string) {
+	b.t.Helper()
+	for _, name := range strings.Fields(names) {
+		must(b.t, os.Symlink("busybox", filepath.Join(b.root, "bin", name)))
+	}
 }
 
 // result is what a run comes to.
