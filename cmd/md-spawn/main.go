@@ -26,14 +26,18 @@ func main() {
 			os.Exit(monitor(os.Args[2:]))
 		}
 	}
+	cli.Main(tool())
+}
+
+func tool() cli.Tool {
 	e := &engine{}
-	cli.Main(cli.Tool{
+	return cli.Tool{
 		Name:     "md-spawn",
 		Summary:  "Run programs in namespaces of their own",
 		Doc:      doc,
 		Globals:  e.globals(),
 		Commands: slices.Concat(pipe(e), bundles(e)),
-	})
+	}
 }
 
 func monitor(args []string) int {

@@ -234,7 +234,10 @@ func (b *Bundle) hookState(status specs.ContainerState, pid int) ([]byte, error)
 }
 
 func (b *Bundle) root() string {
-	if b.spec.Root == nil || filepath.IsAbs(b.spec.Root.Path) {
+	if b.spec.Root == nil { // no document of ours: it must not take the others out of a list
+		return ""
+	}
+	if filepath.IsAbs(b.spec.Root.Path) {
 		return b.spec.Root.Path
 	}
 	return filepath.Join(b.Path, b.spec.Root.Path)
