@@ -173,6 +173,22 @@ func (e *Engine) removePrepared(ctx context.Context, id string) error {
 }
 
 func (e *Engine) remove(ctx context.Context, c *state.Container, o RemoveOptions) error {
+	for {
+		err := e.tryRemove(ctx, c, o)
+		if !errors.Is(err, spawn.ErrRuns) || ctx.Err() != nil {
+			return err
+		}
+		// Another command has started it meanwhile.
+		if c, err = e.Dir.Load(c.ID); errors.Is(err, state.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (e *Engine) tryRemove(ctx context.Context, c *state.Container, o RemoveOptions) error {
 	if (c.Running || c.Restarting()) && !o.Force {
 		return errRunning("stop it first, or remove it by force (-f)")
 	}

@@ -348,6 +348,22 @@ func TestAStartThatCannotBeNoted(t *testing.T) {
 	must(t, b.Recover(context.Background(), id))
 }
 
+// TestRemoveLeavesWhatRuns: a container that somebody has just started is removed by nobody who saw it stopped.
+func TestRemoveLeavesWhatRuns(t *testing.T) {
+	b := newBox(t, sleeper)
+	c := b.detached(Options{Keep: true})
+	b.ready()
+	if err := b.Remove(context.Background(), c.Spec); !errors.Is(err, ErrRuns) {
+		t.Errorf("removed: %v", err)
+	}
+	if now := b.load(); !now.Running || now.Run != c.Run || !b.dir.Kept(c.ID) {
+		t.Errorf("it is not what it was: %+v", now)
+	}
+	must(t, b.Signal(c, syscall.SIGKILL))
+	must(t, b.Settle(context.Background(), c))
+	b.remove(c)
+}
+
 // TestRunTwice: a document whose container runs must not disturb it.
 func TestRunTwice(t *testing.T) {
 	b := newBox(t, sleeper)

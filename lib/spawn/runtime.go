@@ -185,6 +185,9 @@ func (r *Runtime) removeFiles(id string) {
 	_ = os.Remove(r.dir.Bundle(id)) // stays where another tool has something in it
 }
 
+// ErrRuns says that a container that was to be removed runs: somebody has just started it.
+var ErrRuns = errors.New("it is running")
+
 // Remove removes a container that does not run: everything that was made for it. It is idempotent.
 func (r *Runtime) Remove(ctx context.Context, s *spec.Spec) error {
 	unlock, err := r.dir.Lock(s.ID())
@@ -192,6 +195,9 @@ func (r *Runtime) Remove(ctx context.Context, s *spec.Spec) error {
 		return err
 	}
 	defer unlock()
+	if run, _ := r.dir.ReadRun(s.ID()); run.Init.Alive() {
+		return ErrRuns
+	}
 	if err := r.dir.HoldLocked(s.ID()); err != nil { // so that a crash in the middle is found
 		return err
 	}

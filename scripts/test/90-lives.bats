@@ -71,6 +71,19 @@ boot() { does mydocker system boot; }
   same true "$(spawn killed .stopped)"
 }
 
+@test "rm -f beside a start: the container goes, whoever is first" {
+  local i
+  for i in 1 2 3 4 5 6; do
+    mydocker create --name contested busybox sleep 1000 >/dev/null
+    mydocker start contested >/dev/null 2>&1 3>&- & # may find it gone
+    sleep "0.0$i"
+    does mydocker rm -f contested
+    wait $! || true
+    same '' "$(mydocker ps -q)"
+    same '' "$(mydocker system check)"
+  done
+}
+
 @test "a foreground run hands over to a monitor, and has the first code" {
   run -4 --separate-stderr mydocker run --name front --restart on-failure:1 busybox sh -c 'echo here; exit 4'
   same here "$output"
