@@ -255,7 +255,13 @@ func (m *Manager) lock() (unlock func(), err error) { return m.dir.LockShared("n
 
 func (m *Manager) path(name string) string { return filepath.Join(m.dir.Networks(), name) }
 
+// store writes down what a network is. The caller holds the lock: what was being written there was so by one that was
+// killed.
 func (m *Manager) store(n Network) error {
+	temps, _ := filepath.Glob(filepath.Join(m.path(n.Name), state.TempPrefix+"*")) // the pattern is a good one
+	for _, path := range temps {
+		_ = os.Remove(path)
+	}
 	return state.WriteJSON(filepath.Join(m.path(n.Name), "network.json"), n)
 }
 

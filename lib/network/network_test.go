@@ -117,6 +117,21 @@ func TestTornNetworkHidesNoOther(t *testing.T) {
 	}
 }
 
+// What was being written when the maker of a network was killed goes when it is made again.
+func TestStoreAfterAKill(t *testing.T) {
+	m := newManager(t)
+	torn := filepath.Join(m.path("blue"), state.TempPrefix+"123")
+	if err := state.WriteFileVolatile(torn, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.store(Network{Name: "blue"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(torn); !os.IsNotExist(err) {
+		t.Errorf("%s: %v", torn, err)
+	}
+}
+
 func TestLeases(t *testing.T) {
 	m := newManager(t)
 	subnet := netip.MustParsePrefix("10.210.1.0/29") // five containers
