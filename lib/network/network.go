@@ -211,6 +211,8 @@ func (m *Manager) removeUnused(ctx context.Context, name string) error {
 	defer unlock()
 	n, err := m.Inspect(name)
 	switch {
+	case errors.Is(err, state.ErrNotFound) && checkName(name) == nil && os.Remove(m.path(name)) == nil:
+		return nil // all but the directory went with another one, which was killed
 	case err != nil:
 		return err
 	case n.Counts > 0:

@@ -132,6 +132,20 @@ func TestStoreAfterAKill(t *testing.T) {
 	}
 }
 
+// A removal that was killed at its last step can be given again, once.
+func TestRemoveAfterAKill(t *testing.T) {
+	m := newManager(t)
+	if err := os.MkdirAll(m.path("blue"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.removeUnused(context.Background(), "blue"); err != nil {
+		t.Error(err)
+	}
+	if err := m.removeUnused(context.Background(), "blue"); !errors.Is(err, state.ErrNotFound) {
+		t.Errorf("the second time: %v", err)
+	}
+}
+
 func TestLeases(t *testing.T) {
 	m := newManager(t)
 	subnet := netip.MustParsePrefix("10.210.1.0/29") // five containers
