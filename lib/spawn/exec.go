@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"syscall"
@@ -49,7 +50,26 @@ func (r *Runtime) Exec(ctx context.Context, c *state.Container, proc *specs.Proc
 	}
 	theirs.close()
 	p.close()
-	return 0, err
+	return 0, unlessEnded(err, pidfd)
+}
+
+// unlessEnded says so where a container ended while somebody entered it: its end kills whoever is in its pid namespace,
+// lets nobody fork into that (ENOMEM, pid_namespaces(7)), and takes its files in /proc and its control groups away.
+func unlessEnded(err error, pidfd *os.File) error {
+	const atOnce, soon = 0, 1000 // milliseconds
+	wait := atOnce
+	for _, hangup := range []error{syscall.ECONNRESET, syscall.EPIPE, syscall.ESRCH, syscall.ENODEV, syscall.ENOMEM} {
+		if errors.Is(err, hangup) {
+			wait = soon
+		}
+	}
+	if wait == atOnce && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if ended, _ := linux.PidfdWait(pidfd, wait); ended {
+		return ErrNotRunning
+	}
+	return err
 }
 
 // execLaunch says how a process gets into container c.

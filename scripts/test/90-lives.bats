@@ -84,6 +84,17 @@ boot() { does mydocker system boot; }
   done
 }
 
+@test "who enters a container that ends meanwhile hears that it does not run" {
+  mydocker create --name short --net none busybox sleep 0.2 >/dev/null
+  for _ in {1..25}; do
+    mydocker start short >/dev/null
+    while mydocker exec short true 2>>"$BATS_TEST_TMPDIR/said"; do :; done
+    mydocker wait short >/dev/null
+  done
+  same 'mydocker: exec short: it is not running' "$(sort -u "$BATS_TEST_TMPDIR/said")"
+  mydocker rm short >/dev/null
+}
+
 @test "a foreground run hands over to a monitor, and has the first code" {
   run -4 --separate-stderr mydocker run --name front --restart on-failure:1 busybox sh -c 'echo here; exit 4'
   same here "$output"
