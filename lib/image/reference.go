@@ -60,7 +60,7 @@ func parseReference(s string) (Reference, error) {
 	switch {
 	case !isDomain(ref.Domain):
 		return ref, fmt.Errorf("registry %.300q: want HOST or HOST:PORT", ref.Domain)
-	case len(ref.Domain)+1+len(ref.Path) > 255:
+	case len(ref.Path) > 255: // without the registry: so does the distribution project since its reference v0.6
 		return ref, errors.New("it is longer than 255 characters")
 	}
 	for _, part := range strings.Split(ref.Path, "/") {

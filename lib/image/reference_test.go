@@ -44,7 +44,7 @@ func TestParseReference(t *testing.T) {
 
 // FuzzParseReference holds our grammar against that of the distribution project.
 func FuzzParseReference(f *testing.F) {
-	for _, s := range []string{"mysql", "a.b:5000/c/d:e@" + someDigest, "[::1]:5/x", "Localhost/x", "a__b-c/d", "docker.io/library/x:1"} {
+	for _, s := range []string{"mysql", "a.b:5000/c/d:e@" + someDigest, "[::1]:5/x", "Localhost/x", "a__b-c/d", "docker.io/library/x:1", strings.Repeat("0", 240)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
