@@ -344,6 +344,25 @@ func TestCompose(t *testing.T) {
 }
 
 // FuzzRead: whatever is read is written again without loss, and reads as the same.
+// TestSpellings: a field in another case is that field, and what is written has it once.
+func TestSpellings(t *testing.T) {
+	s := mustRead(t, []byte(`{"ociVersion":"1.0.0","x":1,"process":{"nonewprivileges":true,"CWD":"/a","Y":2},"hostName":""}`))
+	s.Process.NoNewPrivileges, s.Process.Cwd, s.Hostname = false, "/b", "h"
+	data, err := s.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := mustRead(t, data)
+	if again.Process.NoNewPrivileges || again.Process.Cwd != "/b" || again.Hostname != "h" {
+		t.Errorf("what was changed is lost: %s", data)
+	}
+	for _, unknown := range []string{`"x": 1`, `"Y": 2`} {
+		if !bytes.Contains(data, []byte(unknown)) {
+			t.Errorf("%s is lost: %s", unknown, data)
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	for _, data := range foreign(f) {
 		f.Add(data)
@@ -351,6 +370,7 @@ func FuzzRead(f *testing.F) {
 	for _, text := range []string{
 		`{"ociVersion":"1.0.0"}`, `{"ociVersion":"1.0.0","mounts":null}`, `{"ociVersion":"1.0.0","Hostname":"a","hostname":"b"}`,
 		`{"ociVersion":"1.0.0","linux":{"namespaces":[{},{"type":"pid"},{}]}}`, `{"ociVersion":"1.0.0","x":1e400}`,
+		`{"oCiVersion":"1.","linux":{"resources":{"memory":{"liMit":0}}}}`, `{"ociversion":"1.0.0","process":{"nonewprivileges":true,"CWD":""}}`,
 	} {
 		f.Add([]byte(text))
 	}

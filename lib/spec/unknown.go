@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -63,16 +64,28 @@ func merge(source, before, after any) any {
 
 func mergeObject(source, before, after map[string]any) map[string]any {
 	out := make(map[string]any, len(source))
+	known := make(map[string]bool, len(before)+len(after))
+	for _, object := range []map[string]any{before, after} {
+		for key := range object {
+			known[fold(key)] = true
+		}
+	}
 	for key, value := range source {
-		if _, known := before[key]; !known {
-			out[key] = value // unknown, or known and left out by omitempty: after decides below
+		if _, exactly := before[key]; !exactly && !known[fold(key)] {
+			out[key] = value // unknown, or known and left out by omitempty
 		}
 	}
 	for key, value := range after {
-		out[key] = merge(source[key], before[key], value)
+		if was, ok := source[key]; ok {
+			value = merge(was, before[key], value)
+		}
+		out[key] = value
 	}
 	return out
 }
+
+// fold makes one of all the spellings of a field that encoding/json takes for it: upper and lower case are the same.
+func fold(key string) string { return strings.ToLower(strings.ToUpper(key)) }
 
 // mergeArray finds each element of after among those of before, so that unknown fields stay with
 // their element when others are put before it or taken away: first those that are equal, then those
