@@ -74,7 +74,7 @@ sample: build
 mutations: build ## each defence taken out, to see its test fail: as root
 	scripts/test/mutate
 
-bench: ## ourselves against crun, runc, podman and docker, in numbers: as root, 12 minutes
+bench: ## ourselves against crun, runc, podman and docker, in numbers: as root, five minutes
 	scripts/bench
 
 install: docs ## put the programs, man pages, completion and the systemd unit into DESTDIR and PREFIX
