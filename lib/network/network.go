@@ -26,7 +26,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -103,7 +102,7 @@ func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error 
 	} else if err != nil && !errors.Is(err, state.ErrNotFound) {
 		return err
 	}
-	if n.Labels, err = parseLabels(o.Label); err != nil {
+	if n.Labels, err = spec.ParseLabels(o.Label); err != nil {
 		return fmt.Errorf("network %s: %w", name, err)
 	}
 	if n.Link, err = m.chooseLink(name); err != nil {
@@ -123,22 +122,6 @@ func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error 
 		return fmt.Errorf("network %s: %w", name, err)
 	}
 	return m.store(n)
-}
-
-// parseLabels reads KEY=VALUE; a key alone has the value "".
-func parseLabels(words []string) (map[string]string, error) {
-	if len(words) == 0 {
-		return nil, nil
-	}
-	labels := make(map[string]string, len(words))
-	for _, word := range words {
-		key, value, _ := strings.Cut(word, "=")
-		if err := spec.CheckLabel(key); err != nil {
-			return nil, err
-		}
-		labels[key] = value
-	}
-	return labels, nil
 }
 
 // bridgeNetwork returns a network of one subnet, whose first address is the gateway's.

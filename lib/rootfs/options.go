@@ -115,7 +115,7 @@ func (m *Manager) parse(o Options) (*plan, error) {
 	if p.env, err = m.LookupEnv.ParseEnv(o.EnvFile, o.Env); err != nil {
 		return nil, err
 	}
-	if p.labels, err = parseLabels(o.Label); err != nil {
+	if p.labels, err = spec.ParseLabels(o.Label); err != nil {
 		return nil, err
 	}
 	if o.StopSignal != "" {
@@ -195,18 +195,6 @@ func parseDNS(servers []string) ([]string, error) {
 		out[i] = addr.String()
 	}
 	return out, nil
-}
-
-func parseLabels(words []string) (map[string]string, error) {
-	labels := make(map[string]string, len(words))
-	for _, word := range words {
-		key, value, _ := strings.Cut(word, "=")
-		if err := spec.CheckLabel(key); err != nil {
-			return nil, err
-		}
-		labels[key] = value
-	}
-	return labels, nil
 }
 
 // checkDestination returns the clean form of a place in the container where something is mounted.

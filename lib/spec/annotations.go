@@ -68,8 +68,24 @@ func (s *Spec) Labels() map[string]string {
 	return labels
 }
 
-// CheckLabel returns an error where key cannot be a user's label.
-func CheckLabel(key string) error {
+// ParseLabels reads KEY=VALUE; a key alone has the value "". No words are no labels: nil.
+func ParseLabels(words []string) (map[string]string, error) {
+	if len(words) == 0 {
+		return nil, nil
+	}
+	labels := make(map[string]string, len(words))
+	for _, word := range words {
+		key, value, _ := strings.Cut(word, "=")
+		if err := checkLabel(key); err != nil {
+			return nil, err
+		}
+		labels[key] = value
+	}
+	return labels, nil
+}
+
+// checkLabel returns an error where key cannot be a user's label.
+func checkLabel(key string) error {
 	switch {
 	case key == "":
 		return fmt.Errorf("label: the key is empty: want KEY=VALUE")

@@ -103,11 +103,11 @@ func TestAnnotations(t *testing.T) {
 	}
 	(&Spec{}).Annotate("a", "") // no map yet
 	for _, key := range []string{"", "mydocker.", "mydocker.id"} {
-		if CheckLabel(key) == nil {
+		if checkLabel(key) == nil {
 			t.Errorf("label %q is accepted", key)
 		}
 	}
-	if err := CheckLabel("com.example"); err != nil {
+	if err := checkLabel("com.example"); err != nil {
 		t.Error(err)
 	}
 }
