@@ -118,12 +118,14 @@ func (i *Image) NameOf(arg string) string {
 	return i.Name()
 }
 
+const storeLock = "images" // of all that stands in the index
+
 // Lock keeps the store's names as they are: nothing is tagged or removed until unlock. Whoever makes
 // a container holds it from [Store.Resolve] until the container's files name the image.
 //
 // What a writer of the index left who was killed goes now: nobody else can be writing.
 func (s *Store) Lock() (unlock func(), err error) {
-	if unlock, err = s.dir.LockShared("images"); err != nil {
+	if unlock, err = s.dir.LockShared(storeLock); err != nil {
 		return nil, err
 	}
 	entries, _ := os.ReadDir(s.dir.Images()) // a store that is not there yet has none
@@ -133,6 +135,18 @@ func (s *Store) Lock() (unlock func(), err error) {
 		}
 	}
 	return unlock, nil
+}
+
+// lockIndex is [Store.Lock] for who changes the names, and reads them.
+func (s *Store) lockIndex() (index *v1.Index, unlock func(), err error) {
+	if unlock, err = s.Lock(); err != nil {
+		return nil, nil, err
+	}
+	if index, err = s.readIndex(); err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return index, unlock, nil
 }
 
 func (s *Store) indexPath() string { return filepath.Join(s.dir.Images(), v1.ImageIndexFile) }

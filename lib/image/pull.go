@@ -108,15 +108,11 @@ func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress 
 // dropUnneeded removes the configuration of an image that did not come to be. What came of its layers stays, for the
 // next pull to go on from.
 func (s *Store) dropUnneeded(config digest.Digest) {
-	unlock, err := s.Lock()
+	index, unlock, err := s.lockIndex()
 	if err != nil {
 		return
 	}
 	defer unlock()
-	index, err := s.readIndex()
-	if err != nil {
-		return
-	}
 	if n, err := s.needed(index); err == nil && !n.blobs[config.Encoded()] {
 		_ = os.Remove(s.blobPath(config)) // else the next sweep does
 	}

@@ -40,7 +40,7 @@ func resumable(dir string, e os.DirEntry) bool {
 // Remains returns the blobs and layers that no image, container or running pull needs: what the next removal of an
 // image would take away, and the next pull, but for what is kept for a pull to go on from.
 func (s *Store) Remains() ([]state.Remain, error) {
-	unlock, err := s.Lock()
+	unlock, err := s.dir.LockReading(storeLock)
 	if err != nil {
 		return nil, err
 	}
@@ -88,14 +88,11 @@ func (s *Store) Remains() ([]state.Remain, error) {
 
 // collect removes all that nothing needs, but for what is spared.
 func (s *Store) collect(spare sparing) error {
-	unlock, err := s.Lock()
+	index, unlock, err := s.lockIndex()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	index, err := s.readIndex()
-	if err == nil {
-		_, _, err = s.sweep(index, spare)
-	}
+	_, _, err = s.sweep(index, spare)
 	return err
 }

@@ -29,15 +29,11 @@ type Removed struct {
 // those of its blobs and layers that nothing else needs. Before an image goes, inUse is asked with the
 // store locked; its error (who uses it) stops the removal.
 func (s *Store) Remove(arg string, inUse func(*Image) error) (*Removed, error) {
-	unlock, err := s.Lock()
+	index, unlock, err := s.lockIndex()
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	index, err := s.readIndex()
-	if err != nil {
-		return nil, err
-	}
 	entries, err := s.match(index, arg)
 	if err != nil {
 		return nil, err
@@ -76,15 +72,11 @@ func (s *Store) Remove(arg string, inUse func(*Image) error) (*Removed, error) {
 // Prune removes the images without a name (newer ones took it), or with all those with names as well, but
 // for those in use, and then what no image, container or pull needs.
 func (s *Store) Prune(all bool, used func(*Image) bool) (*Removed, error) {
-	unlock, err := s.Lock()
+	index, unlock, err := s.lockIndex()
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	index, err := s.readIndex()
-	if err != nil {
-		return nil, err
-	}
 	removed := &Removed{}
 	var kept []v1.Descriptor
 	for _, entry := range index.Manifests {

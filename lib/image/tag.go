@@ -17,15 +17,11 @@ func (s *Store) Tag(arg, name string) error {
 	if ref.Digest != "" {
 		return fmt.Errorf("name %.300q: a digest is what an image is, not what it is called", name)
 	}
-	unlock, err := s.Lock()
+	index, unlock, err := s.lockIndex()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	index, err := s.readIndex()
-	if err != nil {
-		return err
-	}
 	entries, err := s.match(index, arg)
 	if err != nil {
 		return err

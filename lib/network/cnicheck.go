@@ -89,7 +89,7 @@ func (m *Manager) checkPublished(ctx context.Context, id string, n state.Net) er
 	if len(n.Ports) == 0 {
 		return nil
 	}
-	return m.eachFamily(outlet(n, ipv6) >= 0, func(f family, v variant) error {
+	return m.lookAtFamilies(outlet(n, ipv6) >= 0, func(f family, v variant) error {
 		saved, err := v.save(ctx, f)
 		if err != nil {
 			return err

@@ -14,10 +14,11 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Who changes or reads our rules has the lock "firewall", which is taken after that on the networks: what
-// was read is true until it has been acted on.
+// firewallLock is what who changes or reads our rules has. It is taken after that on the networks: what was read is true
+// until it has been acted on.
+const firewallLock = "firewall"
 
-func (m *Manager) lockFirewall() (unlock func(), err error) { return m.dir.LockShared("firewall") }
+func (m *Manager) lockFirewall() (unlock func(), err error) { return m.dir.LockShared(firewallLock) }
 
 // installRules puts a network's rules in place, whatever is there of them. It costs two processes a family,
 // once for each time that the bridge is made.
@@ -64,6 +65,20 @@ func (m *Manager) eachFamily(both bool, do func(family, variant) error) error {
 		return err
 	}
 	defer unlock()
+	return m.families(both, do)
+}
+
+// lookAtFamilies is [Manager.eachFamily] for who changes nothing.
+func (m *Manager) lookAtFamilies(both bool, do func(family, variant) error) error {
+	unlock, err := m.dir.LockReading(firewallLock)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return m.families(both, do)
+}
+
+func (m *Manager) families(both bool, do func(family, variant) error) error {
 	v := m.variant()
 	var errs []error
 	errs = append(errs, do(ipv4, v))

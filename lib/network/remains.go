@@ -95,7 +95,7 @@ var tagged = regexp.MustCompile(`--comment "?mydocker/(net/)?([^ "]+)"?(?:.* --t
 // the whole host: the rules of a container are ours where they lead into one of our networks.
 func (m *Manager) strayRules(ctx context.Context, networks []Network) ([]state.Remain, error) {
 	var lines []string
-	err := m.eachFamily(true, func(f family, v variant) error {
+	err := m.lookAtFamilies(true, func(f family, v variant) error {
 		saved, err := v.save(ctx, f)
 		var missing *missingTool
 		if errors.As(err, &missing) {

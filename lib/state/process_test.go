@@ -137,6 +137,52 @@ func TestLocksExcludeEachOther(t *testing.T) {
 	}
 }
 
+// TestReadersLock: they keep out who changes, not each other, and make no file.
+func TestReadersLock(t *testing.T) {
+	d := newDir(t)
+	unlock, err := d.LockReading("images")
+	must(t, err)
+	unlock()
+	if _, err := os.Stat(filepath.Join(d.Run, "locks")); err == nil {
+		t.Error("a reader made the lock")
+	}
+	unlock, err = d.LockShared("images")
+	must(t, err)
+	reader := func() error {
+		unlock, err := d.LockReading("images")
+		if err == nil {
+			unlock()
+		}
+		return err
+	}
+	waiting := make(chan error, 1)
+	go func() { waiting <- reader() }()
+	select {
+	case <-waiting:
+		t.Error("a reader beside a writer")
+	case <-time.After(50 * time.Millisecond):
+		unlock()
+		must(t, <-waiting)
+	}
+	unlock, err = d.LockReading("images")
+	must(t, err)
+	must(t, reader())
+	go func() {
+		unlock, err := d.LockShared("images")
+		if err == nil {
+			unlock()
+		}
+		waiting <- err
+	}()
+	select {
+	case <-waiting:
+		t.Error("a writer beside a reader")
+	case <-time.After(50 * time.Millisecond):
+		unlock()
+		must(t, <-waiting)
+	}
+}
+
 func TestAlive(t *testing.T) {
 	self, err := FindProcess(os.Getpid())
 	must(t, err)

@@ -37,13 +37,31 @@ plant() {
   ip link set lost alias "mydocker network lost of $root"
   old $root/networks/half
   touch -d '2 days ago' $root/layers/0123*/ $root/images/blobs/sha256/0123*
-  echo x | tee $root/names/.tmp-1 $root/networks/mydocker0/.tmp-2 $root/networks/mydocker0/leases/.tmp-3 >$run/.tmp-4
-  old $root/names/.tmp-1 $root/networks/mydocker0/.tmp-2 $root/networks/mydocker0/leases/.tmp-3 $run/.tmp-4
+  local part
+  for part in $root/{names/.tmp-1,networks/mydocker0/{.tmp-2,leases/.tmp-3},images/.tmp-5} $run/.tmp-4; do
+    echo x >"$part"
+    old "$part"
+  done
 }
 
 cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
 
 planted='attachment blob cgroup container file layer lease link mount name namespace network port rule volume'
+
+@test "what only looks makes and removes nothing" {
+  local look listed="$BATS_TEST_TMPDIR/listed" new="$BATS_TEST_TMPDIR/new"
+  old $root/images/.tmp-x
+  for look in 'mydocker ps -a' 'mydocker images' 'mydocker networks' 'mydocker volume ls' 'mydocker system df' 'mydocker system check' \
+    'mydocker inspect busybox' 'mydocker logs nosuch' 'mydocker stats --no-stream' 'mydocker run --print busybox' 'md-ps -a' 'md-net list' \
+    'md-net inspect mydocker0' 'md-spawn list' 'md-spawn state nosuch' 'md-rootfs path nosuch' 'md-cgroup show 0123456789ab'; do
+    find $root $run | sort >"$listed"
+    $look >/dev/null 2>&1 || true
+    diff "$listed" <(find $root $run | sort) || fail "$look changed the above"
+    MYDOCKER_ROOT=$new/lib MYDOCKER_RUN=$new/run $look >/dev/null 2>&1 || true
+    [[ ! -e $new ]] || fail "$look made, where nothing was" "$(find "$new")"
+  done
+  rm $root/images/.tmp-x
+}
 
 @test "each kind of remains is found when it is planted, and fix removes exactly those" {
   local before="$BATS_TEST_TMPDIR/state" found
@@ -64,6 +82,7 @@ planted='attachment blob cgroup container file layer lease link mount name names
   found=$(cut -d' ' -f1 <<<"$output" | sort -u | xargs)
   same "$planted" "$found"
   like 'file /var/lib/mydocker/names/.tmp-1: ' "$output"
+  like 'file /var/lib/mydocker/images/.tmp-5: ' "$output" # found at the second look as well: the first took nothing away
   same "$(wc -l <<<"$output")" "$(mydocker system check --json | jq -s length)"
   does mydocker system check --fix
   does mydocker system check
