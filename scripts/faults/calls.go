@@ -66,7 +66,8 @@ func (c call) changes(files bool) string {
 		if c.args[0]&cloneThread != 0 {
 			return ""
 		}
-	case "write", "pwrite64", "writev", "sendfile", "ioctl", "fsync", "fdatasync", "ftruncate", "fallocate":
+	case "write", "pwrite64", "writev", "sendfile", "ioctl", "fsync", "fdatasync", "ftruncate", "fallocate", "fchmod", "fchown", "fsetxattr":
+		// A pipe, whose mode is changed to tell the stage before that it is read, is on no disk.
 		target, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", c.tid, c.args[0]))
 		if err != nil || strings.HasPrefix(target, "anon_inode:[event") || files && !strings.HasPrefix(target, "/") {
 			return ""

@@ -28,17 +28,14 @@ func main() {
 		os.Exit(2)
 	}
 	syscall.CloseOnExec(reportFD)
+	f.report = os.NewFile(reportFD, "report")
 	code, err := f.run(command)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "faults:", err)
 		os.Exit(2)
 	}
-	report := os.NewFile(reportFD, "report")
-	switch {
-	case f.at == 0:
-		fmt.Fprintln(report, f.count)
-	case f.met != "":
-		fmt.Fprintln(report, f.at, f.met)
+	if f.at == 0 {
+		fmt.Fprintln(f.report, f.count)
 	}
 	os.Exit(code)
 }

@@ -18,9 +18,9 @@ type fault struct {
 	all   bool          // kill all of ours
 	errno syscall.Errno // 0: kill
 
-	count int
-	met   string // the call and the program that it happened to
-	tasks map[int]*task
+	count  int
+	report *os.File
+	tasks  map[int]*task
 }
 
 // task is one traced thread.
@@ -163,7 +163,7 @@ func (f *fault) atCall(tid int, t *task) {
 	if f.count++; f.count != f.at {
 		return
 	}
-	f.met = name + " " + t.ours
+	fmt.Fprintln(f.report, f.at, name, t.ours) // at once: what hangs from here on is ended together with us
 	switch {
 	case f.errno != 0:
 		regs.Orig_rax, t.fail = noSuchCall, true
