@@ -41,35 +41,38 @@ func ReadUntil(path string, enough func(data []byte) bool) ([]byte, error) {
 	}
 }
 
-// ReadStart returns what a file starts with, up to n bytes, by one call where that is all of it: whole says so. The
-// kernel gives a record, be it of a disk or of /proc, in one piece.
-func ReadStart(path string, n int) (data []byte, whole bool, err error) {
+// ReadStart returns what a file starts with, as much as there is room for, by one call where that is all of it: whole
+// says so. The kernel gives a record, be it of a disk or of /proc, in one piece.
+func ReadStart(path string, room []byte) (data []byte, whole bool, err error) {
 	fd, err := open(path, unix.O_RDONLY, 0)
 	if err != nil {
 		return nil, false, err
 	}
 	defer unix.Close(fd)
-	data = make([]byte, n)
-	for n, err = unix.Read(fd, data); err == unix.EINTR; {
-		n, err = unix.Read(fd, data)
+	n, err := unix.Read(fd, room)
+	for err == unix.EINTR {
+		n, err = unix.Read(fd, room)
 	}
 	if err != nil {
 		return nil, false, &fs.PathError{Op: "read", Path: path, Err: err}
 	}
-	return data[:n], n < len(data), nil
+	return room[:n], n < len(room), nil
 }
 
-// maxRecord is more than nearly all records have, in bytes.
-const maxRecord = 1024
+// Record is room for what is seldom longer than some lines: more than nearly all records have, in bytes.
+type Record [1024]byte
 
-// ReadRecord is [ReadFile] for what is seldom longer than some lines.
-func ReadRecord(path string) ([]byte, error) {
-	data, whole, err := ReadStart(path, maxRecord)
+// Read is [ReadFile], and the data is valid until the next Read.
+func (r *Record) Read(path string) ([]byte, error) {
+	data, whole, err := ReadStart(path, r[:])
 	if err == nil && !whole {
 		data, err = ReadFile(path)
 	}
 	return data, err
 }
+
+// ReadRecord is [Record.Read] for who reads only one.
+func ReadRecord(path string) ([]byte, error) { return new(Record).Read(path) }
 
 // WriteFile is os.WriteFile, and the file has the given mode whatever the umask.
 func WriteFile(path string, data []byte, mode uint32) error {

@@ -28,6 +28,7 @@ type tenure struct {
 // run starts the container, calls running, and stays with it to its end; a monitor stays as long as the restart
 // policy wants. An error before the program ran is the caller's to clean up after.
 func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func() error) (int, error) {
+	defer r.dir.Attend(s.ID())()
 	log, err := OpenLog(r.LogPath(s.ID()), s.Annotation(spec.AnnotationLogOpts))
 	if err != nil {
 		return 0, err

@@ -289,8 +289,13 @@ func TestDeathOfTheMonitor(t *testing.T) {
 	b.spec.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: b.script("hook", "echo released >> "+b.top+"/notes")}}}
 	c := b.detached(Options{Keep: true})
 	b.ready()
+	attended, done := b.dir.Attended()
+	defer done()
+	if !attended(c.ID) {
+		t.Error("its monitor does not attend to it")
+	}
 	must(t, syscall.Kill(c.Run.Monitor.PID, syscall.SIGKILL))
-	eventually(t, "the container is dead", func() bool { return !c.Run.Init.Alive() })
+	eventually(t, "the container is dead", func() bool { return !c.Run.Init.Alive() && !attended(c.ID) })
 	if err := b.Settle(context.Background(), c); err != nil {
 		t.Error(err)
 	}

@@ -68,6 +68,7 @@ func (r *Runtime) watch(ctx context.Context, id string, words []string, o Option
 		return 0, fmt.Errorf("watch: %w", err)
 	}
 	t.begun = time.Unix(0, begun)
+	defer r.dir.Attend(id)()
 	go c.reap()
 	p := &pump{}
 	switch {

@@ -67,21 +67,15 @@ func (d Dir) Abandoned() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	attended, done := d.Attended()
+	defer done()
 	var ids []string
 	for _, e := range entries {
-		if IsID(e.Name()) {
+		if IsID(e.Name()) && !attended(e.Name()) && d.abandoned(e.Name()) {
 			ids = append(ids, e.Name())
 		}
 	}
-	left := make([]bool, len(ids))
-	OnAllCores(len(ids), func(i int) { left[i] = d.abandoned(ids[i]) })
-	found := ids[:0]
-	for i, id := range ids {
-		if left[i] {
-			found = append(found, id)
-		}
-	}
-	return found, nil
+	return ids, nil
 }
 
 // Noted reports whether a note says who has, or had, container id in its hands.

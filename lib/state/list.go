@@ -88,7 +88,7 @@ func readSpec(path string) (*spec.Spec, error) {
 // glance reads of a document what [spec.Glance] shows: it mostly stands within the start.
 func glance(path string) (*spec.Spec, error) {
 	const start = 8 << 10
-	data, _, err := linux.ReadStart(path, start)
+	data, _, err := linux.ReadStart(path, make([]byte, start))
 	if err != nil {
 		return nil, err
 	}

@@ -54,18 +54,26 @@ type procStat struct {
 }
 
 func stat(pid int) (s procStat, err error) {
-	data, err := linux.ReadRecord("/proc/" + strconv.Itoa(pid) + "/stat")
+	var record linux.Record
+	data, err := record.Read("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return s, err
 	}
 	// The second field is the command in brackets, which may hold spaces and brackets itself.
-	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
-	if len(fields) < 20 {
-		return s, fmt.Errorf("/proc/%d/stat: too few fields", pid)
+	number := 3
+	for field := range bytes.FieldsSeq(data[bytes.LastIndexByte(data, ')')+1:]) {
+		switch number {
+		case 3:
+			s.status = field[0]
+		case 20:
+			if s.threads, err = strconv.Atoi(string(field)); err != nil {
+				return s, err
+			}
+		case 22:
+			s.start, err = strconv.ParseUint(string(field), 10, 64)
+			return s, err
+		}
+		number++
 	}
-	s.status = fields[0][0]
-	if s.threads, err = strconv.Atoi(string(fields[17])); err == nil {
-		s.start, err = strconv.ParseUint(string(fields[19]), 10, 64)
-	}
-	return s, err
+	return s, fmt.Errorf("/proc/%d/stat: too few fields", pid)
 }

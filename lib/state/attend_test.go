@@ -1,0 +1,49 @@
+package state
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+func TestAttend(t *testing.T) {
+	d := newDir(t)
+	const other = "fffffffffffe"
+	look := func() (this, that bool) {
+		attended, done := d.Attended()
+		defer done()
+		return attended(held), attended(other)
+	}
+	if this, that := look(); this || that {
+		t.Error("attended before anybody was there")
+	}
+	leave := d.Attend(held)
+	again := d.Attend(held) // as a monitor does while who started it is still there
+	if this, that := look(); !this || that {
+		t.Errorf("one is attended: %t, and the other: %t", this, that)
+	}
+	leave()
+	leaveOther := d.Attend(other)
+	defer leaveOther()
+	if this, that := look(); !this || !that {
+		t.Errorf("both are attended: %t, %t", this, that)
+	}
+	again()
+	if this, that := look(); this || !that {
+		t.Errorf("one was left: %t, the other was not: %t", this, that)
+	}
+}
+
+// TestAbandonedWhileAttended: a note that names a dead process counts only when nobody stays with the container.
+func TestAbandonedWhileAttended(t *testing.T) {
+	d := newDir(t)
+	_, dead := selfAndDead(t)
+	must(t, WriteVolatile(filepath.Join(d.Runtime(held), RunFile), Run{Init: dead, Monitor: dead}))
+	leave := d.Attend(held)
+	if ids, err := d.Abandoned(); err != nil || len(ids) != 0 {
+		t.Errorf("while it is attended: %v, %v", ids, err)
+	}
+	leave()
+	if ids, err := d.Abandoned(); err != nil || len(ids) != 1 {
+		t.Errorf("when it is not: %v, %v", ids, err)
+	}
+}
