@@ -24,13 +24,14 @@
 //	2.1    195  the program and its end with that of its namespaces 1.4; all released 0.7: network, control groups
 //	             beside it, unmount, bundle
 //
-// Beside 500 containers that run, the same takes 23 ms of processor time more, of which 12 are the look for what was
-// left behind, on the other core: scripts/bench.d/README.md.
+// Beside 500 containers that run, the same takes about 12 ms of processor time more, nearly all of it the kernel's:
+// scripts/bench.d/README.md.
 //
 // Taken away so far: a second Go runtime inside the container (8.1), six fsyncs of what a crash may lose (2.9; what
 // is kept is on the disk before its program starts, state.Dir.Persist), mount points in each container's own layer
 // (the ground, lib/rootfs; on ext4 a file or directory costs 0.02 to 0.7 to make), and image
-// code in md-spawn (0.4). The control groups go beside the rest of the release (0.7).
+// code in md-spawn (0.4). The control groups go beside the rest of the release (0.7). Whether somebody still has each of 500
+// containers in hands is one system call a container, and not six (7 of 8.6; state.Dir.Attend).
 //
 // An exec costs the first two parts as well, about 320 calls in all.
 package container
