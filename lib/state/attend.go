@@ -1,20 +1,17 @@
 package state
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // Attend says that this process stays with container id until it calls leave, or ends, whatever ends it: it
-// locks the byte whose number is the id in a file that all share (F_OFD_SETLK, fcntl_locking(2)). So who looks for
-// what was left behind passes over hundreds of containers that run by one system call each. It is no more than
-// that, and may fail: whose a container is stands in its note ([Dir.Hold]).
+// locks the byte whose number is the id in a file that all share. So who looks for what was left behind passes
+// over hundreds of containers that run by one system call each. It is no more than that, and may fail: whose a
+// container is stands in its note ([Dir.Hold]).
 func (d Dir) Attend(id string) (leave func()) {
 	path := d.attended()
 	_ = os.MkdirAll(filepath.Dir(path), 0o700) // where it cannot be made, neither can the file
@@ -22,7 +19,7 @@ func (d Dir) Attend(id string) (leave func()) {
 	if err != nil {
 		return func() {}
 	}
-	_ = unix.FcntlFlock(uintptr(linux.RawFD(file)), unix.F_OFD_SETLK, byteOf(id, unix.F_RDLCK))
+	_ = linux.LockByte(file, byteOf(id))
 	return func() { file.Close() }
 }
 
@@ -32,17 +29,13 @@ func (d Dir) Attended() (attended func(id string) bool, close func()) {
 	if err != nil {
 		return func(string) bool { return false }, func() {}
 	}
-	fd := uintptr(linux.RawFD(file))
-	return func(id string) bool {
-		lock := byteOf(id, unix.F_WRLCK)
-		return unix.FcntlFlock(fd, unix.F_OFD_GETLK, lock) == nil && lock.Type != unix.F_UNLCK
-	}, func() { file.Close() }
+	return func(id string) bool { return linux.ByteLocked(file, byteOf(id)) }, func() { file.Close() }
 }
 
 func (d Dir) attended() string { return filepath.Join(d.Run, "locks", "attended") }
 
-// byteOf describes a lock on the byte of container id: 12 hexadecimal digits are a number of 48 bits.
-func byteOf(id string, kind int16) *unix.Flock_t {
+// byteOf is the number of container id's byte: 12 hexadecimal digits are 48 bits.
+func byteOf(id string) int64 {
 	n, _ := strconv.ParseInt(id, 16, 64) // an id of ours always is one
-	return &unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: n, Len: 1}
+	return n
 }
