@@ -128,7 +128,7 @@ func (c *execute) Run(ctx context.Context, io *cli.IO) error {
 	if !box.Running {
 		return cli.About(name, spawn.ErrNotRunning)
 	}
-	if c.TTY == nil && spawn.OnTerminal(io.In, io.Out) {
+	if c.TTY == nil && !c.Detach && spawn.OnTerminal(io.In, io.Out) {
 		c.TTY, c.Interactive = new(bool), true
 		*c.TTY = true
 	}
@@ -136,7 +136,7 @@ func (c *execute) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return cli.About(name, err)
 	}
-	o := spawn.Options{Interactive: c.Interactive, Streams: spawn.Connect(io.In, io.Out, io.Err, proc.Terminal, c.Interactive)}
+	o := spawn.Options{Detach: c.Detach, Interactive: c.Interactive, Streams: spawn.Connect(io.In, io.Out, io.Err, proc.Terminal, c.Interactive)}
 	code, err := spawn.New(dir).Exec(ctx, box, proc, o)
 	if err == nil && code != 0 {
 		err = cli.Status(code)

@@ -132,7 +132,7 @@ func (e *engine) exec(ctx context.Context, io *cli.IO, c *execute) error {
 		if err != nil {
 			return err
 		}
-		code, err := b.Exec(ctx, proc, c.ExecFlags, spawn.Connect(io.In, io.Out, io.Err, proc.Terminal, true))
+		code, err := b.Exec(ctx, proc, c.ExecFlags, c.Detach, spawn.Connect(io.In, io.Out, io.Err, proc.Terminal, true))
 		if err == nil && code != 0 {
 			err = cli.Status(code)
 		}

@@ -220,7 +220,7 @@ func (e *Engine) Exec(ctx context.Context, c *state.Container, o program.ExecOpt
 	if paused(c) {
 		return 0, errPaused // it would stand still with the others
 	}
-	if o.TTY == nil && spawn.OnTerminal(caller.In, caller.Out) {
+	if o.TTY == nil && !o.Detach && spawn.OnTerminal(caller.In, caller.Out) {
 		terminal := true
 		o.TTY = &terminal
 	}
@@ -229,6 +229,7 @@ func (e *Engine) Exec(ctx context.Context, c *state.Container, o program.ExecOpt
 		return 0, err
 	}
 	return e.spawn.Exec(ctx, c, proc, spawn.Options{
+		Detach:      o.Detach,
 		Interactive: o.Interactive,
 		Streams:     spawn.Connect(caller.In, caller.Out, caller.Err, proc.Terminal, o.Interactive),
 	})

@@ -19,6 +19,7 @@ import (
 
 // ExecOptions are what a user says about a further program in a running container.
 type ExecOptions struct {
+	Detach      bool     `short:"d" help:"Do not wait for the program's end"`
 	Env         []string `short:"e" sep:"none" help:"Set environment variables, e.g. -e key=value"`
 	EnvFile     []string `sep:"none" help:"Set environment variables from a file, one key=value per line"`
 	Workdir     string   `short:"w" help:"Working directory in the container"`

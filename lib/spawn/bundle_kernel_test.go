@@ -77,7 +77,7 @@ func TestEndIsTheEngines(t *testing.T) {
 			b := e.create()
 			proc := *e.spec.Process
 			proc.Args = []string{"sh", "-c", "exit 7"}
-			_, err := b.Exec(context.Background(), &proc, ExecFlags{Detach: true, ProcessFlags: ProcessFlags{PidFile: e.pidFile()}}, Streams{})
+			_, err := b.Exec(context.Background(), &proc, ExecFlags{ProcessFlags: ProcessFlags{PidFile: e.pidFile()}}, true, Streams{})
 			must(t, err)
 			if code := e.end(); code != 7 {
 				t.Errorf("exec: code %d, want 7", code)

@@ -173,19 +173,18 @@ func (b *Bundle) Update(r *specs.LinuxResources) error {
 type ExecFlags struct {
 	ProcessFlags
 	Process      string `short:"p" help:"Read the process, as in config.json, from this file" placeholder:"FILE"`
-	Detach       bool   `short:"d" help:"Do not wait for the program's end"`
 	IgnorePaused bool   `help:"Do not refuse where the container is paused"`
 }
 
 // Exec runs another program in the container. It returns its exit code, or detached 0 when it runs.
-func (b *Bundle) Exec(ctx context.Context, proc *specs.Process, f ExecFlags, streams Streams) (int, error) {
+func (b *Bundle) Exec(ctx context.Context, proc *specs.Process, f ExecFlags, detach bool, streams Streams) (int, error) {
 	switch status := b.Status(); {
 	case status == specs.StateStopped || status == specs.StateCreating:
 		return 0, ErrNotRunning
 	case status == statusPaused && !f.IgnorePaused:
 		return 0, errors.New("it is paused: resume it first, or use --ignore-paused")
 	}
-	if f.Detach && proc.Terminal != (f.ConsoleSocket != "") {
+	if detach && proc.Terminal != (f.ConsoleSocket != "") {
 		return 0, errors.New("--console-socket and a terminal go together: nobody stays to hold the terminal")
 	}
 	pidfd, err := linux.PidfdOpen(b.Init.PID)
@@ -204,7 +203,7 @@ func (b *Bundle) Exec(ctx context.Context, proc *specs.Process, f ExecFlags, str
 		return 0, err
 	}
 	l.stdio, l.inherit, l.kept = &stdio{}, !proc.Terminal, f.PreserveFds
-	l.die, l.orphan = !f.Detach, f.Detach
+	l.die, l.orphan = !detach, detach
 	if f.ConsoleSocket != "" {
 		l.console = func(master *os.File) error { return linux.SendToSocket(f.ConsoleSocket, "/dev/ptmx", master) }
 	}
@@ -215,7 +214,7 @@ func (b *Bundle) Exec(ctx context.Context, proc *specs.Process, f ExecFlags, str
 		return writePidFile(f.PidFile, pid)
 	}
 	c, err := l.start()
-	if err != nil || f.Detach {
+	if err != nil || detach {
 		return 0, err
 	}
 	return c.attendInherited(streams, f.ConsoleSocket != "")

@@ -21,8 +21,11 @@ import (
 var ErrNotRunning = errors.New("is not running")
 
 // Exec runs another program in a running container: in its namespaces and its control group. It
-// returns the program's exit code.
+// returns the program's exit code; detached, 0 when it runs, with the null device for its streams.
 func (r *Runtime) Exec(ctx context.Context, c *state.Container, proc *specs.Process, o Options) (int, error) {
+	if o.Detach && (proc.Terminal || o.Interactive) {
+		return 0, errors.New("nobody stays with a detached program to hold its input or terminal: leave out -i and -t, or -d")
+	}
 	// The pidfd holds on to the container's first process: should it end meanwhile, nothing is entered that
 	// another process has under its pid.
 	pidfd, err := linux.PidfdOpen(c.Run.Init.PID)
@@ -34,17 +37,20 @@ func (r *Runtime) Exec(ctx context.Context, c *state.Container, proc *specs.Proc
 		return 0, ErrNotRunning
 	}
 	p, theirs := &pump{}, &stdio{}
-	if !proc.Terminal {
+	if !proc.Terminal && !o.Detach {
 		if theirs, p, err = pipes(o.Interactive); err != nil {
 			return 0, err
 		}
 	}
 	l, err := r.execLaunch(c, proc, pidfd, sizeOf(o.Streams.Screen))
 	if err == nil {
-		l.stdio = theirs
+		l.stdio, l.die, l.orphan = theirs, !o.Detach, o.Detach
 		l.meet = func(meeting, int) error { return cancelled(ctx) }
 		var started *child
 		if started, err = l.start(); err == nil {
+			if o.Detach {
+				return 0, nil
+			}
 			return p.attend(started, o.Streams, nil)
 		}
 	}

@@ -233,6 +233,26 @@ teardown() { teardown_leakcheck; }
   same "$(mydocker exec odd cat /proc/1/cgroup)" "$(mydocker exec odd cat /proc/self/cgroup)"
 }
 
+@test "exec -d: the program goes on without its caller, and ends with the container" {
+  mydocker run -d --name behind busybox sleep 100 >/dev/null
+  local exec
+  for exec in 'mydocker exec -d' 'md-spawn exec --detach'; do
+    does timeout 5 $exec behind sh -c 'ls -l /proc/$$/fd >/streams; echo >&2; sleep 0.5; echo done >/end; exec sleep 4321'
+    same '' "$output"
+    eventually 5 mydocker exec behind grep -q done /end
+    same 3 "$(mydocker exec behind grep -c ' -> /dev/null$' /streams)"
+    same 1 "$(mydocker top behind | grep -c 'sleep 4321')"
+    mydocker exec behind rm /end /streams
+    pkill -xf 'sleep 4321'
+  done
+  refuses 127 'exec behind: .*nonsense' mydocker exec -d behind nonsense
+  refuses 125 'exec behind: .*leave out -i and -t' mydocker exec -dt behind true
+  refuses 125 'exec behind: .*leave out -i and -t' mydocker exec -di behind true
+  mydocker exec -d behind sleep 4322
+  mydocker rm -f behind
+  run ! pgrep -xf 'sleep 4322'
+}
+
 @test "Ctrl-C and TERM at run go to the program" {
   mydocker run --rm --name sig -i busybox sh -c 'trap "echo caught; exit 4" TERM; echo ready; while :; do sleep 0.1; done' \
     >"$BATS_TEST_TMPDIR/out" 3>&- &
