@@ -235,11 +235,11 @@ teardown() { teardown_leakcheck; }
 
 @test "exec -d: the program goes on without its caller, and ends with the container" {
   mydocker run -d --name behind busybox sleep 100 >/dev/null
-  local exec
-  for exec in 'mydocker exec -d' 'md-spawn exec --detach'; do
-    does timeout 5 $exec behind sh -c 'ls -l /proc/$$/fd >/streams; echo >&2; sleep 0.5; echo done >/end; exec sleep 4321'
+  local tool
+  for tool in mydocker md-spawn; do
+    does timeout 5 $tool exec -d behind sh -c 'ls -l /proc/$$/fd >/streams; echo >&2; sleep 0.5; echo over >/end; exec sleep 4321'
     same '' "$output"
-    eventually 5 mydocker exec behind grep -q done /end
+    eventually 5 mydocker exec behind grep -q over /end
     same 3 "$(mydocker exec behind grep -c ' -> /dev/null$' /streams)"
     same 1 "$(mydocker top behind | grep -c 'sleep 4321')"
     mydocker exec behind rm /end /streams
