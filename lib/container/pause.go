@@ -11,9 +11,6 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// errPaused says that a container stands still.
-var errPaused = errors.New("it is paused: unpause it first")
-
 // freezeTime bounds how long a container may take to stand still: a process in an uninterruptible call does so
 // after it.
 const freezeTime = 10 * time.Second

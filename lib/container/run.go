@@ -220,7 +220,7 @@ func (e *Engine) start(ctx context.Context, c *state.Container) error {
 		return err
 	}
 	if paused(c) {
-		return errPaused
+		return spawn.ErrPaused
 	}
 	if c.Running || c.Restarting() {
 		return nil

@@ -217,9 +217,6 @@ func (e *Engine) Exec(ctx context.Context, c *state.Container, o program.ExecOpt
 	if !c.Running {
 		return 0, spawn.ErrNotRunning
 	}
-	if paused(c) {
-		return 0, errPaused // it would stand still with the others
-	}
 	if o.TTY == nil && !o.Detach && spawn.OnTerminal(caller.In, caller.Out) {
 		terminal := true
 		o.TTY = &terminal

@@ -20,6 +20,9 @@ import (
 // ErrNotRunning is wrapped by errors about a container whose program has ended.
 var ErrNotRunning = errors.New("is not running")
 
+// ErrPaused is returned about a container whose processes stand still.
+var ErrPaused = errors.New("it is paused: unpause it first")
+
 // Exec runs another program in a running container: in its namespaces and its control group. It
 // returns the program's exit code; detached, 0 when it runs, with the null device for its streams.
 func (r *Runtime) Exec(ctx context.Context, c *state.Container, proc *specs.Process, o Options) (int, error) {
@@ -35,6 +38,13 @@ func (r *Runtime) Exec(ctx context.Context, c *state.Container, proc *specs.Proc
 	defer pidfd.Close()
 	if !c.Run.Init.Alive() {
 		return 0, ErrNotRunning
+	}
+	if path := c.Spec.LinuxPart().CgroupsPath; path != "" {
+		if group, err := cgroup.Open(path); err == nil {
+			if frozen, err := group.Frozen(); err == nil && frozen {
+				return 0, ErrPaused // another one would stand still with the others
+			}
+		}
 	}
 	p, theirs := &pump{}, &stdio{}
 	if !proc.Terminal && !o.Detach {

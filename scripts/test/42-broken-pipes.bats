@@ -15,7 +15,7 @@ setup() {
 teardown() { teardown_leakcheck; }
 
 # clean WHAT finds nothing left.
-clean() { "$leakcheck" compare "$before" '^[+-] files /run/mydocker/locks/' || fail "after: $*"; }
+clean() { "$leakcheck" compare "$first_look" '^[+-] files /run/mydocker/locks/' || fail "after: $*"; }
 
 # pipe POSITION STAGE prints the pipe with this stage at the position.
 pipe() {
@@ -47,8 +47,8 @@ fails() {
 
 @test "what cannot be had, at any stage" {
   mydocker run -d --name holder -p 8081:80 busybox sleep 100 >/dev/null
-  local before=$dir/before
-  "$leakcheck" snapshot "$before"
+  local first_look=$dir/before
+  "$leakcheck" snapshot "$first_look"
   fails 125 '^md-rootfs: mount: .*nosuch' "$(pipe 0 'md-rootfs mount nosuch')"
   fails 125 '^md-rootfs: mount: .*holder.*taken' "$(pipe 0 'md-rootfs mount --name holder busybox')"
   fails 125 '^md-rootfs: mount: .*nosuch' "$(pipe 0 'md-rootfs mount -u nosuch busybox')"

@@ -231,7 +231,7 @@ containerd_starts() {
   local image=docker.io/library/busybox:latest ip pid
   mydocker pull -q busybox >/dev/null
   mydocker run --rm busybox true # it makes the network
-  "$leakcheck" snapshot "$before"
+  "$leakcheck" snapshot "$first_look"
   install_text /etc/cni/net.d/10-mydocker.conflist
   containerd_starts
   ctr run --cni --rm --snapshotter native --runc-binary "$runtime" "$image" web httpd -f -p 80 -h /var/www 3>&- &

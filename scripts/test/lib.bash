@@ -84,8 +84,8 @@ warm_up() {
 
 # What there was before a test of a file is what there was before the first: each test left it so, or failed.
 setup_leakcheck() {
-  before=$BATS_FILE_TMPDIR/before
-  [[ -e $before ]] || "$leakcheck" snapshot "$before"
+  first_look=$BATS_FILE_TMPDIR/before
+  [[ -e $first_look ]] || "$leakcheck" snapshot "$first_look"
 }
 
 # What a failed test leaves must not make the next one fail.
@@ -99,8 +99,8 @@ teardown_leakcheck() {
   done
   # A lock's file may be another's by the time that it could be removed; so it stays. runc and crun leave
   # their own empty directories.
-  "$leakcheck" compare "$before" '^[+-] files /run/(mydocker/locks/|runc$|crun$)' || {
-    rm "$before"
+  "$leakcheck" compare "$first_look" '^[+-] files /run/(mydocker/locks/|runc$|crun$)' || {
+    rm "$first_look"
     return 1
   }
 }
