@@ -53,7 +53,7 @@ func parseReference(s string) (Reference, error) {
 	switch {
 	case name == "":
 		return ref, errors.New("it is empty")
-	case len(name) == 64 && isHex(name):
+	case isID(name):
 		return ref, errors.New("64 hexadecimal digits are an image id")
 	}
 	ref.Domain, ref.Path = splitDomain(name)
@@ -106,15 +106,21 @@ func (r Reference) String() string {
 	return r.Repo() + ":" + r.Tag
 }
 
-// Repo returns the familiar name without tag and digest: mysql, 127.0.0.1:5000/foo.
+// Repo returns the name without tag and digest: the familiar one (mysql, 127.0.0.1:5000/foo) where that means the
+// same, in full where it would be read as another (docker.io/localhost/foo).
 func (r Reference) Repo() string {
+	full := r.Domain + "/" + r.Path
 	if r.Domain != defaultDomain {
-		return r.Domain + "/" + r.Path
+		return full
 	}
+	familiar := r.Path
 	if rest, ok := strings.CutPrefix(r.Path, defaultNamespace); ok && !strings.Contains(rest, "/") {
-		return rest
+		familiar = rest
 	}
-	return r.Path
+	if domain, path := splitDomain(familiar); domain != r.Domain || path != r.Path || isID(familiar) {
+		return full
+	}
+	return familiar
 }
 
 // checkDigest returns an error where d is not a digest of a known kind, and so unsafe as a path.
@@ -125,6 +131,9 @@ func checkDigest(d digest.Digest) error {
 	}
 	return nil
 }
+
+// isID reports whether a name is taken for the id of an image.
+func isID(name string) bool { return len(name) == 64 && isHex(name) }
 
 func isHex(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return !('0' <= r && r <= '9' || 'a' <= r && r <= 'f') }) < 0
