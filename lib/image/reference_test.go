@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -45,12 +46,15 @@ func TestParseReference(t *testing.T) {
 // FuzzParseReference holds our grammar against that of the distribution project.
 func FuzzParseReference(f *testing.F) {
 	for _, s := range []string{"mysql", "a.b:5000/c/d:e@" + someDigest, "[::1]:5/x", "Localhost/x", "a__b-c/d", "docker.io/library/x:1", strings.Repeat("0", 240),
-		"docker.io/0.0/0", "docker.io/localhost/x", "docker.io/" + strings.Repeat("a", 64)} {
+		"docker.io/0.0/0", "0_0.0/0", "docker.io/localhost/x", "docker.io/" + strings.Repeat("a", 64)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		ours, err := ParseReference(s)
 		named, theirErr := reference.ParseNormalizedNamed(s)
+		if theirErr == nil && reference.Domain(named) == "" { // a registry that is none became a part of the path
+			theirErr = errors.New("no registry")
+		}
 		if (err == nil) != (theirErr == nil) {
 			if err != nil && strings.Contains(s, "@") {
 				return // digests of other kinds, which we refuse
