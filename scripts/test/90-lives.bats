@@ -125,7 +125,8 @@ boot() { does mydocker system boot; }
   local id pid
   id=$(mydocker run -d --name orphan -p 8080:80 busybox sh -c 'echo hello; sleep 1000')
   pid=$(md-ps -f name=orphan --format '{{.PID}}')
-  eventually 5 grep -q hello "/var/lib/mydocker/containers/$id/log"
+  said() { same "$1" "$(grep -c hello "/var/lib/mydocker/containers/$id/log")"; }
+  eventually 5 said 1
   mydocker wait orphan >"$BATS_TEST_TMPDIR/waited" 3>&- &
   kill -KILL "$(monitor orphan)"
   eventually 1 is orphan exited
@@ -133,6 +134,7 @@ boot() { does mydocker system boot; }
   wait $!
   same 137 "$(cat "$BATS_TEST_TMPDIR/waited")"
   does mydocker start orphan
+  eventually 5 said 2
   kill -KILL "$(monitor orphan)"
   eventually 1 is orphan exited
   same null "$(spawn orphan .finished)" # nobody has written it down, and it is shown
