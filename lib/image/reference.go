@@ -53,7 +53,7 @@ func parseReference(s string) (Reference, error) {
 	switch {
 	case name == "":
 		return ref, errors.New("it is empty")
-	case isID(name):
+	case isID(s):
 		return ref, errors.New("64 hexadecimal digits are an image id")
 	}
 	ref.Domain, ref.Path = splitDomain(name)

@@ -46,7 +46,7 @@ func TestParseReference(t *testing.T) {
 // FuzzParseReference holds our grammar against that of the distribution project.
 func FuzzParseReference(f *testing.F) {
 	for _, s := range []string{"mysql", "a.b:5000/c/d:e@" + someDigest, "[::1]:5/x", "Localhost/x", "a__b-c/d", "docker.io/library/x:1", strings.Repeat("0", 240),
-		"docker.io/0.0/0", "0_0.0/0", "docker.io/localhost/x", "docker.io/" + strings.Repeat("a", 64)} {
+		"docker.io/0.0/0", "0_0.0/0", "docker.io/localhost/x", "docker.io/" + strings.Repeat("a", 64), strings.Repeat("a", 64) + ":x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
