@@ -117,7 +117,7 @@ func (c *execute) Run(ctx context.Context, io *cli.IO) error {
 	if c.ExecFlags != (spawn.ExecFlags{}) {
 		return cli.Usagef("the options of an OCI runtime want one of its containers")
 	}
-	name, args, err := c.Split()
+	name, _, err := c.Split()
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (c *execute) Run(ctx context.Context, io *cli.IO) error {
 		c.TTY, c.Interactive = new(bool), true
 		*c.TTY = true
 	}
-	proc, err := program.Exec(box.Spec, box.Run.Init.PID, c.ExecOptions, args)
+	proc, err := c.process(box.Spec, box.Run.Init.PID)
 	if err != nil {
 		return cli.About(name, err)
 	}

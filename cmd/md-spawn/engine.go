@@ -16,6 +16,7 @@ import (
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spawn"
+	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -128,7 +129,7 @@ func (e *engine) run(ctx context.Context, io *cli.IO, c *run) error {
 func (e *engine) exec(ctx context.Context, io *cli.IO, c *execute) error {
 	id := c.Target.Words[0]
 	return e.with(id, func(b *spawn.Bundle) error {
-		proc, err := c.process(b)
+		proc, err := c.process(b.Spec(), b.PID())
 		if err != nil {
 			return err
 		}
@@ -142,7 +143,7 @@ func (e *engine) exec(ctx context.Context, io *cli.IO, c *execute) error {
 
 // process returns the process of the file that --process names, or that of the container's document changed by the
 // other options.
-func (c *execute) process(b *spawn.Bundle) (*specs.Process, error) {
+func (c *execute) process(s *spec.Spec, pid int) (*specs.Process, error) {
 	if c.Process != "" {
 		data, err := os.ReadFile(c.Process)
 		if err != nil {
@@ -164,7 +165,7 @@ func (c *execute) process(b *spawn.Bundle) (*specs.Process, error) {
 	if c.Cwd != "" {
 		c.Workdir = c.Cwd
 	}
-	proc, err := program.Exec(b.Spec(), b.PID(), c.ExecOptions, args)
+	proc, err := program.Exec(s, pid, c.ExecOptions, args)
 	if err != nil {
 		return nil, err
 	}

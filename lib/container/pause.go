@@ -29,12 +29,8 @@ func group(c *state.Container) (*cgroup.Group, error) {
 
 // paused reports whether a container stands still. Who cannot tell says no.
 func paused(c *state.Container) bool {
-	g, err := group(c)
-	if err != nil {
-		return false
-	}
-	frozen, err := g.Frozen()
-	return err == nil && frozen
+	host, err := cgroup.ThisHost()
+	return err == nil && c.Running && host.Frozen(c.Spec.LinuxPart().CgroupsPath)
 }
 
 // Pause stops all processes of a container where they are.

@@ -27,7 +27,7 @@ var ErrPaused = errors.New("it is paused: unpause it first")
 // returns the program's exit code; detached, 0 when it runs, with the null device for its streams.
 func (r *Runtime) Exec(ctx context.Context, c *state.Container, proc *specs.Process, o Options) (int, error) {
 	if o.Detach && (proc.Terminal || o.Interactive) {
-		return 0, errors.New("nobody stays with a detached program to hold its input or terminal: leave out -i and -t, or -d")
+		return 0, errors.New("a detached program has no input and no terminal: nobody stays to hold them")
 	}
 	// The pidfd holds on to the container's first process: should it end meanwhile, nothing is entered that
 	// another process has under its pid.
@@ -39,12 +39,8 @@ func (r *Runtime) Exec(ctx context.Context, c *state.Container, proc *specs.Proc
 	if !c.Run.Init.Alive() {
 		return 0, ErrNotRunning
 	}
-	if path := c.Spec.LinuxPart().CgroupsPath; path != "" {
-		if group, err := cgroup.Open(path); err == nil {
-			if frozen, err := group.Frozen(); err == nil && frozen {
-				return 0, ErrPaused // another one would stand still with the others
-			}
-		}
+	if host, err := cgroup.ThisHost(); err == nil && host.Frozen(c.Spec.LinuxPart().CgroupsPath) {
+		return 0, ErrPaused // another one would stand still with the others
 	}
 	p, theirs := &pump{}, &stdio{}
 	if !proc.Terminal && !o.Detach {

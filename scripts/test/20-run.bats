@@ -230,6 +230,8 @@ teardown() { teardown_leakcheck; }
   run mydocker exec odd sh -c 'exit 9'
   same 9 "$status"
   run -127 mydocker exec odd nonsense
+  does md-spawn exec --cwd / -g 4321 --no-new-privs odd sh -c 'pwd; grep NoNewPrivs /proc/self/status; grep -o " 4321" /proc/self/status'
+  same $'/\nNoNewPrivs:\t1\n 4321' "$output"
   same "$(mydocker exec odd cat /proc/1/cgroup)" "$(mydocker exec odd cat /proc/self/cgroup)"
 }
 
@@ -246,8 +248,8 @@ teardown() { teardown_leakcheck; }
     pkill -xf 'sleep 4321'
   done
   refuses 127 'exec behind: .*nonsense' mydocker exec -d behind nonsense
-  refuses 125 'exec behind: .*leave out -i and -t' mydocker exec -dt behind true
-  refuses 125 'exec behind: .*leave out -i and -t' mydocker exec -di behind true
+  refuses 125 'exec behind: .*no input and no terminal' mydocker exec -dt behind true
+  refuses 125 'exec behind: .*no input and no terminal' mydocker exec -di behind true
   mydocker exec -d behind sleep 4322
   mydocker rm -f behind
   run ! pgrep -xf 'sleep 4322'
