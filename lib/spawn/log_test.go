@@ -3,6 +3,7 @@ package spawn
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -162,7 +163,7 @@ func TestReadLog(t *testing.T) {
 			stamp + "0:00.000000000Z one\n" + stamp + "2:00.000000000Z three\n" + stamp + "3:00.000000000Z four\n", stamp + "1:00.000000000Z two\n"},
 		{"torn in the middle", "2019-01-25T01:00:00.000000000Z stdout F a\n2019-01-25T01:00:00.0000\n\nnonsense\n" + day, all, "a\none\nthree\nfour\n", "two\n"},
 		{"torn at the end", day + "2019-01-25T01:04:00.000000000Z stdout F fi", all, "one\nthree\nfour\n", "two\n"},
-		{"the end of what was torn", day + "2019-01-25T01:04:00.000000000Z stdout F fi", tail(1), "", ""},
+		{"the end of what was torn", day + "2019-01-25T01:04:00.000000000Z stdout F fi", tail(1), "four\n", ""},
 		{"an empty line", "2019-01-25T01:00:00.000000000Z stdout F \n", all, "\n", ""},
 	}
 	for _, tt := range tests {
@@ -246,7 +247,10 @@ func TestFollow(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	must(t, ReadLog(ctx, path, LogOptions{Follow: true, Ended: func() bool { return false }}, &bytes.Buffer{}, &bytes.Buffer{}))
+	err = ReadLog(ctx, path, LogOptions{Follow: true, Ended: func() bool { return false }}, &bytes.Buffer{}, &bytes.Buffer{})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
 }
 
 // FuzzReadLog: a log of strangers, or half written, is read without harm, and its tail is its end.

@@ -1,171 +1,283 @@
 package spawn
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// LogOptions say which lines of a log are shown, and how.
+// LogOptions say which lines of a log are shown, and how. A line is shown whole or not at all, in however many parts
+// it was written: it is one to Tail by its end, Since takes those that ended later, Until those that began earlier.
 type LogOptions struct {
 	Tail       int // the last lines only; -1 for all
 	Since      time.Time
 	Until      time.Time
-	Timestamps bool
+	Timestamps bool // once a line: when it began
 	Follow     bool
 	Ended      func() bool // asked when following: no more lines come
+
+	parts bool // Since takes parts of lines, too: what is written from then on
 }
 
-// ReadLog writes the log at path, and the older files beside it, to the streams that the program wrote to.
+// ReadLog writes the log at path, and the older files beside it, to the streams that the program wrote to. It ends with
+// what was written before it began, or follows until the container or ctx ends: then it returns ctx's error.
 func ReadLog(ctx context.Context, path string, o LogOptions, out, errOut io.Writer) error {
-	file, err := openLogFrom(path, o.Tail)
-	if errors.Is(err, os.ErrNotExist) && !o.Follow {
-		return nil // it has written nothing
+	files, err := awaitLog(ctx, path, o)
+	if len(files) == 0 || err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("read the log: %w", err)
-	}
-	defer func() { file.Close() }()
-	p := printer{LogOptions: o, out: out, errOut: errOut}
-	r := bufio.NewReaderSize(file, 64<<10)
-	var partial []byte
-	for {
-		// Asked before the read: what was written before the end is then surely read.
-		ended := !o.Follow || o.Ended()
-		line, err := r.ReadSlice('\n')
-		partial = append(partial, line...)
-		switch {
-		case err == nil:
-			done, err := p.print(string(partial))
-			if done || err != nil {
-				return err
-			}
-			partial = partial[:0]
-			continue
-		case errors.Is(err, bufio.ErrBufferFull):
-			continue
-		case !errors.Is(err, io.EOF):
+	return newPrinter(o, out, errOut).show(ctx, path, files)
+}
+
+// show shows the lines of the open files, and follows the last.
+func (p *printer) show(ctx context.Context, path string, files []openLog) (err error) {
+	defer func() { closeLogFiles(files) }()
+	var from place
+	if p.Tail >= 0 {
+		if from, err = p.seekTail(files); err != nil {
 			return fmt.Errorf("read the log: %w", err)
 		}
-		next, err := newerLog(path, file)
+	}
+	lines := newLineReader()
+	for i := from.file; i < len(files); i++ {
+		last := p.Follow && i == len(files)-1
+		if _, err := files[i].Seek(from.offset, io.SeekStart); err != nil {
+			return fmt.Errorf("read the log: %w", err)
+		}
+		var in io.Reader = files[i]
+		if !last {
+			in = io.LimitReader(in, files[i].limit-from.offset)
+		}
+		lines.begin(in, place{i, from.offset})
+		from = place{i + 1, 0}
+		if last {
+			break
+		}
+		if done, err := p.printAll(ctx, lines); done || err != nil {
+			return err
+		}
+	}
+	if !p.Follow {
+		return nil
+	}
+	return p.follow(ctx, path, &files[len(files)-1], lines)
+}
+
+// awaitLog opens the files of a log. One that is not there yet is waited for where it is followed.
+func awaitLog(ctx context.Context, path string, o LogOptions) ([]openLog, error) {
+	for {
+		ended := !o.Follow || o.Ended()
+		files, err := openLogFiles(path)
+		switch {
+		case err == nil:
+			return files, nil
+		case !errors.Is(err, os.ErrNotExist):
+			return nil, fmt.Errorf("read the log: %w", err)
+		case ended:
+			return nil, nil // it has written nothing
+		}
+		if err := nap(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// nap waits for more lines.
+func nap(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(10 * time.Millisecond):
+		return nil
+	}
+}
+
+// follow shows what is written from where lines stands in file, and in the files after it. Those it opens take the
+// place of file.
+func (p *printer) follow(ctx context.Context, path string, file *openLog, lines *lineReader) error {
+	for {
+		// Asked before the read: what was written before the end is then surely read.
+		ended := p.Ended()
+		if done, err := p.printAll(ctx, lines); done || err != nil {
+			return err
+		}
+		next, err := p.newer(path, file.File)
 		if err != nil {
 			return fmt.Errorf("read the log: %w", err)
 		}
-		if next != nil { // nothing is written any more to what is no longer at the path: we are at its end
-			file.Close()
-			file = next
-			r.Reset(file)
+		if next == nil {
+			if ended {
+				return nil
+			}
+			if err := nap(ctx); err != nil {
+				return err
+			}
 			continue
 		}
-		if ended {
-			return nil
+		// Nothing is written any more to a file that is not the newest. What was, since we met its end, comes first.
+		done, err := p.printAll(ctx, lines)
+		file.Close()
+		file.File = next
+		if done || err != nil {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return nil // the user has seen enough
-		case <-time.After(10 * time.Millisecond):
-		}
+		lines.begin(next, place{lines.at.file + 1, 0})
 	}
 }
 
+// printer shows lines of a log.
 type printer struct {
 	LogOptions
 	out, errOut io.Writer
-	midLine     map[string]bool
+	newer       func(path string, file *os.File) (*os.File, error) // newerLog
+	lines       map[string]*lineState
+	pastUntil   bool
 }
 
-// print shows one line of the log, and reports whether those behind it are too young.
-func (p *printer) print(line string) (done bool, err error) {
-	stamp, rest, ok1 := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-	stream, rest, ok2 := strings.Cut(rest, " ")
-	tag, text, ok3 := strings.Cut(rest, " ")
-	at, timeErr := time.Parse(time.RFC3339Nano, stamp)
-	if !ok1 || !ok2 || !ok3 || timeErr != nil {
-		return false, nil // torn by a crash
+func newPrinter(o LogOptions, out, errOut io.Writer) *printer {
+	return &printer{LogOptions: o, out: out, errOut: errOut, newer: newerLog, lines: map[string]*lineState{"stdout": {}, "stderr": {}}}
+}
+
+// lineState is how far the printer is in the line of one stream.
+type lineState struct {
+	from    place   // entries before it are not shown
+	midLine bool    // its beginning was shown
+	skipped bool    // its beginning was not, and so neither is the rest
+	held    []entry // its parts so far, all before Since
+}
+
+// printAll shows the entries up to the end of the file, and reports whether all others are too young, or unwanted.
+func (p *printer) printAll(ctx context.Context, lines *lineReader) (done bool, err error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return true, err
+		}
+		at, line, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return true, fmt.Errorf("read the log: %w", err)
+		}
+		e, ok := parseEntry(line)
+		if !ok {
+			continue
+		}
+		if done, err := p.see(at, e); done || err != nil {
+			return true, err
+		}
 	}
-	if !p.Until.IsZero() && at.After(p.Until) {
-		return true, nil
+}
+
+// see shows one entry if it belongs to a line that is shown.
+func (p *printer) see(at place, e entry) (done bool, err error) {
+	l := p.lines[e.stream]
+	if p.pastUntil = !p.Until.IsZero() && e.at.After(p.Until); p.pastUntil && !l.midLine && len(l.held) == 0 {
+		l.skipped = e.partial
+		return !p.openLines(), nil
 	}
-	if at.Before(p.Since) {
-		return false, nil
+	switch {
+	case at.before(l.from):
+	case l.skipped:
+		l.skipped = e.partial
+	case e.at.Before(p.Since) && !l.midLine:
+		if e.partial && !p.parts { // it may end in time
+			l.held = append(l.held, entry{stamp: append([]byte(nil), e.stamp...), partial: true, text: append([]byte(nil), e.text...)})
+		} else {
+			l.held = nil
+		}
+	default:
+		for _, part := range l.held {
+			if done, err = p.print(l, e.stream, part); done || err != nil {
+				return done, err
+			}
+		}
+		l.held = nil
+		if done, err = p.print(l, e.stream, e); done || err != nil {
+			return done, err
+		}
 	}
-	if p.midLine == nil {
-		p.midLine = make(map[string]bool)
+	return p.pastUntil && !p.openLines(), nil
+}
+
+// openLines reports whether the end of a line that is shown, or may be, is yet to come.
+func (p *printer) openLines() bool {
+	for _, l := range p.lines {
+		if l.midLine || len(l.held) > 0 {
+			return true
+		}
 	}
-	if p.Timestamps && !p.midLine[stream] {
-		text = stamp + " " + text
+	return false
+}
+
+func (p *printer) print(l *lineState, stream string, e entry) (done bool, err error) {
+	text := e.text
+	if p.Timestamps && !l.midLine {
+		text = append(append(append(make([]byte, 0, len(e.stamp)+len(text)+2), e.stamp...), ' '), text...)
 	}
-	p.midLine[stream] = tag == "P"
-	if tag != "P" {
-		text += "\n"
+	if l.midLine = e.partial; !e.partial {
+		text = append(text, '\n') // where the entry's own line end was, or behind a copy
 	}
 	w := p.out
 	if stream == "stderr" {
 		w = p.errOut
 	}
-	if _, err = io.WriteString(w, text); errors.Is(err, syscall.EPIPE) {
+	if _, err = w.Write(text); errors.Is(err, syscall.EPIPE) {
 		return true, nil // the reader has seen enough
 	}
 	return false, err
 }
 
-// seekTail goes to where the last n lines of the program in the file start, and returns how many are missing.
-// Parts of a line count with its end.
-func seekTail(file *os.File, n int) (missing int, err error) {
-	end, err := file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return 0, err
-	}
-	const block = 64 << 10
-	var tail []byte
-	start := end
-	for start > 0 {
-		size := min(int64(block), start)
-		start -= size
-		chunk := make([]byte, size)
-		if _, err := file.ReadAt(chunk, start); err != nil {
-			return 0, err
-		}
-		tail = append(chunk, tail...)
-		if offset, found, ok := tailStart(tail, n, start == 0); ok {
-			_, err := file.Seek(start+int64(offset), io.SeekStart)
-			return n - found, err
-		}
-	}
-	_, err = file.Seek(0, io.SeekStart)
-	return n, err
+// tailLook is how far the search for the last lines, which goes back, is in one stream.
+type tailLook struct {
+	met    bool // there are entries of it
+	any    bool // a line of it is wanted
+	inside bool // so is the one whose parts are met now
 }
 
-// tailStart finds where the last n whole lines of the program start in data, the end of a log, and how many there
-// are. whole says that data is all of the log.
-func tailStart(data []byte, n int, whole bool) (start, found int, ok bool) {
-	if n == 0 {
-		return len(data), 0, true
+// seekTail finds the last lines of the program, and returns where the first of them starts. Between their parts there may
+// be those of others, which are not shown.
+func (p *printer) seekTail(files []openLog) (place, error) {
+	const far = 1 << 20 // how far back the line is looked for that a stream which is followed may be in
+	looks := map[string]*tailLook{"stdout": {}, "stderr": {}}
+	end := place{len(files) - 1, files[len(files)-1].limit}
+	first, found, looked := end, 0, 0
+	err := backward(files, func(at place, line []byte) bool {
+		if looked == 0 { // what is behind it has no end yet
+			end = place{at.file, at.offset + int64(len(line))}
+			first = end
+		}
+		looked += len(line)
+		e, ok := parseEntry(line)
+		if !ok {
+			return true
+		}
+		l := looks[e.stream]
+		if !e.partial || !l.met { // going back, a line starts with its end
+			l.inside = found < p.Tail
+			p.lines[e.stream].skipped = p.lines[e.stream].skipped || e.partial && !l.inside
+		}
+		l.met = true
+		if l.inside {
+			if !e.partial || !l.any {
+				found++
+			}
+			l.any = true
+			p.lines[e.stream].from, first = at, at
+		}
+		if found < p.Tail || looks["stdout"].inside || looks["stderr"].inside {
+			return true
+		}
+		return p.Follow && looked < far && !(looks["stdout"].met && looks["stderr"].met)
+	})
+	for stream, l := range looks {
+		if !l.any {
+			p.lines[stream].from = end
+		}
 	}
-	lines, end := 0, len(data)
-	first := true
-	for end > 0 {
-		start := bytes.LastIndexByte(data[:end-1], '\n') + 1
-		if start == 0 && !whole {
-			return 0, 0, false
-		}
-		fields := bytes.SplitN(data[start:end], []byte(" "), 4)
-		complete := len(fields) < 3 || string(fields[2]) != "P"
-		if complete || first {
-			lines++
-		}
-		first = false
-		if lines > n {
-			return end, n, true
-		}
-		end = start
-	}
-	return 0, lines, whole
+	return first, err
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/state"
@@ -53,8 +52,8 @@ func parseBounds(options string) (logBounds, error) {
 	return b, nil
 }
 
-// rotate starts a new file, and reports whether it could: if not, nothing changes. One that somebody follows is read to its end by
-// its descriptor. Killed at any point, it leaves all lines.
+// rotate starts a new file, and reports whether it could: if not, nothing changes. A follower reads the old file to its
+// end by its descriptor. Killed at any point, it leaves all lines.
 func (l *Log) rotate() bool {
 	temp := tempLog(l.path)
 	file, err := os.OpenFile(temp, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -62,11 +61,7 @@ func (l *Log) rotate() bool {
 		return false
 	}
 	for n := l.bounds.files - 1; n > 0 && err == nil; n-- {
-		from := l.path
-		if n > 1 {
-			from = olderLog(l.path, n-1)
-		}
-		if err = os.Rename(from, olderLog(l.path, n)); errors.Is(err, os.ErrNotExist) {
+		if err = os.Rename(olderLog(l.path, n-1), olderLog(l.path, n)); errors.Is(err, os.ErrNotExist) {
 			err = nil
 		}
 	}
@@ -88,7 +83,13 @@ func tempLog(path string) string {
 	return filepath.Join(filepath.Dir(path), state.TempPrefix+filepath.Base(path))
 }
 
-func olderLog(path string, n int) string { return path + "." + strconv.Itoa(n) }
+// olderLog is the n-th file of the log at path, counted from the newest, 0.
+func olderLog(path string, n int) string {
+	if n == 0 {
+		return path
+	}
+	return path + "." + strconv.Itoa(n)
+}
 
 // logFiles returns the files of the log at path, the oldest first. The last one is path itself, be it there or not.
 func logFiles(path string) []string {
@@ -105,85 +106,6 @@ func logFiles(path string) []string {
 		files = append([]string{olderLog(path, n)}, files...)
 	}
 	return files
-}
-
-// openLogFrom opens the file of the log in which its last lines start, at the place: all of it where tail is negative.
-func openLogFrom(path string, tail int) (*os.File, error) {
-	files := logFiles(path)
-	if tail < 0 {
-		for _, name := range files[:len(files)-1] {
-			if f, err := os.Open(name); err == nil { // else it has just been rotated away
-				return f, nil
-			}
-		}
-		return os.Open(path)
-	}
-	var file *os.File
-	for _, name := range slices.Backward(files) {
-		older, err := os.Open(name)
-		if errors.Is(err, os.ErrNotExist) { // rotated away, or rotating it was cut off
-			continue
-		}
-		if file != nil {
-			file.Close()
-		}
-		if file = older; err != nil {
-			return nil, err
-		}
-		if tail, err = seekTail(file, tail); err != nil || tail == 0 {
-			return file, err
-		}
-	}
-	if file == nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrNotExist}
-	}
-	return file, nil
-}
-
-// newerLog opens the file of the log that follows the open one; nil where that is the newest. The files may move on
-// to higher numbers while we look: who goes by rising numbers meets each.
-func newerLog(path string, file *os.File) (*os.File, error) {
-	held, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	is := func(name string) bool {
-		info, err := os.Stat(name)
-		return err == nil && os.SameFile(held, info)
-	}
-	for range 20 {
-		if is(path) {
-			return nil, nil // as nearly always
-		}
-		at, last := 0, 0 // ours, and the oldest: a directory's list could miss one that moves
-		for n, missing := 1, 0; at == 0 && missing < 2; n++ {
-			name := olderLog(path, n)
-			if is(name) {
-				at = n
-			}
-			if missing++; exists(name) {
-				last, missing = n, 0
-			}
-		}
-		next := path
-		if at == 0 { // ours was rotated away
-			at = last + 1
-		}
-		if at > 1 {
-			next = olderLog(path, at-1)
-		}
-		f, err := os.Open(next)
-		if err == nil && (at > last || is(olderLog(path, at))) {
-			return f, nil
-		}
-		if err == nil {
-			f.Close()
-		} else if !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-		time.Sleep(time.Millisecond) // it has no name at this moment
-	}
-	return nil, nil // a rotation was cut off
 }
 
 func exists(path string) bool {
