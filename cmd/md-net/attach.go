@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/network"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -51,7 +52,7 @@ func (c *attach) place(ctx context.Context, io *cli.IO, m *network.Manager) erro
 		return err
 	}
 	if _, err := fmt.Fprintln(io.Out, c.ID); err != nil {
-		return errors.Join(err, m.Release(context.WithoutCancel(ctx), c.ID)) // nobody knows the id
+		return errors.Join(err, m.Release(interrupt.Undoing(ctx), c.ID)) // nobody knows the id
 	}
 	return nil
 }

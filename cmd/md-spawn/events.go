@@ -49,7 +49,7 @@ func (c *events) Run(ctx context.Context, io *cli.IO) error {
 			}
 			select {
 			case <-ctx.Done():
-				return nil
+				return ctx.Err()
 			case <-time.After(c.Interval):
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/container"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/rootfs"
 	"github.com/weikeit/mydocker/lib/spawn"
@@ -269,7 +270,13 @@ func attachTo(ctx context.Context, e *container.Engine, box *state.Container, si
 	case err != nil:
 		return cli.About(box.Spec.Name(), running(err))
 	case detached:
-		fmt.Fprintln(io.Err) // the prompt of the shell is not to stand behind that of the program
+		// The prompt of the shell is not to stand behind that of the program. A terminal that takes nothing has none.
+		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		defer cancel()
+		_ = interrupt.Do(ctx, func() error {
+			_, err := fmt.Fprintln(io.Err)
+			return err
+		})
 	case code != 0:
 		return cli.Status(code)
 	}

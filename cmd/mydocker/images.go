@@ -1,17 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/container"
 	"github.com/weikeit/mydocker/lib/image"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
@@ -55,9 +58,15 @@ func mdPull(ctx context.Context, io *cli.IO, args ...string) error {
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = io.In, io.Out, io.Err
-	// A Ctrl-C reaches it by itself, a signal to us alone does not. It cleans up, so it is not killed.
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	// A Ctrl-C reaches it by itself, a signal to us alone does not. It cleans up, so it is not killed unless that takes
+	// too long.
+	cmd.Cancel = func() error { return cmd.Process.Signal(cmp.Or(interrupt.Signal(), syscall.SIGINT)) }
+	cmd.WaitDelay = interrupt.Patience + 100*time.Millisecond
+	interrupt.Clean()
 	err = cmd.Run()
+	if ctx.Err() != nil {
+		return ctx.Err() // md-pull has said what there is to say
+	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return cli.Status(exit.ExitCode())

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
@@ -56,12 +57,14 @@ func (m *Manager) Run(ctx context.Context, l Limits, id string, launch []string,
 	}
 	g.markAlone()
 	defer func() {
-		ctx := context.WithoutCancel(ctx)
+		ctx := interrupt.Undoing(ctx)
 		err = errors.Join(err, g.Kill(ctx), g.Remove(ctx))
 	}()
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
+	before, takeBack := interrupt.Lend()
+	defer takeBack()
 	cmd, err := g.start(func() *exec.Cmd {
 		cmd := exec.Command(launch[0], launch[1:]...)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, errw
@@ -69,6 +72,9 @@ func (m *Manager) Run(ctx context.Context, l Limits, id string, launch []string,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("run %s: %w", launch[0], err)
+	}
+	if before != 0 {
+		_ = cmd.Process.Signal(before)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()

@@ -25,6 +25,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
@@ -112,7 +113,7 @@ func Main(t Tool) {
 	if !linux.HangupIgnored() { // under nohup it stays ignored, also for a program that we become
 		endings = append(endings, syscall.SIGHUP)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), endings...)
+	ctx, stop := interrupt.Notify(context.Background(), endings...)
 	t.check = needRoot
 	code := t.Run(ctx, os.Args[1:], &IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	stop()
@@ -277,7 +278,11 @@ func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 	if err != nil && c.Stage && documentOnInput(args) && !isAlone(runner) {
 		undoInput(ctx, io)
 	}
-	return c.report(t, err, io)
+	code := c.report(t, err, io)
+	if sig := interrupt.Signal(); sig != 0 && err != nil {
+		return 128 + int(sig) // whatever came of that
+	}
+	return code
 }
 
 // complaint is what kong says, but for what it guesses of an option of one letter: all the others.

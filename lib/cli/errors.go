@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"io"
 	"io/fs"
 	"os"
@@ -74,6 +76,8 @@ func (c Command) report(t Tool, err error, io *IO) int {
 		return int(status)
 	case !c.Stage && readerGone(err):
 		return 128 + int(syscall.SIGPIPE) // as of any filter whose reader has seen enough: "mydocker ps | head -1"
+	case interrupted(err):
+		return ExitFailed // Ctrl-C was typed: there is nothing to tell
 	}
 	c.print(t, err, io)
 	var own interface{ ExitStatus() int }
@@ -87,6 +91,11 @@ func (c Command) report(t Tool, err error, io *IO) int {
 		return ExitUsage
 	}
 	return ExitFailed
+}
+
+// interrupted reports whether an error says no more than that the command was told to end.
+func interrupted(err error) bool {
+	return interrupt.Signal() != 0 && errors.Is(err, context.Canceled)
 }
 
 // readerGone reports whether nobody reads our standard output any more.
@@ -112,13 +121,21 @@ func (c Command) print(t Tool, err error, io *IO) {
 	}
 }
 
-// Each runs f for every argument. An error about one does not stop the others.
+// Each runs f for every argument. An error about one does not stop the others, unless it is that the command was told
+// to end.
 func Each(io *IO, tool, command string, args []string, f func(arg string) error) error {
 	var failed bool
 	for _, arg := range args {
-		if err := f(arg); err != nil {
+		err := f(arg)
+		if interrupted(err) {
+			return err
+		}
+		if err != nil {
 			Command{Name: command}.print(Tool{Name: tool}, err, io)
 			failed = true
+		}
+		if interrupt.Signal() != 0 && failed {
+			break
 		}
 	}
 	if failed {

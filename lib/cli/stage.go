@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -79,15 +80,31 @@ func receive(in io.Reader) (*spec.Spec, error) {
 	if pipe, ok := in.(*os.File); ok {
 		unmark = linux.MarkReading(pipe)
 	}
+	in = interrupt.Reader(in)
 	var data bytes.Buffer
 	var names struct{ Annotations map[string]string }
-	if json.NewDecoder(io.TeeReader(in, &data)).Decode(&names) == nil {
+	err := json.NewDecoder(io.TeeReader(in, &data)).Decode(&names)
+	if errors.Is(err, context.Canceled) {
+		return nil, err // the mark stays: what was read of it is lost, so the stage before undoes it
+	}
+	if err == nil {
 		if dir, err := state.FromEnv(); err == nil && state.IsID(names.Annotations[spec.AnnotationID]) {
 			_ = dir.Hold(names.Annotations[spec.AnnotationID]) // whoever goes on with it will hear of it
 		}
 	}
 	unmark()
-	return spec.Read(io.MultiReader(&data, in))
+	return spec.Read(io.MultiReader(&data, untilInterrupted{in}))
+}
+
+// untilInterrupted ends a document that is whole already when this process is told to end: it is there to be undone.
+type untilInterrupted struct{ in io.Reader }
+
+func (u untilInterrupted) Read(p []byte) (int, error) {
+	n, err := u.in.Read(p)
+	if errors.Is(err, context.Canceled) {
+		err = io.EOF
+	}
+	return n, err
 }
 
 // Pass is the middle of every stage: it reads the document, runs the stage and prints the document.
@@ -124,7 +141,7 @@ func Emit(ctx context.Context, io *IO, s *spec.Spec, stage spec.Stage) error {
 
 // undo releases what the document stands for. Where that fails, the next command finds it.
 func undo(ctx context.Context, s *spec.Spec) error {
-	err := s.Undo(context.WithoutCancel(ctx))
+	err := s.Undo(interrupt.Undoing(ctx))
 	if err == nil {
 		letGo(s)
 	}

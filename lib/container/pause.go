@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -45,7 +46,7 @@ func (e *Engine) Pause(ctx context.Context, c *state.Container) error {
 	limited, cancel := context.WithTimeout(ctx, freezeTime)
 	defer cancel()
 	if err := g.Freeze(limited); err != nil {
-		return errors.Join(err, g.Thaw(context.WithoutCancel(ctx)))
+		return errors.Join(err, g.Thaw(interrupt.Undoing(ctx)))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/network"
 	"github.com/weikeit/mydocker/lib/rootfs"
 	"github.com/weikeit/mydocker/lib/spawn"
@@ -168,7 +169,7 @@ func (e *Engine) PrintSpec(ctx context.Context, o RunOptions, args []string, out
 		return err
 	}
 	err = s.Write(out)
-	e.undo(context.WithoutCancel(ctx), s)
+	e.undo(interrupt.Undoing(ctx), s)
 	return err
 }
 
@@ -241,7 +242,7 @@ func (e *Engine) start(ctx context.Context, c *state.Container) error {
 		_, err = e.spawn.Start(ctx, s, spawn.Options{Detach: true, Keep: true})
 	}
 	if err != nil {
-		return errors.Join(err, e.release(context.WithoutCancel(ctx), s))
+		return errors.Join(err, e.release(interrupt.Undoing(ctx), s))
 	}
 	return nil
 }

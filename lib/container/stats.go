@@ -2,7 +2,6 @@ package container
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -55,10 +54,7 @@ func (e *Engine) Stats(ctx context.Context, names []string, o StatsOptions, out 
 	for first := true; ; first = false {
 		select {
 		case <-ctx.Done():
-			if o.NoStream {
-				return errors.New("interrupted")
-			}
-			return nil // Ctrl-C is how one leaves it
+			return ctx.Err()
 		case <-time.After(statsInterval):
 		}
 		usages, err := e.usages(names, o.All)

@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -72,7 +73,7 @@ func (s *Store) seekable(ctx context.Context, in io.Reader) (*os.File, error) {
 		return nil, err
 	}
 	os.Remove(tmp.Name())
-	if err := spool(ctx, tmp, in); err != nil {
+	if err := spool(ctx, tmp, interrupt.Reader(in)); err != nil {
 		tmp.Close()
 		return nil, err
 	}

@@ -203,11 +203,26 @@ func (e *export) writeArchive(ctx context.Context, w io.Writer) error {
 		if err := out.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: b.size}); err != nil {
 			return err
 		}
-		if _, err := io.Copy(out, b.file); err != nil {
+		if err := copyAll(ctx, out, b.file); err != nil {
 			return err
 		}
 	}
 	return out.Close()
+}
+
+// copyAll copies a blob. It looks at ctx now and then, and leaves a copy between two files to the kernel.
+func copyAll(ctx context.Context, to io.Writer, from io.Reader) error {
+	const piece = 8 << 20
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := io.CopyN(to, from, piece); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }
 
 // distinct are the blobs, each once: an image may have a layer twice.
@@ -235,7 +250,7 @@ func (e *export) writeLayout(ctx context.Context, dir string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := writeStream(filepath.Join(dir, blobName(v1.Descriptor{Digest: b.digest})), b); err != nil {
+		if err := writeStream(ctx, filepath.Join(dir, blobName(v1.Descriptor{Digest: b.digest})), b); err != nil {
 			return err
 		}
 	}
@@ -249,7 +264,7 @@ func (e *export) writeLayout(ctx context.Context, dir string) error {
 	return writePublic(filepath.Join(dir, v1.ImageIndexFile), exportIndex(append(kept, e.entry)))
 }
 
-func writeStream(path string, b exportBlob) error {
+func writeStream(ctx context.Context, path string, b exportBlob) error {
 	if info, err := os.Stat(path); err == nil && info.Size() == b.size {
 		return nil // named by its digest: it is the same
 	}
@@ -261,7 +276,7 @@ func writeStream(path string, b exportBlob) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, b.file)
+	err = copyAll(ctx, out, b.file)
 	if cerr := out.Close(); err == nil {
 		err = cerr
 	}

@@ -106,6 +106,16 @@ func CloseOnExecFrom(first int) error {
 	return wrap("mark descriptors close-on-exec", unix.CloseRange(uint(first), ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC))
 }
 
+// NullStderr puts the null device in the place of standard error.
+func NullStderr() error {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	return wrap("put the null device in the place of standard error", unix.Dup3(int(null.Fd()), 2, 0))
+}
+
 // AwaitNoReader waits until nobody has the reading end of a FIFO any more, whose writing end is file.
 func AwaitNoReader(file *os.File, limit time.Duration) error {
 	fds := []unix.PollFd{{Fd: int32(file.Fd())}}

@@ -25,6 +25,7 @@ import (
 	"os"
 
 	"github.com/weikeit/mydocker/lib/image"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -68,7 +69,7 @@ func (m *Manager) Mount(o Options, ref string, args []string) spec.Stage {
 		c := &container{Manager: m, plan: plan, id: id, args: args}
 		defer func() {
 			if err != nil {
-				c.undo(context.WithoutCancel(ctx))
+				c.undo(interrupt.Undoing(ctx))
 			}
 		}()
 		if err := c.create(s, ref); err != nil {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -44,6 +45,12 @@ func (r *Runtime) Attach(ctx context.Context, c *state.Container, since time.Tim
 	}
 	ctx, leave := context.WithCancelCause(context.WithoutCancel(ctx)) // a Ctrl-C is the program's
 	defer leave(nil)
+	send := func(sig syscall.Signal) {
+		if errors.Is(r.Signal(c, sig), ErrNotRunning) { // it is ours, where the rest of the output is not taken
+			interrupt.Tell(sig)
+			leave(context.Canceled)
+		}
+	}
 	if since.IsZero() {
 		since = time.Now() // before anything is typed: the answer belongs to it
 	}
@@ -54,23 +61,38 @@ func (r *Runtime) Attach(ctx context.Context, c *state.Container, since time.Tim
 			}
 		}()
 	}
-	stop := forward(func(sig syscall.Signal) { _ = r.Signal(c, sig) }, console, s.Screen)
-	defer stop()
+	stop := forward(send, console, s.Screen)
+	defer func() { _ = stop() }()
 	var ended atomic.Bool
 	result := make(chan error, 1)
+	shown := make(chan struct{})
+	var taken flow
 	go func() {
 		var err error
 		code, err = r.WaitCode(ctx, c)
 		ended.Store(true)
+		asked := err == nil && stop()
 		result <- err
+		taken.await(shown, asked)
+		select {
+		case <-shown:
+		default:
+			leave(errStalled)
+		}
 	}()
 	linux.Trace("tail", "-f", r.LogPath(c.ID))
-	o := LogOptions{Tail: -1, Since: since, Follow: true, Ended: ended.Load}
-	err = ReadLog(ctx, r.LogPath(c.ID), o, s.Out, s.Err)
-	if context.Cause(ctx) == errDetached {
+	o := LogOptions{Tail: -1, Since: since, Follow: true, Ended: ended.Load, parts: true}
+	err = interrupt.Do(ctx, func() error {
+		defer close(shown)
+		return ReadLog(ctx, r.LogPath(c.ID), o, taken.writer(s.Out), taken.writer(s.Err))
+	})
+	switch cause := context.Cause(ctx); {
+	case cause == errDetached:
 		return 0, true, nil
+	case cause == errStalled || err == nil:
+		err = <-result
 	}
-	return code, false, errors.Join(err, <-result)
+	return code, false, err
 }
 
 // programInput returns the pipe or terminal that a program reads, from the monitor that holds it; nil where it has none.
@@ -89,7 +111,11 @@ func programInput(run state.Run) (*os.File, error) {
 	return linux.PidfdGetFile(monitor, run.Input, "input")
 }
 
-var errDetached = errors.New("detached")
+// The ends of an attachment that are not that of the container's output.
+var (
+	errDetached = errors.New("detached")
+	errStalled  = errors.New("the container has ended, and its output is not taken")
+)
 
 // untilDetached reads what a user types, up to the two keys that let go of a container.
 type untilDetached struct {

@@ -12,6 +12,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -70,7 +71,7 @@ func (b *Bundle) create(ctx context.Context, f CreateFlags, orphan, wait bool, s
 		}
 	}
 	err = interrupted(ctx, err)
-	return nil, errors.Join(err, b.destroy(context.WithoutCancel(ctx)))
+	return nil, errors.Join(err, b.destroy(interrupt.Undoing(ctx)))
 }
 
 func (b *Bundle) fork(ctx context.Context, f CreateFlags, orphan, wait bool, size linux.WindowSize) (*child, error) {
@@ -209,7 +210,7 @@ func (bs *Bundles) Run(ctx context.Context, id, bundle string, f CreateFlags, de
 	}
 	code, err := c.attendInherited(streams, f.ConsoleSocket != "")
 	if !keep {
-		err = errors.Join(err, b.destroy(context.WithoutCancel(ctx)))
+		err = errors.Join(err, b.destroy(interrupt.Undoing(ctx)))
 	}
 	return code, err
 }

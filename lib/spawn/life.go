@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -101,7 +102,7 @@ func (t *tenure) attend(c *child, p *pump, noted error) (int, error) {
 // before that is over.
 func (t *tenure) ended(ctx context.Context, s *spec.Spec, code int, err error) (again bool, _ error) {
 	t.wait = pause(t.wait, time.Since(t.begun))
-	again, ferr := t.finish(context.WithoutCancel(ctx), s, code, t.wait, &t.kills)
+	again, ferr := t.finish(interrupt.Undoing(ctx), s, code, t.wait, &t.kills)
 	if err = errors.Join(err, ferr); err != nil {
 		return false, &lateError{err}
 	}
@@ -111,7 +112,7 @@ func (t *tenure) ended(ctx context.Context, s *spec.Spec, code int, err error) (
 	case t.o.wake == nil:
 		return false, t.handOver(ctx, s, t.wait)
 	case t.givenUp(ctx, s.ID(), t.wait, t.o.wake):
-		return false, t.leave(context.WithoutCancel(ctx), s)
+		return false, t.leave(interrupt.Undoing(ctx), s)
 	}
 	return true, nil
 }
@@ -120,10 +121,10 @@ func (t *tenure) ended(ctx context.Context, s *spec.Spec, code int, err error) (
 // ran it gets the exit code, as with docker.
 func (r *Runtime) handOver(ctx context.Context, s *spec.Spec, wait time.Duration) error {
 	if r.givenUp(ctx, s.ID(), wait, nil) {
-		return r.leave(context.WithoutCancel(ctx), s)
+		return r.leave(interrupt.Undoing(ctx), s)
 	}
-	if err := r.detach(s.ID(), againWord); err != nil {
-		return &lateError{errors.Join(fmt.Errorf("start again: %w", err), r.leave(context.WithoutCancel(ctx), s))}
+	if err := r.detach(context.WithoutCancel(ctx), s.ID(), againWord); err != nil {
+		return &lateError{errors.Join(fmt.Errorf("start again: %w", err), r.leave(interrupt.Undoing(ctx), s))}
 	}
 	return nil
 }

@@ -29,8 +29,9 @@ const (
 	againWord = "again" // the program ran before, and is started by its restart policy
 )
 
-// detach runs a registered container in the background and returns when its program runs.
-func (r *Runtime) detach(id string, words ...string) error {
+// detach runs a registered container in the background and returns when its program runs. Where ctx ends before, it does
+// not come to run.
+func (r *Runtime) detach(ctx context.Context, id string, words ...string) error {
 	path, err := spec.Sibling("md-spawn")
 	if err != nil {
 		return err
@@ -68,8 +69,12 @@ func (r *Runtime) detach(id string, words ...string) error {
 	if err != nil {
 		return fmt.Errorf("start the monitor: %w", err)
 	}
-	report, err := io.ReadAll(ours)
+	report, err := readReport(ctx, ours)
+	if err == nil && len(report) == 0 {
+		err = cancelled(ctx)
+	}
 	if err != nil {
+		r.kill(id, cmd)
 		return fmt.Errorf("start the monitor: %w", err)
 	}
 	var failure *Error
@@ -83,6 +88,29 @@ func (r *Runtime) detach(id string, words ...string) error {
 	return cmd.Process.Release()
 }
 
+// readReport reads what a monitor says, as long as ctx lasts.
+func readReport(ctx context.Context, ours *os.File) ([]byte, error) {
+	stop := context.AfterFunc(ctx, func() { _ = ours.SetReadDeadline(past()) })
+	defer stop()
+	report, err := io.ReadAll(ours)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = cancelled(ctx)
+	}
+	return report, err
+}
+
+// kill ends a monitor that is starting a container, and with it the container's first process, which asked for that.
+func (r *Runtime) kill(id string, monitor *exec.Cmd) {
+	_ = monitor.Process.Kill() // it may have ended
+	_ = monitor.Wait()
+	run, err := r.dir.ReadRun(id)
+	if err != nil || !run.Init.Alive() {
+		return
+	}
+	const enough = 300 // milliseconds; the release kills what is left in the control group
+	_, _ = r.Wait(&state.Container{Run: run}, enough)
+}
+
 // Monitor is the program behind [MonitorArg], with the words that follow it.
 func (r *Runtime) Monitor(ctx context.Context, args []string) int {
 	id := args[0]
@@ -93,6 +121,9 @@ func (r *Runtime) Monitor(ctx context.Context, args []string) int {
 			return
 		}
 		told = true
+		if err == nil { // with --debug it is the caller's, which may be a pipe that is read to its end
+			_ = linux.NullStderr()
+		}
 		var failure *Error
 		if err != nil {
 			failure = asError(err)

@@ -27,6 +27,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -80,7 +81,7 @@ func (r *Runtime) Run(ctx context.Context, s *spec.Spec, o Options) (code int, e
 		r.dir.LetGo(s.ID())
 		return code, err
 	}
-	return code, errors.Join(err, r.abandon(context.WithoutCancel(ctx), s))
+	return code, errors.Join(err, r.abandon(interrupt.Undoing(ctx), s))
 }
 
 // Create registers the container of a document that is started later, and is kept until it is removed. What only a
@@ -94,7 +95,7 @@ func (r *Runtime) Create(ctx context.Context, s *spec.Spec) error {
 		err = r.Release(ctx, s)
 	}
 	if err != nil {
-		return errors.Join(err, r.abandon(context.WithoutCancel(ctx), s))
+		return errors.Join(err, r.abandon(interrupt.Undoing(ctx), s))
 	}
 	r.dir.LetGo(s.ID())
 	return nil
@@ -118,7 +119,7 @@ func (r *Runtime) abandon(ctx context.Context, s *spec.Spec) error {
 // run, what it was to use is the caller's to release.
 func (r *Runtime) Start(ctx context.Context, s *spec.Spec, o Options) (code int, err error) {
 	if o.Detach {
-		return 0, r.detach(s.ID())
+		return 0, r.detach(ctx, s.ID())
 	}
 	return r.run(ctx, s, o, func() error { return r.started(s.ID(), false) })
 }

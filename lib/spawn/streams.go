@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
@@ -93,8 +94,9 @@ func (p *pump) close() {
 	}
 }
 
-// run moves bytes until the program has ended and all that it wrote is delivered.
-func (p *pump) run(c *child, in io.Reader, out sink) {
+// run moves bytes until the program has ended, which it then tells ended, and all that it wrote is delivered. Where
+// nobody takes that, and somebody asked the program to end, or asks us now, the rest is given up.
+func (p *pump) run(c *child, in io.Reader, ended func() (asked bool), out sink) {
 	p.child = c
 	if c.console != nil {
 		p.outputs, p.input = []*os.File{c.console}, c.console
@@ -102,13 +104,14 @@ func (p *pump) run(c *child, in io.Reader, out sink) {
 	if p.input != nil && in != nil {
 		go p.feed(in) // not waited for: it may sleep in a read of the caller's terminal for ever
 	}
+	var taken flow
 	for i, f := range p.outputs {
 		name := "stdout"
 		if i == 1 {
 			name = "stderr"
 		}
 		p.copying.Add(1)
-		go p.drain(f, name, out)
+		go p.drain(f, name, taken.through(out))
 	}
 	<-c.ended
 	// What the program wrote is in the pipe by now. A process that it left behind may hold the pipe
@@ -116,7 +119,13 @@ func (p *pump) run(c *child, in io.Reader, out sink) {
 	for _, f := range p.outputs {
 		_ = f.SetReadDeadline(past())
 	}
-	p.copying.Wait()
+	asked := ended()
+	delivered := make(chan struct{})
+	go func() {
+		p.copying.Wait()
+		close(delivered)
+	}()
+	taken.await(delivered, asked)
 	p.close()
 }
 
@@ -199,12 +208,17 @@ func drainRest(f *os.File, name string, buffer []byte, out sink) {
 	}
 }
 
-// forward passes the caller's signals on to the program until stop is called. With a terminal,
-// SIGWINCH becomes its new size. Under nohup a SIGHUP ends here.
-func forward(send func(syscall.Signal), console, tty *os.File) (stop func()) {
+// forward passes the caller's signals on to the program until stop is called, which reports whether one was to end it.
+// With a terminal, SIGWINCH becomes its new size. Under nohup a SIGHUP ends here.
+func forward(send func(syscall.Signal), console, tty *os.File) (stop func() (asked bool)) {
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
+	before, takeBack := interrupt.Lend()
+	if before != 0 {
+		signals <- before
+	}
 	done := make(chan struct{})
+	asked := false
 	go func() {
 		defer close(done)
 		for sig := range signals {
@@ -214,15 +228,18 @@ func forward(send func(syscall.Signal), console, tty *os.File) (stop func()) {
 			case n == syscall.SIGWINCH && tty != nil && console != nil:
 				resize(console, tty)
 			default:
+				asked = asked || n == syscall.SIGINT || n == syscall.SIGTERM || n == syscall.SIGHUP || n == syscall.SIGQUIT
 				send(n)
 			}
 		}
 	}()
-	return func() {
+	return sync.OnceValue(func() bool {
+		takeBack()
 		signal.Stop(signals)
 		close(signals)
 		<-done
-	}
+		return asked
+	})
 }
 
 // resize gives the program's terminal the size of the caller's. A terminal that is gone has none, and one
@@ -261,7 +278,7 @@ func (p *pump) attend(c *child, s Streams, log sink) (int, error) {
 	}
 	stop := forward(c.signal, c.console, s.Screen)
 	var lost lostOutput
-	p.run(c, s.In, func(stream string, data []byte) error {
+	p.run(c, s.In, stop, func(stream string, data []byte) error {
 		if log != nil {
 			_ = lost.note(log(stream, data)) // a full disk is no reason to end the program
 		}
@@ -273,7 +290,6 @@ func (p *pump) attend(c *child, s Streams, log sink) (int, error) {
 		return lost.note(err)
 	})
 	restore()
-	stop()
 	return c.wait(), lost.error()
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -14,14 +15,24 @@ import (
 // settleTime bounds how long somebody else's release is waited for.
 const settleTime = 30 * time.Second
 
+// heedTime is how many milliseconds a wait may last that does not hear that the user gave up.
+const heedTime = 200
+
 // Settle waits until a container whose program ends is released by the process that waits for it, so
 // that nothing of it changes any more under the caller's hands. Where that process is gone, or is not
 // done in time, it returns at once: releases are idempotent, and the caller's own does it.
 func (r *Runtime) Settle(ctx context.Context, c *state.Container) error {
-	if _, err := r.Wait(c, int(settleTime.Milliseconds())); err != nil {
-		return err
+	end := time.Now().Add(settleTime)
+	for ended := false; !ended && time.Now().Before(end); {
+		var err error
+		if ended, err = r.Wait(c, heedTime); err != nil {
+			return err
+		}
+		if err := cancelled(ctx); err != nil {
+			return err
+		}
 	}
-	for end := time.Now().Add(settleTime); time.Now().Before(end); {
+	for end = end.Add(settleTime); time.Now().Before(end); {
 		run, err := r.dir.ReadRun(c.ID)
 		if err != nil || settled(c.Run, run) {
 			return nil
@@ -45,7 +56,7 @@ func settled(was, now state.Run) bool {
 // WaitCode waits for the end of a container and returns the exit code of its program.
 func (r *Runtime) WaitCode(ctx context.Context, c *state.Container) (int, error) {
 	for ctx.Err() == nil {
-		if ended, err := r.Wait(c, 200); ended || err != nil { // so that a signal to us is seen
+		if ended, err := r.Wait(c, heedTime); ended || err != nil {
 			break
 		}
 	}
@@ -105,5 +116,5 @@ func (r *Runtime) Logs(ctx context.Context, c *state.Container, o LogOptions, ou
 		return err != nil || !run.Monitor.Alive()
 	}
 	linux.Trace("cat", r.LogPath(c.ID))
-	return ReadLog(ctx, r.LogPath(c.ID), o, out, errOut)
+	return interrupt.Do(ctx, func() error { return ReadLog(ctx, r.LogPath(c.ID), o, out, errOut) })
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/weikeit/mydocker/lib/interrupt"
 )
 
 // Contract is the file that holds the package comment, of which md-pipeline(7) is made.
@@ -40,7 +41,7 @@ func Compose(undo func(context.Context, *Spec), stages ...Stage) Stage {
 				err = stage(ctx, s)
 			}
 			if err != nil {
-				undo(context.WithoutCancel(ctx), s)
+				undo(interrupt.Undoing(ctx), s)
 				return err
 			}
 		}

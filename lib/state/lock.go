@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,11 +9,13 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+
+	"github.com/weikeit/mydocker/lib/interrupt"
 )
 
 // Lock takes the lock of container id (flock(2)) and returns what gives it back. It is held while
 // the container's state changes, never while a process is waited for. The kernel gives it back when
-// its holder dies.
+// its holder dies. A wait for a lock of this package ends when this process is told to end (package interrupt).
 func (d Dir) Lock(id string) (unlock func(), err error) {
 	return lockFile(filepath.Join(d.Runtime(id), "lock"))
 }
@@ -32,14 +35,47 @@ func (d Dir) LockReading(name string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for err = syscall.EINTR; err == syscall.EINTR; {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH)
-	}
-	if err != nil {
-		f.Close()
+	fd := int(f.Fd())
+	if err := flock(fd, syscall.LOCK_SH, func() { f.Close() }); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	return func() { f.Close() }, nil
+}
+
+// errHeld ends a wait for a lock when this process is told to end.
+type errHeld struct{}
+
+func (errHeld) Error() string { return "interrupted: another process has it" }
+
+func (errHeld) Is(target error) bool { return target == context.Canceled }
+
+// flock locks an open file. Where another process has the lock, the wait ends when this one is told to end: flock(2)
+// itself cannot be told, so it goes on alone. The file is closed where it fails.
+func flock(fd, how int, closeFile func()) error {
+	lock := func(how int) (err error) {
+		for err = syscall.EINTR; err == syscall.EINTR; {
+			err = syscall.Flock(fd, how)
+		}
+		return err
+	}
+	err := lock(how | syscall.LOCK_NB)
+	if err == syscall.EWOULDBLOCK {
+		end, done := interrupt.WaitEnd(), make(chan error, 1)
+		go func() { done <- lock(how) }()
+		select {
+		case err = <-done:
+		case <-end:
+			go func() {
+				<-done
+				closeFile()
+			}()
+			return errHeld{}
+		}
+	}
+	if err != nil {
+		closeFile()
+	}
+	return err
 }
 
 func lockFile(path string) (func(), error) {
@@ -57,11 +93,7 @@ func lockFile(path string) (func(), error) {
 		default:
 			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
-		for err = syscall.EINTR; err == syscall.EINTR; {
-			err = syscall.Flock(fd, syscall.LOCK_EX)
-		}
-		if err != nil {
-			syscall.Close(fd)
+		if err := flock(fd, syscall.LOCK_EX, func() { syscall.Close(fd) }); err != nil {
 			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
 		// Its holder may have removed the file meanwhile: then this lock is nobody's.

@@ -1,0 +1,300 @@
+// Package interrupt ends a command that gets SIGINT, SIGTERM or SIGHUP, whatever it waits for:
+//
+//	at once        the command's context ends, and so do waits for a lock and for standard input
+//	after Late     what it undoes waits for no lock and no hook any more: the next command finds the rest
+//	after Patience the process ends, be it in a system call that cannot be interrupted
+//	after Limit    the same where it is undoing something: that may take longer on a busy machine
+//
+// Like os/signal it is about the process as a whole. Where [Notify] was not called, as in the monitor of a container,
+// nothing is interrupted. While a program in the foreground has the signals ([Lend]), they end only the context.
+package interrupt
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// How long after a signal a command has ended.
+const (
+	Late     = 500 * time.Millisecond
+	Patience = 750 * time.Millisecond
+	Limit    = 3 * time.Second
+)
+
+// guard is what has become of the signals to this process.
+type guard struct {
+	mu      sync.Mutex
+	cancel  context.CancelFunc
+	exit    func(code int)
+	signal  syscall.Signal // the first that was for this process; 0: none
+	told    chan struct{}  // closed then
+	late    chan struct{}  // closed when that is Late ago
+	timers  []*time.Timer
+	undoing bool
+	lent    int
+}
+
+// process is the guard of this process; nil where its signals are not heard.
+var (
+	process   *guard
+	processMu sync.Mutex
+)
+
+func current() *guard {
+	processMu.Lock()
+	defer processMu.Unlock()
+	return process
+}
+
+// Notify returns a context that ends with the first of the signals, and what ends the watch for them.
+func Notify(parent context.Context, signals ...os.Signal) (ctx context.Context, stop func()) {
+	return notify(parent, os.Exit, signals...)
+}
+
+func notify(parent context.Context, exit func(int), signals ...os.Signal) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(parent)
+	g := &guard{cancel: cancel, exit: exit, told: make(chan struct{}), late: make(chan struct{})}
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, signals...)
+	over := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case sig := <-heard:
+				g.hear(sig.(syscall.Signal))
+			case <-over:
+				return
+			}
+		}
+	}()
+	set := func(to *guard) {
+		processMu.Lock()
+		defer processMu.Unlock()
+		process = to
+	}
+	set(g)
+	return ctx, func() {
+		signal.Stop(heard)
+		close(over)
+		set(nil)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.stopTimers()
+		cancel()
+	}
+}
+
+func (g *guard) hear(sig syscall.Signal) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cancel()
+	if g.lent == 0 {
+		g.tell(sig)
+	}
+}
+
+func (g *guard) tell(sig syscall.Signal) {
+	if g.signal != 0 {
+		return
+	}
+	g.signal = sig
+	close(g.told)
+	late := g.late
+	g.timers = []*time.Timer{
+		time.AfterFunc(Late, func() { close(late) }),
+		time.AfterFunc(Patience, func() { g.end(false) }),
+		time.AfterFunc(Limit, func() { g.end(true) }),
+	}
+}
+
+func (g *guard) stopTimers() {
+	for _, t := range g.timers {
+		t.Stop()
+	}
+	g.timers = nil
+}
+
+// end ends the process, unless it is undoing something and may go on.
+func (g *guard) end(always bool) {
+	g.mu.Lock()
+	ends, sig := g.timers != nil && (always || !g.undoing), g.signal
+	g.mu.Unlock()
+	if ends {
+		g.exit(128 + int(sig))
+	}
+}
+
+// Signal returns the signal that this process was told to end by; 0 for none.
+func Signal() syscall.Signal {
+	g := current()
+	if g == nil {
+		return 0
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.signal
+}
+
+// Told returns a channel that is closed when this process is told to end.
+func Told() <-chan struct{} {
+	g := current()
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.told
+}
+
+// WaitEnd returns a channel that is closed when a wait that begins now must end: with the signal, or where that has
+// come already, as when something is undone, soon after it.
+func WaitEnd() <-chan struct{} {
+	g := current()
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.signal != 0 {
+		return g.late
+	}
+	return g.told
+}
+
+// Tell is what a signal does to this process that could not be passed on: the program has ended.
+func Tell(sig syscall.Signal) {
+	g := current()
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cancel()
+	g.tell(sig)
+}
+
+// Lend says that signals are for a program in the foreground until they are taken back: the caller passes them on. One
+// that came just before is returned, for the program as well; 0 for none.
+func Lend() (before syscall.Signal, takeBack func()) {
+	g := current()
+	if g == nil {
+		return 0, func() {}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before = g.signal
+	if before != 0 {
+		g.stopTimers()
+		g.signal, g.told, g.late = 0, make(chan struct{}), make(chan struct{})
+	}
+	g.lent++
+	return before, sync.OnceFunc(func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.lent--
+	})
+}
+
+// Undoing returns a context for undoing what was made: it goes on when ctx has ended, for as long as [Late] after a
+// signal.
+func Undoing(ctx context.Context) context.Context {
+	ctx = context.WithoutCancel(ctx)
+	g := current()
+	if g == nil {
+		return ctx
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.undoing = true
+	return undoing{ctx, g.late}
+}
+
+// Clean says that what this process does cleans up by itself when ctx ends, and may take [Limit] for that.
+func Clean() {
+	if g := current(); g != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.undoing = true
+	}
+}
+
+// undoing is a context that ends when something is closed.
+type undoing struct {
+	context.Context
+	late <-chan struct{}
+}
+
+func (u undoing) Done() <-chan struct{} { return u.late }
+
+func (u undoing) Err() error {
+	select {
+	case <-u.late:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+// Do does something that may stick in a system call, and returns its error, or that of ctx soon after it ended: then
+// it goes on alone.
+func Do(ctx context.Context, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(100 * time.Millisecond):
+		return ctx.Err()
+	}
+}
+
+// Reader returns a reader of in whose reads end when this process is told to: then they return context.Canceled. What a
+// read takes that was under way is lost.
+func Reader(in io.Reader) io.Reader {
+	if in == nil || current() == nil {
+		return in
+	}
+	return &reader{in: in}
+}
+
+type reader struct {
+	in   io.Reader
+	data []byte // of the read that is under way: it may outlive the call
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	told := Told()
+	select {
+	case <-told:
+		return 0, context.Canceled
+	default:
+	}
+	type result struct {
+		n   int
+		err error
+	}
+	if len(r.data) < len(p) {
+		r.data = make([]byte, len(p))
+	}
+	buffer, done := r.data[:len(p)], make(chan result, 1)
+	go func() {
+		n, err := r.in.Read(buffer)
+		done <- result{n, err}
+	}()
+	select {
+	case got := <-done:
+		return copy(p, buffer[:got.n]), got.err
+	case <-told:
+		return 0, context.Canceled
+	}
+}
