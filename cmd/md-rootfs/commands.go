@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/rootfs"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
@@ -34,7 +35,7 @@ func (c *mount) Run(ctx context.Context, io *cli.IO) error {
 	m := rootfs.New(dir)
 	m.Warn = func(format string, args ...any) { cli.Warn(io.Err, "md-rootfs", format, args...) }
 	if c.Spec != "-" { // else it was the document
-		m.In = io.In
+		m.In = interrupt.Reader(io.In)
 	}
 	spawn.New(dir).Sweep(ctx, m.Warn) // what a pipe that was killed left may be in the way of this one
 	return cli.Emit(ctx, io, s, func(ctx context.Context, s *spec.Spec) error {

@@ -80,7 +80,7 @@ func receive(in io.Reader) (*spec.Spec, error) {
 	if pipe, ok := in.(*os.File); ok {
 		unmark = linux.MarkReading(pipe)
 	}
-	in = interrupt.Reader(in)
+	in = interrupt.LingeringReader(in)
 	var data bytes.Buffer
 	var names struct{ Annotations map[string]string }
 	err := json.NewDecoder(io.TeeReader(in, &data)).Decode(&names)

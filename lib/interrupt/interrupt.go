@@ -1,6 +1,7 @@
 // Package interrupt ends a command that gets SIGINT, SIGTERM or SIGHUP, whatever it waits for:
 //
-//	at once        the command's context ends, and so do waits for a lock and for standard input
+//	at once        the command's context ends, and so do waits for a lock and for an archive on standard input
+//	after Linger   so does the wait for a document: the stage before may be handing it over, for us to undo
 //	after Late     what it undoes waits for no lock and no hook any more: the next command finds the rest
 //	after Patience the process ends, be it in a system call that cannot be interrupted
 //	after Limit    the same where it is undoing something: that may take longer on a busy machine
@@ -21,6 +22,7 @@ import (
 
 // How long after a signal a command has ended.
 const (
+	Linger   = 400 * time.Millisecond
 	Late     = 500 * time.Millisecond
 	Patience = 750 * time.Millisecond
 	Limit    = 3 * time.Second
@@ -33,7 +35,8 @@ type guard struct {
 	exit    func(code int)
 	signal  syscall.Signal // the first that was for this process; 0: none
 	told    chan struct{}  // closed then
-	late    chan struct{}  // closed when that is Late ago
+	linger  chan struct{}  // closed when that is Linger ago
+	late    chan struct{}  // closed when it is Late ago
 	timers  []*time.Timer
 	undoing bool
 	lent    int
@@ -58,7 +61,7 @@ func Notify(parent context.Context, signals ...os.Signal) (ctx context.Context, 
 
 func notify(parent context.Context, exit func(int), signals ...os.Signal) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(parent)
-	g := &guard{cancel: cancel, exit: exit, told: make(chan struct{}), late: make(chan struct{})}
+	g := &guard{cancel: cancel, exit: exit, told: make(chan struct{}), linger: make(chan struct{}), late: make(chan struct{})}
 	heard := make(chan os.Signal, 1)
 	signal.Notify(heard, signals...)
 	over := make(chan struct{})
@@ -78,7 +81,7 @@ func notify(parent context.Context, exit func(int), signals ...os.Signal) (conte
 		process = to
 	}
 	set(g)
-	return ctx, func() {
+	return ctx, sync.OnceFunc(func() {
 		signal.Stop(heard)
 		close(over)
 		set(nil)
@@ -86,7 +89,7 @@ func notify(parent context.Context, exit func(int), signals ...os.Signal) (conte
 		defer g.mu.Unlock()
 		g.stopTimers()
 		cancel()
-	}
+	})
 }
 
 func (g *guard) hear(sig syscall.Signal) {
@@ -104,8 +107,9 @@ func (g *guard) tell(sig syscall.Signal) {
 	}
 	g.signal = sig
 	close(g.told)
-	late := g.late
+	linger, late := g.linger, g.late
 	g.timers = []*time.Timer{
+		time.AfterFunc(Linger, func() { close(linger) }),
 		time.AfterFunc(Late, func() { close(late) }),
 		time.AfterFunc(Patience, func() { g.end(false) }),
 		time.AfterFunc(Limit, func() { g.end(true) }),
@@ -190,7 +194,7 @@ func Lend() (before syscall.Signal, takeBack func()) {
 	before = g.signal
 	if before != 0 {
 		g.stopTimers()
-		g.signal, g.told, g.late = 0, make(chan struct{}), make(chan struct{})
+		g.signal, g.told, g.linger, g.late = 0, make(chan struct{}), make(chan struct{}), make(chan struct{})
 	}
 	g.lent++
 	return before, sync.OnceFunc(func() {
@@ -200,8 +204,8 @@ func Lend() (before syscall.Signal, takeBack func()) {
 	})
 }
 
-// Undoing returns a context for undoing what was made: it goes on when ctx has ended, for as long as [Late] after a
-// signal.
+// Undoing returns a context for undoing what was made: it goes on when ctx has ended, until [Late] after a signal that
+// is yet to come, or from now on.
 func Undoing(ctx context.Context) context.Context {
 	ctx = context.WithoutCancel(ctx)
 	g := current()
@@ -211,7 +215,12 @@ func Undoing(ctx context.Context) context.Context {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.undoing = true
-	return undoing{ctx, g.late}
+	late := g.late
+	if g.signal != 0 {
+		late = make(chan struct{})
+		time.AfterFunc(Late, func() { close(late) })
+	}
+	return undoing{ctx, late}
 }
 
 // Clean says that what this process does cleans up by itself when ctx ends, and may take [Limit] for that.
@@ -261,21 +270,33 @@ func Do(ctx context.Context, do func() error) error {
 // Reader returns a reader of in whose reads end when this process is told to: then they return context.Canceled. What a
 // read takes that was under way is lost.
 func Reader(in io.Reader) io.Reader {
-	if in == nil || current() == nil {
+	return newReader(in, func(g *guard) <-chan struct{} { return g.told })
+}
+
+// LingeringReader is the same for a document, which may be on its way: its reads end [Linger] later.
+func LingeringReader(in io.Reader) io.Reader {
+	return newReader(in, func(g *guard) <-chan struct{} { return g.linger })
+}
+
+func newReader(in io.Reader, end func(*guard) <-chan struct{}) io.Reader {
+	g := current()
+	if in == nil || g == nil {
 		return in
 	}
-	return &reader{in: in}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return &reader{in: in, end: end(g)}
 }
 
 type reader struct {
 	in   io.Reader
+	end  <-chan struct{}
 	data []byte // of the read that is under way: it may outlive the call
 }
 
 func (r *reader) Read(p []byte) (int, error) {
-	told := Told()
 	select {
-	case <-told:
+	case <-r.end:
 		return 0, context.Canceled
 	default:
 	}
@@ -294,7 +315,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	select {
 	case got := <-done:
 		return copy(p, buffer[:got.n]), got.err
-	case <-told:
+	case <-r.end:
 		return 0, context.Canceled
 	}
 }

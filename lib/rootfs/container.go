@@ -186,11 +186,9 @@ func exposed(ports map[string]struct{}) string {
 }
 
 // undo takes back what this call made, and nothing of a container that was there before.
-func (c *container) undo(ctx context.Context) {
+func (c *container) undo(ctx context.Context) (err error) {
 	if c.bundle {
-		if err := c.Remove(ctx, c.id, true); err != nil {
-			c.Warn("clean up: %v", err)
-		}
+		err = c.Remove(ctx, c.id, true)
 	}
 	for _, name := range c.named {
 		c.removeEmptyVolume(name)
@@ -198,6 +196,7 @@ func (c *container) undo(ctx context.Context) {
 	for _, dir := range c.sources {
 		os.Remove(dir) // fails where somebody uses it meanwhile, and should
 	}
+	return err
 }
 
 // makeTarget makes the mount point of one of our mounts in the root, unless it lies in another mount.

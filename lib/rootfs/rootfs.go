@@ -68,8 +68,11 @@ func (m *Manager) Mount(o Options, ref string, args []string) spec.Stage {
 		}
 		c := &container{Manager: m, plan: plan, id: id, args: args}
 		defer func() {
-			if err != nil {
-				c.undo(interrupt.Undoing(ctx))
+			if err == nil {
+				return
+			}
+			if undone := c.undo(interrupt.Undoing(ctx)); undone != nil { // whoever undoes the document tries again, and tells
+				_ = s.AddRelease(m.dir.Env(), "md-rootfs", "umount", id)
 			}
 		}()
 		if err := c.create(s, ref); err != nil {

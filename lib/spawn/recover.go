@@ -94,13 +94,17 @@ func (r *Runtime) Sweep(ctx context.Context, warn func(format string, args ...an
 			}
 		}
 		defer func() {
-			if os.MkdirAll(filepath.Dir(swept), 0o700) == nil {
+			if ctx.Err() == nil && os.MkdirAll(filepath.Dir(swept), 0o700) == nil {
 				_ = os.WriteFile(swept, nil, 0o600) // else the next one does it again
 			}
 		}()
 	}
 	for _, id := range ids {
-		if err := r.Recover(ctx, id); err != nil {
+		err := r.Recover(ctx, id)
+		if ctx.Err() != nil {
+			break // the next command goes on
+		}
+		if err != nil {
 			warn("clean up after container %s: %v", id, err)
 		}
 	}
