@@ -273,6 +273,9 @@ func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 	if err != nil {
 		err = &usageError{fmt.Errorf("%s (see '%s --help')", complaint(err), c.path(t))} // not %w: kong's errors bring exit codes of their own
 	} else if err = t.ready(); err == nil {
+		if c.Stage {
+			interrupt.Clean() // what it makes is undone, which comes before the hurry
+		}
 		err = runner.Run(ctx, io)
 	}
 	if err != nil && c.Stage && documentOnInput(args) && !isAlone(runner) {

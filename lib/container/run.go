@@ -80,6 +80,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 	if err := e.Check(o); err != nil {
 		return "", 0, err
 	}
+	interrupt.Clean()
 	o.ChooseTerminal(c.In, c.Out)
 	o.Passing = o.Remove && !o.Detach
 	found := e.sweep(ctx)
@@ -100,6 +101,7 @@ func (e *Engine) Create(ctx context.Context, o CreateOptions, args []string, c C
 	if err := e.check(o, true); err != nil {
 		return "", err
 	}
+	interrupt.Clean()
 	if o.TTY == nil { // whoever starts it may sit anywhere
 		o.TTY = new(bool)
 	}
@@ -201,6 +203,7 @@ func (e *Engine) undo(ctx context.Context, s *spec.Spec) {
 // Start runs a stopped container again, in the background: the same files, addresses and environment,
 // and the log goes on.
 func (e *Engine) Start(ctx context.Context, c *state.Container) error {
+	interrupt.Clean()
 	found := e.sweep(ctx)
 	defer found()
 	err := e.start(ctx, c)

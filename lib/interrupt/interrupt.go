@@ -2,9 +2,10 @@
 //
 //	at once        the command's context ends, and so do waits for a lock and for an archive on standard input
 //	after Linger   so does the wait for a document: the stage before may be handing it over, for us to undo
-//	after Late     what it undoes waits for no lock and no hook any more: the next command finds the rest
+//	after Late     what it undoes waits for no lock any more: the next command finds the rest
+//	after Undo     nor for a hook
 //	after Patience the process ends, be it in a system call that cannot be interrupted
-//	after Limit    the same where it is undoing something: that may take longer on a busy machine
+//	after Limit    the same where it has something to undo: that may take longer on a busy machine
 //
 // Like os/signal it is about the process as a whole. Where [Notify] was not called, as in the monitor of a container,
 // nothing is interrupted. While a program in the foreground has the signals ([Lend]), they end only the context.
@@ -24,6 +25,7 @@ import (
 const (
 	Linger   = 400 * time.Millisecond
 	Late     = 500 * time.Millisecond
+	Undo     = 900 * time.Millisecond
 	Patience = 750 * time.Millisecond
 	Limit    = 3 * time.Second
 )
@@ -205,7 +207,7 @@ func Lend() (before syscall.Signal, takeBack func()) {
 }
 
 // Undoing returns a context for undoing what was made: it goes on when ctx has ended, until [Late] after a signal that
-// is yet to come, or from now on.
+// is yet to come, or [Undo] from now on.
 func Undoing(ctx context.Context) context.Context {
 	ctx = context.WithoutCancel(ctx)
 	g := current()
@@ -218,12 +220,12 @@ func Undoing(ctx context.Context) context.Context {
 	late := g.late
 	if g.signal != 0 {
 		late = make(chan struct{})
-		time.AfterFunc(Late, func() { close(late) })
+		time.AfterFunc(Undo, func() { close(late) })
 	}
 	return undoing{ctx, late}
 }
 
-// Clean says that what this process does cleans up by itself when ctx ends, and may take [Limit] for that.
+// Clean says that what this process does cleans up by itself when its context ends, and may take [Limit] for that.
 func Clean() {
 	if g := current(); g != nil {
 		g.mu.Lock()
