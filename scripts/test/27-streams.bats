@@ -11,7 +11,7 @@ setup_file() {
 setup() {
   mkdir -p /run/mydocker/bundles
   setup_leakcheck
-  cd "$BATS_TEST_TMPDIR"
+  cd "$BATS_TEST_TMPDIR" || return
 }
 teardown() {
   exec 7>&- 8>&-
