@@ -17,7 +17,7 @@ import (
 )
 
 // blob is a layer's blob on its way. What has come of it when the source fails, or the process dies, stays
-// under its temporary name, and the next pull goes on from there. That part is read and hashed again with the
+// under its temporary name, and the next pull of a repository that has the same goes on from there. That part is read and hashed again with the
 // rest, so nobody has to know what a crash left of it.
 type blob struct {
 	in     io.Reader // the part that is there, then the rest
@@ -38,7 +38,7 @@ func (p *pull) openBlob(ctx context.Context, l *layer) (*blob, error) {
 	path := p.store.blobPath(l.desc.Digest)
 	b := &blob{path: path, hash: l.desc.Digest.Algorithm().Hash(), limit: l.desc.Size}
 	var err error
-	if p.store.hasBlob(l) {
+	if p.store.hasBlob(l) && p.shows(ctx, l) {
 		b.report = func(size int64) { p.news(l, Unpacking, size) }
 		b.stored = true
 		b.file, err = os.Open(path)
@@ -66,7 +66,9 @@ func (b *blob) openRest(ctx context.Context, src Source, l *layer) error {
 		return err
 	}
 	b.kept = info.Size()
-	if b.kept > b.limit {
+	// What is there came of a pull of whatever image named the blob.
+	remote, ok := src.(Remote)
+	if b.kept > b.limit || b.kept > 0 && !(ok && peek(ctx, remote, l.desc, b.file, b.kept)) {
 		b.kept = 0
 		if err := b.file.Truncate(0); err != nil {
 			return err

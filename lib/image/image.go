@@ -9,6 +9,7 @@
 //	                             a newer image.
 //	blobs/sha256/<hex>           manifests, configurations and layers, byte for byte as their source
 //	                             has them
+//	sources/<hex>                the repositories that have the blob, a name a line: see proof.go
 //	blobs/sha256/.tmp-<hex>      what has come of a layer: it stays when its pull breaks off, or is killed,
 //	                             and the next pull of the image goes on from there
 //
@@ -90,7 +91,9 @@ type Layer struct {
 	ChainID digest.Digest `json:"chainID"` // names the layer together with all below it
 	DiffID  digest.Digest `json:"diffID"`  // of the uncompressed archive
 	Size    int64         `json:"size"`    // bytes of its files
-	Dir     string        `json:"-"`       // a lower directory of overlayfs
+	// Blobs are those that were uncompressed here and gave DiffID. One that is not among them is not believed.
+	Blobs []digest.Digest `json:"blobs,omitempty"`
+	Dir   string          `json:"-"` // a lower directory of overlayfs
 }
 
 // LayerDirs returns the directories of the unpacked layers, the lowest first.

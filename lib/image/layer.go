@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/opencontainers/go-digest"
@@ -25,12 +26,12 @@ func (p *pull) fetchLayer(ctx context.Context, l *layer) error {
 		return err
 	}
 	defer unlock()
-	if p.store.hasLayer(l) { // now
+	if p.store.hasLayer(l) && p.shows(ctx, l) {
 		p.news(l, Exists, l.desc.Size)
 		return nil
 	}
-	_, err = p.store.readLayer(l.chain)
-	unpacked := err == nil
+	there, err := p.store.readLayer(l.chain)
+	unpacked := err == nil && there.DiffID == l.diff
 	for try := 1; ; try++ {
 		err := p.tryLayer(ctx, l, unpacked)
 		var wrong *wrongContent
@@ -43,10 +44,11 @@ func (p *pull) fetchLayer(ctx context.Context, l *layer) error {
 	}
 }
 
-// hasLayer reports whether there is nothing to do for a layer.
+// hasLayer reports whether the layer is unpacked, and known to be what its blob holds. The diff id is compared as
+// well: the chain id of one layer may be claimed as the diff id of another.
 func (s *Store) hasLayer(l *layer) bool {
-	_, err := s.readLayer(l.chain)
-	return err == nil && s.hasBlob(l)
+	there, err := s.readLayer(l.chain)
+	return err == nil && there.DiffID == l.diff && slices.Contains(there.Blobs, l.desc.Digest) && s.hasBlob(l)
 }
 
 // hasBlob reports whether the layer's blob is there. Its size is a sign; its digest is checked when it
@@ -60,8 +62,7 @@ func (s *Store) hasBlob(l *layer) bool {
 // right.
 func (p *pull) tryLayer(ctx context.Context, l *layer, unpacked bool) error {
 	if unpacked {
-		_, err := p.stream(ctx, l, nil)
-		return err
+		return p.link(ctx, l)
 	}
 	tmp := filepath.Join(p.store.dir.Layers(), state.TempPrefix+l.chain.Encoded())
 	root := filepath.Join(tmp, layerFS)
@@ -86,13 +87,38 @@ func (p *pull) tryLayer(ctx context.Context, l *layer, unpacked bool) error {
 		return err
 	}
 	if diff != l.diff {
-		return fmt.Errorf("unpacked content is of %s, but the image's configuration says %s", diff, l.diff)
+		return wrongDiff(l, diff)
 	}
 	// The blob's lock is given back by now: a layer below may need it.
 	if err := u.finish(func() ([]string, error) { return p.waitLower(ctx, l) }); err != nil {
 		return err
 	}
-	return p.store.addLayer(tmp, Layer{ChainID: l.chain, DiffID: l.diff, Size: u.size})
+	return p.store.addLayer(tmp, Layer{ChainID: l.chain, DiffID: l.diff, Size: u.size, Blobs: []digest.Digest{l.desc.Digest}})
+}
+
+// link finds out whether the blob holds the layer that is unpacked already, and notes that it does.
+func (p *pull) link(ctx context.Context, l *layer) error {
+	diff, err := p.stream(ctx, l, nil)
+	if err != nil {
+		return err
+	}
+	if diff != l.diff {
+		return wrongDiff(l, diff)
+	}
+	there, err := p.store.readLayer(l.chain)
+	if err != nil || slices.Contains(there.Blobs, l.desc.Digest) {
+		return err
+	}
+	there.Blobs = slices.DeleteFunc(there.Blobs, func(d digest.Digest) bool {
+		_, err := os.Stat(p.store.blobPath(d))
+		return err != nil
+	})
+	there.Blobs = append(there.Blobs, l.desc.Digest)
+	return state.WriteJSON(filepath.Join(p.store.layerPath(l.chain), layerFile), there)
+}
+
+func wrongDiff(l *layer, diff digest.Digest) error {
+	return fmt.Errorf("unpacked content is of %s, but the image's configuration says %s", diff, l.diff)
 }
 
 // waitLower waits for the layers below l and returns their directories.
@@ -159,15 +185,15 @@ func (p *pull) stream(ctx context.Context, l *layer, u *unpacker) (digest.Digest
 	if unpackErr != nil {
 		return "", unpackErr
 	}
-	return diff, blob.commit()
-}
-
-// extract unpacks a compressed archive and returns the digest of what it was uncompressed.
-func extract(ctx context.Context, compressed io.Reader, algorithm digest.Algorithm, u *unpacker) (digest.Digest, error) {
-	if u == nil {
-		_, err := io.Copy(io.Discard, compressed)
+	if err := blob.commit(); err != nil {
 		return "", err
 	}
+	p.remember(l.desc.Digest)
+	return diff, nil
+}
+
+// extract unpacks a compressed archive, if u is not nil, and returns the digest of what it was uncompressed.
+func extract(ctx context.Context, compressed io.Reader, algorithm digest.Algorithm, u *unpacker) (digest.Digest, error) {
 	plain, closer, err := decompress(compressed)
 	if err != nil {
 		return "", err
@@ -184,8 +210,10 @@ func extract(ctx context.Context, compressed io.Reader, algorithm digest.Algorit
 		<-archive.done
 		closer()
 	}()
-	if err := u.extract(archive); err != nil {
-		return "", err
+	if u != nil {
+		if err := u.extract(archive); err != nil {
+			return "", err
+		}
 	}
 	if _, err := io.Copy(io.Discard, archive); err != nil { // what pads the archive's end
 		return "", err

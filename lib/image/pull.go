@@ -63,6 +63,8 @@ type pull struct {
 	config   []byte
 	layers   []*layer
 	record   string // the file that says what it needs
+
+	repository string // the source's, if it is remote
 }
 
 // layer is one layer of a pull.
@@ -73,12 +75,14 @@ type layer struct {
 	chain digest.Digest
 	lower []*layer
 	done  chan struct{} // closed when it is in the store
+
+	asked, shown bool // whether the source was asked to show that it has the blob, and what came of it
 }
 
 // Pull brings an image into the store. What is there already is not fetched again. Nothing counts as
 // there before its digest was checked and it is on the disk, and no name before all of its image is.
 func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress func(Event)) (result *Result, err error) {
-	p := &pull{store: s, src: src, progress: progress, record: filepath.Join(s.pullsDir(), state.NewID()+".json")}
+	p := &pull{store: s, src: src, progress: progress, repository: repository(src), record: filepath.Join(s.pullsDir(), state.NewID()+".json")}
 	doc, want, err := p.find(ctx, opts.Platform)
 	if err != nil {
 		return nil, err
@@ -115,6 +119,7 @@ func (s *Store) dropUnneeded(config digest.Digest) {
 	defer unlock()
 	if n, err := s.needed(index); err == nil && !n.blobs[config.Encoded()] {
 		_ = os.Remove(s.blobPath(config)) // else the next sweep does
+		_ = os.Remove(s.sourcesPath(config))
 	}
 }
 
@@ -154,13 +159,15 @@ func (p *pull) find(ctx context.Context, platform string) (*document, v1.Platfor
 	return doc, want, err
 }
 
-// document returns a small blob, from the store where it has it.
+// document returns a small blob, from the store where it has it and the source is known to.
 func (p *pull) document(ctx context.Context, d v1.Descriptor, get func(context.Context, v1.Descriptor) ([]byte, error)) ([]byte, error) {
 	if err := checkDescriptor(d); err != nil {
 		return nil, err
 	}
-	if data, err := p.store.readBlob(d.Digest); err == nil && checkContent(d, data) == nil {
-		return data, nil
+	if p.known(d.Digest) {
+		if data, err := p.store.readBlob(d.Digest); err == nil && checkContent(d, data) == nil {
+			return data, nil
+		}
 	}
 	data, err := get(ctx, d)
 	if err != nil {
@@ -192,7 +199,11 @@ func (p *pull) fetchConfig(ctx context.Context, d v1.Descriptor) ([]byte, error)
 		return nil, err
 	}
 	defer free()
-	return data, p.store.writeBlob(d.Digest, data)
+	if err := p.store.writeBlob(d.Digest, data); err != nil {
+		return nil, err
+	}
+	p.remember(d.Digest)
+	return data, nil
 }
 
 func (p *pull) readConfig(ctx context.Context, doc *document, platform string, want v1.Platform) error {
@@ -240,7 +251,7 @@ func (p *pull) fetchLayers(ctx context.Context, parallel int) error {
 	}
 	var missing []*layer
 	for _, l := range p.layers {
-		if p.store.hasLayer(l) {
+		if p.known(l.desc.Digest) && p.store.hasLayer(l) {
 			p.news(l, Exists, l.desc.Size)
 			close(l.done)
 			continue
@@ -282,6 +293,7 @@ func (p *pull) commit() (*Result, error) {
 			return nil, err
 		}
 	}
+	p.remember(p.desc.Digest)
 	index, err := p.store.readIndex()
 	if err != nil {
 		return nil, err

@@ -64,6 +64,7 @@ func (s *Store) Remains() ([]state.Remain, error) {
 	}{
 		{"blob", filepath.Join(blobs, digest.SHA256.String()), n.blobs},
 		{"blob", filepath.Join(blobs, digest.SHA512.String()), n.blobs},
+		{"source", s.sourcesDir(), n.blobs},
 		{"layer", s.dir.Layers(), n.layers},
 	} {
 		entries, err := os.ReadDir(place.dir)

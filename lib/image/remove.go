@@ -282,6 +282,9 @@ func (s *Store) sweep(index *v1.Index, spare sparing) (gone []digest.Digest, byt
 			return nil, bytes, err
 		}
 	}
+	if _, err := sweepDir(s.sourcesDir(), n.blobs, spare, func(string) {}); err != nil {
+		return nil, bytes, err
+	}
 	names, err := sweepDir(s.dir.Layers(), n.layers, spare, func(name string) {
 		if l, err := s.readLayer(digest.NewDigestFromEncoded(digest.SHA256, name)); err == nil {
 			bytes += l.Size

@@ -119,8 +119,11 @@ func (s *Store) load(index *v1.Index, entry v1.Descriptor) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, chain := range chainIDs(img.Config.RootFS.DiffIDs) {
+	for i, chain := range chainIDs(img.Config.RootFS.DiffIDs) {
 		layer, err := s.readLayer(chain)
+		if err == nil && layer.DiffID != img.Config.RootFS.DiffIDs[i] {
+			err = fmt.Errorf("layer %s is of other content", shortID(chain))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("image %.300q: %w (pull it again)", img.Name(), err)
 		}

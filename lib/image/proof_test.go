@@ -1,0 +1,226 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+const secret = "the private image's secret"
+
+// withDiffs lets the configuration of a fake name other diff ids.
+func (f *fake) withDiffs(diffs ...digest.Digest) *fake {
+	return f.edit(func(m *v1.Manifest) {
+		var config v1.Image
+		json.Unmarshal(f.blobs[m.Config.Digest], &config)
+		config.RootFS.DiffIDs = diffs
+		m.Config = f.addJSON(v1.MediaTypeImageConfig, config)
+	})
+}
+
+// without takes a blob away from a fake, whose manifest goes on naming it.
+func (f *fake) without(d digest.Digest) *fake {
+	delete(f.blobs, d)
+	return f
+}
+
+// manifestOf returns the manifest of a fake.
+func manifestOf(f *fake) v1.Manifest {
+	var m v1.Manifest
+	json.Unmarshal(f.blobs[f.root.Digest], &m)
+	return m
+}
+
+// layoutOf opens a fake as a layout, which is no remote source.
+func layoutOf(t *testing.T, f *fake) Source {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name string, data []byte) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		os.MkdirAll(filepath.Dir(path), 0o700)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for d, data := range f.blobs {
+		write(blobName(v1.Descriptor{Digest: d}), data)
+	}
+	entry := f.root
+	entry.Annotations = map[string]string{v1.AnnotationRefName: f.ref.String()}
+	index, _ := json.Marshal(v1.Index{Manifests: []v1.Descriptor{entry}})
+	write(v1.ImageIndexFile, index)
+	src, err := openLayout(layoutDir(dir), "x", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return src
+}
+
+// An image that names what another one brought gets none of it, unless its source has it too.
+func TestNothingForAName(t *testing.T) {
+	for _, compression := range []string{v1.MediaTypeImageLayer, v1.MediaTypeImageLayerGzip} {
+		base, private := tarOf(file("base", "1")), tarOf(file("secret", secret))
+		owner := newFake(t, "corp/private", compression, base, private)
+		names := manifestOf(owner)
+		diffs := []digest.Digest{digest.FromBytes(base), digest.FromBytes(private)}
+		thief := func(layers ...[]byte) *fake { return newFake(t, "thief", compression, layers...) }
+		other := tarOf(file("x", "x"))
+		for name, src := range map[string]*fake{
+			"diff ids":           thief(base, other).withDiffs(diffs...),
+			"diff ids, reversed": thief(base, other).withDiffs(diffs[1], diffs[0]),
+			"chain id":           thief(other).withDiffs(chainIDs(diffs)[1]),
+			"digest of a blob": thief(base, other).withDiffs(diffs...).edit(func(m *v1.Manifest) {
+				m.Layers = names.Layers
+			}),
+			"digest of a blob under another diff id": thief(other).edit(func(m *v1.Manifest) { m.Layers = names.Layers[1:] }),
+			"configuration": newFake(t, "thief", compression, base, private).edit(func(m *v1.Manifest) {
+				m.Config = names.Config
+			}).without(names.Config.Digest),
+		} {
+			for _, local := range []bool{false, true} {
+				t.Run(filepath.Base(compression)+"/"+name, func(t *testing.T) {
+					s := newStore(t)
+					mustPull(t, s, owner)
+					var source Source = src
+					if local {
+						src.ref = owner.ref // a layout may say that it is called so
+						source = layoutOf(t, src)
+					}
+					if r, err := pullFrom(s, source); err == nil {
+						t.Errorf("local %v: it is given %v", local, r.Image.LayerDirs())
+					}
+					clean(t, s)
+					img, err := s.Resolve("corp/private")
+					if err != nil || tree(t, img.LayerDirs()[1]) != "secret="+secret+"\n" {
+						t.Errorf("local %v: the owner's image: %v", local, err)
+					}
+					if r := mustPull(t, s, owner); r.New {
+						t.Errorf("the owner's image changed")
+					}
+				})
+				src.ref, _ = ParseReference("thief")
+			}
+		}
+	}
+}
+
+// A private image's manifest, in the index of another source, is asked for there.
+func TestNoManifestForAName(t *testing.T) {
+	s := newStore(t)
+	owner := newFake(t, "corp/private", v1.MediaTypeImageLayer, tarOf(file("secret", secret)))
+	mustPull(t, s, owner)
+	thief := newFake(t, "thief", v1.MediaTypeImageLayer)
+	thief.root = thief.addJSON(v1.MediaTypeImageIndex, v1.Index{Manifests: []v1.Descriptor{owner.root}})
+	if _, err := pullFrom(s, thief); err == nil {
+		t.Error("it is given the image")
+	}
+}
+
+// What came of a pull that broke off is of use to the repository that has the same, and to no other.
+func TestNoPartForAName(t *testing.T) {
+	layer := tarOf(file("secret", noise(20000)))
+	owner := newFake(t, "corp/private", v1.MediaTypeImageLayerGzip, layer)
+	blob := layerBlob(owner)
+	thief := newFake(t, "thief", v1.MediaTypeImageLayerGzip, tarOf(file("x", noise(100)))).withDiffs(digest.FromBytes(layer))
+	thief.edit(func(m *v1.Manifest) { m.Layers = manifestOf(owner).Layers })
+	for _, local := range []bool{false, true} {
+		s := newStore(t)
+		part := filepath.Join(filepath.Dir(s.blobPath(blob)), state.TempPrefix+blob.Encoded())
+		os.MkdirAll(filepath.Dir(part), 0o700)
+		if err := os.WriteFile(part, owner.blobs[blob], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var source Source = thief
+		if local {
+			source = layoutOf(t, thief)
+		}
+		if _, err := pullFrom(s, source); err == nil {
+			t.Errorf("local %v: it is given the blob", local)
+		}
+	}
+}
+
+// A repository that shows that it has a blob is not asked for it, and not to show it again; nor is one that lies about a
+// piece believed.
+func TestPeeks(t *testing.T) {
+	s := newStore(t)
+	layer := tarOf(file("a", noise(20000)))
+	mustPull(t, s, newFake(t, "one", v1.MediaTypeImageLayerGzip, layer))
+	two := newFake(t, "two", v1.MediaTypeImageLayerGzip, layer)
+	for range 2 {
+		mustPull(t, s, two)
+	}
+	if blob := layerBlob(two); two.peeks != 1 || two.asked[blob] != 0 || two.served != 0 {
+		t.Errorf("%d peeks, fetched %d times, %d bytes", two.peeks, two.asked[blob], two.served)
+	}
+	tag := newFake(t, "two:2", v1.MediaTypeImageLayerGzip, layer) // of the same repository
+	if mustPull(t, s, tag); tag.peeks != 0 || tag.served != 0 {
+		t.Errorf("%d peeks, %d bytes", tag.peeks, tag.served)
+	}
+	liar := newFake(t, "liar", v1.MediaTypeImageLayerGzip, layer)
+	liar.blobs[layerBlob(liar)] = make([]byte, len(liar.blobs[layerBlob(liar)]))
+	if _, err := pullFrom(s, liar); err == nil || !strings.Contains(err.Error(), "the content is of") {
+		t.Errorf("got %v", err)
+	}
+	for _, arg := range []string{"one", "two", "two:2"} {
+		if _, err := s.Remove(arg, func(*Image) error { return nil }); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, _ := os.ReadDir(s.sourcesDir()); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// A store of the release before says nothing of blobs and sources. It is used: nothing is fetched a second time.
+func TestStoreOfBefore(t *testing.T) {
+	s := newStore(t)
+	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", noise(20000))))
+	img := mustPull(t, s, src).Image
+	before := img.Layers[0]
+	before.Blobs = nil
+	if err := state.WriteJSON(filepath.Join(s.layerPath(before.ChainID), layerFile), before); err != nil {
+		t.Fatal(err)
+	}
+	os.RemoveAll(s.sourcesDir())
+	src.served = 0
+	var seen []Status
+	if _, err := Pull(context.Background(), s, src, PullOptions{}, func(e Event) { seen = append(seen, e.Status) }); err != nil || src.served != 0 {
+		t.Errorf("%v: %d bytes were fetched, %v", err, src.served, seen)
+	}
+	if l, err := s.readLayer(before.ChainID); err != nil || len(l.Blobs) != 1 {
+		t.Errorf("%+v, %v", l, err)
+	}
+	src.peeks = 0
+	if mustPull(t, s, src); src.peeks != 0 {
+		t.Errorf("%d peeks", src.peeks)
+	}
+}
+
+// An archive of docker save names its layers by the diff ids of its configuration: a file of the same length is not one.
+func TestArchiveOfNames(t *testing.T) {
+	private := tarOf(file("secret", secret))
+	s := newStore(t)
+	owner := newFake(t, "corp/private", v1.MediaTypeImageLayer, private)
+	mustPull(t, s, owner)
+	list, _ := json.Marshal([]dockerEntry{{Config: "c.json", RepoTags: []string{"corp/private:latest"}, Layers: []string{"l"}}})
+	thief := tarOf(file("c.json", string(owner.blobs[manifestOf(owner).Config.Digest])), file("l", strings.Repeat("x", len(private))), file(dockerList, string(list)))
+	src, err := s.OpenSource(context.Background(), "-", strings.NewReader(string(thief)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	if r, err := pullFrom(s, src); err == nil {
+		t.Errorf("it is given %v", r.Image.LayerDirs())
+	}
+	clean(t, s)
+}
