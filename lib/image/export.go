@@ -102,7 +102,7 @@ func (s *Store) openExport(arg, name string) (*export, error) {
 	e := &export{entry: img.Manifest}
 	e.entry.Annotations = exportNames(ref, name)
 	for _, d := range append([]v1.Descriptor{img.Manifest, manifest.Config}, manifest.Layers...) {
-		if err := e.add(s.blobPath(d.Digest), d.Digest); err != nil {
+		if err := e.add(s.blobPath(d.Digest), d); err != nil {
 			e.close()
 			return nil, fmt.Errorf("image %s: %w", arg, err)
 		}
@@ -136,17 +136,20 @@ func exportNames(ref Reference, name string) map[string]string {
 	return names
 }
 
-func (e *export) add(path string, d digest.Digest) error {
+func (e *export) add(path string, d v1.Descriptor) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	info, err := file.Stat()
+	if err == nil && info.Size() != d.Size {
+		err = fmt.Errorf("blob %s has %d bytes, the manifest says %d", shortID(d.Digest), info.Size(), d.Size)
+	}
 	if err != nil {
 		file.Close()
 		return err
 	}
-	e.blobs = append(e.blobs, exportBlob{digest: d, size: info.Size(), file: file})
+	e.blobs = append(e.blobs, exportBlob{digest: d.Digest, size: info.Size(), file: file})
 	return nil
 }
 

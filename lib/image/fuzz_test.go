@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -27,7 +28,8 @@ func FuzzDocuments(f *testing.F) {
 		src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", "1")))
 		// The configuration is what the manifest names, or the manifest would never get that far.
 		named := src.add(v1.MediaTypeImageConfig, config)
-		manifest = bytes.Replace(manifest, []byte(m.Config.Digest), []byte(named.Digest), 1)
+		what := func(d v1.Descriptor) []byte { return fmt.Appendf(nil, `"%s","size":%d`, d.Digest, d.Size) }
+		manifest = bytes.Replace(manifest, what(m.Config), what(named), 1)
 		src.root = src.add(mediaType, manifest)
 		r, err := pullFrom(s, src)
 		if err == nil && (r.Image == nil || r.Image.Name() != "x:latest") {

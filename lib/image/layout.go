@@ -123,6 +123,9 @@ func openLayout(files files, base, tag string) (Source, error) {
 	if err := json.Unmarshal(data, &index); err != nil {
 		return nil, fmt.Errorf("read the image layout: %s: %w", v1.ImageIndexFile, err)
 	}
+	if err := checkSizes(index.Manifests); err != nil {
+		return nil, fmt.Errorf("read the image layout: %s: %w", v1.ImageIndexFile, err)
+	}
 	d, err := pick(index.Manifests, tag)
 	if err != nil {
 		return nil, err

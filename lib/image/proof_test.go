@@ -224,3 +224,49 @@ func TestArchiveOfNames(t *testing.T) {
 	}
 	clean(t, s)
 }
+
+// Sizes of layouts and archives are compared, too.
+func TestSizesOfLayouts(t *testing.T) {
+	for name, edit := range map[string]func(f *fake){
+		"of the manifest":          func(f *fake) { f.root.Size++ },
+		"of the configuration":     func(f *fake) { f.edit(func(m *v1.Manifest) { m.Config.Size-- }) },
+		"of a layer, too short":    func(f *fake) { f.edit(func(m *v1.Manifest) { m.Layers[0].Size-- }) },
+		"of a layer, too long":     func(f *fake) { f.edit(func(m *v1.Manifest) { m.Layers[0].Size++ }) },
+		"of a layer, negative":     func(f *fake) { f.edit(func(m *v1.Manifest) { m.Layers[0].Size = -5 }) },
+		"of a layer that is there": func(f *fake) { f.edit(func(m *v1.Manifest) { m.Layers[1].Size++ }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			there := tarOf(file("there", "1"))
+			mustPull(t, s, newFake(t, "other", v1.MediaTypeImageLayer, there))
+			src := newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1")), there)
+			edit(src)
+			if _, err := pullFrom(s, layoutOf(t, src)); err == nil {
+				t.Error("it is taken")
+			}
+			clean(t, s)
+		})
+	}
+	src := newFake(t, "x", v1.MediaTypeImageLayer)
+	for _, size := range []string{"-1", "-9223372036854775808", "9223372036854775808", "1.5", `"1"`} {
+		index := strings.Replace(`{"schemaVersion":2,"manifests":[{"digest":"`+src.root.Digest.String()+`","size":SIZE}]}`, "SIZE", size, 1)
+		dir := t.TempDir()
+		os.WriteFile(filepath.Join(dir, v1.ImageIndexFile), []byte(index), 0o600)
+		if _, err := openLayout(layoutDir(dir), "x", ""); err == nil {
+			t.Errorf("size %s is taken", size)
+		}
+	}
+}
+
+// A blob that is not as long as its manifest says is not given away.
+func TestExportOfDamage(t *testing.T) {
+	s := newStore(t)
+	src := newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1")))
+	mustPull(t, s, src)
+	if err := os.Truncate(s.blobPath(layerBlob(src)), 100); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Export(context.Background(), "x", "oci-archive:"+filepath.Join(t.TempDir(), "a"), nil); err == nil || !strings.Contains(err.Error(), "has 100 bytes") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -136,6 +137,9 @@ func (p *pull) find(ctx context.Context, platform string) (*document, v1.Platfor
 	if pinned := p.src.Reference().Digest; pinned != "" && pinned != p.root.Digest {
 		return nil, want, &wrongContent{what: "image", want: pinned, got: p.root.Digest}
 	}
+	if err := checkDescriptor(p.root); err != nil {
+		return nil, want, err
+	}
 	if err := checkContent(p.root, p.manifest); err != nil {
 		return nil, want, err
 	}
@@ -164,6 +168,9 @@ func (p *pull) document(ctx context.Context, d v1.Descriptor, get func(context.C
 	if err := checkDescriptor(d); err != nil {
 		return nil, err
 	}
+	if d.Size > maxDocument {
+		return nil, fmt.Errorf("document %s: size %d, more than %d MiB", shortID(d.Digest), d.Size, maxDocument>>20)
+	}
 	if p.known(d.Digest) {
 		if data, err := p.store.readBlob(d.Digest); err == nil && checkContent(d, data) == nil {
 			return data, nil
@@ -189,7 +196,7 @@ func (p *pull) fetchConfig(ctx context.Context, d v1.Descriptor) ([]byte, error)
 			return nil, err
 		}
 		defer r.Close()
-		return readBounded(r)
+		return readBounded(io.LimitReader(r, d.Size+1))
 	})
 	if err != nil {
 		return nil, err

@@ -298,6 +298,33 @@ func TestPullRefuses(t *testing.T) {
 			f := newFake(t, "x", gz, layer)
 			return f.edit(func(m *v1.Manifest) { m.Layers[0] = f.add(gz, bytes.Repeat([]byte("x"), 2000)) })
 		}(), "invalid tar header"},
+		"config longer than said":  {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size-- }), "its descriptor says"},
+		"config shorter than said": {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size++ }), "its descriptor says"},
+		"config without end":       {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size = 1 << 40 }), "more than 8 MiB"},
+		"config of no size":        {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size = -1 }), "size -1"},
+		"root of another size": {func() *fake {
+			f := newFake(t, "x", gz, layer)
+			f.root.Size++
+			return f
+		}(), "its descriptor says"},
+		"root of no size": {func() *fake {
+			f := newFake(t, "x", gz, layer)
+			f.root.Size = -1
+			return f
+		}(), "size -1"},
+		"in an index, of another size": {func() *fake {
+			f := newFake(t, "x", gz, layer)
+			f.root.Size++
+			f.root = f.addJSON(v1.MediaTypeImageIndex, v1.Index{Manifests: []v1.Descriptor{f.root}})
+			return f
+		}(), "its descriptor says"},
+		"in an index, of no size, not chosen": {func() *fake {
+			f := newFake(t, "x", gz, layer)
+			other := f.root
+			other.Size, other.Platform = -1, &v1.Platform{OS: "plan9"}
+			f.root = f.addJSON(v1.MediaTypeImageIndex, v1.Index{Manifests: []v1.Descriptor{f.root, other}})
+			return f
+		}(), "size -1"},
 		"digest as a path": {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Digest = "sha256:../../../../x" }), "digest"},
 		"config's digest":  {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Digest = "" }), "digest"},
 		"foreign layer":    {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].URLs = []string{"http://evil/"} }), "foreign"},

@@ -72,7 +72,17 @@ func parseDocument(d v1.Descriptor, data []byte) (*document, error) {
 	case manifest && doc.Config == nil:
 		return nil, errors.New("manifest: no configuration")
 	}
-	return &doc, nil
+	return &doc, checkSizes(doc.Manifests, doc.Layers)
+}
+
+// checkSizes returns an error where a list says of content that it is less than nothing, chosen or not.
+func checkSizes(lists ...[]v1.Descriptor) error {
+	for _, d := range slices.Concat(lists...) {
+		if d.Size < 0 {
+			return fmt.Errorf("manifest: %.100q has size %d", d.Digest, d.Size)
+		}
+	}
+	return nil
 }
 
 var errSchema1 = errors.New("manifest: schema 1 was given up by docker in 2024: push the image again with a newer program")
@@ -141,6 +151,9 @@ func checkDescriptor(d v1.Descriptor) error {
 func checkContent(d v1.Descriptor, data []byte) error {
 	if err := checkDigest(d.Digest); err != nil {
 		return err
+	}
+	if int64(len(data)) != d.Size {
+		return fmt.Errorf("document %s: it has %d bytes, its descriptor says %d", shortID(d.Digest), len(data), d.Size)
 	}
 	if got := d.Digest.Algorithm().FromBytes(data); got != d.Digest {
 		return &wrongContent{what: "document", want: d.Digest, got: got}
