@@ -66,6 +66,11 @@ func (b *body) open() error {
 			cancel()
 			return err
 		}
+		if n := r.Response().ContentLength; n >= 0 && p.start+n != b.desc.Size {
+			cancel()
+			r.Close()
+			return fmt.Errorf("content %s has %d bytes there, the manifest says %d", b.desc.Digest, p.start+n, b.desc.Size)
+		}
 		// The bare answer: regclient would hash it once more, and go on in its own way where it breaks off.
 		a := &answer{body: r.Response().Body, closer: r, host: c.host, cancel: cancel}
 		a.watchdog = time.AfterFunc(stallTimeout, a.stall)
@@ -77,6 +82,27 @@ func (b *body) open() error {
 		b.set(a)
 		return nil
 	})
+}
+
+// Peek implements image.Remote.
+func (s *source) Peek(ctx context.Context, d v1.Descriptor, offset int64, n int) (data []byte, err error) {
+	ctx, stop := context.WithTimeout(ctx, stallTimeout)
+	defer stop()
+	err = s.each(ctx, what("", d.Digest), func(ctx context.Context, c *client) error {
+		p := &part{offset: offset, length: int64(n)}
+		r, err := c.rc.BlobGet(context.WithValue(ctx, partKey{}, p), c.ref("", d.Digest), descriptor.Descriptor{MediaType: d.MediaType, Digest: d.Digest})
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		if !p.ranged {
+			return errors.New("it knows no ranges")
+		}
+		data = make([]byte, n)
+		_, err = io.ReadFull(r.Response().Body, data)
+		return err
+	})
+	return data, err
 }
 
 // set puts an answer in the place of the one before.

@@ -1,7 +1,8 @@
 // Package registry fetches images from registries (OCI distribution-spec, docker's registry API v2)
 // into the store of lib/image. It is linked into md-pull only.
 //
-// Logins are those of docker: ~/.docker/config.json (DOCKER_CONFIG moves it), with its credential helpers.
+// Logins are those of docker: ~/.docker/config.json (DOCKER_CONFIG moves it), with its credential helpers. Certificates
+// lie where docker and podman look for them (certificates.go).
 // Mirrors stand in a file in the form of containers-registries.conf(5), version 2:
 // $CONTAINERS_REGISTRIES_CONF, else /etc/mydocker/registries.conf, else
 // /etc/containers/registries.conf. An image keeps its name, wherever its content comes from.
@@ -35,6 +36,7 @@ import (
 // Options say how registries are spoken to.
 type Options struct {
 	Insecure bool              // plain http and unverified https are fine; for loopback addresses they always are
+	CertDir  string            // has the registry's certificates in place of the certs.d directories; mirrors keep theirs
 	Notice   func(text string) // is told why nothing comes for a while; nil: nobody is
 }
 
@@ -68,7 +70,14 @@ func Open(ctx context.Context, name image.Reference, opts Options) (image.Source
 	}
 	s := &source{ref: name}
 	for i, e := range endpoints {
-		c := newClient(ctx, e)
+		dir := ""
+		if i == len(endpoints)-1 {
+			dir = opts.CertDir
+		}
+		c, err := newClient(ctx, e, dir)
+		if err != nil {
+			return nil, err
+		}
 		if opts.Notice != nil {
 			c.transport.notice = opts.Notice
 		}
@@ -78,17 +87,22 @@ func Open(ctx context.Context, name image.Reference, opts Options) (image.Source
 	return s, nil
 }
 
-func newClient(ctx context.Context, e endpoint) *client {
-	t := newTransport(ctx, e.host, e.insecure)
-	host := regconfig.Host{Name: e.host, TLS: regconfig.TLSEnabled, ReqConcurrent: 8}
-	if e.insecure && !speaksTLS(ctx, e.host) {
-		host.TLS = regconfig.TLSDisabled
+func newClient(ctx context.Context, e endpoint, certDir string) (*client, error) {
+	tlsConfig, err := readCertificates(certDir, e)
+	if err != nil {
+		return nil, fmt.Errorf("registry %s: %w", e.host, err)
 	}
+	host := regconfig.Host{Name: e.host, TLS: regconfig.TLSEnabled, ReqConcurrent: 8}
+	scheme := "https"
+	if e.insecure && !speaksTLS(ctx, e.host, tlsConfig) {
+		host.TLS, scheme = regconfig.TLSDisabled, "http"
+	}
+	t := newTransport(ctx, e, tlsConfig)
+	t.origin = originOf(&url.URL{Scheme: scheme, Host: regconfig.HostNewName(e.host).Hostname})
 	rc := regclient.New(
 		regclient.WithSlog(slog.New(quiet{})),
 		regclient.WithUserAgent("mydocker"),
 		regclient.WithDockerCreds(),
-		regclient.WithDockerCerts(),
 		regclient.WithConfigHost(host),
 		regclient.WithRegOpts(
 			reg.WithHTTPClient(&http.Client{Transport: t}),
@@ -96,17 +110,17 @@ func newClient(ctx context.Context, e endpoint) *client {
 			reg.WithDelay(resumeDelay, 10*time.Second),
 			reg.WithManifestMax(maxManifest, maxManifest),
 		))
-	return &client{endpoint: e, rc: rc, transport: t}
+	return &client{endpoint: e, rc: rc, transport: t}, nil
 }
 
 // speaksTLS reports whether an insecure registry answers in TLS.
-func speaksTLS(ctx context.Context, host string) bool {
+func speaksTLS(ctx context.Context, host string, config *tls.Config) bool {
 	if _, _, err := net.SplitHostPort(host); err != nil {
 		host = net.JoinHostPort(strings.Trim(host, "[]"), "443")
 	}
 	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
 	defer stop()
-	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // only to see whether it is TLS
+	d := tls.Dialer{Config: config} // which verifies nothing: the registry is insecure
 	conn, err := d.DialContext(ctx, "tcp", host)
 	if err != nil {
 		return false
@@ -121,7 +135,7 @@ func (s *source) Reference() image.Reference { return s.ref }
 // Close implements image.Source.
 func (s *source) Close() error {
 	for _, c := range s.clients {
-		c.transport.base.CloseIdleConnections()
+		c.transport.close()
 	}
 	return nil
 }
@@ -199,9 +213,13 @@ func (c *client) explain(err error, status int, what string) error {
 	var network net.Error
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
+	var op *net.OpError
+	fault := c.transport.fault.Load()
 	switch {
 	case errors.Is(err, errs.ErrNotFound) || status == http.StatusNotFound:
 		return fmt.Errorf("registry %s has no image %s with %s: check its name and tag", c.host, c.path, what)
+	case fault != nil:
+		return fmt.Errorf("registry %s gives no token: %.300s", c.host, innermost(*fault))
 	case errors.Is(err, errs.ErrHTTPUnauthorized), errors.Is(err, errs.ErrNoNewChallenge), errors.Is(err, errs.ErrEmptyChallenge), status == http.StatusForbidden:
 		return fmt.Errorf("registry %s refuses image %s: it needs a login (docker login %s), or there is no such image", c.host, c.path, c.host)
 	case errors.Is(err, errs.ErrHTTPRateLimit) || status == http.StatusTooManyRequests:
@@ -209,13 +227,18 @@ func (c *client) explain(err error, status int, what string) error {
 	case status >= 500:
 		return fmt.Errorf("registry %s answers %d %s: try again later", c.host, status, http.StatusText(status))
 	case errors.As(err, &certificate):
-		return fmt.Errorf("registry %s: %w: add its certificate to /etc/docker/certs.d/%s, or use --insecure", c.host, certificate.Err, c.host)
+		return fmt.Errorf("registry %s: %w: add its certificate authority as /etc/docker/certs.d/%s/ca.crt, or use --insecure", c.host, certificate.Err, c.host)
 	case errors.As(err, &record):
 		return fmt.Errorf("registry %s does not speak https: use --insecure if that is meant to be", c.host)
+	case errors.As(err, &op) && op.Op == "remote error":
+		return fmt.Errorf("registry %s breaks off: %w: it may want a client certificate, in /etc/docker/certs.d/%s", c.host, op.Err, c.host)
 	case errors.As(err, &network):
 		return fmt.Errorf("registry %s cannot be reached: %w", c.host, innermost(network))
 	}
-	return fmt.Errorf("registry %s: %w", c.host, err)
+	if status >= 400 {
+		return fmt.Errorf("registry %s answers %d %s", c.host, status, http.StatusText(status))
+	}
+	return fmt.Errorf("registry %s: %.300s", c.host, err) // parts of it may be the registry's
 }
 
 // innermost takes the request from a network error: its address is long and says nothing new.
