@@ -13,6 +13,12 @@
 //   - ~/.docker/config.json holds logins, or names the programs that do, as docker and others leave them there.
 //   - /etc/mydocker/registries.conf names mirrors and registries without TLS, in the form of
 //     containers-registries.conf(5). CONTAINERS_REGISTRIES_CONF in the environment names another file.
+//   - ~/.config/containers/certs.d/HOST[:PORT], /etc/containers/certs.d/HOST[:PORT], /etc/docker/certs.d/HOST[:PORT]: the first
+//     that is there holds a registry's certificates, as containers-certs.d(5) has it: *.crt are authorities, which count
+//     beside the system's, *.cert with *.key are the client's. HOST[:PORT] is as in NAME. --cert-dir names another directory.
+//
+// A login and a client's certificate are sent to the registry itself, never to what it redirects to. The service that
+// gives tokens may be elsewhere, if it and the registry speak https with certificates that are verified.
 //
 // # Examples
 //

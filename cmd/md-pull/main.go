@@ -28,6 +28,7 @@ type pull struct {
 	Quiet    bool     `short:"q" help:"Only print the digest"`
 	Platform string   `help:"Pull the image for this platform, OS/ARCH[/VARIANT], not for the host's"`
 	Insecure bool     `help:"Take registries that speak plain http, or https with a certificate that cannot be verified"`
+	CertDir  string   `name:"cert-dir" placeholder:"DIR" help:"Take the registry's certificates (*.crt, *.cert with *.key) from this directory, not from certs.d"`
 	To       string   `name:"to" help:"Write the image there from the store, and pull it first only if it is missing: ocidir:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for standard output"`
 	Stderr   bool     `help:"Report on standard error" hidden:""`
 }
@@ -69,7 +70,7 @@ func (p *pull) Run(ctx context.Context, io *cli.IO) error {
 		if image.IsLocal(name) {
 			src, err = store.OpenSource(ctx, name, io.In)
 		} else {
-			src, err = registry.Open(ctx, refs[name], registry.Options{Insecure: p.Insecure, Notice: func(text string) { cli.Warn(io.Err, "md-pull", "%s", text) }})
+			src, err = registry.Open(ctx, refs[name], registry.Options{Insecure: p.Insecure, CertDir: p.CertDir, Notice: func(text string) { cli.Warn(io.Err, "md-pull", "%s", text) }})
 		}
 		if err == nil {
 			err = p.pull(ctx, store, src, io)

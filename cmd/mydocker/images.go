@@ -23,6 +23,7 @@ type pull struct {
 	Quiet    bool     `short:"q" help:"Only print the digest"`
 	Platform string   `help:"Pull the image for this platform, OS/ARCH[/VARIANT], not for the host's"`
 	Insecure bool     `help:"Take registries that speak plain http, or https with a certificate that cannot be verified"`
+	CertDir  string   `name:"cert-dir" placeholder:"DIR" help:"Take the registry's certificates (*.crt, *.cert with *.key) from this directory, not from certs.d"`
 	Names    []string `arg:"" help:"What to pull"`
 }
 
@@ -34,6 +35,9 @@ func (c *pull) Run(ctx context.Context, io *cli.IO) error {
 	}
 	if c.Insecure {
 		args = append(args, "--insecure")
+	}
+	if c.CertDir != "" {
+		args = append(args, "--cert-dir", c.CertDir)
 	}
 	if c.Platform != "" {
 		args = append(args, "--platform", c.Platform)
