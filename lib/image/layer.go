@@ -188,6 +188,7 @@ func (p *pull) stream(ctx context.Context, l *layer, u *unpacker) (digest.Digest
 	if err := blob.commit(); err != nil {
 		return "", err
 	}
+	p.shown.Store(l.desc.Digest, true)
 	p.remember(l.desc.Digest)
 	return diff, nil
 }

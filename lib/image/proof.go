@@ -87,13 +87,15 @@ func appendLine(path, line string) error {
 	return err
 }
 
-// shows reports whether the source has the layer's blob, which is in the store. It is asked once in a pull.
+// shows reports whether the source has the layer's blob, which is in the store. It is asked once in a pull, however often
+// the image has the layer.
 func (p *pull) shows(ctx context.Context, l *layer) bool {
-	if !l.asked {
-		l.asked = true
-		l.shown = p.known(l.desc.Digest) || p.ask(ctx, l.desc)
+	shown, asked := p.shown.Load(l.desc.Digest)
+	if !asked {
+		shown = p.known(l.desc.Digest) || p.ask(ctx, l.desc)
+		p.shown.Store(l.desc.Digest, shown)
 	}
-	return l.shown
+	return shown.(bool)
 }
 
 func (p *pull) ask(ctx context.Context, d v1.Descriptor) bool {
@@ -116,6 +118,9 @@ func (p *pull) ask(ctx context.Context, d v1.Descriptor) bool {
 // peek reports whether the source shows a piece of the blob's first size bytes as it is in f.
 func peek(ctx context.Context, src Remote, d v1.Descriptor, f io.ReaderAt, size int64) bool {
 	n := min(size, peekSize)
+	if n == 0 {
+		return true
+	}
 	offset := rand.Int64N(size - n + 1)
 	want := make([]byte, n)
 	if _, err := f.ReadAt(want, offset); err != nil {

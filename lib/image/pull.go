@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -65,7 +66,8 @@ type pull struct {
 	layers   []*layer
 	record   string // the file that says what it needs
 
-	repository string // the source's, if it is remote
+	repository string   // the source's, if it is remote
+	shown      sync.Map // digest to bool: whether the source showed that it has the blob
 }
 
 // layer is one layer of a pull.
@@ -76,8 +78,6 @@ type layer struct {
 	chain digest.Digest
 	lower []*layer
 	done  chan struct{} // closed when it is in the store
-
-	asked, shown bool // whether the source was asked to show that it has the blob, and what came of it
 }
 
 // Pull brings an image into the store. What is there already is not fetched again. Nothing counts as
