@@ -18,7 +18,7 @@ import (
 )
 
 // shorten makes waits short.
-func shorten(t *testing.T) {
+func shorten(t testing.TB) {
 	oldWait, oldStall, oldDelay := firstWait, stallTimeout, resumeDelay
 	firstWait, resumeDelay = time.Millisecond, time.Millisecond
 	t.Cleanup(func() { firstWait, stallTimeout, resumeDelay = oldWait, oldStall, oldDelay })

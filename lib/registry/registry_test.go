@@ -39,7 +39,7 @@ type server struct {
 	fault func(w http.ResponseWriter, r *http.Request) bool
 }
 
-func newServer(t *testing.T) *server {
+func newServer(t testing.TB) *server {
 	t.Helper()
 	s := &server{blobs: make(map[digest.Digest][]byte)}
 	add := func(mediaType string, data []byte) v1.Descriptor {
@@ -142,7 +142,7 @@ func (s *server) layerFault(n int, fault func(w http.ResponseWriter, data []byte
 	}
 }
 
-func newStore(t *testing.T) *image.Store {
+func newStore(t testing.TB) *image.Store {
 	dir := t.TempDir()
 	return image.Open(state.Dir{Root: filepath.Join(dir, "root"), Run: filepath.Join(dir, "run")})
 }
