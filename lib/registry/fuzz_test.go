@@ -15,6 +15,7 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(401, `Bearer realm="/token",service="x",scope="repository:library/foo:pull"`, "", "", `{"token":"x","expires_in":-1}`)
 	f.Add(307, "", "http://127.0.0.2:1/x", "0", `{"schemaVersion":2}`)
 	f.Add(206, `Basic realm="x", Bearer`, "//[::1", "bytes 0-1/2", "")
+	f.Add(308, "", "%zz"+strings.Repeat("x", 3000), "", "") // net/http quotes it
 	s := newServer(f)
 	f.Fuzz(func(t *testing.T, status int, challenge, location, ranges, body string) {
 		if status < 200 || status > 599 {

@@ -208,7 +208,8 @@ func (c *client) ref(tag string, d digest.Digest) ref.Ref {
 	return r.SetTag(tag)
 }
 
-// explain turns an error of regclient into one line: what, why, and what to do.
+// explain turns an error of regclient into one line: what, why, and what to do. Errors are cut: what they quote, an address
+// or the names in a certificate, may be the registry's and as long as it likes.
 func (c *client) explain(err error, status int, what string) error {
 	var network net.Error
 	var certificate *tls.CertificateVerificationError
@@ -227,18 +228,18 @@ func (c *client) explain(err error, status int, what string) error {
 	case status >= 500:
 		return fmt.Errorf("registry %s answers %d %s: try again later", c.host, status, http.StatusText(status))
 	case errors.As(err, &certificate):
-		return fmt.Errorf("registry %s: %w: add its certificate authority as /etc/docker/certs.d/%s/ca.crt, or use --insecure", c.host, certificate.Err, c.host)
+		return fmt.Errorf("registry %s: %.300s: add its certificate authority as /etc/docker/certs.d/%s/ca.crt, or use --insecure", c.host, certificate.Err, c.host)
 	case errors.As(err, &record):
 		return fmt.Errorf("registry %s does not speak https: use --insecure if that is meant to be", c.host)
 	case errors.As(err, &op) && op.Op == "remote error":
-		return fmt.Errorf("registry %s breaks off: %w: it may want a client certificate, in /etc/docker/certs.d/%s", c.host, op.Err, c.host)
+		return fmt.Errorf("registry %s breaks off: %.300s: it may want a client certificate, in /etc/docker/certs.d/%s", c.host, op.Err, c.host)
 	case errors.As(err, &network):
-		return fmt.Errorf("registry %s cannot be reached: %w", c.host, innermost(network))
+		return fmt.Errorf("registry %s cannot be reached: %.300s", c.host, innermost(network))
 	}
 	if status >= 400 {
 		return fmt.Errorf("registry %s answers %d %s", c.host, status, http.StatusText(status))
 	}
-	return fmt.Errorf("registry %s: %.300s", c.host, err) // parts of it may be the registry's
+	return fmt.Errorf("registry %s: %.300s", c.host, err)
 }
 
 // innermost takes the request from a network error: its address is long and says nothing new.
