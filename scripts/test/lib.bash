@@ -2,6 +2,8 @@
 # What the end-to-end tests share. They run inside scripts/test/ring, so names, ports and /var/lib/mydocker
 # are theirs.
 bats_require_minimum_version 1.5.0
+# Whatever the standard input of the tests is, what they run has an empty one, or its own.
+exec </dev/null
 
 leakcheck=$BATS_TEST_DIRNAME/../leakcheck
 # shellcheck disable=SC2034 # for those who load this

@@ -19,11 +19,17 @@ const (
 // calls makes every system call in a child of its own, by each way into the kernel, and prints one line for each:
 // the way, the number, and what came of it.
 func calls(out io.Writer) error {
-	page, err := syscall.Mmap(-1, 0, 4096, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED|syscall.MAP_ANON)
+	shared, err := syscall.Mmap(-1, 0, 1<<16, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED|syscall.MAP_ANON)
 	if err != nil {
 		return fmt.Errorf("mmap: %w", err)
 	}
-	result := (*uintptr)(unsafe.Pointer(&page[0]))
+	// Each call has a result of its own: fork(2) makes one more process that writes it, some time later.
+	results := unsafe.Slice((*uintptr)(unsafe.Pointer(&shared[0])), len(shared)/int(unsafe.Sizeof(uintptr(0))))
+	result := func() *uintptr {
+		first := &results[0]
+		results = results[1:]
+		return first
+	}
 	// Nothing that a call takes is valid, so that none does what it is for. Descriptors, pointers and sizes are all -1.
 	invalid := ^uintptr(0)
 	args := &[6]uintptr{invalid, invalid, invalid, invalid, invalid, invalid}
@@ -36,11 +42,11 @@ func calls(out io.Writer) error {
 			if stays(way.entry, number) {
 				continue
 			}
-			fmt.Fprintf(out, "%s %d %s\n", way.name, number, outcome(way.entry, way.base+number, args, result))
+			fmt.Fprintf(out, "%s %d %s\n", way.name, number, outcome(way.entry, way.base+number, args, result()))
 		}
 		for _, c := range special(way.entry) {
 			args := &[6]uintptr{c.first, invalid, invalid, invalid, invalid, invalid}
-			fmt.Fprintf(out, "%s %d(%#x) %s\n", way.name, c.number, c.first, outcome(way.entry, way.base+c.number, args, result))
+			fmt.Fprintf(out, "%s %d(%#x) %s\n", way.name, c.number, c.first, outcome(way.entry, way.base+c.number, args, result()))
 		}
 	}
 	return nil
