@@ -47,7 +47,8 @@ func TestDebugLinesCanBePasted(t *testing.T) {
 
 	sh(t, "%s", script)
 	got := state(c.path)
-	if index := regexp.MustCompile(`if[0-9]+|(?m)^[0-9]+: `); index.ReplaceAllString(got, "") != index.ReplaceAllString(want, "") {
+	// A busy kernel finds the carrier late.
+	if index := regexp.MustCompile(`if[0-9]+|(?m)^[0-9]+: |NO-CARRIER,|,LOWER_UP| state [A-Z]+| linkdown`); index.ReplaceAllString(got, "") != index.ReplaceAllString(want, "") {
 		t.Errorf("the script\n%smade:\n%s\nwant:\n%s", script, got, want)
 	}
 	if err := errors.Join(deleteLink(n.Endpoints[0].HostLink), linux.RemoveNetNS(c.path), deleteLink(Default),
