@@ -12,6 +12,7 @@ setup() {
 }
 teardown() {
   ip netns del odd 2>/dev/null || true
+  rm -rf "${foreign-}" "${link-}"
   teardown_leakcheck
 }
 
@@ -135,12 +136,11 @@ killed_ring() {
   wait "$pid" || true
 }
 
-@test "a directory of another user in /var/tmp is no ring" {
-  install -d -o 65534 /var/tmp/ring-abcdef
-  ln -s "$dir" /var/tmp/ring-abcdeg
+@test "a directory of another user in /var/tmp is no ring, nor is a link" {
+  foreign=$(setpriv --reuid=65534 --regid=65534 --clear-groups mktemp -d /var/tmp/ring-XXXXXX) link=$(mktemp -u /var/tmp/ring-XXXXXX)
+  ln -s "$dir" "$link"
   "$ring" --plain true
-  [[ -d /var/tmp/ring-abcdef && -L /var/tmp/ring-abcdeg && -d $dir ]]
-  rm -r /var/tmp/ring-abcdef /var/tmp/ring-abcdeg
+  [[ -d $foreign && -L $link && -d $dir ]]
 }
 
 # checkout DIR makes one with the parts that are told below.
