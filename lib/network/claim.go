@@ -6,21 +6,21 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 
+	"github.com/weikeit/mydocker/lib/hostport"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
 // A published range of ports is claimed by a file in the runtime directory, ports/tcp-8036-8036-any,
 // that holds the container's id: the list of names alone tells what is taken. Claims are made and given
-// back under the lock, so that two containers that start at once cannot get the same port.
+// back under the lock, so that two containers that start at once cannot get the same port. Against all other programs
+// the process that stays with the container holds it, for as long as the container runs (package hostport); where none
+// does, as with a namespace of another program, the port is only tried at the beginning.
 
 // firstRandomPort starts the range from which ports are chosen (RFC 6335, section 6: dynamic ports).
 const firstRandomPort = 49152
@@ -154,7 +154,7 @@ func areFree(ports []state.Port, first uint16, taken []portRange) bool {
 		return false
 	}
 	for j := range ports {
-		if tryBind(p.HostIP, first+uint16(j), p.Protocol) != nil {
+		if hostport.Check(p.HostIP, first+uint16(j), p.Protocol) != nil {
 			return false
 		}
 	}
@@ -190,39 +190,11 @@ func (m *Manager) checkRange(ctx context.Context, r portRange, own, taken []port
 		}
 	}
 	for port := int(r.first); port <= int(r.last); port++ {
-		if err := tryBind(r.hostIP, uint16(port), r.protocol); err != nil {
+		if err := hostport.Check(r.hostIP, uint16(port), r.protocol); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// tryBind listens on a port for a moment. The rules that publish a port bind nothing, so this sees
-// the host's programs only.
-func tryBind(ip netip.Addr, port uint16, protocol string) error {
-	address := net.JoinHostPort("", strconv.Itoa(int(port)))
-	if ip.IsValid() {
-		address = net.JoinHostPort(ip.String(), strconv.Itoa(int(port)))
-	}
-	var closer interface{ Close() error }
-	var err error
-	switch protocol {
-	case "tcp":
-		closer, err = net.Listen("tcp", address)
-	case "udp":
-		closer, err = net.ListenPacket("udp", address)
-	default:
-		return nil // few kernels have sctp, and hardly a host a program that listens with it
-	}
-	switch {
-	case err == nil:
-		return closer.Close()
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("port %d is taken by another program on this host", port)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s is no address of this host", ip)
-	}
-	return err
 }
 
 // claims returns all ranges that are claimed.

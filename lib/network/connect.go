@@ -81,10 +81,7 @@ func (m *Manager) plugLast(ctx context.Context, id string, before, n state.Net, 
 		return err
 	}
 	if outlet(n, ipv4) == last || outlet(n, ipv6) == last {
-		if err := m.unpublish(ctx, id, before); err != nil {
-			return err
-		}
-		if err := m.claimPorts(ctx, n.Ports, id); err != nil {
+		if err := m.retract(ctx, id, before); err != nil {
 			return err
 		}
 		if err := errors.Join(m.publish(ctx, id, n), m.openPorts6(n)); err != nil {
@@ -118,7 +115,7 @@ func (m *Manager) disconnect(ctx context.Context, id string, n state.Net, i int)
 	if !leads || !m.isUp(id, n) {
 		return m.unplug(ctx, id, n, i)
 	}
-	if err := m.unpublish(ctx, id, n); err != nil {
+	if err := m.retract(ctx, id, n); err != nil {
 		return err
 	}
 	if err := m.unplug(ctx, id, n, i); err != nil {
@@ -127,9 +124,6 @@ func (m *Manager) disconnect(ctx context.Context, id string, n state.Net, i int)
 	n.Endpoints = slices.Delete(slices.Clone(n.Endpoints), i, i+1)
 	if outlet(n, ipv4) < 0 {
 		return nil
-	}
-	if err := m.claimPorts(ctx, n.Ports, id); err != nil {
-		return err
 	}
 	return errors.Join(m.routeAgain(id, n), m.publish(ctx, id, n), m.openPorts6(n))
 }

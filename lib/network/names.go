@@ -350,7 +350,8 @@ func (m *Manager) untell(id, text string) {
 	}
 }
 
-// openHosts opens a file of hosts and returns its size; a negative descriptor where it is none that we change.
+// openHosts opens a file of hosts and returns its size; a negative descriptor where it is none that we change. It does
+// not wait: O_NONBLOCK makes the open fail where a process inside holds a lease.
 func openHosts(path string, flags int) (fd int, size int64) {
 	flags |= syscall.O_RDWR | syscall.O_NOFOLLOW | syscall.O_CLOEXEC | syscall.O_NONBLOCK
 	// That we look is no access that anybody asks for, and to note it is a third of the whole.
@@ -369,15 +370,15 @@ func openHosts(path string, flags int) (fd int, size int64) {
 	return fd, st.Size
 }
 
-// changeHosts changes the lines of a container's file as the function says, in one write.
+// changeHosts changes the lines of a container's file as the function says, in one write. It runs under the lock on
+// names, so it never waits for the container: a file on which a process holds a lease (fcntl(2), F_SETLEASE) or that
+// cannot be opened for another reason keeps the lines that it has.
 func (m *Manager) changeHosts(id string, edit func(lines []string) []string) error {
-	f, err := os.OpenFile(m.hostsPath(id), os.O_RDWR|syscall.O_NOFOLLOW, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+	fd, _ := openHosts(m.hostsPath(id), 0)
+	if fd < 0 {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
+	f := os.NewFile(uintptr(fd), m.hostsPath(id))
 	defer f.Close()
 	old, err := io.ReadAll(io.LimitReader(f, maxHosts+1))
 	if err != nil || len(old) > maxHosts {

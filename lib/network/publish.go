@@ -87,16 +87,25 @@ func (m *Manager) unpublish(ctx context.Context, id string, n state.Net) error {
 	if !m.holdsPorts(n.Ports, id) {
 		return nil
 	}
+	if err := m.retract(ctx, id, n); err != nil {
+		return err
+	}
+	return m.releasePorts(n.Ports, id)
+}
+
+// retract deletes the rules of a container's ports, which stay its own: the process that stays with the container holds
+// them as long as it runs, whatever network it is connected to.
+func (m *Manager) retract(ctx context.Context, id string, n state.Net) error {
+	if len(n.Ports) == 0 {
+		return nil
+	}
 	if err := m.tryUnpublish(ctx, id, n); err != nil {
 		// Somebody flushed or changed them: look for what is left.
 		if err := m.uninstallRules(ctx, containerTag(id), true); err != nil {
 			return err
 		}
 	}
-	if err := m.unmark(id); err != nil {
-		return err
-	}
-	return errors.Join(flushEnded(n), m.releasePorts(n.Ports, id))
+	return errors.Join(m.unmark(id), flushEnded(n))
 }
 
 // tryUnpublish deletes the rules of a container's ports: one process a family, where they are all there.

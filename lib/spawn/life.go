@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/hostport"
 	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
@@ -21,22 +22,52 @@ type tenure struct {
 	*Runtime
 	o     Options
 	log   *Log
+	ports *hostport.Held
 	wait  time.Duration // before the last restart; 0: there was none
 	begun time.Time     // the run
 	kills uint64        // for want of memory, of all runs: the group stays between them
 }
 
 // run starts the container, calls running, and stays with it to its end; a monitor stays as long as the restart
-// policy wants. An error before the program ran is the caller's to clean up after.
+// policy wants. An error before the program ran is the caller's to clean up after. The ports that the container
+// publishes are held for that time.
 func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func() error) (int, error) {
 	defer r.dir.Attend(s.ID())()
+	ports, err := r.holdPorts(s, o.ports)
+	if err != nil {
+		return 0, err
+	}
+	defer ports.Close()
 	log, err := OpenLog(r.LogPath(s.ID()), s.Annotation(spec.AnnotationLogOpts))
 	if err != nil {
 		return 0, err
 	}
 	defer log.Close()
-	t := &tenure{Runtime: r, o: o, log: log}
+	t := &tenure{Runtime: r.releasing(ports), o: o, log: log, ports: ports}
 	return t.run(ctx, s, running)
+}
+
+// holdPorts binds the host's ports that the container publishes, unless this process was handed the sockets.
+func (r *Runtime) holdPorts(s *spec.Spec, handed *hostport.Held) (*hostport.Held, error) {
+	if handed != nil || s.Annotation(spec.AnnotationPorts) == "" {
+		return handed, nil
+	}
+	n, err := r.dir.ReadNet(s.ID())
+	if err != nil {
+		return nil, err
+	}
+	return hostport.Hold(n)
+}
+
+// releasing returns a runtime that gives the ports back before it releases a container: where the release is done,
+// another container may have them.
+func (r *Runtime) releasing(ports *hostport.Held) *Runtime {
+	own := *r
+	own.Release = func(ctx context.Context, s *spec.Spec) error {
+		ports.Close()
+		return r.Release(ctx, s)
+	}
+	return &own
 }
 
 func (t *tenure) run(ctx context.Context, s *spec.Spec, running func() error) (int, error) {
@@ -119,12 +150,12 @@ func (t *tenure) ended(ctx context.Context, s *spec.Spec, code int, err error) (
 
 // handOver leaves a container, whose program has ended in the foreground, to a monitor that starts it again: who
 // ran it gets the exit code, as with docker.
-func (r *Runtime) handOver(ctx context.Context, s *spec.Spec, wait time.Duration) error {
-	if r.givenUp(ctx, s.ID(), wait, nil) {
-		return r.leave(interrupt.Undoing(ctx), s)
+func (t *tenure) handOver(ctx context.Context, s *spec.Spec, wait time.Duration) error {
+	if t.givenUp(ctx, s.ID(), wait, nil) {
+		return t.leave(interrupt.Undoing(ctx), s)
 	}
-	if err := r.detach(context.WithoutCancel(ctx), s.ID(), againWord); err != nil {
-		return &lateError{errors.Join(fmt.Errorf("start again: %w", err), r.leave(interrupt.Undoing(ctx), s))}
+	if err := t.detach(context.WithoutCancel(ctx), s.ID(), t.ports.Files(), againWord); err != nil {
+		return &lateError{errors.Join(fmt.Errorf("start again: %w", err), t.leave(interrupt.Undoing(ctx), s))}
 	}
 	return nil
 }

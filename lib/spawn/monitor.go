@@ -10,8 +10,10 @@ import (
 	"os/exec"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
+	"github.com/weikeit/mydocker/lib/hostport"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -27,11 +29,17 @@ const reportFD = 3
 const (
 	debugWord = "debug"
 	againWord = "again" // the program ran before, and is started by its restart policy
+	portsWord = "ports" // the sockets of its ports follow the report's descriptor: ports=4-9
 )
 
 // detach runs a registered container in the background and returns when its program runs. Where ctx ends before, it does
-// not come to run.
-func (r *Runtime) detach(ctx context.Context, id string, words ...string) error {
+// not come to run. The monitor gets the sockets of the container's ports, which are closed here.
+func (r *Runtime) detach(ctx context.Context, id string, ports []*os.File, words ...string) error {
+	defer func() {
+		for _, f := range ports {
+			f.Close()
+		}
+	}()
 	path, err := spec.Sibling("md-spawn")
 	if err != nil {
 		return err
@@ -50,9 +58,12 @@ func (r *Runtime) detach(ctx context.Context, id string, words ...string) error 
 	if linux.Tracing() {
 		args = append(args, debugWord)
 	}
+	if n := len(ports); n > 0 {
+		args = append(args, fmt.Sprintf("%s=%d-%d", portsWord, reportFD+1, reportFD+n))
+	}
 	cmd := &exec.Cmd{
 		Path: place, Args: args, Env: append(r.dir.Env(), "GOMAXPROCS=1", "PATH="+os.Getenv("PATH")),
-		ExtraFiles:  []*os.File{theirs},
+		ExtraFiles:  append([]*os.File{theirs}, ports...),
 		Dir:         "/",
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true}, // it outlives the terminal
 	}
@@ -141,7 +152,13 @@ func (r *Runtime) Monitor(ctx context.Context, args []string) int {
 	}
 	err := r.note(id, state.Process{}) // whoever started us, and perhaps has the lock, may be killed
 	c, loadErr := r.dir.Load(id)
-	if err = errors.Join(err, loadErr); err != nil {
+	var portsErr error
+	for _, word := range args[1:] {
+		if list, ok := strings.CutPrefix(word, portsWord+"="); ok {
+			o.ports, portsErr = hostport.Adopt(list)
+		}
+	}
+	if err = errors.Join(err, loadErr, portsErr); err != nil {
 		tell(err)
 		return 1
 	}

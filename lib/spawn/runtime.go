@@ -27,6 +27,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/hostport"
 	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
@@ -54,7 +55,8 @@ type Options struct {
 	Interactive bool // the program's input stays open, or is the caller's
 	Streams     Streams
 
-	wake <-chan os.Signal // of a monitor: somebody may have stopped the container; nil in the foreground
+	wake  <-chan os.Signal // of a monitor: somebody may have stopped the container; nil in the foreground
+	ports *hostport.Held   // of a monitor: those that it was handed; nil for none
 }
 
 // Run runs the container of a document for the first time. In the foreground it returns the program's
@@ -119,7 +121,7 @@ func (r *Runtime) abandon(ctx context.Context, s *spec.Spec) error {
 // run, what it was to use is the caller's to release.
 func (r *Runtime) Start(ctx context.Context, s *spec.Spec, o Options) (code int, err error) {
 	if o.Detach {
-		return 0, r.detach(ctx, s.ID())
+		return 0, r.detach(ctx, s.ID(), nil)
 	}
 	return r.run(ctx, s, o, func() error { return r.started(s.ID(), false) })
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/hostport"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 )
@@ -17,11 +18,12 @@ import (
 // runs, the monitor executes md-spawn anew: execve(2) keeps the pid, the children and the descriptors that are
 // handed on, and nothing else. What it has to know stands in its arguments:
 //
-//	md-spawn monitor ID watch PID OUT ERR IN TERMINAL BEGUN WAIT KILLS LOG-OPTIONS
+//	md-spawn monitor ID watch PID OUT ERR IN TERMINAL BEGUN WAIT KILLS LOG-OPTIONS PORTS
 const watchWord = "watch"
 
 // watchForm is PID, the descriptors of the streams (-1: none), whether they are a terminal, when the run began in
-// nanoseconds since 1970, the pause before it in nanoseconds, and what the group's count of kills was.
+// nanoseconds since 1970, the pause before it in nanoseconds, and what the group's count of kills was. PORTS are the
+// descriptors of the sockets that hold the container's ports.
 const watchForm = "%d %d %d %d %t %d %d %d"
 
 // shrink makes a monitor small. It returns where it cannot, or need not: the container has ended.
@@ -41,12 +43,12 @@ func (t *tenure) shrink(s *spec.Spec, c *child, p *pump) {
 	}
 	words := fmt.Sprintf(watchForm, c.pid, fds[0], fds[1], fds[2], c.console != nil, t.begun.UnixNano(), t.wait, t.kills)
 	args := append([]string{os.Args[0], MonitorArg, s.ID(), watchWord}, strings.Fields(words)...)
-	args = append(args, s.Annotation(spec.AnnotationLogOpts))
+	args = append(args, s.Annotation(spec.AnnotationLogOpts), hostport.Word(t.ports.FDs()))
 	failed := make(chan error)
 	select {
 	case <-c.ended:
 	case c.become <- func() {
-		err := linux.ExecSelf(args, fds[:])
+		err := linux.ExecSelf(args, append(fds[:], t.ports.FDs()...))
 		failed <- err
 	}:
 		<-failed // and goes on as it is
@@ -58,12 +60,16 @@ func (r *Runtime) watch(ctx context.Context, id string, words []string, o Option
 	var fds [3]int
 	var terminal bool
 	var begun int64
-	t := &tenure{Runtime: r, o: o}
-	c := &child{ended: make(chan struct{})}
-	if len(words) != 9 {
+	if len(words) != 10 {
 		return 0, errors.New("watch: only a monitor starts it")
 	}
-	_, err := fmt.Sscanf(strings.Join(words[:8], " "), watchForm, &c.pid, &fds[0], &fds[1], &fds[2], &terminal, &begun, &t.wait, &t.kills)
+	ports, err := hostport.Adopt(words[9])
+	if err != nil {
+		return 0, fmt.Errorf("watch: %w", err)
+	}
+	t := &tenure{Runtime: r.releasing(ports), o: o, ports: ports}
+	c := &child{ended: make(chan struct{})}
+	_, err = fmt.Sscanf(strings.Join(words[:8], " "), watchForm, &c.pid, &fds[0], &fds[1], &fds[2], &terminal, &begun, &t.wait, &t.kills)
 	if err != nil {
 		return 0, fmt.Errorf("watch: %w", err)
 	}

@@ -1,0 +1,105 @@
+package linux
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Families says of which families a socket is to be that is bound to no address in particular.
+type Families int
+
+// A socket of both takes IPv4 alone where the kernel has no IPv6.
+const (
+	OnlyIPv4 Families = iota
+	BothFamilies
+)
+
+// BindPort binds a socket to a port and returns it: as long as it is open, no other program can bind the port. Of TCP
+// and SCTP it does not listen, so that a client is refused as on a port that is not in use; datagrams are dropped. The
+// zero address stands for every address of the families. Where the kernel does not know the protocol there is nothing
+// to bind, and the descriptor is -1.
+func BindPort(address netip.Addr, port uint16, protocol string, families Families) (fd int, err error) {
+	fd, err = bindPort(address, port, protocol, families, false)
+	if errors.Is(err, unix.EADDRINUSE) && protocol == "tcp" {
+		// Connections that a program had on the port may be in TIME_WAIT: they take no part in what follows.
+		fd, err = bindPort(address, port, protocol, families, true)
+	}
+	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.ESOCKTNOSUPPORT) {
+		return -1, nil
+	}
+	return fd, err
+}
+
+func bindPort(address netip.Addr, port uint16, protocol string, families Families, reuse bool) (fd int, err error) {
+	kind, number := unix.SOCK_STREAM, unix.IPPROTO_TCP
+	switch protocol {
+	case "udp":
+		kind, number = unix.SOCK_DGRAM, unix.IPPROTO_UDP
+	case "sctp":
+		number = unix.IPPROTO_SCTP
+	}
+	family := unix.AF_INET6
+	if address.Is4() || !address.IsValid() && families == OnlyIPv4 {
+		family = unix.AF_INET
+	}
+	fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC, number)
+	if err == unix.EAFNOSUPPORT && !address.IsValid() {
+		family = unix.AF_INET
+		fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC, number)
+	}
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	where := unix.Sockaddr(&unix.SockaddrInet4{Port: int(port)})
+	if address.Is4() {
+		where = &unix.SockaddrInet4{Port: int(port), Addr: address.As4()}
+	}
+	if family == unix.AF_INET6 {
+		only := 0
+		where6 := &unix.SockaddrInet6{Port: int(port)}
+		if address.IsValid() {
+			only, where6.Addr = 1, address.As16()
+		}
+		where = where6
+		err = os.NewSyscallError("setsockopt IPV6_V6ONLY", unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only))
+	}
+	if err == nil && kind == unix.SOCK_DGRAM {
+		err = dropAll(fd)
+	}
+	if err == nil && reuse {
+		err = os.NewSyscallError("setsockopt SO_REUSEADDR", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1))
+	}
+	if err == nil {
+		err = os.NewSyscallError("bind", unix.Bind(fd, where))
+	}
+	if err == nil && reuse {
+		err = endReuse(fd)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// endReuse makes a port that was bound by SO_REUSEADDR one that no other socket shares. To listen for a moment is what
+// has the kernel look whether one does.
+func endReuse(fd int) error {
+	if err := unix.Listen(fd, 0); err != nil {
+		return os.NewSyscallError("listen", err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0); err != nil {
+		return os.NewSyscallError("setsockopt SO_REUSEADDR", err)
+	}
+	return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_RD))
+}
+
+// dropAll has the kernel drop what comes to a socket: a filter of one instruction, which keeps nothing of a packet.
+func dropAll(fd int) error {
+	program := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
+	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &program[0]})
+	return os.NewSyscallError("setsockopt SO_ATTACH_FILTER", err)
+}
