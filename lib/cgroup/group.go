@@ -19,6 +19,7 @@ import (
 type Group struct {
 	Path  string // within each hierarchy: /mydocker/4f2322145e66
 	base  string // the parent of our groups, which goes with the last of them
+	owner string // the set of state that it is made for
 	trees trees
 }
 
@@ -75,6 +76,9 @@ func (g *Group) make() (undo func(), err error) {
 			undo()
 			return nil, err
 		}
+	}
+	if len(made) > 0 {
+		g.markSet(g.owner)
 	}
 	return undo, nil
 }

@@ -33,7 +33,7 @@ func (m *Manager) Open(id string) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.base = m.base
+	g.base, g.owner = m.base, m.dir.Mark()
 	return g, nil
 }
 
@@ -127,7 +127,9 @@ func (m *Manager) Delete(ctx context.Context, id string) error {
 // Apply makes the group that a document names, with its limits: for a container that starts again,
 // and for documents of others. It is idempotent. A document that names no group gets /mydocker/ID
 // where it has limits, and else none.
-func Apply(_ context.Context, s *spec.Spec) error {
+//
+// set is the mark of the set of state that the container is of ([state.Dir.Mark]).
+func Apply(_ context.Context, s *spec.Spec, set string) error {
 	if s.Linux == nil || (s.Linux.CgroupsPath == "" && s.Linux.Resources == nil) {
 		return nil
 	}
@@ -148,6 +150,7 @@ func Apply(_ context.Context, s *spec.Spec) error {
 		complete.Devices = withDefaultDevices(r.Devices)
 		r = &complete
 	}
+	g.owner = set
 	_, err = g.create(r)
 	return err
 }

@@ -22,8 +22,32 @@ func (g *Group) markAlone() {
 	}
 }
 
-// Remains returns the groups of containers that do not run, or are not there at all. A group with processes in it
-// is somebody's, perhaps of another state directory.
+// setMark is the extended attribute of a group whose container is of another set of state than the usual one: it says of
+// which ([state.Dir.Mark]). All sets have their groups side by side, and none may take another's for its own.
+const setMark = "trusted.mydocker.set"
+
+// markSet marks the group as one of a set of state. It costs nothing where that is the usual one.
+func (g *Group) markSet(set string) {
+	if set == "" {
+		return
+	}
+	for _, t := range g.trees {
+		_ = syscall.Setxattr(t.dir(g.Path), setMark, []byte(set), 0)
+	}
+}
+
+// setOf returns the set of state that the group in dir is of.
+func setOf(dir string) string {
+	var text [256]byte
+	n, err := syscall.Getxattr(dir, setMark, text[:])
+	if err != nil {
+		return ""
+	}
+	return string(text[:n])
+}
+
+// Remains returns the groups of containers that do not run, or are not there at all, of this set of state. A group with
+// processes in it is in use.
 func (m *Manager) Remains() ([]state.Remain, error) {
 	ts, err := hostTrees()
 	if err != nil {
@@ -31,7 +55,7 @@ func (m *Manager) Remains() ([]state.Remain, error) {
 	}
 	var found []state.Remain
 	var errs []error
-	seen := make(map[string]bool)
+	seen, own := make(map[string]bool), m.dir.Mark()
 	for _, t := range ts {
 		entries, err := os.ReadDir(t.dir(m.base))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -40,6 +64,9 @@ func (m *Manager) Remains() ([]state.Remain, error) {
 		for _, e := range entries {
 			id := e.Name()
 			if !e.IsDir() || !state.IsID(id) || seen[id] || m.dir.Owner(id) == state.Active {
+				continue
+			}
+			if setOf(filepath.Join(t.dir(m.base), id)) != own {
 				continue
 			}
 			seen[id] = true

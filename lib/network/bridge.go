@@ -8,7 +8,10 @@ import (
 	"hash/fnv"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 
 	"github.com/vishvananda/netlink"
 
@@ -22,9 +25,43 @@ const maxLink = 15
 // defaultMTU is that of a bridge on a host without a default route.
 const defaultMTU = 1500
 
-// alias marks a bridge as that of a network of this state directory (ip-link(8), alias).
+// longestRoot bounds the path of a state directory in an alias: the kernel keeps 255 bytes of that.
+const longestRoot = 150
+
+// alias marks a bridge as that of a network of this state directory (ip-link(8), alias). A long path is cut short: the
+// directory's numbers, which stand before it then, tell it from others.
 func (m *Manager) alias(link string) string {
-	return fmt.Sprintf("mydocker network %s of %.150s", link, m.dir.Root)
+	if root := m.dir.Root; len(root) <= longestRoot {
+		return aliasStart(link) + root
+	}
+	return fmt.Sprintf("%s%s %.*s", aliasStart(link), inodeOf(m.dir.Root), longestRoot, m.dir.Root)
+}
+
+func aliasStart(link string) string { return "mydocker network " + link + " of " }
+
+// aliased reports whether a link of that name is marked as a bridge of this state directory, by whichever path that was
+// named then: through a symbolic link, or where it is mounted a second time.
+func (m *Manager) aliased(name, alias string) bool {
+	rest, ok := strings.CutPrefix(alias, aliasStart(name))
+	switch {
+	case !ok:
+		return false
+	case rest == m.dir.Root:
+		return true
+	case strings.HasPrefix(rest, "/"):
+		return sameFile(rest, m.dir.Root)
+	}
+	inode, _, _ := strings.Cut(rest, " ")
+	return inode == inodeOf(m.dir.Root)
+}
+
+// inodeOf returns the numbers of a directory, "" where it is not there.
+func inodeOf(path string) string {
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%x:%x", st.Dev, st.Ino)
 }
 
 // chooseLink returns the name of a new network's bridge: the network's own where it is one for a link and
@@ -39,47 +76,54 @@ func (m *Manager) chooseLink(name string) (string, error) {
 		if link == nil {
 			return name, nil
 		}
-		if link.Attrs().Alias == m.alias(name) {
+		if m.aliased(name, link.Attrs().Alias) {
 			return name, deleteLink(name)
 		}
 	}
+	return m.shortLink(name), nil
+}
+
+// shortLink makes a name for a network's bridge of the network's and of the state directory.
+func (m *Manager) shortLink(name string) string {
 	sum := fnv.New64a()
 	fmt.Fprintf(sum, "%s\n%s", m.dir.Root, name)
-	return fmt.Sprintf("md-%012x", sum.Sum64()>>16), nil
+	return fmt.Sprintf("md-%012x", sum.Sum64()>>16)
 }
 
 // owns reports whether a link is the bridge of the network. One whose maker was killed before it set the
 // alias is known by its hardware address.
 func (m *Manager) owns(link netlink.Link, n Network) bool {
 	a := link.Attrs()
-	return a.Alias == m.alias(n.Link) ||
+	return m.aliased(n.Link, a.Alias) ||
 		a.Alias == "" && link.Type() == "bridge" && bytes.Equal(a.HardwareAddr, macOf(n.Gateways[0]))
 }
 
 // bringUp returns the bridge of a network, made with its rules where it is not there. The caller holds
 // the lock. A bridge that is up is complete: that comes last.
 func (m *Manager) bringUp(ctx context.Context, n *Network) (netlink.Link, error) {
-	if n.Link == "" {
-		if err := m.settleDefault(n); err != nil {
-			return nil, err
-		}
-	}
-	l, err := m.host()
+	link, err := m.findBridge(n)
 	if err != nil {
 		return nil, err
-	}
-	link, err := l.find(n.Link)
-	if err != nil {
-		return nil, err
-	}
-	if link != nil && !m.owns(link, *n) {
-		return nil, fmt.Errorf("network %s: the link %s exists and is not ours", n.Name, n.Link)
 	}
 	if link != nil && link.Attrs().Flags&net.FlagUp != 0 {
 		if m.standing(*n) {
 			return link, nil
 		}
 		return link, m.reloadRules(ctx) // somebody flushed the firewall
+	}
+	defer lockHost()()
+	if n.Link == "" {
+		if err := m.settleDefault(n); err != nil {
+			return nil, err
+		}
+		if link, err = m.findBridge(n); err != nil {
+			return nil, err
+		}
+	}
+	if link == nil {
+		if err := m.chooseAgain(n); err != nil {
+			return nil, err
+		}
 	}
 	made, err := m.makeBridge(ctx, *n, link)
 	if err != nil && link == nil { // one that was there may have containers on it
@@ -89,6 +133,40 @@ func (m *Manager) bringUp(ctx context.Context, n *Network) (netlink.Link, error)
 		return nil, fmt.Errorf("network %s: %w", n.Name, err)
 	}
 	return made, nil
+}
+
+// findBridge returns the bridge of a network, nil where there is none. A network whose bridge is not there gets another
+// name for it where the bridge of another state directory has got that name.
+func (m *Manager) findBridge(n *Network) (netlink.Link, error) {
+	if n.Link == "" {
+		return nil, nil
+	}
+	l, err := m.host()
+	if err != nil {
+		return nil, err
+	}
+	link, err := l.find(n.Link)
+	if err != nil || link == nil || m.owns(link, *n) {
+		return link, err
+	}
+	if other := m.shortLink(n.Name); n.Link != other && strings.HasPrefix(link.Attrs().Alias, aliasStart(n.Link)) {
+		n.Link = other
+		if err := m.store(*n); err != nil {
+			return nil, err
+		}
+		return m.findBridge(n)
+	}
+	return nil, fmt.Errorf("network %s: the link %s exists and is not ours", n.Name, n.Link)
+}
+
+// lockHost takes the lock under which bridges are made, whatever state directory they are of: two must not choose the
+// same name or the same addresses at once. Where there is no place for the lock, nothing is held.
+func lockHost() (unlock func()) {
+	unlock, err := state.LockHost("bridges")
+	if err != nil {
+		return func() {}
+	}
+	return unlock
 }
 
 // up returns a network, which is brought up if it must. The caller holds the lock.
@@ -129,12 +207,33 @@ func (m *Manager) settleDefault(n *Network) error {
 		return err
 	}
 	subnet := n.IPNets[0]
-	if checkOverlap(subnet, used) != nil {
+	if !isFree(subnet, used) {
 		if subnet, err = freeSubnet(used); err != nil {
 			return fmt.Errorf("network %s: %w", n.Name, err)
 		}
 	}
 	*n = bridgeNetwork(n.Name, link, subnet, n.Created)
+	n.Chosen = true
+	return m.store(*n)
+}
+
+// chooseAgain gives a network other addresses whose first ones were chosen for it, and are somebody else's by now: those
+// of a network of another state directory, which was not up either when this one was made. It does so as long as no
+// container has an address of the network.
+func (m *Manager) chooseAgain(n *Network) error {
+	if !n.Chosen || len(m.leased(n.Name)) > 0 {
+		return nil
+	}
+	used, err := m.used(*n)
+	if err != nil || checkOverlap(n.IPNets[0], used) == nil {
+		return err
+	}
+	subnet, err := freeSubnet(used)
+	if err != nil {
+		return fmt.Errorf("network %s: %w", n.Name, err)
+	}
+	n.IPNets, n.Gateways = slices.Clone(n.IPNets), slices.Clone(n.Gateways)
+	n.IPNets[0], n.Gateways[0] = subnet, subnet.Addr().Next()
 	return m.store(*n)
 }
 

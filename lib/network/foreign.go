@@ -181,7 +181,9 @@ func processOf(path string) (state.Process, error) {
 func isOurs(path string) bool { return sameNamespace("/proc/self/ns/net", path) }
 
 // sameNamespace reports whether two paths lead to one namespace (namespaces(7): by device and inode).
-func sameNamespace(a, b string) bool {
+func sameNamespace(a, b string) bool { return sameFile(a, b) }
+
+func sameFile(a, b string) bool {
 	one, err1 := os.Stat(a)
 	other, err2 := os.Stat(b)
 	return err1 == nil && err2 == nil && os.SameFile(one, other)

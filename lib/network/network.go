@@ -67,7 +67,8 @@ type Network struct {
 	Gateways []netip.Addr   `json:"gateways"` // one for each of IPNets: the bridge's own address
 	Internal bool           `json:"internal,omitempty"`
 	Created  time.Time      `json:"created"`
-	Counts   int            `json:"-"` // containers that hold an address, the stopped ones included
+	Chosen   bool           `json:"chosen,omitempty"` // the first of IPNets was not asked for: see [Manager.chooseAgain]
+	Counts   int            `json:"-"`                // containers that hold an address, the stopped ones included
 
 	Labels map[string]string `json:"labels,omitempty"`
 }
@@ -113,6 +114,7 @@ func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error 
 		return err
 	}
 	if n.IPNets, err = chooseSubnets(o.Subnet, o.IPv6, used); err == nil {
+		n.Chosen = !slices.Contains(o.Subnet, n.IPNets[0].String())
 		n.Gateways, err = chooseGateways(n.IPNets, o.Gateway)
 	}
 	if err == nil && n.has6() {

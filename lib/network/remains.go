@@ -42,10 +42,9 @@ func (m *Manager) strayLinks(networks []Network) ([]state.Remain, error) {
 	}
 	bridges := make(map[int]bool)
 	var found []state.Remain
-	ours := regexp.MustCompile(`^mydocker network .* of ` + regexp.QuoteMeta(fmt.Sprintf("%.150s", m.dir.Root)) + `$`)
 	for _, link := range links {
 		a := link.Attrs()
-		if !ours.MatchString(a.Alias) {
+		if !m.aliased(a.Name, a.Alias) {
 			continue
 		}
 		bridges[a.Index] = true
@@ -109,6 +108,10 @@ func (m *Manager) strayRules(ctx context.Context, networks []Network) ([]state.R
 	if err != nil {
 		return nil, err
 	}
+	networks, err = m.leading(networks)
+	if err != nil {
+		return nil, err
+	}
 	var found []state.Remain
 	seen := make(map[string]bool)
 	for _, line := range lines {
@@ -136,6 +139,22 @@ func (m *Manager) strayRules(ctx context.Context, networks []Network) ([]state.R
 		}})
 	}
 	return found, nil
+}
+
+// leading returns the networks but for those whose addresses are in use by links that are not ours: a network of another
+// state directory may have the same ones, as long as ours is not up.
+func (m *Manager) leading(networks []Network) ([]Network, error) {
+	var list []Network
+	for _, n := range networks {
+		routes, err := hostRoutes(n.Link)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(n.IPNets, func(p netip.Prefix) bool { return checkOverlap(p, routes) != nil }) {
+			list = append(list, n)
+		}
+	}
+	return list, nil
 }
 
 // inSubnets reports whether the address lies in one of the networks.

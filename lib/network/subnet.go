@@ -1,10 +1,13 @@
 package network
 
 import (
+	"cmp"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"syscall"
 
 	"github.com/vishvananda/netlink"
 )
@@ -13,6 +16,7 @@ import (
 type usedPrefix struct {
 	prefix netip.Prefix
 	owner  string // "network subnet1", "a route of this host on eth0"
+	aside  bool   // a route in a table that only some packets meet: no reason to refuse a subnet, but not to choose it
 }
 
 // used returns the addresses that network n must not overlap: those of our other networks, and those that
@@ -25,17 +29,17 @@ func (m *Manager) used(n Network) ([]usedPrefix, error) {
 			continue
 		}
 		for _, p := range other.IPNets {
-			used = append(used, usedPrefix{p, "network " + other.Name})
+			used = append(used, usedPrefix{prefix: p, owner: "network " + other.Name})
 		}
 	}
 	routes, err := hostRoutes(n.Link)
 	return append(used, routes...), err
 }
 
-// hostRoutes returns where the host's routes lead, but for those over the link named except.
-// Default routes are left out, and the two halves that a VPN puts in their place.
+// hostRoutes returns where the host's routes lead, in all tables, but for those over the link named except; "" excepts
+// none. Default routes are left out, and the two halves that a VPN puts in their place.
 func hostRoutes(except string) ([]usedPrefix, error) {
-	links, err := netlink.LinkList()
+	links, err := dump(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
@@ -43,7 +47,9 @@ func hostRoutes(except string) ([]usedPrefix, error) {
 	for _, l := range links {
 		names[l.Attrs().Index] = l.Attrs().Name
 	}
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
+	routes, err := dump(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(netlink.FAMILY_ALL, new(netlink.Route), netlink.RT_FILTER_TABLE) // 0: all tables
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
@@ -54,14 +60,47 @@ func hostRoutes(except string) ([]usedPrefix, error) {
 		}
 		addr, _ := netip.AddrFromSlice(r.Dst.IP)
 		bits, _ := r.Dst.Mask.Size()
-		if addr.IsLinkLocalUnicast() || addr.IsMulticast() {
+		if bits <= 1 || addr.IsLinkLocalUnicast() || addr.IsMulticast() {
 			continue
 		}
-		if name := names[r.LinkIndex]; bits > 1 && name != except {
-			used = append(used, usedPrefix{netip.PrefixFrom(addr.Unmap(), bits), "a route of this host on " + name})
+		name := names[r.LinkIndex]
+		if name != "" && name == except {
+			continue
 		}
+		// The table of this host's own addresses is met first, and the main one by all that no other rule leads away.
+		aside := r.Table != syscall.RT_TABLE_MAIN && r.Table != syscall.RT_TABLE_LOCAL
+		used = append(used, usedPrefix{netip.PrefixFrom(addr.Unmap(), bits), describeRoute(r, name, aside), aside})
 	}
+	// What leads there says more than which address of this host lies in it.
+	slices.SortStableFunc(used, func(a, b usedPrefix) int { return cmp.Compare(a.prefix.Bits(), b.prefix.Bits()) })
 	return used, nil
+}
+
+// describeRoute says which route it is. One has no link that leads nowhere, or by several.
+func describeRoute(r netlink.Route, link string, aside bool) string {
+	text := "a route of this host"
+	switch r.Type {
+	case syscall.RTN_LOCAL:
+		text = "an address of this host"
+	case syscall.RTN_BLACKHOLE, syscall.RTN_UNREACHABLE, syscall.RTN_PROHIBIT, syscall.RTN_THROW:
+		return text + " that leads nowhere"
+	}
+	if link != "" {
+		text += " on " + link
+	}
+	if aside {
+		text += fmt.Sprintf(" in table %d", r.Table)
+	}
+	return text
+}
+
+// dump lists what the kernel has, again where it changed meanwhile.
+func dump[T any](list func() ([]T, error)) ([]T, error) {
+	found, err := list()
+	for tries := 0; errors.Is(err, netlink.ErrDumpInterrupted) && tries < 100; tries++ {
+		found, err = list()
+	}
+	return found, err
 }
 
 // chooseSubnets returns the subnets that the user asked for. A free /24 is chosen where there is none of
@@ -77,7 +116,7 @@ func chooseSubnets(asked []string, v6 bool, used []usedPrefix) ([]netip.Prefix, 
 		if err != nil {
 			return nil, err
 		}
-		used = append(used, usedPrefix{p, "it is named twice"})
+		used = append(used, usedPrefix{prefix: p, owner: "it is named twice"})
 		list = append(list, p)
 		missing[familyOf(p.Addr())] = false
 	}
@@ -133,11 +172,17 @@ func isHost(addr netip.Addr, p netip.Prefix) bool {
 	return p.Contains(addr) && addr != p.Addr() && (addr.Is6() || addr != broadcast(p))
 }
 
+// checkOverlap refuses a subnet that is taken.
 func checkOverlap(p netip.Prefix, used []usedPrefix) error {
-	if i := slices.IndexFunc(used, func(u usedPrefix) bool { return u.prefix.Overlaps(p) }); i >= 0 {
+	if i := slices.IndexFunc(used, func(u usedPrefix) bool { return !u.aside && u.prefix.Overlaps(p) }); i >= 0 {
 		return fmt.Errorf("subnet %s overlaps %s: %s", p, used[i].prefix, used[i].owner)
 	}
 	return nil
+}
+
+// isFree reports whether nothing uses a subnet, so that it can be chosen.
+func isFree(p netip.Prefix, used []usedPrefix) bool {
+	return !slices.ContainsFunc(used, func(u usedPrefix) bool { return u.prefix.Overlaps(p) })
 }
 
 // freeSubnet tries the /24 networks behind the default one, then those of the two other private
@@ -148,7 +193,7 @@ func freeSubnet(used []usedPrefix) (netip.Prefix, error) {
 		for third := int(b[2]); third < 256; third++ {
 			b[2] = byte(third)
 			p := netip.PrefixFrom(netip.AddrFrom4(b), 24)
-			if checkOverlap(p, used) == nil {
+			if isFree(p, used) {
 				return p, nil
 			}
 		}
@@ -164,7 +209,7 @@ func privateSubnet(used []usedPrefix) (netip.Prefix, error) {
 			return netip.Prefix{}, err
 		}
 		p := netip.PrefixFrom(netip.AddrFrom16(b), 64)
-		if checkOverlap(p, used) == nil {
+		if isFree(p, used) {
 			return p, nil
 		}
 	}

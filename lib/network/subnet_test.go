@@ -46,7 +46,7 @@ func TestParseSubnet(t *testing.T) {
 func TestChooseSubnet(t *testing.T) {
 	used := func(prefixes ...string) (list []usedPrefix) {
 		for _, p := range prefixes {
-			list = append(list, usedPrefix{netip.MustParsePrefix(p), "a route of this host on eth0"})
+			list = append(list, usedPrefix{prefix: netip.MustParsePrefix(p), owner: "a route of this host on eth0"})
 		}
 		return list
 	}

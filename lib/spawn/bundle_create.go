@@ -76,7 +76,7 @@ func (b *Bundle) create(ctx context.Context, f CreateFlags, orphan, wait bool, s
 
 func (b *Bundle) fork(ctx context.Context, f CreateFlags, orphan, wait bool, size linux.WindowSize) (*child, error) {
 	handed := handedSockets()
-	l, err := newLaunch(withSockets(b.spec, handed), b.Path, size)
+	l, err := newLaunch(withSockets(b.spec, handed), b.Path, size, "")
 	if err != nil {
 		return nil, err
 	}

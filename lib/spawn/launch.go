@@ -60,9 +60,9 @@ type launch struct {
 }
 
 // newLaunch says how the container of a document is started. Relative paths of the document start at the bundle.
-// Its control group is made.
-func newLaunch(s *spec.Spec, bundle string, size linux.WindowSize) (*launch, error) {
-	if err := cgroup.Apply(context.Background(), s); err != nil {
+// Its control group is made, for the set of state of that mark.
+func newLaunch(s *spec.Spec, bundle string, size linux.WindowSize, set string) (*launch, error) {
+	if err := cgroup.Apply(context.Background(), s, set); err != nil {
 		return nil, err
 	}
 	b, err := draw(s, bundle)

@@ -259,7 +259,7 @@ func (r *Runtime) start(ctx context.Context, s *spec.Spec, o Options) (*child, *
 
 // launchOf turns the document into what is to be started.
 func (r *Runtime) launchOf(ctx context.Context, s *spec.Spec, size linux.WindowSize) (*launch, error) {
-	l, err := newLaunch(s, r.dir.Bundle(s.ID()), size)
+	l, err := newLaunch(s, r.dir.Bundle(s.ID()), size, r.dir.Mark())
 	if err != nil {
 		return nil, err
 	}

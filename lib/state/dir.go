@@ -28,6 +28,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"syscall"
 )
 
 // The environment variables that move the state, so that two sets can live side by side.
@@ -42,9 +43,15 @@ type Dir struct {
 	Run  string
 }
 
+// The places of the one set that most hosts have.
+const (
+	usualRoot = "/var/lib/mydocker"
+	usualRun  = "/run/mydocker"
+)
+
 // FromEnv returns the state directory that the environment chooses.
 func FromEnv() (Dir, error) {
-	d := Dir{Root: "/var/lib/mydocker", Run: "/run/mydocker"}
+	d := Dir{Root: usualRoot, Run: usualRun}
 	for name, field := range map[string]*string{EnvRoot: &d.Root, EnvRun: &d.Run} {
 		v := os.Getenv(name)
 		if v == "" {
@@ -61,6 +68,22 @@ func FromEnv() (Dir, error) {
 // Env returns the variables that make another tool find the same state.
 func (d Dir) Env() []string {
 	return []string{EnvRoot + "=" + d.Root, EnvRun + "=" + d.Run}
+}
+
+// Mark tells this set of state from others on the host, in what all have in common: "" for the usual one, else the numbers
+// of its root, by whatever path that is named.
+func (d Dir) Mark() string {
+	if d.Root == usualRoot {
+		return ""
+	}
+	var own, usual syscall.Stat_t
+	if syscall.Stat(d.Root, &own) != nil {
+		return d.Root // it is to be made yet
+	}
+	if syscall.Stat(usualRoot, &usual) == nil && own.Dev == usual.Dev && own.Ino == usual.Ino {
+		return ""
+	}
+	return fmt.Sprintf("%x:%x", own.Dev, own.Ino)
 }
 
 // Images is the OCI image layout, Layers the unpacked layers by chain id, Volumes the named volumes.

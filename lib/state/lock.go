@@ -25,6 +25,12 @@ func (d Dir) LockShared(name string) (unlock func(), err error) {
 	return lockFile(filepath.Join(d.Run, "locks", name))
 }
 
+// LockHost takes a lock that all sets of state on this host share, whatever directories they have: they have its links and
+// addresses in common. The file is outside of their directories, as that of iptables is.
+func LockHost(name string) (unlock func(), err error) {
+	return lockFile("/run/mydocker-" + name + ".lock")
+}
+
 // LockReading is [Dir.LockShared] for who only looks: several do at once, and none while somebody changes. It makes no
 // file: where there is none, nobody has changed anything since the machine started.
 func (d Dir) LockReading(name string) (unlock func(), err error) {
