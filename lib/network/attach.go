@@ -256,7 +256,7 @@ func setNamespace(s *spec.Spec, mode, path string) {
 
 // makeDown removes what makeUp made. The links are what takes longest: all else is done meanwhile.
 func (m *Manager) makeDown(ctx context.Context, id string, n state.Net) error {
-	unplugged := m.aside(func() error { return m.deleteLinks(n.Endpoints) })
+	unplugged := m.aside(func() error { return errors.Join(m.deleteLinks(n.Endpoints), flushEndpoints(n.Endpoints...)) })
 	unpublished := m.aside(func() error { return m.unpublish(ctx, id, n) })
 	names := m.removeNames(id, n)
 	removed := linux.RemoveNetNS(m.dir.NetNS(id))

@@ -88,7 +88,7 @@ func (m *Manager) releaseUnknown(ctx context.Context, id string) error {
 	}
 	errs := []error{err}
 	for _, n := range networks {
-		errs = append(errs, state.ReleaseAll(m.leases(n.Name()), id), m.leaveNames(id, n.Name()))
+		errs = append(errs, m.freeUnknown(n.Name(), id), m.leaveNames(id, n.Name()))
 	}
 	for _, r := range m.claims() {
 		if state.Holder(m.claimPath(r)) == id {

@@ -57,7 +57,7 @@ func (m *Manager) dropJoining(id string, n state.Net) error {
 	if n.Joining == "" || endpointOf(n, n.Joining) >= 0 || state.CheckName("network", n.Joining) != nil {
 		return nil
 	}
-	return state.ReleaseAll(m.leases(n.Joining), id)
+	return m.freeUnknown(n.Joining, id)
 }
 
 // plugLast makes the links of the newest endpoint of n. The first one that has a way out also brings the default
@@ -106,7 +106,7 @@ func (m *Manager) Disconnect(ctx context.Context, network, id string, force bool
 		if _, err := m.load(network); err != nil {
 			return err
 		}
-		return state.ReleaseAll(m.leases(network), id)
+		return m.freeUnknown(network, id)
 	})
 }
 
@@ -133,7 +133,7 @@ func (m *Manager) unplug(_ context.Context, id string, n state.Net, i int) error
 	e := n.Endpoints[i]
 	err := m.leaveNames(id, e.Network)
 	n.Endpoints = slices.Delete(slices.Clone(n.Endpoints), i, i+1)
-	return errors.Join(err, deleteLink(e.HostLink), m.writeNet(id, n), m.freeAll(e, id))
+	return errors.Join(err, deleteLink(e.HostLink), flushEndpoints(e), m.writeNet(id, n), m.freeAll(e, id))
 }
 
 // routeAgain makes the default routes of a container that lost those that it had.

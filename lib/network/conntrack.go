@@ -37,8 +37,7 @@ func flushStale(n state.Net) error {
 	return flush(wanted)
 }
 
-// flushEnded forgets the flows to a container whose published ports go: the next owner of its address must not
-// get them.
+// flushEnded forgets the flows to a container whose published ports go.
 func flushEnded(n state.Net) error {
 	var wanted []flow
 	for _, f := range families {
@@ -49,25 +48,56 @@ func flushEnded(n state.Net) error {
 	return flush(wanted)
 }
 
-// flow says which flows are meant: those with a destination port as they came, or those that somebody answers.
+// flushAddresses forgets all flows of addresses whose links are gone: what still comes for them must not reach the next
+// owner of an address, in either direction and of any protocol. A kernel without the interface has to forget by itself.
+func flushAddresses(addrs ...netip.Addr) error {
+	var wanted []flow
+	for _, addr := range addrs {
+		f := familyOf(addr)
+		wanted = append(wanted, flow{family: f, answersFrom: addr}, flow{family: f, asksFrom: addr})
+	}
+	err := flush(wanted)
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EPROTONOSUPPORT) {
+		return nil
+	}
+	return err
+}
+
+// flushEndpoints is [flushAddresses] for those of endpoints.
+func flushEndpoints(endpoints ...state.Endpoint) error {
+	var addrs []netip.Addr
+	for _, e := range endpoints {
+		for _, addr := range addresses(e) {
+			addrs = append(addrs, addr.Addr())
+		}
+	}
+	return flushAddresses(addrs...)
+}
+
+// flow says which flows are meant: those with a destination port as they came, or those of an address that began them
+// or answers.
 type flow struct {
 	family      family
 	protocol    uint8
 	to          uint16
-	answersFrom netip.Addr // the zero Addr: anybody
+	asksFrom    netip.Addr // the zero Addr: any
+	answersFrom netip.Addr // the same
 }
+
+// byAddress reports whether the flow is chosen by an address.
+func (w flow) byAddress() bool { return w.asksFrom.IsValid() || w.answersFrom.IsValid() }
 
 // flush deletes flows from the kernel's table (conntrack -D).
 func flush(wanted []flow) error {
 	data, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_count")
-	if errors.Is(err, fs.ErrNotExist) || strings.TrimSpace(string(data)) == "0" {
+	if len(wanted) == 0 || errors.Is(err, fs.ErrNotExist) || strings.TrimSpace(string(data)) == "0" {
 		return nil
 	}
 	var rest []flow
 	for _, w := range wanted {
 		// Kernels before 6.8 do not choose by themselves, and later ones take the wrong ones by an address of
 		// IPv6 (ctnetlink_filter_match_tuple in 6.18: all but those).
-		if w.family == ipv6 && w.answersFrom.IsValid() || w.delete() != nil {
+		if w.family == ipv6 && w.byAddress() || w.delete() != nil {
 			rest = append(rest, w)
 		}
 	}
@@ -104,11 +134,19 @@ func (w flow) delete() error {
 		filter.AddRtAttr(ctFilterReplyFlags, binary.NativeEndian.AppendUint32(nil, reply))
 	}
 	var tuple *nl.RtAttr
-	if w.answersFrom.IsValid() {
+	from := func(addr netip.Addr) {
+		tuple.AddRtAttr(nl.CTA_TUPLE_IP|int(nl.NLA_F_NESTED), nil).AddRtAttr(nl.CTA_IP_V4_SRC, addr.AsSlice())
+	}
+	switch {
+	case w.answersFrom.IsValid():
 		tuple = nested(nl.CTA_TUPLE_REPLY)
-		tuple.AddRtAttr(nl.CTA_TUPLE_IP|int(nl.NLA_F_NESTED), nil).AddRtAttr(nl.CTA_IP_V4_SRC, w.answersFrom.AsSlice())
+		from(w.answersFrom)
 		flags(0, filterSource)
-	} else {
+	case w.asksFrom.IsValid():
+		tuple = nested(nl.CTA_TUPLE_ORIG)
+		from(w.asksFrom)
+		flags(filterSource, 0)
+	default:
 		tuple = nested(nl.CTA_TUPLE_ORIG)
 		proto := tuple.AddRtAttr(nl.CTA_TUPLE_PROTO|int(nl.NLA_F_NESTED), nil)
 		proto.AddRtAttr(nl.CTA_PROTO_NUM, []byte{w.protocol})
@@ -130,7 +168,7 @@ func flushByList(wanted []flow) error {
 		_, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, number, flowMatch(wanted))
 		// ENOENT: a flow ended by itself meanwhile. Interrupted: the table changed while it was read.
 		if err != nil && !errors.Is(err, syscall.ENOENT) && !errors.Is(err, netlink.ErrDumpInterrupted) {
-			return fmt.Errorf("forget flows of published ports: %w", err)
+			return fmt.Errorf("forget flows: %w", err)
 		}
 	}
 	return nil
@@ -141,10 +179,11 @@ type flowMatch []flow
 
 // MatchConntrackFlow reports whether the flow is to be deleted.
 func (m flowMatch) MatchConntrackFlow(c *netlink.ConntrackFlow) bool {
-	from, _ := netip.AddrFromSlice(c.Reverse.SrcIP)
+	asks, _ := netip.AddrFromSlice(c.Forward.SrcIP)
+	answers, _ := netip.AddrFromSlice(c.Reverse.SrcIP)
 	for _, w := range m {
-		if w.answersFrom.IsValid() {
-			if w.answersFrom == from.Unmap() {
+		if w.byAddress() {
+			if asks.IsValid() && (w.answersFrom == answers.Unmap() || w.asksFrom == asks.Unmap()) {
 				return true
 			}
 		} else if w.protocol == c.Forward.Protocol && w.to == c.Forward.DstPort {

@@ -30,7 +30,7 @@ func (m *Manager) lease(n Network, f family, want netip.Addr, id string) (netip.
 	}
 	for _, addr := range m.leased(n.Name) {
 		if holder := m.holder(n.Name, addr); f.has(addr) && m.gone(holder) {
-			if err := m.free(n.Name, addr, holder); err != nil {
+			if err := errors.Join(flushAddresses(addr), m.free(n.Name, addr, holder)); err != nil {
 				return netip.Prefix{}, err
 			}
 		}
@@ -117,7 +117,7 @@ func (m *Manager) renewOne(network string, addr netip.Addr, id string) error {
 	case !m.gone(taken.Holder):
 		return fmt.Errorf("taken by container %s", m.containerName(taken.Holder))
 	}
-	if err := m.free(network, addr, taken.Holder); err != nil {
+	if err := errors.Join(flushAddresses(addr), m.free(network, addr, taken.Holder)); err != nil {
 		return err
 	}
 	return state.Claim(m.leasePath(network, addr), id)
@@ -126,6 +126,17 @@ func (m *Manager) renewOne(network string, addr netip.Addr, id string) error {
 // free gives the address of container id back. It is idempotent.
 func (m *Manager) free(network string, addr netip.Addr, id string) error {
 	return state.Release(m.leasePath(network, addr), id)
+}
+
+// freeUnknown gives back all addresses of a network that container id holds.
+func (m *Manager) freeUnknown(network, id string) error {
+	var held []netip.Addr
+	for _, addr := range m.leased(network) {
+		if m.holder(network, addr) == id {
+			held = append(held, addr)
+		}
+	}
+	return errors.Join(flushAddresses(held...), state.ReleaseAll(m.leases(network), id))
 }
 
 // freeAll gives back the addresses of an endpoint.

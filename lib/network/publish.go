@@ -87,7 +87,7 @@ func (m *Manager) unpublish(ctx context.Context, id string, n state.Net) error {
 	if !m.holdsPorts(n.Ports, id) {
 		return nil
 	}
-	if err := m.retract(ctx, id, n); err != nil {
+	if err := m.deleteRules(ctx, id, n); err != nil {
 		return err
 	}
 	return m.releasePorts(n.Ports, id)
@@ -99,13 +99,18 @@ func (m *Manager) retract(ctx context.Context, id string, n state.Net) error {
 	if len(n.Ports) == 0 {
 		return nil
 	}
+	return errors.Join(m.deleteRules(ctx, id, n), flushEnded(n))
+}
+
+// deleteRules deletes the rules of a container's ports.
+func (m *Manager) deleteRules(ctx context.Context, id string, n state.Net) error {
 	if err := m.tryUnpublish(ctx, id, n); err != nil {
 		// Somebody flushed or changed them: look for what is left.
 		if err := m.uninstallRules(ctx, containerTag(id), true); err != nil {
 			return err
 		}
 	}
-	return errors.Join(m.unmark(id), flushEnded(n))
+	return m.unmark(id)
 }
 
 // tryUnpublish deletes the rules of a container's ports: one process a family, where they are all there.

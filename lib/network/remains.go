@@ -188,6 +188,11 @@ func (m *Manager) strayClaims() ([]state.Remain, error) {
 				if !stray() {
 					return nil
 				}
+				if addr, err := netip.ParseAddr(filepath.Base(path)); err == nil {
+					if err := flushAddresses(addr); err != nil {
+						return err
+					}
+				}
 				return state.Release(path, holder)
 			})
 		}})
