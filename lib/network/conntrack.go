@@ -93,11 +93,17 @@ func flush(wanted []flow) error {
 	if len(wanted) == 0 || errors.Is(err, fs.ErrNotExist) || strings.TrimSpace(string(data)) == "0" {
 		return nil
 	}
+	socket, err := nl.Subscribe(syscall.NETLINK_NETFILTER) // to nothing: one socket for all
+	if err != nil {
+		return fmt.Errorf("forget flows: %w", err)
+	}
+	defer socket.Close()
+	sockets := map[int]*nl.SocketHandle{syscall.NETLINK_NETFILTER: {Socket: socket}}
 	var rest []flow
 	for _, w := range wanted {
 		// Kernels before 6.8 do not choose by themselves, and later ones take the wrong ones by an address of
 		// IPv6 (ctnetlink_filter_match_tuple in 6.18: all but those).
-		if w.family == ipv6 && w.byAddress() || w.delete() != nil {
+		if w.family == ipv6 && w.byAddress() || w.delete(sockets) != nil {
 			rest = append(rest, w)
 		}
 	}
@@ -120,12 +126,13 @@ const (
 )
 
 // delete lets the kernel choose: it passes over its table without showing it, which takes a fraction of the time.
-func (w flow) delete() error {
+func (w flow) delete(sockets map[int]*nl.SocketHandle) error {
 	number := uint8(syscall.AF_INET)
 	if w.family == ipv6 {
 		number = syscall.AF_INET6
 	}
 	req := nl.NewNetlinkRequest(netlink.ConntrackTable<<8|nl.IPCTNL_MSG_CT_DELETE, syscall.NLM_F_ACK)
+	req.Sockets = sockets
 	req.AddData(&nl.Nfgenmsg{NfgenFamily: number, Version: nl.NFNETLINK_V0})
 	nested := func(kind int) *nl.RtAttr { return nl.NewRtAttr(kind|int(nl.NLA_F_NESTED), nil) }
 	filter := nested(ctFilter)
