@@ -14,7 +14,9 @@
 //
 // In each of its networks a container is found by its name, its id and its aliases: they are kept in the
 // /etc/hosts of the containers. Published ports and the default route go by the first network that is not
-// internal.
+// internal. md-spawn, which stays with the container, keeps the ports bound, so that no other program can take them;
+// where no process of ours stays (--pid, --netns, CNI, another runtime at the end of the pipe) they are only tried
+// when they are published.
 //
 // With --pid or --netns attach needs no document: it connects the network namespace of a process, or one with
 // a path or a name (as ip-netns(8) has them), and prints the id that it is called by from then on. When the

@@ -176,13 +176,15 @@ while True: time.sleep(1)" >/dev/null
 @test "two sets of state with long paths have bridges of their own" {
   sets=/var/lib/$(printf 'd%.0s' {1..180})
   pull_sets
-  one run -d --name a1 -p 8061:80 busybox httpd -f -h /var/www >/dev/null
-  two run -d --name a2 -p 8062:80 busybox httpd -f -h /var/www >/dev/null
+  one network create web >/dev/null
+  one run -d --name a1 --network web -p 8061:80 busybox httpd -f -h /var/www >/dev/null
+  two network create web >/dev/null # it was taken for a bridge that is left from before, and removed
+  two run -d --name a2 --network web -p 8062:80 busybox httpd -f -h /var/www >/dev/null
   [[ $(one ps --format '{{.IPs}}') != "$(two ps --format '{{.IPs}}')" ]]
   curl -sf -m 3 127.0.0.1:8061 >/dev/null
   curl -sf -m 3 127.0.0.1:8062 >/dev/null
   two rm -f a2 >/dev/null
-  two network rm mydocker0 >/dev/null
+  two network rm web >/dev/null
   curl -sf -m 3 127.0.0.1:8061 >/dev/null
 }
 
