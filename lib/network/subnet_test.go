@@ -124,3 +124,14 @@ func TestBroadcast(t *testing.T) {
 		}
 	}
 }
+
+// Routes that only some packets meet are no reason to refuse a subnet, but to choose another.
+func TestRoutesOfOtherTables(t *testing.T) {
+	used := []usedPrefix{{prefix: defaultSubnet, owner: "a route of this host in table 99", aside: true}}
+	if err := checkOverlap(defaultSubnet, used); err != nil {
+		t.Error(err)
+	}
+	if p, err := freeSubnet(used); err != nil || p.String() != "10.20.31.0/24" {
+		t.Errorf("chose %s, %v", p, err)
+	}
+}

@@ -15,6 +15,7 @@
 //	/run/mydocker/                     MYDOCKER_RUN moves it; gone after a reboot, as pids are
 //	  <id>/                            state.json, lock
 //	  netns/<id>
+//	/run/mydocker-bridges.lock         of all sets of state on the host ([LockHost])
 //
 // Nothing is stored that can be derived: whether a container runs is asked of the kernel
 // ([Process.Alive]), how many use an image or a network is counted.
