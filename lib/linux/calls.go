@@ -26,6 +26,9 @@ var (
 	sysFaccessat    = call{"faccessat", unix.SYS_FACCESSAT}
 	sysFchdir       = call{"fchdir", unix.SYS_FCHDIR}
 	sysFchownat     = call{"fchownat", unix.SYS_FCHOWNAT}
+	sysFsconfig     = call{"fsconfig", unix.SYS_FSCONFIG}
+	sysFsmount      = call{"fsmount", unix.SYS_FSMOUNT}
+	sysFsopen       = call{"fsopen", unix.SYS_FSOPEN}
 	sysIoctl        = call{"ioctl", unix.SYS_IOCTL}
 	sysKeyctl       = call{"keyctl", unix.SYS_KEYCTL}
 	sysMkdirat      = call{"mkdirat", unix.SYS_MKDIRAT}
@@ -56,6 +59,7 @@ var (
 	sysSetresuid    = call{"setresuid", unix.SYS_SETRESUID}
 	sysSetsid       = call{"setsid", unix.SYS_SETSID}
 	sysSocket       = call{"socket", unix.SYS_SOCKET}
+	sysStatx        = call{"statx", unix.SYS_STATX}
 	sysSymlinkat    = call{"symlinkat", unix.SYS_SYMLINKAT}
 	sysUmask        = call{"umask", unix.SYS_UMASK}
 	sysUmount       = call{"umount2", unix.SYS_UMOUNT2}
@@ -88,7 +92,7 @@ func (l *Steps) text(s string) Value {
 }
 
 // Close closes a descriptor.
-func (l *Steps) Close(fd Value) { l.add(&sysClose, fd) }
+func (l *Steps) Close(fd Value) Step { return l.add(&sysClose, fd) }
 
 // KeepOnly closes all descriptors but the three standard streams and these, which are to be in order and
 // above 2.
@@ -247,6 +251,29 @@ func (l *Steps) MoveTree(tree, to Value, path string) Step {
 	return l.add(&sysMoveMount, tree, l.text(""), to, l.text(path), flag(isMove, flags))
 }
 
+// NewTmpfs returns a new tmpfs that is mounted nowhere, with one option of its own. Its inodes are those of nothing else.
+func (l *Steps) NewTmpfs(key, value string) Value {
+	fs := l.add(&sysFsopen, l.text("tmpfs"), num(unix.FSOPEN_CLOEXEC)).Into()
+	l.add(&sysFsconfig, fs, num(unix.FSCONFIG_SET_STRING), l.text(key), l.text(value), num(0))
+	l.add(&sysFsconfig, fs, num(unix.FSCONFIG_CMD_CREATE), num(0), num(0), num(0))
+	tree := l.add(&sysFsmount, fs, num(unix.FSMOUNT_CLOEXEC), num(unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC)).Into()
+	l.Close(fs)
+	return tree
+}
+
+// Unmount takes the mount at a path away, busy or not.
+func (l *Steps) Unmount(path string) Step {
+	return l.add(&sysUmount, l.text(path), num(unix.MNT_DETACH))
+}
+
+// IsDevice checks that an open file is this character device; any other file is the error ENXIO.
+func (l *Steps) IsDevice(fd Value, major, minor uint32) Step {
+	wanted := &device{major: major, minor: minor}
+	s := l.add(&sysStatx, fd, l.text(""), flag(isAt, unix.AT_EMPTY_PATH), num(unix.STATX_TYPE), block(unsafe.Pointer(&wanted.got)))
+	s.step().device = wanted
+	return s
+}
+
 // Chdir and Fchdir change the working directory.
 func (l *Steps) Chdir(path string) Step { return l.add(&sysChdir, l.text(path)) }
 
@@ -262,7 +289,7 @@ func (l *Steps) PivotRoot(dir Value, shared bool) {
 	if shared {
 		l.Mount("", ".", "", unix.MS_SLAVE|unix.MS_REC, "")
 	}
-	l.add(&sysUmount, l.text("."), num(unix.MNT_DETACH))
+	l.Unmount(".")
 	l.Chdir("/")
 }
 

@@ -52,7 +52,7 @@ func (l *Steps) Fork(namespaces int, birthplace *os.File) (pid int, err error) {
 	}
 	memory := &scratch{registers: make([]uintptr, l.registers)}
 	syscall.ForkLock.Lock() // no descriptor is on its way to being closed at an execve(2)
-	r, errno := fork(args, l.list, memory, uintptr(l.socket))
+	r, errno := fork(args, l.list, memory, uintptr(l.socket), arguments)
 	syscall.ForkLock.Unlock()
 	runtime.KeepAlive(l)
 	runtime.KeepAlive(memory)
@@ -73,13 +73,15 @@ type cloneArgs struct {
 //go:noinline
 //go:norace
 //go:nocheckptr
-func fork(args *cloneArgs, list []step, memory *scratch, socket uintptr) (uintptr, syscall.Errno) {
+func fork(args *cloneArgs, list []step, memory *scratch, socket uintptr, words *commandLine) (uintptr, syscall.Errno) {
 	beforeFork()
+	clear(words.kernel)
 	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
 	if errno == syscall.ENOSYS && args.flags&unix.CLONE_INTO_CGROUP == 0 { // as container engines with old seccomp rules answer
 		pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(args.flags)|uintptr(args.exitSignal), 0, 0, 0, 0, 0)
 	}
 	if errno != 0 || pid != 0 {
+		copy(words.kernel, words.copied)
 		afterFork()
 		return pid, errno
 	}
@@ -114,6 +116,10 @@ func perform(list []step, memory *scratch, socket uintptr) {
 		}
 		if errno == 0 && result < s.least {
 			errno = syscall.ECANCELED
+		}
+		if d := s.device; errno == 0 && d != nil &&
+			(d.got.Mode&unix.S_IFMT != unix.S_IFCHR || d.got.Rdev_major != d.major || d.got.Rdev_minor != d.minor) {
+			errno = syscall.ENXIO
 		}
 		i++
 		if errno == 0 {

@@ -34,3 +34,17 @@ func StatDevice(path string) (DeviceNode, error) {
 	}
 	return d, nil
 }
+
+// DeviceOfStream returns the number of the character device that a descriptor is, and how it was opened; ok is false where
+// it is something else.
+func DeviceOfStream(fd int) (major, minor uint32, flags int, ok bool) {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR {
+		return 0, 0, 0, false
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_PATH != 0 {
+		return 0, 0, 0, false
+	}
+	return unix.Major(st.Rdev), unix.Minor(st.Rdev), flags & unix.O_ACCMODE, true
+}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // Steps is a list of system calls that a forked child performs before it becomes another program: what
@@ -27,6 +29,7 @@ type step struct {
 	args      [maxArgs]Value
 	into      int              // a register, or noRegister
 	least     uintptr          // a smaller result is an error: a short write, the end of a file
+	device    *device          // what a file must be
 	ignored   [4]syscall.Errno // errors after which the list goes on
 	ignoreAll bool
 	remember  bool // an ignored error is what the end of the list is reported with
@@ -35,6 +38,12 @@ type step struct {
 	doing     string
 	means     map[syscall.Errno]string
 	words     func() []string // the shell command that does the same
+}
+
+// device is a character device that a file must be, and what the kernel says that it is.
+type device struct {
+	got          unix.Statx_t
+	major, minor uint32
 }
 
 const (

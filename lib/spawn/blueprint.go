@@ -65,6 +65,8 @@ type descriptors struct {
 	kept   int // so many from 3 on are the program's
 	pidfd  int // the container's first process, for exec; -1 for none
 	users  map[*users]int
+
+	nodes [3]node // what takes the place of a stream that is a device of the host's
 }
 
 // script is a list with what its parent needs to know of it.
@@ -75,7 +77,8 @@ type script struct {
 	name     string          // of the program
 	trace    []string        // what is done, as shell commands, for --debug
 	users    *users          // of the container
-	profile  linux.Value     // the open file that takes the AppArmor profile
+	own      ownNodes
+	profile  linux.Value // the open file that takes the AppArmor profile
 }
 
 // meeting is a point where the child waits until something is done outside.
@@ -126,6 +129,7 @@ func (b *blueprint) compile() (*script, error) {
 	if hooks != nil && len(hooks.CreateContainer) > 0 {
 		l.meet(beforePivot)
 	}
+	b.dropNodes(l)
 	b.changeRoot(l, root)
 	if propagation, err := rootPropagation(b.spec.Linux.RootfsPropagation); err == nil && b.spec.Linux.RootfsPropagation != "" {
 		l.Doing("set linux.rootfsPropagation")

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -12,18 +15,41 @@ import (
 )
 
 // makeDevices makes the device files and links that every container has (runtime-spec,
-// config-linux.md "Default Devices"), and those that the document asks for.
+// config-linux.md "Default Devices"), and those that the document asks for: but none in a directory of the host's,
+// where they would stay, and be in the host's own way.
 func (b *blueprint) makeDevices(l *script, root linux.Value) {
-	l.Doing("make the devices")
-	dev := l.mkdirAll(root, "/dev")
-	for _, d := range defaultDevices() {
-		b.makeDevice(l, dev, d)
+	if !b.isHosts("/dev") {
+		b.makeDefaultDevices(l, root)
 	}
 	for _, d := range b.spec.Linux.Devices {
+		if b.isHosts(path.Dir(path.Clean(d.Path))) {
+			continue
+		}
 		l.Doing("make device " + d.Path)
 		dir := l.mkdirAll(root, path.Dir(d.Path)) // /dev/net of /dev/net/tun
 		b.makeDevice(l, dir, d)
 		l.Close(dir)
+	}
+}
+
+// isHosts reports whether what the document mounts over a path last shows the host's own files there.
+func (b *blueprint) isHosts(path string) bool {
+	for _, m := range slices.Backward(b.spec.Mounts) {
+		flags := parseOptions(m.Options).flags
+		at := filepath.Clean(m.Destination)
+		if flags&linux.MsRemount != 0 || path != at && !strings.HasPrefix(path, at+"/") {
+			continue
+		}
+		return m.Type == "bind" || m.Type == "devtmpfs" || flags&linux.MsBind != 0
+	}
+	return false
+}
+
+func (b *blueprint) makeDefaultDevices(l *script, root linux.Value) {
+	l.Doing("make the devices")
+	dev := l.mkdirAll(root, "/dev")
+	for _, d := range defaultDevices() {
+		b.makeDevice(l, dev, d)
 	}
 	l.Doing("make the links in /dev")
 	for _, link := range [][2]string{
@@ -81,8 +107,13 @@ func (b *blueprint) makeDevice(l *script, dir linux.Value, d specs.LinuxDevice) 
 func (b *blueprint) openConsole(l *script) {
 	terminal := b.program.openTerminal(l)
 	l.Doing("make /dev/console")
-	l.Mknod(linux.Here(), "/dev/console", syscall.S_IFREG|0o600, 0, 0).Ignoring(syscall.EEXIST)
+	hosts := b.isHosts("/dev")
+	if !hosts {
+		l.Mknod(linux.Here(), "/dev/console", syscall.S_IFREG|0o600, 0, 0).Ignoring(syscall.EEXIST)
+	}
 	tree := l.CloneTree(terminal, "", false).Into()
-	l.MoveTree(tree, linux.Here(), "/dev/console")
+	if moved := l.MoveTree(tree, linux.Here(), "/dev/console"); hosts {
+		moved.Ignoring(syscall.ENOENT)
+	}
 	l.Close(tree)
 }

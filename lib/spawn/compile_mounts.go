@@ -38,11 +38,21 @@ func (b *blueprint) mountRoot(l *script, propagation uintptr) linux.Value {
 	if b.parent != "" {
 		l.mount("", b.parent, "", linux.MsPrivate, "")
 	}
-	l.mount(b.root, b.root, "", linux.MsBind|linux.MsRec, "")
+	if b.wantsNodes() && ownMounts(b.spec.Linux) {
+		b.mountRootOnNodes(l)
+	} else {
+		l.mount(b.root, b.root, "", linux.MsBind|linux.MsRec, "")
+	}
 	if b.parent != "" || propagation&(linux.MsSlave|linux.MsPrivate) != 0 {
 		l.mount("", b.root, "", linux.MsPrivate, "")
 	}
-	return l.Open(b.root, linux.OPath|syscall.O_DIRECTORY).Into()
+	root := l.Open(b.root, linux.OPath|syscall.O_DIRECTORY).Into()
+	if b.wantsNodes() && !ownMounts(b.spec.Linux) {
+		l.Doing("make the nodes of the container's own")
+		b.mountNodes(l)
+		l.own.shown = l.own.made
+	}
+	return root
 }
 
 // mount is a mount by paths.

@@ -10,8 +10,8 @@ import (
 )
 
 // protect sets the sysctls, hides the masked paths and locks the read-only ones. All are opened beneath the
-// root, and the old root is still there: what hides a file is the null device of the host, whatever the image
-// or the document has put in its place.
+// root. What hides a file is a node of the container's own (compile_nodes.go), whatever the image or the document
+// has put into /dev.
 func (b *blueprint) protect(l *script, root linux.Value) {
 	for _, key := range slices.Sorted(maps.Keys(b.spec.Linux.Sysctl)) {
 		value := b.spec.Linux.Sysctl[key]
@@ -38,15 +38,7 @@ func (b *blueprint) protect(l *script, root linux.Value) {
 	}
 	for _, path := range b.spec.Linux.MaskedPaths {
 		l.Doing("mask " + path)
-		b.ifThere(l, root, path, func(target linux.Value) {
-			l.shell("mount", "--bind", "/dev/null", path)
-			tree := l.CloneTree(linux.Here(), "/dev/null", false).Into()
-			l.MoveTree(tree, target, "").Ignoring(syscall.EINVAL, syscall.ENOTDIR).OrElse(func() { // it is a directory
-				l.Fchdir(target)
-				l.Mount("tmpfs", ".", "tmpfs", linux.MsRdonly, "size=0k,nr_inodes=2")
-			})
-			l.Close(tree)
-		})
+		b.maskPath(l, root, path)
 	}
 }
 

@@ -124,6 +124,8 @@ func enterLaunch(s *spec.Spec, pid int, proc *specs.Process, pidfd *os.File, siz
 		l.joinAll(x, fds)
 		if proc.Terminal {
 			p.openTerminal(x)
+		} else {
+			p.openNodesInside(x)
 		}
 		p.setSchedule(x)
 		p.setLimits(x)

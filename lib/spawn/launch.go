@@ -115,9 +115,6 @@ func draw(s *spec.Spec, bundle string) (*blueprint, error) {
 		info, err := os.Stat(path)
 		return err == nil && info.IsDir(), err
 	}
-	if len(s.Linux.MaskedPaths) > 0 && !linux.IsNullDevice(os.DevNull) {
-		return nil, fmt.Errorf("mask paths: %s is not the null device", os.DevNull)
-	}
 	if path := s.Linux.CgroupsPath; path != "" {
 		group, err := cgroup.Open(path)
 		if err != nil {
@@ -157,6 +154,9 @@ func filterOf(s *spec.Spec) (*seccomp.Filter, error) {
 // newProgram returns the program of a document, with what it means in this process.
 func newProgram(proc *specs.Process, size linux.WindowSize, fds descriptors, own *users) *program {
 	p := &program{process: proc, size: size, held: linux.HeldCapabilities(), fds: fds, users: own}
+	if proc.Terminal { // which all streams become
+		p.fds.nodes = [3]node{}
+	}
 	if own != nil {
 		p.held = linux.KnownCapabilities() // a user namespace starts with all there are
 	}
@@ -230,12 +230,14 @@ func (l *launch) start() (*child, error) {
 		fds.users[u] = int(u.file.Fd())
 	}
 	for i, f := range []*os.File{l.stdio.in, l.stdio.out, l.stdio.err} {
+		if l.inherit {
+			fds.stdio[i], fds.nodes[i] = i, nodeOf(i)
+			continue
+		}
 		if f == nil {
-			f = null
+			f, fds.nodes[i] = null, nullNode()
 		}
-		if fds.stdio[i] = i; !l.inherit {
-			fds.stdio[i] = int(f.Fd())
-		}
+		fds.stdio[i] = int(f.Fd())
 	}
 	s, err := l.compile(fds)
 	if err != nil {
