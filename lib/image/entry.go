@@ -130,6 +130,9 @@ func (u *unpacker) special(parent linux.Dir, base string, h *tar.Header) error {
 // attributes sets owner, permissions and extended attributes, in the order in which none takes
 // another away: chown(2) clears setuid bits and capabilities.
 func (u *unpacker) attributes(parent linux.Dir, base string, h *tar.Header) error {
+	if uint64(h.Uid) >= uint64(linux.NoID) || uint64(h.Gid) >= uint64(linux.NoID) { // it would stay root's
+		return fmt.Errorf("owner %d:%d: want ids from 0 to %d", h.Uid, h.Gid, linux.NoID-1)
+	}
 	if err := parent.Chown(base, h.Uid, h.Gid); err != nil {
 		return err
 	}

@@ -343,6 +343,7 @@ func (l *Steps) SetRlimit(resource int, soft, hard uint64) Step {
 // SetUser changes the groups, the group and the user, and keeps the permitted capabilities, which
 // SetCapabilities then reduces.
 func (l *Steps) SetUser(uid, gid uint32, groups []uint32) {
+	l.checkIDs(append([]uint32{uid, gid}, groups...))
 	l.Prctl(unix.PR_SET_KEEPCAPS, 1)
 	list := num(0)
 	if len(groups) > 0 {
@@ -354,8 +355,21 @@ func (l *Steps) SetUser(uid, gid uint32, groups []uint32) {
 	l.add(&sysSetresuid, num(int(uid)), num(int(uid)), num(int(uid))).Words(func() []string { return []string{"setuid", fmt.Sprint(uid)} })
 }
 
+// NoID is what no user and no group can have: where an id is to be changed, it leaves what is there (setresuid(2)).
+const NoID = ^uint32(0)
+
+// checkIDs keeps the caller's own user, which is root, from being what somebody becomes.
+func (l *Steps) checkIDs(ids []uint32) {
+	for _, id := range ids {
+		if id == NoID {
+			l.Fail(fmt.Errorf("%s: id %d: no user or group can have it", l.doing, id))
+		}
+	}
+}
+
 // FSUser changes the user and the group that files are made and found as (setfsuid(2)), and no more.
 func (l *Steps) FSUser(uid, gid uint32) {
+	l.checkIDs([]uint32{uid, gid})
 	l.add(&sysSetfsgid, num(int(gid)))
 	l.add(&sysSetfsuid, num(int(uid)))
 }

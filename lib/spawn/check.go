@@ -31,6 +31,9 @@ func check(s *spec.Spec) error {
 	if err := checkSysctls(l); err != nil {
 		return err
 	}
+	if err := checkDevices(l); err != nil {
+		return err
+	}
 	return checkUnsupported(s)
 }
 
@@ -42,8 +45,44 @@ func checkProcess(p *specs.Process) error {
 	if p.Cwd != "" && !filepath.IsAbs(p.Cwd) {
 		return fmt.Errorf("process.cwd %.80q: not an absolute path", p.Cwd)
 	}
+	if err := checkProcessIDs(p); err != nil {
+		return err
+	}
 	if p.ApparmorProfile != "" && !linux.AppArmor() {
 		return fmt.Errorf("process.apparmorProfile %.80q: this kernel has no AppArmor", p.ApparmorProfile)
+	}
+	return nil
+}
+
+// checkProcessIDs refuses ids that nobody has: to the kernel they mean that nothing is to change, and the program would
+// stay root.
+func checkProcessIDs(p *specs.Process) error {
+	check := func(what string, id uint32) error {
+		if id == linux.NoID {
+			return fmt.Errorf("process.user.%s %d: want a number from 0 to %d", what, id, linux.NoID-1)
+		}
+		return nil
+	}
+	if err := check("uid", p.User.UID); err != nil {
+		return err
+	}
+	if err := check("gid", p.User.GID); err != nil {
+		return err
+	}
+	for _, gid := range p.User.AdditionalGids {
+		if err := check("additionalGids", gid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkDevices refuses owners that nobody can be.
+func checkDevices(l *specs.Linux) error {
+	for _, d := range l.Devices {
+		if d.UID != nil && *d.UID == linux.NoID || d.GID != nil && *d.GID == linux.NoID {
+			return fmt.Errorf("linux.devices: %s: uid and gid want a number from 0 to %d", d.Path, linux.NoID-1)
+		}
 	}
 	return nil
 }

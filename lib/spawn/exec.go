@@ -93,6 +93,9 @@ func (r *Runtime) execLaunch(c *state.Container, proc *specs.Process, pidfd *os.
 // document.
 func enterLaunch(s *spec.Spec, pid int, proc *specs.Process, pidfd *os.File, size linux.WindowSize) (*launch, error) {
 	l := &launch{group: s.LinuxPart().CgroupsPath, die: true}
+	if err := checkProcessIDs(proc); err != nil {
+		return nil, err
+	}
 	if err := l.enter(s, pid); err != nil {
 		return nil, fmt.Errorf("enter container %s: %w", s.ID(), err)
 	}

@@ -137,6 +137,17 @@ func TestCheckNamesWhatIsNotDone(t *testing.T) {
 		"vm.swappiness belongs":      `{"linux":{"sysctl":{"vm.swappiness":"1"}}}`,
 		"want a name such as net":    `{"linux":{"sysctl":{"net/../kernel/panic":"1"}}}`,
 		`"net...kernel": want a nam`: `{"linux":{"sysctl":{"net...kernel":"1"}}}`,
+
+		"process.user.uid 4294967295":            `{"process":{"user":{"uid":4294967295}}}`,
+		"process.user.gid 4294967295":            `{"process":{"user":{"gid":4294967295}}}`,
+		"process.user.additionalGids 4294967295": `{"process":{"user":{"additionalGids":[1,4294967295]}}}`,
+		"linux.devices: /dev/x: uid and gid":     `{"linux":{"devices":[{"path":"/dev/x","type":"c","gid":4294967295}]}}`,
+		"linux.uidMappings: containerID 0, hostID 4294967295": `{"linux":{"namespaces":[{"type":"user"}],
+			"uidMappings":[{"hostID":4294967295,"size":1}],"gidMappings":[{"size":1}]}}`,
+		"linux.gidMappings: containerID 4294967290": `{"linux":{"namespaces":[{"type":"user"}],
+			"uidMappings":[{"size":1}],"gidMappings":[{"containerID":4294967290,"size":6}]}}`,
+		"mounts: /m: uidMappings: containerID 0, hostID 0, size 0": `{"mounts":[{"destination":"/m","type":"bind",
+			"uidMappings":[{}],"gidMappings":[{"size":1}]}]}`,
 	} {
 		s := runnable()
 		must(t, json.Unmarshal([]byte(change), &s.Spec))

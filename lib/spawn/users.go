@@ -174,12 +174,35 @@ func checkUsers(s *spec.Spec) error {
 	case ok && ns.Path != "" && mapped:
 		return fmt.Errorf("linux.uidMappings: the user namespace %s has its maps already", ns.Path)
 	}
+	if err := checkMaps("linux.", l.UIDMappings, l.GIDMappings); err != nil {
+		return err
+	}
 	for _, m := range s.Mounts {
+		if err := checkMaps("mounts: "+m.Destination+": ", m.UIDMappings, m.GIDMappings); err != nil {
+			return err
+		}
 		if (len(m.UIDMappings) > 0) != (len(m.GIDMappings) > 0) {
 			return fmt.Errorf("mounts: %s: uidMappings and gidMappings: want both", m.Destination)
 		}
 		if len(m.UIDMappings) > 0 && m.Type != "bind" && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind") {
 			return fmt.Errorf("mounts: %s: uidMappings: only a bind mount can have them", m.Destination)
+		}
+	}
+	return nil
+}
+
+// checkMaps refuses maps with ids that nobody can have, or more of them than there are.
+func checkMaps(where string, uids, gids []specs.LinuxIDMapping) error {
+	for _, maps := range []struct {
+		name  string
+		lines []specs.LinuxIDMapping
+	}{{"uidMappings", uids}, {"gidMappings", gids}} {
+		for _, m := range maps.lines {
+			last := max(uint64(m.ContainerID), uint64(m.HostID)) + uint64(m.Size)
+			if m.Size == 0 || last > uint64(linux.NoID) {
+				return fmt.Errorf("%s%s: containerID %d, hostID %d, size %d: want ids from 0 to %d, and one at least",
+					where, maps.name, m.ContainerID, m.HostID, m.Size, linux.NoID-1)
+			}
 		}
 	}
 	return nil
