@@ -18,6 +18,7 @@ import (
 
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
 )
@@ -166,7 +167,7 @@ func (c *update) resources(in stdio.Reader) (*specs.LinuxResources, error) {
 		return c.Limits.Resources()
 	}
 	if c.Resources != "-" {
-		file, err := os.Open(c.Resources)
+		file, err := linux.OpenGiven(c.Resources)
 		if err != nil {
 			return nil, err
 		}
@@ -174,7 +175,7 @@ func (c *update) resources(in stdio.Reader) (*specs.LinuxResources, error) {
 		in = file
 	}
 	r := &specs.LinuxResources{}
-	if err := json.NewDecoder(in).Decode(r); err != nil {
+	if err := json.NewDecoder(stdio.LimitReader(in, spec.MaxSize)).Decode(r); err != nil {
 		return nil, fmt.Errorf("read linux.resources: %w", err)
 	}
 	return r, nil

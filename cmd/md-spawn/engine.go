@@ -14,6 +14,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
@@ -145,7 +146,7 @@ func (e *engine) exec(ctx context.Context, io *cli.IO, c *execute) error {
 // other options.
 func (c *execute) process(s *spec.Spec, pid int) (*specs.Process, error) {
 	if c.Process != "" {
-		data, err := os.ReadFile(c.Process)
+		data, err := linux.ReadGiven(c.Process, spec.MaxSize)
 		if err != nil {
 			return nil, err
 		}

@@ -39,7 +39,7 @@ func (f StageFlags) Read(in io.Reader) (*spec.Spec, error) {
 		}
 		return receive(in)
 	}
-	file, err := os.Open(path)
+	file, err := linux.OpenGiven(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the document: %w", err)
 	}
@@ -83,7 +83,7 @@ func receive(in io.Reader) (*spec.Spec, error) {
 	in = interrupt.LingeringReader(in)
 	var data bytes.Buffer
 	var names struct{ Annotations map[string]string }
-	err := json.NewDecoder(io.TeeReader(in, &data)).Decode(&names)
+	err := json.NewDecoder(io.TeeReader(io.LimitReader(in, spec.MaxSize), &data)).Decode(&names)
 	if errors.Is(err, context.Canceled) {
 		return nil, err // the mark stays: what was read of it is lost, so the stage before undoes it
 	}

@@ -2,11 +2,10 @@ package container
 
 import (
 	"context"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
+	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -93,19 +92,11 @@ func (r *DiskRow) add(size int64, active bool) {
 func diskUse(path string) int64 {
 	var total int64
 	seen := make(map[uint64]bool)
-	_ = filepath.WalkDir(path, func(_ string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return nil
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return nil
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok && !seen[st.Ino] {
+	linux.Walk(path, func(st *linux.Stat) {
+		if !seen[st.Ino] {
 			seen[st.Ino] = st.Nlink > 1
 			total += st.Blocks * 512
 		}
-		return nil
 	})
 	return total
 }

@@ -66,13 +66,13 @@ func (p *pull) tryLayer(ctx context.Context, l *layer, unpacked bool) error {
 	}
 	tmp := filepath.Join(p.store.dir.Layers(), state.TempPrefix+l.chain.Encoded())
 	root := filepath.Join(tmp, layerFS)
-	if err := os.RemoveAll(tmp); err != nil { // of a pull that was killed
+	if err := linux.RemoveAll(tmp); err != nil { // of a pull that was killed
 		return err
 	}
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
+	defer linux.RemoveAll(tmp)
 	if err := os.Chmod(root, 0o755); err != nil { // what the root directory is where the layer says nothing
 		return err
 	}
@@ -144,7 +144,7 @@ func (s *Store) addLayer(tmp string, l Layer) error {
 		return err
 	}
 	final := s.layerPath(l.ChainID)
-	if err := os.RemoveAll(final); err != nil { // one without a marker
+	if err := linux.RemoveAll(final); err != nil { // one without a marker
 		return err
 	}
 	return os.Rename(tmp, final)

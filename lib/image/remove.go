@@ -320,7 +320,7 @@ func sweepDir(dir string, needed map[string]bool, spare sparing, count func(name
 			path = tmp
 		}
 		linux.Trace("rm", "-rf", path)
-		if err := os.RemoveAll(path); err != nil {
+		if err := linux.RemoveAll(path); err != nil {
 			return gone, err
 		}
 	}

@@ -94,32 +94,6 @@ func (d Dir) Readlink(name string) (string, error) {
 	return string(buf[:n]), nil
 }
 
-// RemoveAll removes name and, where it is a directory, all in it.
-func (d Dir) RemoveAll(name string) error {
-	err := unix.Unlinkat(d.fd(), name, 0)
-	if err == nil || err == unix.ENOENT {
-		return nil
-	}
-	if err != unix.EISDIR && err != unix.EPERM {
-		return d.wrap("remove", name, err)
-	}
-	sub, err := d.OpenDir(name)
-	if err != nil {
-		return err
-	}
-	defer sub.Close()
-	names, err := sub.Readdirnames(-1)
-	if err != nil {
-		return err
-	}
-	for _, inner := range names {
-		if err := sub.RemoveAll(inner); err != nil {
-			return err
-		}
-	}
-	return d.wrap("remove", name, unix.Unlinkat(d.fd(), name, unix.AT_REMOVEDIR))
-}
-
 // Chown gives name to an owner and a group.
 func (d Dir) Chown(name string, uid, gid int) error {
 	return d.wrap("chown", name, unix.Fchownat(d.fd(), name, uid, gid, unix.AT_SYMLINK_NOFOLLOW))

@@ -3,9 +3,10 @@ package program
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"unicode"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // Variable is one assignment of the environment; with Unset, the name is taken away.
@@ -20,11 +21,16 @@ type Lookup func(name string) (string, bool)
 // DefaultPath is where programs are found when the image says nothing, as docker has it.
 const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+const (
+	maxEnvFile  = 1 << 20     // bytes: all words of a program come to less, by the kernel's default
+	maxVariable = 128<<10 - 1 // bytes: one word of a program (MAX_ARG_STRLEN in execve(2))
+)
+
 // ParseEnv reads the files of --env-file and then the words of -e.
 func (l Lookup) ParseEnv(files, words []string) ([]Variable, error) {
 	var vars []Variable
 	for _, path := range files {
-		data, err := os.ReadFile(path)
+		data, err := linux.ReadGiven(path, maxEnvFile)
 		if err != nil {
 			return nil, fmt.Errorf("environment file: %w", err)
 		}
@@ -53,6 +59,9 @@ func (l Lookup) parseEnvFile(text string) ([]Variable, error) {
 		line = strings.TrimLeftFunc(strings.TrimSuffix(line, "\r"), unicode.IsSpace)
 		if line == "" || line[0] == '#' {
 			continue
+		}
+		if len(line) > maxVariable {
+			return nil, fmt.Errorf("line %d: longer than %d bytes: no program can be given it", n+1, maxVariable)
 		}
 		v, err := l.parseVariable(line)
 		if err == nil && strings.ContainsFunc(v.Name, unicode.IsSpace) {

@@ -7,11 +7,14 @@ import (
 	"net"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/BurntSushi/toml"
 
 	"github.com/weikeit/mydocker/lib/image"
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // EnvConfig names the file with the mirrors; without it the first of configFiles that exists is read.
@@ -43,15 +46,24 @@ type mirrorConfig struct {
 	PullFromMirror string `toml:"pull-from-mirror"` // all, digest-only, tag-only
 }
 
+// maxConfig bounds the file with the mirrors in bytes.
+const maxConfig = 1 << 20
+
 // readConfig reads the file with the mirrors; no file is no mirrors.
 func readConfig() (*config, error) {
+	if err := checkLogins(); err != nil {
+		return nil, err
+	}
 	paths := []string{ownConfig, systemConfig}
 	if chosen := os.Getenv(EnvConfig); chosen != "" {
 		paths = []string{chosen}
 	}
 	for i, path := range paths {
 		var c config
-		_, err := toml.DecodeFile(path, &c)
+		data, err := linux.ReadGiven(path, maxConfig)
+		if err == nil {
+			err = toml.Unmarshal(data, &c)
+		}
 		if errors.Is(err, fs.ErrNotExist) && (i < len(paths)-1 || path == systemConfig) {
 			continue
 		}
@@ -61,6 +73,21 @@ func readConfig() (*config, error) {
 		return &c, nil
 	}
 	return &config{}, nil
+}
+
+// checkLogins refuses a file of logins without an end. The library that reads it reads it whole, and waits for a FIFO; what
+// it cannot open is no login to it.
+func checkLogins() error {
+	dir := os.Getenv("DOCKER_CONFIG")
+	if home, err := os.UserHomeDir(); dir == "" && err == nil {
+		dir = filepath.Join(home, ".docker")
+	}
+	_, err := linux.ReadGiven(filepath.Join(dir, "config.json"), maxConfig)
+	var errno syscall.Errno
+	if err == nil || errors.As(err, &errno) {
+		return nil
+	}
+	return fmt.Errorf("read logins: %w", err)
 }
 
 // endpoint is one place to fetch a repository from.

@@ -75,7 +75,7 @@ func translate(ctx context.Context, layer, branch string) error {
 		return nil
 	}
 	temp := branch + ".tmp"
-	if err := os.RemoveAll(temp); err != nil {
+	if err := linux.RemoveAll(temp); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(temp, 0o755); err != nil {
@@ -92,7 +92,10 @@ func translate(ctx context.Context, layer, branch string) error {
 		return err
 	}
 	defer to.Close()
-	if err := translateDir(ctx, from, to); err != nil {
+	t := translator{linux.NewDescent(from), linux.NewDescent(to)}
+	defer t.from.Close()
+	defer t.to.Close()
+	if err := t.dir(ctx); err != nil {
 		return err
 	}
 	if err := copyAttributes(from, ".", to, "."); err != nil {
@@ -101,8 +104,11 @@ func translate(ctx context.Context, layer, branch string) error {
 	return os.Rename(temp, branch)
 }
 
-func translateDir(ctx context.Context, from, to linux.Dir) error {
-	names, err := from.Readdirnames(-1)
+// translator is where the translation is in both trees.
+type translator struct{ from, to *linux.Descent }
+
+func (t translator) dir(ctx context.Context) error {
+	names, err := t.from.Dir().Readdirnames(-1)
 	if err != nil {
 		return err
 	}
@@ -110,14 +116,15 @@ func translateDir(ctx context.Context, from, to linux.Dir) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := translateEntry(ctx, from, to, name); err != nil {
+		if err := t.entry(ctx, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func translateEntry(ctx context.Context, from, to linux.Dir, name string) error {
+func (t translator) entry(ctx context.Context, name string) error {
+	from, to := t.from.Dir(), t.to.Dir()
 	st, err := from.Stat(name)
 	if err != nil {
 		return err
@@ -131,25 +138,22 @@ func translateEntry(ctx context.Context, from, to linux.Dir, name string) error 
 	if err := to.Mkdir(name); err != nil {
 		return err
 	}
-	inner, err := from.OpenDir(name)
-	if err != nil {
+	opaque := isOpaque(from, name)
+	if err := enter(name, t.from, t.to); err != nil {
 		return err
 	}
-	defer inner.Close()
-	outer, err := to.OpenDir(name)
-	if err != nil {
-		return err
-	}
-	defer outer.Close()
-	if isOpaque(from, name) {
-		if err := touch(outer, aufsOpaque); err != nil {
+	if opaque {
+		if err := touch(t.to.Dir(), aufsOpaque); err != nil {
 			return err
 		}
 	}
-	if err := translateDir(ctx, inner, outer); err != nil {
+	if err := t.dir(ctx); err != nil {
 		return err
 	}
-	return copyAttributes(from, name, to, name)
+	if err := leave(t.from, t.to); err != nil {
+		return err
+	}
+	return copyAttributes(t.from.Dir(), name, t.to.Dir(), name)
 }
 
 func touch(dir linux.Dir, name string) error {

@@ -33,8 +33,13 @@ func copyOpenTree(ctx context.Context, src linux.Dir, to string, layer bool) err
 		return err
 	}
 	defer dst.Close()
-	c := &copier{ctx: ctx, top: dst, layer: layer, links: make(map[inode]string)}
-	if err := c.dir(src, dst, ""); err != nil {
+	c := &copier{
+		ctx: ctx, top: dst, layer: layer, links: make(map[inode]string),
+		src: linux.NewDescent(src), dst: linux.NewDescent(dst),
+	}
+	defer c.src.Close()
+	defer c.dst.Close()
+	if err := c.dir(""); err != nil {
 		return err
 	}
 	return copyAttributes(src, ".", dst, ".")
@@ -45,13 +50,15 @@ type copier struct {
 	top   linux.Dir
 	layer bool
 	links map[inode]string // where a file with several names was copied to, from top
+
+	src, dst *linux.Descent // where it is in both trees
 }
 
 type inode struct{ dev, ino uint64 }
 
-// dir copies what is in src, which lies at path in the tree.
-func (c *copier) dir(src, dst linux.Dir, path string) error {
-	names, err := src.Readdirnames(-1)
+// dir copies what is in the directory, which lies at path in the tree.
+func (c *copier) dir(path string) error {
+	names, err := c.src.Dir().Readdirnames(-1)
 	if err != nil {
 		return err
 	}
@@ -59,7 +66,7 @@ func (c *copier) dir(src, dst linux.Dir, path string) error {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		if err := c.entry(src, dst, name, path+name); err != nil {
+		if err := c.entry(c.src.Dir(), c.dst.Dir(), name, path+name); err != nil {
 			return err
 		}
 	}
@@ -83,11 +90,13 @@ func (c *copier) entry(src, dst linux.Dir, name, path string) error {
 		}
 	}
 	if kind == syscall.S_IFDIR {
-		return c.subdir(src, dst, name, path)
+		return c.subdir(dst, name, path)
 	}
 	id := inode{st.Dev, st.Ino}
 	if first, ok := c.links[id]; ok {
-		return dst.Link(c.top, first, name)
+		if err := dst.Link(c.top, first, name); !errors.Is(err, syscall.ENAMETOOLONG) {
+			return err
+		}
 	}
 	if st.Nlink > 1 {
 		c.links[id] = path
@@ -109,24 +118,40 @@ func (c *copier) entry(src, dst linux.Dir, name, path string) error {
 	return copyAttributes(src, name, dst, name)
 }
 
-func (c *copier) subdir(src, dst linux.Dir, name, path string) error {
+func (c *copier) subdir(dst linux.Dir, name, path string) error {
 	if err := dst.Mkdir(name); err != nil && !(c.layer && errors.Is(err, syscall.EEXIST)) {
 		return err
 	}
-	inner, err := src.OpenDir(name)
-	if err != nil {
+	if err := enter(name, c.src, c.dst); err != nil {
 		return err
 	}
-	defer inner.Close()
-	outer, err := dst.OpenDir(name)
-	if err != nil {
+	if err := c.dir(path + "/"); err != nil {
 		return err
 	}
-	defer outer.Close()
-	if err := c.dir(inner, outer, path+"/"); err != nil {
+	if err := leave(c.src, c.dst); err != nil {
 		return err
 	}
-	return copyAttributes(src, name, dst, name)
+	return copyAttributes(c.src.Dir(), name, c.dst.Dir(), name)
+}
+
+// enter goes down to the directory name of several trees.
+func enter(name string, trees ...*linux.Descent) error {
+	for _, tree := range trees {
+		if err := tree.Enter(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave goes back up in several trees.
+func leave(trees ...*linux.Descent) error {
+	for _, tree := range trees {
+		if err := tree.Leave(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isWhiteout reports whether a file of a layer stands for one that is removed, and isOpaque whether

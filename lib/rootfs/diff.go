@@ -37,13 +37,19 @@ func (m *Manager) Diff(ctx context.Context, id string) ([]Change, error) {
 		return nil, err
 	}
 	defer upper.Close()
-	lower, closeAll, err := openLayers(record.Layers)
+	layers, closeAll, err := openLayers(record.Layers)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAll()
-	d := &differ{ctx: ctx}
-	if err := d.dir(upper, lower, ""); err != nil {
+	d := &differ{ctx: ctx, upper: linux.NewDescent(upper)}
+	defer d.upper.Close()
+	lower := make([]*linux.Descent, len(layers))
+	for i, layer := range layers {
+		lower[i] = linux.NewNarrowDescent(layer)
+		defer lower[i].Close()
+	}
+	if err := d.dir(lower, ""); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(d.changes, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
@@ -70,6 +76,7 @@ func openLayers(layers []string) (dirs []linux.Dir, closeAll func(), err error) 
 
 type differ struct {
 	ctx     context.Context
+	upper   *linux.Descent
 	changes []Change
 }
 
@@ -77,9 +84,9 @@ func (d *differ) add(kind byte, path string) {
 	d.changes = append(d.changes, Change{kind, path})
 }
 
-// dir compares directory upper with the same directory in the layers that show through it.
-func (d *differ) dir(upper linux.Dir, lower []linux.Dir, path string) error {
-	names, err := upper.Readdirnames(-1)
+// dir compares the directory of the upper tree with the same one in the layers that show through it.
+func (d *differ) dir(lower []*linux.Descent, path string) error {
+	names, err := d.upper.Dir().Readdirnames(-1)
 	if err != nil {
 		return err
 	}
@@ -87,14 +94,15 @@ func (d *differ) dir(upper linux.Dir, lower []linux.Dir, path string) error {
 		if err := d.ctx.Err(); err != nil {
 			return err
 		}
-		if err := d.entry(upper, lower, name, path+"/"+name); err != nil {
+		if err := d.entry(lower, name, path+"/"+name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d *differ) entry(upper linux.Dir, lower []linux.Dir, name, path string) error {
+func (d *differ) entry(lower []*linux.Descent, name, path string) error {
+	upper := d.upper.Dir()
 	st, err := upper.Stat(name)
 	if err != nil {
 		return err
@@ -114,29 +122,30 @@ func (d *differ) entry(upper linux.Dir, lower []linux.Dir, name, path string) er
 	if !isDir(upper, name) {
 		return nil
 	}
-	inner, err := upper.OpenDir(name)
+	opaque := isOpaque(upper, name)
+	below, err := descend(lower, name)
 	if err != nil {
 		return err
 	}
-	defer inner.Close()
-	below, closeAll, err := descend(lower, name)
-	if err != nil {
+	if err := d.upper.Enter(name); err != nil {
 		return err
 	}
-	defer closeAll()
-	if isOpaque(upper, name) {
-		if err := d.hidden(inner, below, path); err != nil {
+	if opaque {
+		if err := d.hidden(d.upper.Dir(), below, path); err != nil {
 			return err
 		}
 	}
-	return d.dir(inner, below, path)
+	if err := d.dir(below, path); err != nil {
+		return err
+	}
+	return leave(append(below, d.upper)...)
 }
 
 // hidden adds what an opaque directory hides of the layers and has no successor for.
-func (d *differ) hidden(upper linux.Dir, lower []linux.Dir, path string) error {
+func (d *differ) hidden(upper linux.Dir, lower []*linux.Descent, path string) error {
 	seen := make(map[string]bool)
 	for _, layer := range lower {
-		names, err := layer.Readdirnames(-1)
+		names, err := layer.Dir().Readdirnames(-1)
 		if err != nil {
 			return err
 		}
@@ -151,38 +160,32 @@ func (d *differ) hidden(upper linux.Dir, lower []linux.Dir, path string) error {
 }
 
 // visible reports whether the union of the layers has name.
-func visible(lower []linux.Dir, name string) bool {
+func visible(lower []*linux.Descent, name string) bool {
 	for _, layer := range lower {
-		if st, err := layer.Stat(name); err == nil {
+		if st, err := layer.Dir().Stat(name); err == nil {
 			return !isWhiteout(st.Mode, st.Rdev)
 		}
 	}
 	return false
 }
 
-// descend opens the directory name in the layers, down to the one that hides the rest.
-func descend(lower []linux.Dir, name string) (dirs []linux.Dir, closeAll func(), err error) {
-	closeAll = func() {
-		for _, dir := range dirs {
-			dir.Close()
-		}
-	}
+// descend goes down to the directory name in the layers, and returns them down to the one that hides the rest.
+func descend(lower []*linux.Descent, name string) (below []*linux.Descent, err error) {
 	for _, layer := range lower {
-		if _, err := layer.Stat(name); err != nil {
+		if _, err := layer.Dir().Stat(name); err != nil {
 			continue
 		}
-		if !isDir(layer, name) {
+		if !isDir(layer.Dir(), name) {
 			break
 		}
-		dir, err := layer.OpenDir(name)
-		if err != nil {
-			closeAll()
-			return nil, nil, err
+		opaque := isOpaque(layer.Dir(), name)
+		if err := layer.Enter(name); err != nil {
+			return nil, err
 		}
-		dirs = append(dirs, dir)
-		if isOpaque(layer, name) {
+		below = append(below, layer)
+		if opaque {
 			break
 		}
 	}
-	return dirs, closeAll, nil
+	return below, nil
 }

@@ -119,5 +119,5 @@ func (m *Manager) removeBundle(id string) error {
 	if err := syscall.Rmdir(bundle); err == nil || err == syscall.ENOENT {
 		return nil
 	}
-	return os.RemoveAll(bundle)
+	return linux.RemoveAll(bundle)
 }

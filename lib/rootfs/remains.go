@@ -92,7 +92,7 @@ func (m *Manager) strayVolumes() ([]state.Remain, error) {
 					return nil
 				}
 				linux.Trace("rm", "-rf", path)
-				return os.RemoveAll(path)
+				return linux.RemoveAll(path)
 			}})
 		}
 	}

@@ -130,10 +130,10 @@ func (c *container) fillVolume(ctx context.Context, v volume, root *linux.Root) 
 	}
 	defer src.Close()
 	temp := filepath.Join(c.volumeDir(v.name), state.TempPrefix+"data")
-	if err := os.RemoveAll(temp); err != nil {
+	if err := linux.RemoveAll(temp); err != nil {
 		return err
 	}
-	defer os.RemoveAll(temp)
+	defer linux.RemoveAll(temp)
 	if err := os.Mkdir(temp, 0o700); err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (m *Manager) removeAnonymous(id string, volumes []Volume) error {
 			continue
 		}
 		linux.Trace("rm", "-rf", dir)
-		errs = append(errs, os.RemoveAll(dir))
+		errs = append(errs, linux.RemoveAll(dir))
 	}
 	return errors.Join(errs...)
 }
@@ -193,6 +193,6 @@ func (m *Manager) removeAnonymous(id string, volumes []Volume) error {
 // container may use it by now.
 func (m *Manager) removeEmptyVolume(name string) {
 	if err := os.Remove(m.volumeData(name)); err == nil || errors.Is(err, fs.ErrNotExist) {
-		os.RemoveAll(m.volumeDir(name))
+		linux.RemoveAll(m.volumeDir(name))
 	}
 }

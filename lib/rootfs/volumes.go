@@ -125,7 +125,7 @@ func (m *Manager) RemoveVolume(name string) error {
 		return fmt.Errorf("it is used by container %s: remove that first", strings.Join(ids, ", "))
 	}
 	linux.Trace("rm", "-rf", m.volumeDir(name))
-	return os.RemoveAll(m.volumeDir(name))
+	return linux.RemoveAll(m.volumeDir(name))
 }
 
 func (m *Manager) findVolume(name string) error {

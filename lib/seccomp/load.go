@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,7 +43,7 @@ const maxFile = 1 << 20
 // LoadFile reads a profile and returns the section that it comes to for a container with these capabilities
 // in its bounding set, on this machine and kernel. The section compiles.
 func LoadFile(path string, caps []string) (*specs.LinuxSeccomp, error) {
-	f, err := os.Open(path)
+	f, err := linux.OpenGiven(path)
 	if err != nil {
 		return nil, fmt.Errorf("seccomp profile: %w", err)
 	}
@@ -60,12 +59,9 @@ func LoadFile(path string, caps []string) (*specs.LinuxSeccomp, error) {
 }
 
 func load(r io.Reader, caps []string) (*specs.LinuxSeccomp, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	switch {
-	case err != nil:
+	data, err := linux.ReadLimited(r, maxFile)
+	if err != nil {
 		return nil, err
-	case len(data) > maxFile:
-		return nil, fmt.Errorf("longer than %d bytes", maxFile)
 	}
 	var f file
 	dec := json.NewDecoder(bytes.NewReader(data))

@@ -14,6 +14,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -125,7 +126,7 @@ func (bs *Bundles) read(id, path string) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.Open(filepath.Join(path, "config.json"))
+	file, err := linux.OpenGiven(filepath.Join(path, "config.json"))
 	if err != nil {
 		return nil, err
 	}

@@ -52,10 +52,16 @@ func Compose(undo func(context.Context, *Spec), stages ...Stage) Stage {
 // ErrEmpty says that there was no document: the stage before failed and has said why.
 var ErrEmpty = errors.New("no document on standard input: the stage before failed, or none stands before this one")
 
+// MaxSize bounds a document in bytes. Those of engines have some ten thousand.
+const MaxSize = 16 << 20
+
 // Read reads one document. It refuses more than one, and a major version of the specification that
 // is not 1 (runtime-spec, config.md "Specification version").
 func Read(r io.Reader) (*Spec, error) {
-	data, err := io.ReadAll(r)
+	data, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
+	if err == nil && len(data) > MaxSize {
+		err = fmt.Errorf("longer than %d MiB", MaxSize>>20)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the document: %w", err)
 	}

@@ -117,7 +117,7 @@ func (d Dir) Remains() ([]Remain, error) {
 	temps, tempErr := d.temps()
 	for _, path := range temps {
 		found = append(found, Remain{Kind: "file", Name: path, Reason: "it was being written when its writer was killed", Remove: func(context.Context) error {
-			return os.RemoveAll(path)
+			return linux.RemoveAll(path)
 		}})
 	}
 	return found, errors.Join(err, tempErr)

@@ -1,0 +1,128 @@
+package linux
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// deepTree makes a tree in which each directory holds a file and the next one.
+func deepTree(t *testing.T, top string, depth int) {
+	t.Helper()
+	if err := os.Mkdir(top, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := OpenDir(top)
+	for range depth {
+		if err == nil {
+			err = unix.Mknodat(dir.fd(), "file", unix.S_IFREG|0o600, 0)
+		}
+		if err == nil {
+			err = dir.Mkdir("directory")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var next Dir
+		next, err = dir.OpenDir("directory")
+		dir.Close()
+		dir = next
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir.Close()
+}
+
+// fewFiles limits the open files of the test.
+func fewFiles(t *testing.T) {
+	t.Helper()
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 64, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old) })
+}
+
+// TestDeepTrees: one that is deeper than a path is long, and than there are descriptors, is walked and removed.
+func TestDeepTrees(t *testing.T) {
+	top := filepath.Join(t.TempDir(), "top")
+	const depth = 1500
+	deepTree(t, top, depth)
+	fewFiles(t)
+	files := 0
+	Walk(top, func(*Stat) { files++ })
+	if want := 1 + 2*depth; files != want {
+		t.Errorf("%d files were found, want %d", files, want)
+	}
+	if err := RemoveAll(top); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(top); !os.IsNotExist(err) {
+		t.Errorf("it is still there: %v", err)
+	}
+	if err := RemoveAll(top); err != nil {
+		t.Errorf("what is gone: %v", err)
+	}
+}
+
+// TestRemoveFlatNames: what is moved out of the depths takes no name that is there, and no link is followed.
+func TestRemoveFlatNames(t *testing.T) {
+	dir := t.TempDir()
+	victim := filepath.Join(dir, "victim")
+	if err := os.WriteFile(victim, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	top := filepath.Join(dir, "top")
+	deepTree(t, top, 3*openLevels)
+	for _, name := range []string{".removed-1", ".removed-2"} {
+		if err := os.WriteFile(filepath.Join(top, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deep := filepath.Join(top, strings.Repeat("directory/", 2*openLevels))
+	if err := os.Symlink(dir, filepath.Join(deep, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := RemoveAll(top); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(victim); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDescentOfMovedTree: a directory that is moved while something is below it is not mistaken for its new parent.
+func TestDescentOfMovedTree(t *testing.T) {
+	dir := t.TempDir()
+	top := filepath.Join(dir, "top")
+	deepTree(t, top, 4)
+	at, err := OpenDir(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer at.Close()
+	d := NewNarrowDescent(at)
+	defer d.Close()
+	for range 3 {
+		if err := d.Enter("directory"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(filepath.Join(top, "directory/directory"), filepath.Join(dir, "moved")); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Leave(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Leave(); err == nil || !strings.Contains(err.Error(), "moved") {
+		t.Errorf("it came to %s, %v", d.Dir().Name(), err)
+	}
+}

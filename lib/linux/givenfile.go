@@ -1,0 +1,80 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// OpenGiven opens a file that is named by somebody, and perhaps made by somebody else, for reading to its end: a regular
+// file, a pipe that a shell hands over as /dev/fd/N, or the null device. All else may have no end, or none that comes: a
+// FIFO without a writer would be waited for, and /dev/zero fills the memory.
+func OpenGiven(path string) (*os.File, error) {
+	fd, err := open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err = isGivenKind(fd); err == nil {
+		err = unix.SetNonblock(fd, false)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func isGivenKind(fd int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return nil
+	case unix.S_IFDIR:
+		return unix.EISDIR
+	case unix.S_IFIFO:
+		var system unix.Statfs_t
+		if err := unix.Fstatfs(fd, &system); err != nil || system.Type == unix.PIPEFS_MAGIC {
+			return err
+		}
+		return errors.New("it is a FIFO: want a regular file or a pipe")
+	case unix.S_IFCHR:
+		if st.Rdev == unix.Mkdev(1, 3) {
+			return nil
+		}
+	}
+	return errors.New("it is a device: want a regular file or a pipe")
+}
+
+// ReadGiven returns what a file that [OpenGiven] takes has, up to so many bytes. One with more is an error.
+func ReadGiven(path string, limit int) ([]byte, error) {
+	file, err := OpenGiven(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := ReadLimited(file, limit)
+	if err != nil {
+		var e *fs.PathError
+		if !errors.As(err, &e) {
+			err = &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		return nil, err
+	}
+	return data, nil
+}
+
+// ReadLimited reads to the end, which must come within so many bytes.
+func ReadLimited(r io.Reader, limit int) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
+	if err == nil && len(data) > limit {
+		return nil, fmt.Errorf("longer than %d bytes", limit)
+	}
+	return data, err
+}
