@@ -81,7 +81,7 @@ func (c *list) Run(_ context.Context, io *cli.IO) error {
 	if c.Format == "json" {
 		return printJSON(io.Out, states)
 	}
-	w := tabwriter.NewWriter(io.Out, 12, 1, 3, ' ', 0)
+	w := tabwriter.NewWriter(cli.Screen(io.Out), 12, 1, 3, ' ', 0)
 	if !c.Quiet {
 		fmt.Fprintln(w, "ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER")
 	}
@@ -120,7 +120,7 @@ func (c *processes) Run(ctx context.Context, io *cli.IO) error {
 		if err != nil {
 			return fmt.Errorf("ps: %w", err)
 		}
-		return printRows(io.Out, string(out), pids)
+		return printRows(cli.Screen(io.Out), string(out), pids)
 	})
 }
 

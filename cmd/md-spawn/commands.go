@@ -207,7 +207,7 @@ func (c *show) Run(_ context.Context, io *cli.IO) error {
 	}
 	data, err := box.OCIState()
 	if err == nil {
-		_, err = fmt.Fprintf(io.Out, "%s\n", data)
+		_, err = fmt.Fprintf(cli.Screen(io.Out), "%s\n", data)
 	}
 	return err
 }

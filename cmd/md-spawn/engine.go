@@ -197,7 +197,7 @@ func (e *engine) remove(ctx context.Context, id string, force bool) error {
 func printJSON(out io.Writer, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err == nil {
-		_, err = fmt.Fprintf(out, "%s\n", data)
+		_, err = fmt.Fprintf(cli.Screen(out), "%s\n", data)
 	}
 	return err
 }

@@ -66,7 +66,7 @@ type event struct {
 func printEvent(io *cli.IO, e event) error {
 	data, err := json.Marshal(e)
 	if err == nil {
-		_, err = fmt.Fprintf(io.Out, "%s\n", data)
+		_, err = fmt.Fprintf(cli.Screen(io.Out), "%s\n", data)
 	}
 	return err
 }

@@ -351,7 +351,7 @@ func (c *inspect) Run(_ context.Context, io *cli.IO) error {
 			if err := format.Execute(&line, value); err != nil {
 				return cli.About(arg, cli.TemplateError(err, value))
 			}
-			_, err := fmt.Fprintln(io.Out, line.String())
+			_, err := fmt.Fprintln(cli.Screen(io.Out), line.String())
 			return err
 		}
 		fmt.Fprintf(io.Err, "Showing %s as a %s:\n", arg, kind)

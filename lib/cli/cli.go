@@ -395,7 +395,7 @@ func set(args []string, options []Global) ([]string, error) {
 
 // Debug sends debug messages to w in the README's log format.
 func Debug(w io.Writer) {
-	slog.SetDefault(slog.New(&debugHandler{w: w}))
+	slog.SetDefault(slog.New(&debugHandler{w: Screen(w)}))
 }
 
 // debugHandler prints records as "[2019-01-25 09:55:03] DEBUG message key=value".

@@ -170,7 +170,7 @@ func letGo(s *spec.Spec) {
 // handOver prints the document and waits until it is read: a next stage that dies before that has
 // nothing to undo by, so it is for us to do.
 func handOver(ctx context.Context, w io.Writer, s *spec.Spec) error {
-	err := s.Write(w)
+	err := s.Write(Screen(w))
 	if f, ok := w.(*os.File); ok && err == nil {
 		err = linux.AwaitReader(ctx, f)
 	}

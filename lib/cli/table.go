@@ -27,7 +27,7 @@ func Table(w io.Writer, header []string, rows [][]string) error {
 
 // JSONLines prints values for programs: one JSON object per line.
 func JSONLines[T any](w io.Writer, values []T) error {
-	whole := bufio.NewWriter(w)
+	whole := bufio.NewWriter(Screen(w))
 	enc := json.NewEncoder(whole)
 	enc.SetEscapeHTML(false)
 	for _, v := range values {
@@ -40,7 +40,7 @@ func JSONLines[T any](w io.Writer, values []T) error {
 
 // JSON prints one value, indented as in the README's inspect.
 func JSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(Screen(w))
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "    ")
 	return enc.Encode(v)

@@ -214,7 +214,7 @@ func parseFormat(o ListOptions) (func(io.Writer, []Row) error, error) {
 			if err := t.Execute(&line, r); err != nil {
 				return cli.TemplateError(err, Row{})
 			}
-			if _, err := fmt.Fprintln(w, line.String()); err != nil {
+			if _, err := fmt.Fprintln(cli.Screen(w), line.String()); err != nil {
 				return err
 			}
 		}

@@ -60,6 +60,7 @@ func hostPS(ctx context.Context, options []string, pids []int, out io.Writer) er
 	if column < 0 {
 		return fmt.Errorf("ps %s: no column PID, by which processes are told apart", strings.Join(options, " "))
 	}
+	out = cli.Screen(out) // a process calls itself what it likes
 	fmt.Fprintln(out, header)
 	for line := range strings.Lines(lines) {
 		fields := strings.Fields(line)
