@@ -121,7 +121,7 @@ func (c *container) fill(ctx context.Context, s *spec.Spec) error {
 		}
 		mounts = append(mounts, mount)
 	}
-	s.Mounts = addMounts(s.Mounts, mounts)
+	s.Mounts = spareDev(addMounts(s.Mounts, mounts))
 	for _, mount := range mounts {
 		if err := makeTarget(root, s.Mounts, mount); err != nil {
 			return err
@@ -243,6 +243,25 @@ func makeCwd(root *linux.Root, all []specs.Mount, cwd string) error {
 // beneath reports whether path lies in dir, and is not dir itself. Both are clean.
 func beneath(path, dir string) bool {
 	return path != dir && strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// spareDev leaves out what the document mounts in /dev where that is a bind of a directory which has no place for it: a
+// mount point would be made there, and stay.
+func spareDev(mounts []specs.Mount) []specs.Mount {
+	source := ""
+	return slices.DeleteFunc(mounts, func(m specs.Mount) bool {
+		if filepath.Clean(m.Destination) == "/dev" {
+			source = ""
+			if m.Type == "bind" {
+				source = m.Source
+			}
+		}
+		if source == "" || m.Type == "bind" || !beneath(m.Destination, "/dev") {
+			return false
+		}
+		info, err := os.Stat(filepath.Join(source, strings.TrimPrefix(m.Destination, "/dev")))
+		return err != nil || !info.IsDir()
+	})
 }
 
 // addMounts puts ours into the document's mounts: in place of one with the same destination, else

@@ -1,7 +1,10 @@
 package rootfs
 
 import (
+	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -143,6 +146,26 @@ func TestAddImageVolumes(t *testing.T) {
 		if err := p.addImageVolumes(map[string]struct{}{word: {}}); err == nil {
 			t.Errorf("VOLUME %q is taken", word)
 		}
+	}
+}
+
+// TestSpareDev: no mount point is made in a directory of the host's that is bound at /dev.
+func TestSpareDev(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "pts"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	bind := specs.Mount{Destination: "/dev", Type: "bind", Source: dir}
+	pts, shm := specs.Mount{Destination: "/dev/pts", Type: "devpts"}, specs.Mount{Destination: "/dev/shm", Type: "tmpfs"}
+	file := specs.Mount{Destination: "/dev/log", Type: "bind", Source: dir}
+	sys := specs.Mount{Destination: "/sys", Type: "sysfs"}
+	want := []specs.Mount{bind, pts, file, sys}
+	if got := spareDev([]specs.Mount{bind, pts, shm, file, sys}); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	own := []specs.Mount{{Destination: "/dev", Type: "tmpfs"}, pts, shm}
+	if got := spareDev(slices.Clone(own)); !reflect.DeepEqual(got, own) {
+		t.Errorf("got %v, want %v", got, own)
 	}
 }
 

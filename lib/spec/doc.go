@@ -45,5 +45,6 @@
 //	                  ports and ping), annotations (addresses, ports)
 //	md-spawn run      nothing: stdout belongs to the container
 //
-// Each but the last also adds to hooks.poststop. Fields that we do not know pass through untouched.
+// Each but the last also adds to hooks.poststop. Hooks are code that runs on the host as root: a stranger's document
+// is to be treated as a stranger's script. Fields that we do not know pass through untouched.
 package spec

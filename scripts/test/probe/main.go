@@ -8,6 +8,7 @@
 //	probe wait      waits until it is killed
 //	probe overwrite tries to write to the programs of others
 //	probe tiocsti   types into its terminal
+//	probe words     reads the command lines of others until one has PASSWORD= in it
 package main
 
 import (
@@ -34,6 +35,8 @@ func main() {
 		err = overwrite(out)
 	case "tiocsti":
 		err = tiocsti(out)
+	case "words":
+		err = words(out)
 	case "wait":
 		time.Sleep(time.Hour)
 	}

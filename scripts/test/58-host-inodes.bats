@@ -1,0 +1,264 @@
+#!/usr/bin/env bats
+# What a container must not have of the host: inodes of its /dev, nodes left in directories of its, the words that our
+# programs were started with, ids that mean nothing, files without an end, trees without a bottom.
+load lib
+
+setup_file() {
+  # The ring shows the real /dev: what a container could change is this one.
+  export dev=$BATS_FILE_TMPDIR/dev
+  mkdir "$dev"
+  mount -t tmpfs none "$dev"
+  mount --make-private "$dev"
+  local node name major minor
+  for node in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0; do
+    IFS=: read -r name major minor <<<"$node"
+    mknod -m 666 "$dev/$name" c "$major" "$minor"
+  done
+  mkdir "$dev"/{pts,shm,mqueue,net}
+  mount -t devpts -o newinstance,ptmxmode=0666 none "$dev/pts"
+  ln -s pts/ptmx "$dev/ptmx"
+  ln -s /proc/self/fd "$dev/fd"
+  mount --rbind "$dev" /dev
+  warm_up busybox
+  mydocker run --rm --net none --userns auto busybox true # the list of users stays
+  export box=$BATS_FILE_TMPDIR/box
+  mkdir -p "$box/rootfs"/{bin,dev,proc,sys,tmp}
+  cp "$(command -v busybox)" "$box/rootfs/bin/busybox"
+  local applet
+  for applet in cat chmod chown id ls mkfifo mount rm sh sleep stat touch true wc; do ln -s busybox "$box/rootfs/bin/$applet"; done
+  (cd "$box" && md-spawn spec)
+}
+teardown_file() {
+  umount -R /dev
+  umount -R "$dev"
+}
+setup() {
+  mkdir -p /run/mydocker/bundles
+  setup_leakcheck
+  dir=$BATS_TEST_TMPDIR
+  bundle=$dir/bundle
+  mkdir "$bundle"
+  before=$(nodes)
+}
+teardown() {
+  md-spawn delete --force bundle 2>/dev/null || true
+  chmod 666 "$dev"/{null,zero} # whatever a failed test has made of them
+  teardown_leakcheck
+}
+
+# nodes describes the host's devices, as far as they are nobody's to change.
+nodes() { stat -c '%n %i %a %u:%g %X %Y %Z' "$dev"/{null,zero,full,random,urandom}; }
+# inodes prints device and inode of the host's.
+inodes() { stat -c '%d:%i' "$dev"/{null,zero}; }
+# document FILTER writes the bundle's document, changed by jq.
+document() {
+  jq --arg root "$box/rootfs" ".root = {path: \$root} | .process.terminal = false | .process.env = [\"PATH=/bin\"] | $1" \
+    "$box/config.json" >"$bundle/config.json"
+}
+words() { jq -n --arg text "$1" '["sh", "-c", $text]'; }
+
+masked='/proc/keys /proc/interrupts /proc/timer_list /proc/latency_stats /proc/sched_debug /proc/kcore /proc/acpi /proc/scsi /sys/firmware'
+change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-01 \$f; done 2>/dev/null; stat -c %d:%i $masked 2>/dev/null; cat /proc/keys; true"
+
+@test "what masks a path is no inode of the host" {
+  local options
+  for options in '' '--read-only' '--userns auto' '--cap-add SYS_ADMIN' '-v /dev:/dev' '-v /dev/null:/dev/null'; do
+    # shellcheck disable=SC2086 # they are words
+    does mydocker run --rm --net none $options busybox sh -c "$change"
+    like '[0-9]:[0-9]' "$output"
+    unlike "$(inodes | paste -sd'|')" "$output"
+    same "$before" "$(nodes)"
+  done
+  # With the right to mount, a mask can be made writable; it is the container's own even so.
+  does mydocker run --rm --net none --cap-add SYS_ADMIN busybox sh -c 'mount -o remount,bind,rw /proc/keys && chmod 0 /proc/keys && stat -c %a /proc/keys'
+  same 0 "$output"
+  same "$before" "$(nodes)"
+}
+
+@test "what masks a path of a bundle is none either, whatever the bundle has in /dev" {
+  local mounts
+  for mounts in '.' '.mounts |= map(select(.destination | startswith("/dev") | not))' '.mounts += [{destination: "/dev/null", type: "bind", source: "/dev/null", options: ["bind"]}]' \
+    '.linux.namespaces |= map(select(.type != "mount"))'; do
+    document "$mounts | .process.args = $(words "$change")"
+    does md-spawn run --bundle "$bundle" bundle
+    like '[0-9]:[0-9]' "$output"
+    [[ $mounts == *'"/dev/null"'* ]] || unlike "$(inodes | paste -sd'|')" "$output"
+    same "$before" "$(nodes)"
+    find "$box/rootfs/dev" -mindepth 1 -delete
+  done
+}
+
+@test "a stream that nobody gave, or that is a device of the host, is the container's own" {
+  local change='for fd in 0 1 2; do [ -c /proc/self/fd/$fd ] && stat -Lc %d:%i /proc/self/fd/$fd >>/tmp/seen; chmod 0 /proc/self/fd/$fd; touch -d 2001-01-01 /proc/self/fd/$fd; done 2>/tmp/errors; cat /tmp/seen; true'
+  does mydocker run --rm --net none busybox sh -c "$change"
+  like ':' "$output"
+  unlike "$(inodes | paste -sd'|')" "$output"
+  mydocker run -d --name box --net none busybox sleep 100 >/dev/null
+  does mydocker exec box sh -c "$change"
+  does mydocker exec -d box sh -c "$change"
+  eventually 10 mydocker exec box sh -c '[ $(wc -l </tmp/seen) = 3 ]'
+  unlike "$(inodes | paste -sd'|')" "$(mydocker exec box cat /tmp/seen)"
+  # Nobody gets the host's where the container has none, or something that says it is.
+  local other
+  for other in 'rm /dev/null' 'rm -f /dev/null; ln -s zero /dev/null' 'rm -f /dev/null; mkfifo /dev/null' 'rm -f /dev/null; echo text >/dev/null'; do
+    mydocker exec box sh -c "$other; rm -f /tmp/seen"
+    does timeout 20 mydocker exec box sh -c "stat -Lc %t:%T /proc/self/fd/0; cat /dev/stdin; $change"
+    like '^1:3' "$output"
+    unlike "$(inodes | paste -sd'|')" "$output"
+  done
+  mydocker rm -f box >/dev/null
+  same "$before" "$(nodes)"
+  # The caller's own streams are passed on, but for such devices.
+  document ".process.args = $(words "$change")"
+  does md-spawn run --bundle "$bundle" bundle </dev/null
+  unlike "$(inodes | paste -sd'|')" "$output"
+  : >"$box/rootfs/tmp/seen"
+  does md-spawn run --bundle "$bundle" bundle </dev/zero 2>/dev/null
+  unlike "$(inodes | paste -sd'|')" "$output"
+  document '.process.args = ["sleep", "100"]'
+  md-spawn create --bundle "$bundle" bundle </dev/null >/dev/null 2>&1
+  md-spawn start bundle
+  does md-spawn exec bundle sh -c "$change" </dev/null
+  unlike "$(inodes | paste -sd'|')" "$output"
+  md-spawn delete --force bundle
+  rm "$box"/rootfs/tmp/{seen,errors}
+  same "$before" "$(nodes)"
+}
+
+@test "nothing is made in a directory of the host's that is bound at /dev" {
+  local host=$dir/dev destination
+  mkdir "$host"
+  mknod -m 666 "$host/null" c 1 3
+  for destination in /dev /dev/ /./dev//; do
+    document ".mounts |= map(select(.destination | startswith(\"/dev\") | not)) + [{destination: \"$destination\", type: \"bind\", source: \"$host\", options: [\"rbind\"]}]
+      | .linux.devices = [{path: \"/dev/fuse\", type: \"c\", major: 10, minor: 229}, {path: \"/dev/net/tun\", type: \"c\", major: 10, minor: 200}]
+      | .process.args = [\"true\"]"
+    does md-spawn run --bundle "$bundle" bundle
+    same null "$(ls -A "$host")"
+  done
+  # By mydocker, with a terminal, whose place is /dev/console; and read-only.
+  does mydocker run --rm --net none -v "$host:/dev" --device /dev/zero busybox true
+  same null "$(ls -A "$host")"
+  local there
+  there=$(ls -A "$dev")
+  script -qec "mydocker run --rm --net none -t -v /dev:/dev busybox true" /dev/null </dev/null
+  same "$there" "$(ls -A "$dev")"
+  does mydocker run --rm --net none -v "$host:/dev:ro" busybox true
+  # Deeper: a directory of the host's in a /dev of the container's own.
+  mkdir "$dir/net"
+  document ".mounts += [{destination: \"/dev/net\", type: \"bind\", source: \"$dir/net\", options: [\"bind\"]}]
+    | .linux.devices = [{path: \"/dev/net/tun\", type: \"c\", major: 10, minor: 200}, {path: \"/dev/fuse\", type: \"c\", major: 10, minor: 229}]
+    | .process.args = [\"ls\", \"/dev\"]"
+  does md-spawn run --bundle "$bundle" bundle
+  like fuse "$output"
+  like zero "$output"
+  same '' "$(ls -A "$dir/net")"
+}
+
+@test "the words that a program of ours was started with are not seen inside" {
+  local id probe=$PWD/build/tools/probe i
+  id=$(mydocker run -d --net none -u 1000 -v "$probe:/probe:ro" busybox /probe words)
+  eventually 20 mydocker logs "$id"
+  for i in {1..40}; do
+    mydocker exec -u 0 -e PASSWORD=secret "$id" true
+  done
+  mydocker exec -d -e PASSWORD=secret "$id" true
+  same watching "$(mydocker logs "$id")"
+  mydocker rm -f "$id" >/dev/null
+  cp "$probe" "$box/rootfs"
+  document '.process.args = ["/probe", "words"] | .process.user = {uid: 1000, gid: 1000}'
+  md-spawn run --detach --bundle "$bundle" bundle </dev/null >"$dir/out" 2>&1
+  eventually 20 grep -q watching "$dir/out"
+  for i in {1..40}; do
+    md-spawn exec --user 0 -e PASSWORD=secret bundle true
+  done
+  # Another container in the same pid namespace, whose bundle has such a name.
+  mkdir "$dir/PASSWORD=secret"
+  jq ".process.args = [\"true\"] | .linux.namespaces |= map(if .type == \"pid\" then .path = \"/proc/$(md-spawn state bundle | jq .pid)/ns/pid\" else . end)" \
+    "$bundle/config.json" >"$dir/PASSWORD=secret/config.json"
+  for i in {1..10}; do
+    does md-spawn run --bundle "$dir/PASSWORD=secret" beside
+  done
+  same watching "$(cat "$dir/out")"
+  md-spawn delete --force bundle
+  rm "$box/rootfs/probe"
+}
+
+@test "an id that nobody has makes nobody root" {
+  local part none=4294967295
+  for part in ".process.user.uid = $none" ".process.user.gid = $none" ".process.user.additionalGids = [$none]" '.process.user.uid = 4294967296' \
+    ".linux.namespaces += [{type: \"user\"}] | .linux.uidMappings = [{containerID: 0, hostID: $none, size: 1}] | .linux.gidMappings = [{containerID: 0, hostID: 1, size: 1}]"; do
+    document "$part | .process.args = [\"id\"]"
+    refuses 125 'uid|gid|Gid' md-spawn run --bundle "$bundle" bundle
+  done
+  document '.process.args = ["sleep", "100"]'
+  md-spawn create --bundle "$bundle" bundle </dev/null >/dev/null 2>&1
+  md-spawn start bundle
+  for part in ".user.uid = $none" ".user.gid = $none" ".user.additionalGids = [$none]"; do
+    jq ".process | .args = [\"id\"] | $part" "$bundle/config.json" >"$dir/process.json"
+    run md-spawn exec --process "$dir/process.json" bundle
+    [[ $status != 0 ]] || fail "$part: $output"
+    unlike 'uid=' "$output"
+  done
+  for part in "$none" "1:$none" 4294967296; do
+    run md-spawn exec --user "$part" bundle id
+    [[ $status != 0 ]] || fail "$part: $output"
+    run mydocker run --rm --net none --user "$part" busybox id
+    [[ $status == 125 ]] || fail "$part: $output"
+  done
+  run md-spawn exec --additional-gids "$none" bundle id
+  [[ $status != 0 ]] || fail "$output"
+  md-spawn delete --force bundle
+}
+
+@test "a file without an end is not read to its end" {
+  mkfifo "$dir/fifo"
+  ln -s "$dir/fifo" "$bundle/config.json"
+  local file
+  for file in "$dir/fifo" /dev/zero /dev/tty; do
+    refuses 125 'FIFO|device|/dev/tty' timeout 20 mydocker run --rm --net none --env-file "$file" busybox true
+    refuses 125 'FIFO|device|/dev/tty' timeout 20 mydocker run --rm --net none --security-opt "seccomp=$file" busybox true
+    refuses 125 'FIFO|device|/dev/tty' timeout 20 md-spawn run --spec "$file" </dev/null
+    CONTAINERS_REGISTRIES_CONF=$file refuses 1 'FIFO|device|/dev/tty' timeout 20 md-pull 127.0.0.1:1/nothing
+  done
+  refuses 125 'FIFO' timeout 20 md-spawn run --bundle "$bundle" bundle
+  # On a pipe there is no telling.
+  run -125 bash -c "ulimit -v 4000000; yes '[' | tr -d '\n' | timeout 20 md-spawn run"
+  run -125 bash -c "ulimit -v 4000000; tr '\0' ' ' </dev/zero | timeout 20 md-spawn run"
+  like 'longer than 16 MiB' "$output"
+  head -c 2000000 /dev/zero | tr '\0' '\n' >"$dir/long"
+  refuses 125 'longer than 1048576 bytes' mydocker run --rm --net none --env-file "$dir/long" busybox true
+  { echo A=1 && printf 'B=' && head -c 140000 /dev/zero | tr '\0' b; } >"$dir/wide"
+  refuses 125 'line 2: longer than' mydocker run --rm --net none --env-file "$dir/wide" busybox true
+  # A shell's pipe, and nothing at all, are files as others.
+  same yes "$(mydocker run --rm --net none --env-file <(echo ANSWER=yes) --env-file /dev/null busybox sh -c 'echo $ANSWER')"
+}
+
+@test "trees of any depth are compared, copied and removed with few descriptors" {
+  # Longer than a path can be, deeper than there are descriptors.
+  # shellcheck disable=SC2016 # for the shell inside
+  local deepen='i=0; while [ $i -lt 600 ]; do mkdir directory && cd -P directory && : >file || exit 1; i=$((i+1)); done'
+  mydocker run --name box --net none -v deep:/deep busybox sh -c "cd /deep && $deepen && cd /root && $deepen"
+  (
+    ulimit -n 64
+    same 1201 "$(mydocker diff box | grep -c '^A')"
+    does mydocker rm box
+    does mydocker volume rm deep
+  )
+  [[ ! -e /var/lib/mydocker/volumes/deep ]]
+}
+
+@test "what a label would have a terminal do is shown on it, and given to programs as it is" {
+  local evil=$'\e]0;title\a\xc2\x9b31m\x7f'
+  mydocker create --name box --net none --label "evil=$evil" busybox true >/dev/null
+  on_terminal() { script -qec "$1" /dev/null </dev/null | tr -d '\r\n'; }
+  local command
+  for command in "mydocker ps -a --format '{{.Labels.evil}}'" 'mydocker ps -a --format json' "mydocker inspect -f '{{.Labels.evil}}' box" 'mydocker inspect box 2>/dev/null' \
+    "md-ps -a --format '{{.Labels.evil}}'"; do
+    like '\\u001b]0;title\\u0007\\u009b31m\\u007f' "$(on_terminal "$command")"
+    unlike $'\e|\a|\x7f|\xc2\x9b' "$(on_terminal "$command")"
+  done
+  same "$evil" "$(mydocker ps -a --format '{{.Labels.evil}}')"
+  same "$evil" "$(mydocker inspect -f '{{.Labels.evil}}' box)"
+  mydocker rm box >/dev/null
+}
