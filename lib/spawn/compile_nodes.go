@@ -181,22 +181,20 @@ func minorOf(name string) (minor uint32) {
 	return minor
 }
 
-// maskPath hides a file behind a null device, and a directory behind an empty one. What it is, is asked first: a mount that
+// maskPath hides a file behind a null device, and a directory behind an empty one. Which it is, is asked first: a mount that
 // was made for the wrong one would have to be taken away.
 func (b *blueprint) maskPath(l *script, root linux.Value, masked string) {
 	b.showMask(l, masked)
-	mask := func(as string, flags int) (closed linux.Step) {
-		opened := l.OpenInRoot(root, masked, linux.OPath|flags).Ignoring(syscall.ENOENT, syscall.ENOTDIR)
-		target := opened.Into()
-		opened.Then(func() {
+	b.ifThere(l, root, masked, func(target linux.Value) {
+		mask := func(as string) (closed linux.Step) {
 			tree := l.CloneTree(l.own.shown, as, false).Into()
 			l.MoveTree(tree, target, "")
-			l.Close(tree)
-			closed = l.Close(target)
-		})
-		return closed
-	}
-	mask(maskDir, syscall.O_DIRECTORY).OrElse(func() { mask(maskFile, 0) })
+			return l.Close(tree)
+		}
+		var closed linux.Step
+		l.Fchdir(target).Ignoring(syscall.ENOTDIR).Then(func() { closed = mask(maskDir) })
+		closed.OrElse(func() { mask(maskFile) })
+	})
 }
 
 // showMask notes what a shell does for a mask: kernels have the same files here as inside.
