@@ -3,7 +3,7 @@
 package seccomp
 
 // table has the system calls of Linux by name, with their numbers for x86-64, i386, x32 (less its bit), arm64
-// and arm, -1 where there is none. Source: golang.org/x/sys v0.49.0, unix/zsysnum_linux_*.go, made of the
+// and arm, -1 where there is none. Source: golang.org/x/sys v0.50.0, unix/zsysnum_linux_*.go, made of the
 // kernel's headers; for x32, arch/x86/entry/syscalls/syscall_64.tbl.
 var table = [...]call{
 	{"_llseek", [machines]int32{-1, 140, -1, -1, 140}},

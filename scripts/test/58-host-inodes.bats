@@ -156,10 +156,10 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
 }
 
 @test "the words that a program of ours was started with are not seen inside" {
-  local id probe=$PWD/build/tools/probe i
+  local id probe=$PWD/build/tools/probe
   id=$(mydocker run -d --net none -u 1000 -v "$probe:/probe:ro" busybox /probe words)
   eventually 20 mydocker logs "$id"
-  for i in {1..40}; do
+  for _ in {1..40}; do
     mydocker exec -u 0 -e PASSWORD=secret "$id" true
   done
   mydocker exec -d -e PASSWORD=secret "$id" true
@@ -169,14 +169,14 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
   document '.process.args = ["/probe", "words"] | .process.user = {uid: 1000, gid: 1000}'
   md-spawn run --detach --bundle "$bundle" bundle </dev/null >"$dir/out" 2>&1
   eventually 20 grep -q watching "$dir/out"
-  for i in {1..40}; do
+  for _ in {1..40}; do
     md-spawn exec --user 0 -e PASSWORD=secret bundle true
   done
   # Another container in the same pid namespace, whose bundle has such a name.
   mkdir "$dir/PASSWORD=secret"
   jq ".process.args = [\"true\"] | .linux.namespaces |= map(if .type == \"pid\" then .path = \"/proc/$(md-spawn state bundle | jq .pid)/ns/pid\" else . end)" \
     "$bundle/config.json" >"$dir/PASSWORD=secret/config.json"
-  for i in {1..10}; do
+  for _ in {1..10}; do
     does md-spawn run --bundle "$dir/PASSWORD=secret" beside
   done
   same watching "$(cat "$dir/out")"
