@@ -2,8 +2,9 @@
 //
 // create makes a network; without -s it gets a free /24, and with --ipv6 a private /64. Its bridge comes with the
 // first container. list, inspect and port only read. rm removes networks that no container uses, with their
-// bridges and rules; prune removes all of these. reload puts back all rules, when somebody has flushed the
-// firewall or changed from one variant of iptables to the other; so does the next container that starts.
+// bridges and rules; prune removes all of these. reload puts back all that another program changed: rules, bridges,
+// their addresses and links, and the host's sysctls; so does the next container that starts. Where the host changed from
+// one variant of iptables to the other, reload takes the rules along.
 //
 // attach is a stage of the pipe: it claims an address in each network (mydocker0 where none is named),
 // makes the container's network namespace and a pair of links for each network, publishes the ports, and
@@ -49,7 +50,9 @@
 //
 // The rules stand in chains MYDOCKER-..., in the variant of iptables (nft or legacy) that has the host's own ones.
 // The chain MYDOCKER-USER of the table filter is for the rules of the host's administrator: it is looked at before ours,
-// for all that the host forwards, and is neither filled nor emptied by us.
+// for all that the host forwards, and is neither filled nor emptied by us. What must not pass between networks is dropped
+// in the table mangle already, before any rule of others that accepts; an exception is accepted in the chain
+// MYDOCKER-USER of both tables.
 //
 // # Examples
 //

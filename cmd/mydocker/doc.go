@@ -20,7 +20,8 @@
 // A container lives no longer than who waits for it: the command in the foreground, or its monitor, md-spawn
 // monitor. Killed as it may be, the container ends with it, with exit code 137, and what it held is taken back by the
 // next command that makes, starts, stops or removes a container. "system check" shows what is ours and nobody owns,
-// with exit code 1 if there is any, and "system check --fix" removes exactly that. What came of a pull that was broken
+// and what of a network another program broke, with exit code 1 if there is any; "system check --fix" removes the one
+// and mends the other. What came of a pull that was broken
 // off is shown, and kept for a day for the next one to go on from: "system prune" removes that, too. "system boot"
 // starts what runs always when the machine starts.
 //

@@ -1,9 +1,11 @@
 package linux
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"runtime"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,23 +22,101 @@ const (
 	entriesHead = tableName + 4 + 4 /*pad*/ // struct ipt_get_entries without them
 )
 
-// LegacyTable returns the rules of a table of the legacy iptables as the kernel stores them: names of chains
-// and comments stand in it as they are.
-func LegacyTable(v6 bool, table string) ([]byte, error) {
+// hookNames are the built-in chains in the order of the kernel's hooks (NF_INET_PRE_ROUTING and on).
+var hookNames = []string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
+
+// LegacyRule is one rule of the legacy iptables.
+type LegacyRule struct {
+	Chain string
+	Jump  string // the user's chain that it jumps to, "" where it does not
+	Bare  bool   // it matches every packet
+	Raw   []byte // as the kernel stores it: comments stand in it as they are
+}
+
+// LegacyTable returns the rules of a table of the legacy iptables in order, those that end the chains included.
+func LegacyTable(v6 bool, table string) ([]LegacyRule, error) {
+	info, entries, err := legacyEntries(v6, table)
+	if err != nil {
+		return nil, err
+	}
+	return parseLegacy(v6, info, entries)
+}
+
+// parseLegacy takes the entries of a table apart: struct ipt_entry and ip6t_entry differ in the size of the addresses
+// at their beginning.
+func parseLegacy(v6 bool, info, entries []byte) ([]LegacyRule, error) {
+	addresses, head := 84, 112 // sizeof(struct ipt_ip), sizeof(struct ipt_entry)
+	if v6 {
+		addresses, head = 136, 168
+	}
+	const targetHead, standardSize, errorName = 32, 40, "ERROR" // struct xt_entry_target, xt_standard_target
+	u32 := func(b []byte) int { return int(binary.NativeEndian.Uint32(b)) }
+	word := func(b []byte) string { s, _, _ := strings.Cut(string(b), "\x00"); return s }
+
+	valid := u32(info[tableName:])
+	starts := make(map[int]string) // where chains begin
+	for i, name := range hookNames {
+		if valid&(1<<i) != 0 {
+			starts[u32(info[tableName+4+4*i:])] = name
+		}
+	}
+	type entry struct {
+		at, verdict int
+		rule        LegacyRule
+	}
+	var list []entry
+	chain := ""
+	for at := 0; at+head <= len(entries); {
+		e := entries[at:]
+		target := int(binary.NativeEndian.Uint16(e[addresses+4:]))
+		next := int(binary.NativeEndian.Uint16(e[addresses+6:]))
+		if target < head || next < target+targetHead || next > len(e) {
+			return nil, fmt.Errorf("entry at %d of %d: its sizes are wrong", at, len(entries))
+		}
+		if name, ok := starts[at]; ok {
+			chain = name
+		}
+		body, name := e[target:next], word(e[target+2:target+targetHead-1])
+		switch {
+		case name == errorName: // the head of a user's chain; the last one is named like this itself
+			chain = word(body[targetHead:])
+			starts[at+next] = chain
+		default:
+			found := entry{at: at, verdict: -1, rule: LegacyRule{Chain: chain, Raw: e[:next]}}
+			found.rule.Bare = target == head && len(bytes.Trim(e[:addresses], "\x00")) == 0
+			if name == "" && len(body) >= standardSize {
+				found.verdict = int(int32(binary.NativeEndian.Uint32(body[targetHead:])))
+			}
+			list = append(list, found)
+		}
+		at += next
+	}
+	rules := make([]LegacyRule, len(list))
+	for i, e := range list {
+		if e.verdict >= 0 {
+			e.rule.Jump = starts[e.verdict]
+		}
+		rules[i] = e.rule
+	}
+	return rules, nil
+}
+
+// legacyEntries returns what the kernel tells of a table, and its entries.
+func legacyEntries(v6 bool, table string) (info, entries []byte, err error) {
 	domain, level := unix.AF_INET, unix.IPPROTO_IP
 	if v6 {
 		domain, level = unix.AF_INET6, unix.IPPROTO_IPV6
 	}
 	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 	if err != nil {
-		return nil, fmt.Errorf("open raw socket: %w", err)
+		return nil, nil, fmt.Errorf("open raw socket: %w", err)
 	}
 	defer unix.Close(fd)
 	for {
-		info := make([]byte, infoSize)
+		info = make([]byte, infoSize)
 		copy(info[:tableName-1], table)
 		if err := getsockopt(fd, level, getTableInfo, info); err != nil {
-			return nil, fmt.Errorf("read size of iptables table %s: %w", table, err)
+			return nil, nil, fmt.Errorf("read size of iptables table %s: %w", table, err)
 		}
 		size := binary.NativeEndian.Uint32(info[infoSize-4:])
 		entries := make([]byte, entriesHead+int(size))
@@ -47,9 +127,9 @@ func LegacyTable(v6 bool, table string) ([]byte, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read iptables table %s: %w", table, err)
+			return nil, nil, fmt.Errorf("read iptables table %s: %w", table, err)
 		}
-		return entries[entriesHead:], nil
+		return info, entries[entriesHead:], nil
 	}
 }
 

@@ -98,63 +98,78 @@ func (m *Manager) owns(link netlink.Link, n Network) bool {
 		a.Alias == "" && link.Type() == "bridge" && bytes.Equal(a.HardwareAddr, macOf(n.Gateways[0]))
 }
 
-// bringUp returns the bridge of a network, made with its rules where it is not there. The caller holds
-// the lock. A bridge that is up is complete: that comes last.
+// bringUp returns the bridge of a network, made with its rules where it is not there, and mended where it is not as it
+// was made. The caller holds the lock.
 func (m *Manager) bringUp(ctx context.Context, n *Network) (netlink.Link, error) {
-	link, err := m.findBridge(n)
+	r, err := openRTNL()
 	if err != nil {
 		return nil, err
 	}
-	if link != nil && link.Attrs().Flags&net.FlagUp != 0 {
-		if m.standing(*n) {
-			return link, nil
-		}
-		return link, m.reloadRules(ctx) // somebody flushed the firewall
+	defer r.Close()
+	b, err := m.findBridge(r, n)
+	if err != nil {
+		return nil, err
 	}
+	var link netlink.Link
+	if b != nil && b.fault(*n) == "" {
+		link, err = b.link, m.mendRules(ctx)
+	} else {
+		link, err = m.raiseBridge(ctx, r, n, b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	loose, err := r.loose()
+	if err == nil && len(loose) > 0 {
+		_, err = m.plugLoose(loose)
+	}
+	return link, err
+}
+
+// raiseBridge makes the bridge of a network, or mends one that is not as it was made; b is nil where there is none. A
+// network that has no bridge yet chooses its name and addresses here, under a lock of the host.
+func (m *Manager) raiseBridge(ctx context.Context, r rtnl, n *Network, b *bridge) (netlink.Link, error) {
 	defer lockHost()()
 	if n.Link == "" {
-		if err := m.settleDefault(n); err != nil {
-			return nil, err
+		err := m.settleDefault(n)
+		if err == nil {
+			b, err = m.findBridge(r, n)
 		}
-		if link, err = m.findBridge(n); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}
-	if link == nil {
+	if b == nil {
 		if err := m.chooseAgain(n); err != nil {
 			return nil, err
 		}
 	}
-	made, err := m.makeBridge(ctx, *n, link)
-	if err != nil && link == nil { // one that was there may have containers on it
+	link, err := m.makeBridge(ctx, *n, b)
+	if err != nil && b == nil { // one that was there may have containers on it
 		err = errors.Join(err, m.takeDown(context.WithoutCancel(ctx), *n))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("network %s: %w", n.Name, err)
 	}
-	return made, nil
+	return link, nil
 }
 
 // findBridge returns the bridge of a network, nil where there is none. A network whose bridge is not there gets another
 // name for it where the bridge of another state directory has got that name.
-func (m *Manager) findBridge(n *Network) (netlink.Link, error) {
+func (m *Manager) findBridge(r rtnl, n *Network) (*bridge, error) {
 	if n.Link == "" {
 		return nil, nil
 	}
-	l, err := m.host()
-	if err != nil {
-		return nil, err
+	b, err := r.bridge(n.Link)
+	if err != nil || b == nil || m.owns(b.link, *n) {
+		return b, err
 	}
-	link, err := l.find(n.Link)
-	if err != nil || link == nil || m.owns(link, *n) {
-		return link, err
-	}
-	if other := m.shortLink(n.Name); n.Link != other && strings.HasPrefix(link.Attrs().Alias, aliasStart(n.Link)) {
+	if other := m.shortLink(n.Name); n.Link != other && strings.HasPrefix(b.link.Attrs().Alias, aliasStart(n.Link)) {
 		n.Link = other
 		if err := m.store(*n); err != nil {
 			return nil, err
 		}
-		return m.findBridge(n)
+		return m.findBridge(r, n)
 	}
 	return nil, fmt.Errorf("network %s: the link %s exists and is not ours", n.Name, n.Link)
 }
@@ -237,27 +252,24 @@ func (m *Manager) chooseAgain(n *Network) error {
 	return m.store(*n)
 }
 
-// makeBridge makes the bridge of a network, or completes one that an earlier try left half made.
-func (m *Manager) makeBridge(ctx context.Context, n Network, link netlink.Link) (netlink.Link, error) {
-	used, err := m.used(n)
-	for _, subnet := range n.IPNets {
-		if err == nil {
-			err = checkOverlap(subnet, used)
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	if link == nil {
-		if link, err = addBridge(n.Link, n.Gateways[0]); err != nil {
+// makeBridge makes the bridge of a network, or completes one that an earlier try left half made, or that another program
+// changed since: b is what is there of it, or nil. It sets it up last.
+func (m *Manager) makeBridge(ctx context.Context, n Network, b *bridge) (link netlink.Link, err error) {
+	if b == nil || !b.hasAddresses(n) {
+		if err := m.checkFree(n); err != nil {
 			return nil, err
 		}
+	}
+	if b != nil {
+		link = b.link
+	} else if link, err = addBridge(n.Link, n.Gateways[0]); err != nil {
+		return nil, err
 	}
 	linux.Trace("ip", "link", "set", n.Link, "alias", m.alias(n.Link))
 	if err := netlink.LinkSetAlias(link, m.alias(n.Link)); err != nil {
 		return nil, fmt.Errorf("set alias of %s: %w", n.Link, err)
 	}
-	if err := prepare6(n.Link, n.has6()); err != nil {
+	if err := prepareBridge6(n); err != nil {
 		return nil, err
 	}
 	for i, gateway := range n.Gateways {
@@ -268,13 +280,34 @@ func (m *Manager) makeBridge(ctx context.Context, n Network, link netlink.Link) 
 	if err := m.openHost(n); err != nil {
 		return nil, err
 	}
-	if err := m.installRules(ctx, n); err != nil {
+	networks, err := m.upNetworks()
+	if err == nil {
+		err = m.installRules(ctx, networks, false)
+	}
+	if err != nil {
 		return nil, err
 	}
-	if err := here().setUp(link); err != nil || !n.has6() {
+	if err := here().setUp(link); err != nil {
 		return link, err
 	}
-	return link, admitLoopback6(link)
+	if n.has6() {
+		if err := admitLoopback6(link); err != nil {
+			return link, err
+		}
+	}
+	m.standing() // notes the version of the rules, so that the next command has one question to ask
+	return link, nil
+}
+
+// checkFree returns an error where this host uses the network's addresses for something else.
+func (m *Manager) checkFree(n Network) error {
+	used, err := m.used(n)
+	for _, subnet := range n.IPNets {
+		if err == nil {
+			err = checkOverlap(subnet, used)
+		}
+	}
+	return err
 }
 
 // openHost sets what this host needs to forward a network's packets.
@@ -300,7 +333,7 @@ func (m *Manager) takeDown(ctx context.Context, n Network) error {
 	if err != nil || link != nil && !m.owns(link, n) {
 		return err
 	}
-	return errors.Join(m.uninstallRules(ctx, networkTag(n.Link), n.has6()), deleteLink(n.Link), m.restoreSysctls())
+	return errors.Join(m.uninstallRules(ctx, networkTag(n.Link), true), deleteLink(n.Link), m.restoreSysctls())
 }
 
 // addBridge makes a bridge with a fixed hardware address: it would else take over its ports', and

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -20,19 +21,32 @@ const firewallLock = "firewall"
 
 func (m *Manager) lockFirewall() (unlock func(), err error) { return m.dir.LockShared(firewallLock) }
 
-// installRules puts a network's rules in place, whatever is there of them. It costs two processes a family,
-// once for each time that the bridge is made.
-func (m *Manager) installRules(ctx context.Context, n Network) error {
+// installRules puts the rules of the networks in place, and of the ports that are published: all anew, or those that are
+// not as they should be. It costs two processes a family, once for each time that a bridge is made.
+func (m *Manager) installRules(ctx context.Context, networks []Network, anew bool) error {
 	if err := m.recordVariant(); err != nil {
 		return err
 	}
-	return m.eachFamily(n.has6(), func(f family, v variant) error {
-		saved, err := v.save(ctx, f)
-		if err != nil {
-			return err
+	m.noteSeen("none")
+	return m.eachFamily(true, func(f family, v variant) error {
+		err := m.installFamily(ctx, f, v, networks, anew)
+		if f == ipv6 && !slices.ContainsFunc(networks, Network.has6) {
+			return nil // the bridges have no IPv6 anyway (prepare6): a firewall of IPv4 alone is enough
 		}
-		return v.restore(ctx, f, saved.install(f, n))
+		return err
 	})
+}
+
+func (m *Manager) installFamily(ctx context.Context, f family, v variant, networks []Network, anew bool) error {
+	saved, err := v.save(ctx, f)
+	if err != nil {
+		return err
+	}
+	published, err := m.publishedRules(f)
+	if err != nil {
+		return err
+	}
+	return v.restore(ctx, f, saved.install(f, networks, published, anew))
 }
 
 // uninstallRules deletes all rules of a network or container, whatever is there of them, those of IPv6 only
@@ -54,6 +68,7 @@ func (m *Manager) uninstallRules(ctx context.Context, tag string, has6 bool) err
 	})
 	if err == nil && none {
 		_ = os.Remove(m.variantPath())
+		_ = os.Remove(m.seenPath())
 	}
 	return err
 }
@@ -82,7 +97,7 @@ func (m *Manager) families(both bool, do func(family, variant) error) error {
 	v := m.variant()
 	var errs []error
 	errs = append(errs, do(ipv4, v))
-	if both && checkIPv6() == nil {
+	if both && hasIPv6() {
 		errs = append(errs, do(ipv6, v))
 	}
 	return errors.Join(errs...)
@@ -195,10 +210,7 @@ func (f family) tool() string {
 // run runs a tool of the firewall and returns its output.
 func (v variant) run(ctx context.Context, f family, stdin, what string, args ...string) (string, error) {
 	tool := f.tool() + "-" + what
-	path, err := findTool(f.tool() + "-" + string(v) + "-" + what)
-	if v == "" || err != nil {
-		path, err = findTool(tool)
-	}
+	path, err := v.find(f, what)
 	if err != nil {
 		return "", err
 	}
@@ -211,6 +223,14 @@ func (v variant) run(ctx context.Context, f family, stdin, what string, args ...
 		return "", fmt.Errorf("%s: %w: %s", tool, err, first)
 	}
 	return out.String(), nil
+}
+
+// find finds a tool of the firewall.
+func (v variant) find(f family, what string) (string, error) {
+	if path, err := findTool(f.tool() + "-" + string(v) + "-" + what); v != "" && err == nil {
+		return path, nil
+	}
+	return findTool(f.tool() + "-" + what)
 }
 
 // findTool finds a program of the system's administrator, also where PATH is a user's or, as in a

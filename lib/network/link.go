@@ -62,7 +62,7 @@ func (l links) addPair(bridge netlink.Link, e state.Endpoint, path string) error
 		return fmt.Errorf("endpoint %s: %w", e.ID, err)
 	}
 	master := bridge.Attrs()
-	words := []string{"link", "add", e.HostLink, "up", "mtu", fmt.Sprint(master.MTU)}
+	words := []string{"link", "add", e.HostLink, "mtu", fmt.Sprint(master.MTU)}
 	var hostMAC net.HardwareAddr
 	if e.Address6.IsValid() { // see openLoopback6
 		hostMAC = master.HardwareAddr
@@ -71,25 +71,36 @@ func (l links) addPair(bridge netlink.Link, e state.Endpoint, path string) error
 	l.trace(append(words, "type", "veth",
 		"peer", "name", e.Link, "mtu", fmt.Sprint(master.MTU), "address", e.MAC, "netns", path)...)
 	pair := &netlink.Veth{
-		LinkAttrs: netlink.LinkAttrs{Name: e.HostLink, MTU: master.MTU, Flags: net.FlagUp, TxQLen: -1, HardwareAddr: hostMAC},
+		LinkAttrs: netlink.LinkAttrs{Name: e.HostLink, MTU: master.MTU, TxQLen: -1, HardwareAddr: hostMAC},
 		PeerName:  e.Link, PeerHardwareAddr: mac, PeerMTU: uint32(master.MTU), PeerTxQLen: -1,
 		PeerNamespace: netlink.NsFd(ns.Fd()),
 	}
 	if err := l.LinkAdd(pair); err != nil {
 		return fmt.Errorf("add link %s: %w", e.HostLink, err)
 	}
-	l.trace("link", "set", e.HostLink, "master", master.Name)
-	err = l.LinkSetMasterByIndex(pair, master.Index)
+	// Down until it is on the bridge: what comes in before passes no rule of ours, and the namespace may be another's,
+	// in which programs run.
+	if err := l.enslave(pair, bridge); err != nil {
+		return err
+	}
+	return l.setUp(pair)
+}
+
+// enslave puts a link on a bridge.
+func (l links) enslave(port, bridge netlink.Link) error {
+	name, master := port.Attrs().Name, bridge.Attrs()
+	l.trace("link", "set", name, "master", master.Name)
+	err := l.LinkSetMasterByIndex(port, master.Index)
 	if errors.Is(err, syscall.EXFULL) {
-		return fmt.Errorf("connect %s to bridge %s: a bridge has room for 1023 links", e.HostLink, master.Name)
+		return fmt.Errorf("connect %s to bridge %s: a bridge has room for 1023 links", name, master.Name)
 	}
 	if err != nil {
-		return fmt.Errorf("connect %s to bridge %s: %w", e.HostLink, master.Name, err)
+		return fmt.Errorf("connect %s to bridge %s: %w", name, master.Name, err)
 	}
 	// A container that calls its own published port gets its packets back on the link they came from.
-	linux.Trace("bridge", "link", "set", "dev", e.HostLink, "hairpin", "on")
-	if err := l.LinkSetHairpin(pair, true); err != nil {
-		return fmt.Errorf("set %s to hairpin mode: %w", e.HostLink, err)
+	linux.Trace("bridge", "link", "set", "dev", name, "hairpin", "on")
+	if err := l.LinkSetHairpin(port, true); err != nil {
+		return fmt.Errorf("set %s to hairpin mode: %w", name, err)
 	}
 	return nil
 }

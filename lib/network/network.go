@@ -27,6 +27,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weikeit/mydocker/lib/linux"
@@ -47,7 +48,7 @@ var defaultSubnet = netip.MustParsePrefix("10.20.30.0/24")
 // Manager works on the networks and connections of one state directory.
 type Manager struct {
 	dir    state.Dir
-	looked sync.Map // names of networks whose rules this process has looked at: once is enough for a command
+	looked atomic.Pointer[time.Time] // when this process last looked at the rules
 
 	// host is this host's own namespace. It is asked for first by a thread that is in it.
 	host func() (links, error)

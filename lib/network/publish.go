@@ -11,8 +11,11 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// What is published is marked by a file in the runtime directory, published/ID: of these containers the rules
-// are put back when somebody flushed the firewall. The mark comes and goes with the rules, under the lock.
+// What is published is marked by a symbolic link in the runtime directory, published/ID, that leads to the number of rules
+// of each family: by it they are counted, and put back, when somebody flushed the firewall. The mark comes after the rules
+// and goes before them, under the lock.
+
+const publishedForm = "%d:%d" // of IPv4 and of IPv6
 
 func (m *Manager) publishedPath(id string) string { return filepath.Join(m.dir.Run, "published", id) }
 
@@ -36,16 +39,33 @@ func (m *Manager) publish(ctx context.Context, id string, n state.Net) error {
 }
 
 func (m *Manager) tryPublish(ctx context.Context, id string, n state.Net) error {
-	return m.eachFamily(outlet(n, ipv6) >= 0, func(f family, v variant) error {
-		if err := v.restore(ctx, f, f.portRules(id, n)); err != nil || f == ipv6 {
+	unlock, err := m.lockFirewall()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	err = m.families(outlet(n, ipv6) >= 0, func(f family, v variant) error {
+		return v.restore(ctx, f, f.portRules(id, n))
+	})
+	if err != nil {
+		return err
+	}
+	return m.mark(id, n)
+}
+
+func (m *Manager) mark(id string, n state.Net) error {
+	if err := os.MkdirAll(filepath.Dir(m.publishedPath(id)), 0o700); err != nil {
+		return err
+	}
+	counts := fmt.Sprintf(publishedForm, len(ipv4.portRules(id, n)), len(ipv6.portRules(id, n)))
+	err := os.Symlink(counts, m.publishedPath(id))
+	if errors.Is(err, fs.ErrExist) { // of a command that was killed
+		if err := os.Remove(m.publishedPath(id)); err != nil {
 			return err
 		}
-		err := os.MkdirAll(filepath.Dir(m.publishedPath(id)), 0o700)
-		if err == nil {
-			err = os.WriteFile(m.publishedPath(id), nil, 0o600)
-		}
-		return err
-	})
+		return os.Symlink(counts, m.publishedPath(id))
+	}
+	return err
 }
 
 // portRules returns the rules of a family that publish the ports of container id.

@@ -3,14 +3,15 @@ package network
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
-// Reload puts back all our rules and names: those of the networks whose bridges are up, and of the containers
-// that run. Where the host's administrator has changed from one variant of iptables to the other, they
+// Reload puts back all of ours that another program changed: bridges, rules and names of the networks that are up, and of
+// the containers that run. Where the host's administrator has changed from one variant of iptables to the other, they
 // change, too.
 func (m *Manager) Reload(ctx context.Context) error {
 	if err := m.Sweep(ctx); err != nil {
@@ -33,46 +34,64 @@ func (m *Manager) reload(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	return m.reloadRules(ctx)
+	return m.reloadAll(ctx)
 }
 
-// reloadRules makes all our rules anew, in one batch a family. The caller holds the lock on the networks.
+// reloadAll mends the bridges, puts loose links back on them, and makes all our rules anew, in one batch a family. The
+// caller holds the lock on the networks.
+func (m *Manager) reloadAll(ctx context.Context) error {
+	type broken struct {
+		Network
+		bridge *bridge
+	}
+	var list []broken
+	err := m.eachUp(func(n Network, b *bridge) {
+		if b.fault(n) != "" {
+			list = append(list, broken{n, b})
+		}
+	})
+	errs := []error{err}
+	for _, n := range list {
+		if _, err := m.makeBridge(ctx, n.Network, n.bridge); err != nil {
+			errs = append(errs, fmt.Errorf("network %s: %w", n.Name, err))
+		}
+	}
+	loose, err := m.loose()
+	if err == nil && len(loose) > 0 {
+		var gone []string
+		gone, err = m.plugLoose(loose)
+		slices.Sort(gone)
+		for _, network := range slices.Compact(gone) {
+			_, upErr := m.up(ctx, network)
+			errs = append(errs, upErr)
+		}
+	}
+	return errors.Join(append(errs, err, m.reloadRules(ctx))...)
+}
+
+// reloadRules makes all our rules anew.
 func (m *Manager) reloadRules(ctx context.Context) error {
 	networks, err := m.upNetworks()
 	if err != nil || len(networks) == 0 {
 		return err
 	}
-	has6 := false
-	for _, n := range networks {
-		has6 = has6 || n.has6()
-		if err := m.openHost(n); err != nil {
-			return err
-		}
+	return m.installRules(ctx, networks, true)
+}
+
+// mendRules makes them anew where they are not as they should be.
+func (m *Manager) mendRules(ctx context.Context) error {
+	if m.standing() {
+		return nil
 	}
-	if err := m.recordVariant(); err != nil {
-		return err
-	}
-	return m.eachFamily(has6, func(f family, v variant) error {
-		saved, err := v.save(ctx, f)
-		if err != nil {
-			return err
-		}
-		changes := append(saved.complete(f), saved.ours()...)
-		for _, n := range networks {
-			if len(n.subnets(f)) > 0 {
-				changes = append(changes, f.networkRules(n)...)
-			}
-		}
-		published, err := m.publishedRules(f)
-		if err != nil {
-			return err
-		}
-		return v.restore(ctx, f, append(changes, published...))
-	})
+	return m.reloadRules(ctx)
 }
 
 // removeRules deletes all our rules, chains and hooks of a variant.
 func (m *Manager) removeRules(ctx context.Context, v variant) error {
+	networks, err := m.List()
+	if err != nil {
+		return err
+	}
 	return m.eachFamily(true, func(f family, _ variant) error {
 		saved, err := v.save(ctx, f)
 		var missing *missingTool
@@ -82,7 +101,7 @@ func (m *Manager) removeRules(ctx context.Context, v variant) error {
 		if err != nil {
 			return err
 		}
-		if err := v.restore(ctx, f, saved.ours()); err != nil {
+		if err := v.restore(ctx, f, saved.ours(networks)); err != nil {
 			return err
 		}
 		if saved, err = v.save(ctx, f); err != nil {
@@ -93,34 +112,8 @@ func (m *Manager) removeRules(ctx context.Context, v variant) error {
 	})
 }
 
-// upNetworks returns the networks whose bridges are there and up.
-func (m *Manager) upNetworks() ([]Network, error) {
-	entries, err := os.ReadDir(m.dir.Networks())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var up []Network
-	for _, e := range entries {
-		n, err := m.load(e.Name())
-		if err != nil || n.Link == "" {
-			continue // what cannot be read has no rules that we could know
-		}
-		link, err := findLink(n.Link)
-		if err != nil {
-			return nil, err
-		}
-		if link != nil && m.owns(link, n) && link.Attrs().Flags&net.FlagUp != 0 {
-			up = append(up, n)
-		}
-	}
-	return up, nil
-}
-
-// publishedRules returns the rules of all ports that are published.
-func (m *Manager) publishedRules(f family) ([]change, error) {
+// publishedRules returns the rules of all ports that are published, by the container's id.
+func (m *Manager) publishedRules(f family) (map[string][]change, error) {
 	entries, err := os.ReadDir(filepath.Join(m.dir.Run, "published"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -128,36 +121,13 @@ func (m *Manager) publishedRules(f family) ([]change, error) {
 	if err != nil {
 		return nil, err
 	}
-	var rules []change
+	rules := make(map[string][]change)
 	for _, e := range entries {
 		n, err := m.dir.ReadNet(e.Name())
 		if err != nil {
 			continue // what cannot be read has no rules that we could know, and is not to hinder the others
 		}
-		rules = append(rules, f.portRules(e.Name(), n)...)
+		rules[e.Name()] = f.portRules(e.Name(), n)
 	}
 	return rules, nil
-}
-
-// needed is a rule of a network that must be there, and by what text it is known: of the whole chain.
-type needed struct{ table, chain, text string }
-
-// standing reports whether the network's rules are there. It asks the kernel, without a process, and looks at
-// one rule of each table that people flush, once for a command. What cannot be found out counts as there.
-func (m *Manager) standing(n Network) bool {
-	if _, before := m.looked.LoadOrStore(n.Name, true); before {
-		return true
-	}
-	tag := networkTag(n.Link)
-	wanted := []needed{{"filter", "FORWARD", chainForward}, {"filter", chainForward, tag}}
-	if !n.Internal {
-		wanted = append(wanted, needed{"nat", "POSTROUTING", chainMasquerade}, needed{"nat", chainMasquerade, tag})
-	}
-	v := m.variant()
-	for _, f := range families {
-		if len(n.subnets(f)) > 0 && !v.has(f, wanted) {
-			return false
-		}
-	}
-	return true
 }

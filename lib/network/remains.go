@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -19,7 +18,7 @@ import (
 )
 
 // Remains returns what of networks nobody owns: links and bridges, namespaces, rules, leases, claims on ports, and
-// networks that were not finished.
+// networks that were not finished. What of our networks another program broke comes last.
 func (m *Manager) Remains(ctx context.Context) ([]state.Remain, error) {
 	networks, listErr := m.List()
 	links, linkErr := m.strayLinks(networks)
@@ -27,8 +26,9 @@ func (m *Manager) Remains(ctx context.Context) ([]state.Remain, error) {
 	claims, claimErr := m.strayClaims()
 	namespaces, nsErr := m.strayNamespaces()
 	lost, lostErr := m.strayAttachments()
-	found := slices.Concat(links, rules, claims, namespaces, lost, m.unfinished())
-	return found, errors.Join(listErr, linkErr, ruleErr, claimErr, nsErr, lostErr)
+	broken, brokenErr := m.faults(ctx)
+	found := slices.Concat(links, rules, claims, namespaces, lost, m.unfinished(), broken)
+	return found, errors.Join(listErr, linkErr, ruleErr, claimErr, nsErr, lostErr, brokenErr)
 }
 
 // strayLinks finds links on our bridges that no container has, and bridges that no network has.
@@ -87,8 +87,44 @@ func (m *Manager) wantedLinks() (map[string]bool, error) {
 	return wanted, err
 }
 
-// tagged is a rule of ours in the output of iptables-save: its tag, and the address that a port is published to.
-var tagged = regexp.MustCompile(`--comment "?mydocker/(net/)?([^ "]+)"?(?:.* --to-destination \[?([0-9a-f.:]+?)\]?(?:[:-].*)?)?$`)
+// owner is whose a rule is, as its comment says.
+type owner struct {
+	network bool       // of the network whose bridge is name, else of the container with that id
+	name    string     // "" where the rule is not ours
+	to      netip.Addr // where a port is published to
+}
+
+func (o owner) tag() string {
+	if o.network {
+		return networkTag(o.name)
+	}
+	return containerTag(o.name)
+}
+
+// ownerOf reads a line of iptables-save.
+func ownerOf(line string) (o owner) {
+	words := strings.Fields(line)
+	after := func(option string) string {
+		if i := slices.Index(words, option); i >= 0 && i+1 < len(words) {
+			return strings.Trim(words[i+1], `"`)
+		}
+		return ""
+	}
+	name, ok := strings.CutPrefix(after("--comment"), tagPrefix)
+	if !ok {
+		return o
+	}
+	o.name, o.network = strings.CutPrefix(name, "net/")
+	to := after("--to-destination")
+	if inner, ok := strings.CutPrefix(to, "["); ok {
+		to, _, _ = strings.Cut(inner, "]")
+	}
+	if strings.Count(to, ":") == 1 { // a port behind an address of IPv4
+		to, _, _ = strings.Cut(to, ":")
+	}
+	o.to, _ = netip.ParseAddr(to) // not valid, not of a port
+	return o
+}
 
 // strayRules finds the rules of containers that do not run, and of bridges that are not there. The firewall is that of
 // the whole host: the rules of a container are ours where they lead into one of our networks.
@@ -115,27 +151,25 @@ func (m *Manager) strayRules(ctx context.Context, networks []Network) ([]state.R
 	var found []state.Remain
 	seen := make(map[string]bool)
 	for _, line := range lines {
-		match := tagged.FindStringSubmatch(line)
-		if match == nil || seen[match[1]+match[2]] {
+		o := ownerOf(line)
+		if o.name == "" || seen[o.tag()] {
 			continue
 		}
-		name, reason := match[2], ""
-		if match[1] != "" {
-			if link, err := findLink(name); link == nil && err == nil {
-				reason = "the bridge " + name + " is gone"
-			}
-		} else if state.IsID(name) && inSubnets(match[3], networks) && m.dir.Owner(name) != state.Active {
-			reason = "container " + name + " does not run"
-		}
-		if reason == "" {
+		reason := ""
+		switch {
+		case o.network && isGone(o.name):
+			reason = "the bridge " + o.name + " is gone"
+		case !o.network && state.IsID(o.name) && inSubnets(o.to, networks) && m.dir.Owner(o.name) != state.Active:
+			reason = "container " + o.name + " does not run"
+		default:
 			continue
 		}
-		seen[match[1]+match[2]] = true
-		found = append(found, state.Remain{Kind: "rule", Name: "mydocker/" + match[1] + name, Reason: reason, Remove: func(ctx context.Context) error {
-			if match[1] != "" {
-				return m.uninstallRules(ctx, networkTag(name), true)
+		seen[o.tag()] = true
+		found = append(found, state.Remain{Kind: "rule", Name: o.tag(), Reason: reason, Remove: func(ctx context.Context) error {
+			if o.network {
+				return m.uninstallRules(ctx, o.tag(), true)
 			}
-			return m.dir.Unless(name, state.Stopped, func() error { return m.uninstallRules(ctx, containerTag(name), true) })
+			return m.dir.Unless(o.name, state.Stopped, func() error { return m.uninstallRules(ctx, o.tag(), true) })
 		}})
 	}
 	return found, nil
@@ -158,9 +192,8 @@ func (m *Manager) leading(networks []Network) ([]Network, error) {
 }
 
 // inSubnets reports whether the address lies in one of the networks.
-func inSubnets(address string, networks []Network) bool {
-	addr, err := netip.ParseAddr(address)
-	return err == nil && slices.ContainsFunc(networks, func(n Network) bool {
+func inSubnets(addr netip.Addr, networks []Network) bool {
+	return slices.ContainsFunc(networks, func(n Network) bool {
 		return slices.ContainsFunc(n.IPNets, func(p netip.Prefix) bool { return p.Contains(addr) })
 	})
 }

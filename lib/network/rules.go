@@ -2,6 +2,7 @@ package network
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,13 +14,24 @@ import (
 // others are never touched. All rules but the hooks carry a comment that says whose they are: of a network (the
 // name of its bridge), or of a container (its id).
 //
+//	mangle  FORWARD      first  MYDOCKER-USER        the user's own exceptions from what follows, in the same way
+//	                     then   MYDOCKER-FORWARD     what must not pass from and to our bridges
+//	                            MYDOCKER-ISOLATE     from one bridge of ours to another: nothing
 //	filter  FORWARD      first  MYDOCKER-USER        the user's own rules: we add none, and remove none
 //	                     then   MYDOCKER-FORWARD     what passes from and to our bridges
-//	                            MYDOCKER-ISOLATE     from one bridge of ours to another: nothing
+//	                            MYDOCKER-ISOLATE     as above
 //	nat     PREROUTING   last   MYDOCKER-PUBLISH     published ports, from elsewhere
 //	nat     OUTPUT       last   MYDOCKER-PUBLISH     published ports, from this host
 //	nat     POSTROUTING  last   MYDOCKER-MASQUERADE
 //	raw     PREROUTING   first  MYDOCKER-LOOPBACK    containers never reach the host's 127.0.0.0/8
+//
+// Isolation is decided twice. In the table filter other programs put rules that accept before ours, at any time (Docker
+// where its daemon starts, podman, ufw, firewalld). The table mangle comes before filter and has no such rules: a
+// packet that is dropped there is accepted by none of them. In filter the same packets are dropped once more, for as
+// long as either table is flushed.
+//
+// Every network has its rules in both families. One without addresses of a family is closed in it, as an internal network
+// is: containers can write packets of any kind, and a host forwards them by all its links or none.
 const (
 	chainPrefix     = "MYDOCKER-"
 	chainUser       = chainPrefix + "USER"
@@ -30,6 +42,9 @@ const (
 	chainLoopback   = chainPrefix + "LOOPBACK"
 )
 
+// tables are those that we have rules in.
+var tables = []string{"filter", "mangle", "nat", "raw"}
+
 // change is one change to the firewall: a table, and the words of iptables behind "-t TABLE".
 type change struct {
 	table string
@@ -37,6 +52,13 @@ type change struct {
 }
 
 func (c change) line() string { return strings.Join(c.words, " ") }
+
+// target returns the chain that a hook jumps to.
+func (c change) target() string { return c.words[len(c.words)-1] }
+
+func (c change) same(other change) bool {
+	return c.table == other.table && slices.Equal(c.words, other.words)
+}
 
 func newChange(table, line string) change { return change{table, strings.Fields(line)} }
 
@@ -51,6 +73,7 @@ func (f family) loopback() string {
 // frame returns the chains and the hooks of a family, in the order in which they can be made.
 func (f family) frame() (chains, hooks []change) {
 	for _, c := range [][2]string{
+		{"mangle", chainUser}, {"mangle", chainForward}, {"mangle", chainIsolate},
 		{"filter", chainUser}, {"filter", chainForward}, {"filter", chainIsolate},
 		{"nat", chainPublish}, {"nat", chainMasquerade},
 		{"raw", chainLoopback},
@@ -60,6 +83,8 @@ func (f family) frame() (chains, hooks []change) {
 	hooks = []change{
 		// First: Docker and ufw drop what they don't know (policy FORWARD DROP). Before it, as each is put on
 		// top: the user's.
+		newChange("mangle", "-I FORWARD -j "+chainForward),
+		newChange("mangle", "-I FORWARD -j "+chainUser),
 		newChange("filter", "-I FORWARD -j "+chainForward),
 		newChange("filter", "-I FORWARD -j "+chainUser),
 		// This host's own packets take the way by OUTPUT.
@@ -71,8 +96,10 @@ func (f family) frame() (chains, hooks []change) {
 	return chains, hooks
 }
 
-func networkTag(link string) string { return "mydocker/net/" + link }
-func containerTag(id string) string { return "mydocker/" + id }
+const tagPrefix = "mydocker/"
+
+func networkTag(link string) string { return tagPrefix + "net/" + link }
+func containerTag(id string) string { return tagPrefix + id }
 
 // networkRules returns the rules of one network in a family.
 func (f family) networkRules(n Network) []change {
@@ -82,8 +109,10 @@ func (f family) networkRules(n Network) []change {
 	from, to := " -i "+n.Link, " -o "+n.Link
 	// route_localnet, which the way by 127.0.0.1 needs, must not open the host's own services.
 	guard := rule("raw", "-A "+chainLoopback+" -d "+f.loopback()+from, "DROP")
-	if n.Internal {
+	if n.Internal || len(n.subnets(f)) == 0 {
 		return []change{
+			rule("mangle", "-A "+chainForward+from+" !"+to, "DROP"),
+			rule("mangle", "-A "+chainForward+" !"+from+to, "DROP"),
 			rule("filter", "-I "+chainForward+from+" !"+to, "DROP"),
 			rule("filter", "-I "+chainForward+" !"+from+to, "DROP"),
 			rule("filter", "-A "+chainForward+from, "ACCEPT"),
@@ -91,6 +120,10 @@ func (f family) networkRules(n Network) []change {
 		}
 	}
 	rules := []change{
+		rule("mangle", "-A "+chainForward+from+" !"+to, chainIsolate),
+		rule("mangle", "-A "+chainIsolate+to, "DROP"),
+		rule("mangle", "-A "+chainForward+" !"+from+to+" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT", "DROP"),
+
 		// Before all that accepts: networks are isolated from each other.
 		rule("filter", "-I "+chainForward+from+" !"+to, chainIsolate),
 		rule("filter", "-A "+chainIsolate+to, "DROP"),
@@ -172,12 +205,21 @@ func parseSaved(text string) savedRules {
 	return saved
 }
 
-// ours returns the deletions of all rules that are ours, the hooks not counted.
-func (s savedRules) ours() []change {
+// ours returns the deletions of all rules of the networks, of ports that lead into them, and of bridges that are gone; the
+// hooks are not counted. The firewall is that of the whole host: other rules are of another state directory.
+func (s savedRules) ours(networks []Network) []change {
 	var found []change
-	for _, table := range []string{"filter", "nat", "raw"} {
+	for _, table := range tables {
 		for _, line := range s[table] {
-			if strings.HasPrefix(line, "-A "+chainPrefix) && (strings.Contains(line, " --comment mydocker/") || strings.Contains(line, ` --comment "mydocker/`)) {
+			o := ownerOf(line)
+			if o.name == "" || !strings.HasPrefix(line, "-A "+chainPrefix) {
+				continue
+			}
+			ours := inSubnets(o.to, networks)
+			if o.network {
+				ours = slices.ContainsFunc(networks, func(n Network) bool { return n.Link == o.name }) || isGone(o.name)
+			}
+			if ours {
 				line = strings.ReplaceAll(line, `"`, "")
 				found = append(found, newChange(table, "-D"+strings.TrimPrefix(line, "-A")))
 			}
@@ -186,13 +228,23 @@ func (s savedRules) ours() []change {
 	return found
 }
 
+// isGone reports whether there is no link of that name.
+func isGone(name string) bool {
+	link, err := findLink(name)
+	return link == nil && err == nil
+}
+
 func (s savedRules) hasChain(table, chain string) bool {
 	return slices.ContainsFunc(s[table], func(line string) bool { return strings.HasPrefix(line, ":"+chain+" ") })
 }
 
-// hasHook reports whether the chain is jumped to as the hook does: from the same built-in one.
+// hasHook reports whether the chain is jumped to as the hook does: from the same built-in one, and by all packets
+// where the hook is for all.
 func (s savedRules) hasHook(hook change) bool {
-	from, to := hook.words[1], hook.words[len(hook.words)-1]
+	from, to := hook.words[1], hook.target()
+	if hook.words[0] == "-I" {
+		return slices.Contains(s[hook.table], "-A "+from+" -j "+to)
+	}
 	return slices.ContainsFunc(s[hook.table], func(line string) bool {
 		return strings.HasPrefix(line, "-A "+from+" ") && strings.HasSuffix(line, " -j "+to)
 	})
@@ -200,7 +252,7 @@ func (s savedRules) hasHook(hook change) bool {
 
 // tagged returns the deletions of all rules with the comment, and how many rules of ours have another.
 func (s savedRules) tagged(tag string) (found []change, others int) {
-	for _, table := range []string{"filter", "nat", "raw"} {
+	for _, table := range tables {
 		for _, line := range s[table] {
 			switch {
 			case strings.Contains(line, " --comment "+tag+" ") || strings.Contains(line, ` --comment "`+tag+`" `):
@@ -214,10 +266,31 @@ func (s savedRules) tagged(tag string) (found []change, others int) {
 	return found, others
 }
 
-// install returns the changes after which the network's rules, and what holds them, are there once.
-func (s savedRules) install(f family, n Network) []change {
-	old, _ := s.tagged(networkTag(n.Link))
-	return append(append(s.complete(f), old...), f.networkRules(n)...)
+// install returns the changes after which the rules of the networks and of the published ports, and what holds them, are
+// there once: all anew, or those alone that are not as they should be. Of ports, published are the rules by the
+// container's id.
+func (s savedRules) install(f family, networks []Network, published map[string][]change, anew bool) []change {
+	out := s.complete(f)
+	if anew {
+		out = append(out, s.ours(networks)...)
+	}
+	found := s.ruleset().counts()
+	put := func(tag string, rules []change) {
+		switch {
+		case anew:
+			out = append(out, rules...)
+		case !hasAll(found, rules, tag):
+			old, _ := s.tagged(tag)
+			out = append(append(out, old...), rules...)
+		}
+	}
+	for _, n := range networks {
+		put(networkTag(n.Link), f.networkRules(n))
+	}
+	for _, id := range slices.Sorted(maps.Keys(published)) {
+		put(containerTag(id), published[id])
+	}
+	return out
 }
 
 // complete returns the changes after which all chains and hooks of ours are there.
@@ -229,40 +302,45 @@ func (s savedRules) complete(f family) []change {
 			out = append(out, c)
 		}
 	}
-	user, forward := s.hookAt(chainUser), s.hookAt(chainForward)
-	inOrder := user >= 0 && user < forward
+	there := s.ruleset()
+	moved := make(map[place]bool) // one that stands first goes with all of its place, so that they come in order
 	for _, h := range hooks {
-		switch {
-		case !s.hasHook(h):
+		if h.words[0] == "-I" && !there.hooked(hooks, h) {
+			moved[place{h.table, h.words[1]}] = true
+		}
+	}
+	for _, h := range hooks {
+		has := s.hasHook(h)
+		if moved[place{h.table, h.words[1]}] && has {
+			out = append(out, deletions([]change{h})[0])
+			has = false
+		}
+		if !has {
 			out = append(out, h)
-		case h.table == "filter" && !inOrder: // both anew, on top
-			out = append(out, deletions([]change{h})[0], h)
 		}
 	}
 	return out
 }
 
-// hookAt returns where among the rules FORWARD jumps to a chain, -1 where it does not.
-func (s savedRules) hookAt(chain string) int {
-	return slices.Index(s["filter"], "-A FORWARD -j "+chain)
-}
-
 // uninstall returns the changes after which no rule has the tag. Where it was the last one, hooks and
-// chains go too, but for the user's chain while there are rules in it.
+// chains go too, but for the user's chains while there are rules in one.
 func (s savedRules) uninstall(f family, tag string) (changes []change, last bool) {
 	out, others := s.tagged(tag)
 	if others > 0 {
 		return out, false
 	}
-	keep := slices.ContainsFunc(s["filter"], func(line string) bool { return strings.HasPrefix(line, "-A "+chainUser+" ") })
+	used := slices.ContainsFunc(tables, func(table string) bool {
+		return slices.ContainsFunc(s[table], func(line string) bool { return strings.HasPrefix(line, "-A "+chainUser+" ") })
+	})
+	keep := func(c change) bool { return used && slices.Contains(c.words, chainUser) }
 	chains, hooks := f.frame()
 	for _, h := range hooks {
-		if s.hasHook(h) && !(keep && slices.Contains(h.words, chainUser)) {
+		if s.hasHook(h) && !keep(h) {
 			out = append(out, deletions([]change{h})...)
 		}
 	}
 	for _, c := range chains {
-		if s.hasChain(c.table, c.words[1]) && !(keep && c.words[1] == chainUser) {
+		if s.hasChain(c.table, c.words[1]) && !keep(c) {
 			out = append(out, newChange(c.table, "-X "+c.words[1]))
 		}
 	}
@@ -272,7 +350,7 @@ func (s savedRules) uninstall(f family, tag string) (changes []change, last bool
 // batch renders changes as the input of iptables-restore: all of a table's are made at once, or none.
 func batch(changes []change) string {
 	var b strings.Builder
-	for _, table := range []string{"filter", "nat", "raw"} {
+	for _, table := range tables {
 		open := false
 		for _, c := range changes {
 			if c.table != table {

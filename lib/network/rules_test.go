@@ -69,7 +69,7 @@ func TestUsersChainComesFirst(t *testing.T) {
 
 // The user's chain stays as long as there is something in it.
 func TestUninstallKeepsUsersRules(t *testing.T) {
-	saved := savedAfter(foreign, append(parseSaved(foreign).install(ipv4, subnet1), newChange("filter", "-A MYDOCKER-USER -s 203.0.113.0/24 -j DROP")))
+	saved := savedAfter(foreign, append(parseSaved(foreign).install(ipv4, []Network{subnet1}, nil, false), newChange("filter", "-A MYDOCKER-USER -s 203.0.113.0/24 -j DROP")))
 	changes, last := saved.uninstall(ipv4, networkTag("subnet1"))
 	if !last || strings.Contains(batch(changes), "USER") {
 		t.Errorf("got:\n%s", batch(changes))
@@ -92,7 +92,7 @@ COMMIT
 `
 
 func TestInstallOnForeignFirewall(t *testing.T) {
-	got := batch(parseSaved(foreign).install(ipv4, subnet1))
+	got := batch(parseSaved(foreign).install(ipv4, []Network{subnet1}, nil, false))
 	want := `*filter
 -N MYDOCKER-USER
 -N MYDOCKER-FORWARD
@@ -104,6 +104,16 @@ func TestInstallOnForeignFirewall(t *testing.T) {
 -A MYDOCKER-FORWARD -i subnet1 -m comment --comment mydocker/net/subnet1 -j ACCEPT
 -A MYDOCKER-FORWARD -o subnet1 -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -m comment --comment mydocker/net/subnet1 -j ACCEPT
 -A MYDOCKER-FORWARD -o subnet1 -m comment --comment mydocker/net/subnet1 -j DROP
+COMMIT
+*mangle
+-N MYDOCKER-USER
+-N MYDOCKER-FORWARD
+-N MYDOCKER-ISOLATE
+-I FORWARD -j MYDOCKER-FORWARD
+-I FORWARD -j MYDOCKER-USER
+-A MYDOCKER-FORWARD -i subnet1 ! -o subnet1 -m comment --comment mydocker/net/subnet1 -j MYDOCKER-ISOLATE
+-A MYDOCKER-ISOLATE -o subnet1 -m comment --comment mydocker/net/subnet1 -j DROP
+-A MYDOCKER-FORWARD ! -i subnet1 -o subnet1 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -m comment --comment mydocker/net/subnet1 -j DROP
 COMMIT
 *nat
 -N MYDOCKER-PUBLISH
@@ -128,7 +138,10 @@ COMMIT
 
 // savedAfter shows added changes as iptables-save would, in order and with its quotes.
 func savedAfter(before string, changes []change) savedRules {
-	saved := parseSaved(before)
+	return addTo(parseSaved(before), changes)
+}
+
+func addTo(saved savedRules, changes []change) savedRules {
 	for _, c := range changes {
 		switch words := slices.Clone(c.words); words[0] {
 		case "-N":
@@ -149,8 +162,12 @@ func savedAfter(before string, changes []change) savedRules {
 }
 
 func TestInstallTwice(t *testing.T) {
-	first := parseSaved(foreign).install(ipv4, subnet1)
-	again := savedAfter(foreign, first).install(ipv4, subnet1)
+	first := parseSaved(foreign).install(ipv4, []Network{subnet1}, nil, false)
+	installed := savedAfter(foreign, first)
+	if again := installed.install(ipv4, []Network{subnet1}, nil, false); len(again) != 0 {
+		t.Errorf("all is there, and these change: %v", again)
+	}
+	again := installed.install(ipv4, []Network{subnet1}, nil, true)
 	var deleted, added int
 	for _, c := range again {
 		switch {
@@ -168,7 +185,7 @@ func TestInstallTwice(t *testing.T) {
 }
 
 func TestUninstall(t *testing.T) {
-	one := parseSaved(foreign).install(ipv4, subnet1)
+	one := parseSaved(foreign).install(ipv4, []Network{subnet1}, nil, false)
 	ports := portRules(webID, netip.MustParseAddr("10.10.1.2"), []state.Port{port("", 80, 80, "tcp")})
 	saved := savedAfter(foreign, append(one, ports...))
 

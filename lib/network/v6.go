@@ -38,6 +38,12 @@ func checkIPv6() error {
 	return nil
 }
 
+// hasIPv6 reports whether the kernel has IPv6, be it switched on or off.
+func hasIPv6() bool {
+	_, err := os.Stat("/proc/sys/" + sysctl6 + "all")
+	return err == nil
+}
+
 // prepare6 readies a link of the calling thread's namespace: who is in a network with it must not tell it
 // where to send its packets (router advertisements).
 func prepare6(link string, wanted bool, in ...string) error {
@@ -47,6 +53,19 @@ func prepare6(link string, wanted bool, in ...string) error {
 	}
 	if !wanted && errors.Is(err, fs.ErrNotExist) {
 		return nil // a kernel without IPv6
+	}
+	return err
+}
+
+// prepareBridge6 does the same to a bridge. On one of a network without IPv6 the host has none either: containers send
+// packets of every kind, and a host that forwards IPv6 for one link does so for all.
+func prepareBridge6(n Network) error {
+	if err := prepare6(n.Link, n.has6()); err != nil || n.has6() {
+		return err
+	}
+	err := sysctl(sysctl6+n.Link+"/disable_ipv6", "1")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	return err
 }

@@ -14,7 +14,7 @@ import (
 
 // Remain is something of ours that nobody owns: what a crash, or a hand, has left behind.
 type Remain struct {
-	Kind   string                      `json:"kind"` // container, attachment, mount, namespace, link, rule, cgroup, lease, port, name, volume, network, layer, blob or file
+	Kind   string                      `json:"kind"` // container, attachment, mount, namespace, link, rule, cgroup, lease, port, name, volume, network, layer, blob or file; "broken ..." of what Remove mends
 	Name   string                      `json:"name"` // a path, where it has one
 	Reason string                      `json:"reason"`
 	Kept   bool                        `json:"kept,omitempty"` // for somebody who may come: no fault, and for no repair to take
