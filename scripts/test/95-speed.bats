@@ -53,8 +53,9 @@ those_of() {
   traced mydocker run --rm busybox true
   at_most 'run' 1260 "$(wc -l <"$trace.calls")"
   same 3 "$(programs | wc -l)"
-  # Of the host's links, of the namespace's, of the firewall, and of the flows that are forgotten at the end.
-  same 4 "$(grep -c 'socket(AF_NETLINK' "$trace.calls")"
+  # Two of the host's links (one asks, one makes), of the namespace's, of the firewall, and of the flows that are
+  # forgotten at the end.
+  same 5 "$(grep -c 'socket(AF_NETLINK' "$trace.calls")"
   traced mydocker run --rm -p 8080:80 busybox true
   same 2 "$(programs | grep -c iptables)" # one to open, one to close
 }
