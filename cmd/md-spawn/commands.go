@@ -132,7 +132,7 @@ func (c *execute) Run(ctx context.Context, io *cli.IO) error {
 		c.TTY, c.Interactive = new(bool), true
 		*c.TTY = true
 	}
-	proc, err := c.process(box.Spec, box.Run.Init.PID)
+	proc, err := c.process(box.Spec, box.Run.Init.Number())
 	if err != nil {
 		return cli.About(name, err)
 	}
@@ -153,7 +153,7 @@ type kill struct {
 }
 
 // Run implements cli.Runner.
-func (c *kill) Run(_ context.Context, _ *cli.IO) error {
+func (c *kill) Run(_ context.Context, io *cli.IO) error {
 	sig, err := linux.SignalNumber(c.Signal)
 	if err != nil {
 		return cli.Usagef("%w", err)
@@ -164,9 +164,11 @@ func (c *kill) Run(_ context.Context, _ *cli.IO) error {
 	if c.All {
 		return cli.About(c.Container, cli.Usagef("--all is for the containers of an OCI engine"))
 	}
-	dir, box, err := load(c.Container)
+	dir, box, err := loadAnyway(c.Container)
 	if err == nil {
-		err = spawn.New(dir).Signal(box, sig)
+		r := runtime(dir, io)
+		r.Rouse(box)
+		err = r.Signal(box, sig)
 	}
 	return cli.About(c.Container, err)
 }
@@ -178,11 +180,11 @@ type wait struct {
 // Run implements cli.Runner.
 func (c *wait) Run(ctx context.Context, io *cli.IO) error {
 	return cli.Each(io, "md-spawn", "wait", c.Containers, func(arg string) error {
-		dir, box, err := load(arg)
+		dir, box, err := loadAnyway(arg)
 		if err != nil {
 			return cli.About(arg, err)
 		}
-		code, err := spawn.New(dir).WaitCode(ctx, box)
+		code, err := runtime(dir, io).WaitCode(ctx, box)
 		if err == nil {
 			_, err = fmt.Fprintln(io.Out, code)
 		}
@@ -223,9 +225,11 @@ func (c *logs) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return cli.Usagef("%w", err)
 	}
-	dir, box, err := load(c.Container)
+	dir, box, err := loadAnyway(c.Container)
 	if err == nil {
-		err = spawn.New(dir).Logs(ctx, box, o, io.Out, io.Err)
+		r := runtime(dir, io)
+		r.Rouse(box)
+		err = r.Logs(ctx, box, o, io.Out, io.Err)
 	}
 	return cli.About(c.Container, err)
 }
@@ -243,14 +247,14 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 		if c.engine.has(arg) {
 			return c.engine.remove(ctx, arg, c.Force)
 		}
-		dir, box, err := load(arg)
+		dir, box, err := loadAnyway(arg)
 		if errors.Is(err, state.ErrNotFound) && c.Force {
 			return nil
 		}
 		if err != nil {
 			return cli.About(arg, err)
 		}
-		r := spawn.New(dir)
+		r := runtime(dir, io)
 		if (box.Running || box.Restarting()) && !c.Force {
 			return cli.About(arg, fmt.Errorf("it is running: kill it first, or use --force"))
 		}
@@ -277,4 +281,21 @@ func load(arg string) (state.Dir, *state.Container, error) {
 	}
 	box, err := dir.Load(id)
 	return dir, box, err
+}
+
+// loadAnyway is load for what must work on a container whose document is lost or torn, too.
+func loadAnyway(arg string) (state.Dir, *state.Container, error) {
+	dir, id, err := state.Find(arg)
+	if err != nil {
+		return dir, nil, err
+	}
+	box, _, err := dir.LoadAnyway(id)
+	return dir, box, err
+}
+
+// runtime returns the containers of a state directory; what they warn of goes to the user.
+func runtime(dir state.Dir, io *cli.IO) *spawn.Runtime {
+	r := spawn.New(dir)
+	r.Warn = func(format string, args ...any) { cli.Warn(io.Err, "md-spawn", format, args...) }
+	return r
 }

@@ -123,7 +123,7 @@ func (c *logs) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	box, err := e.Load(c.Container)
+	box, err := e.LoadAnyway(c.Container)
 	if err == nil {
 		err = e.Logs(ctx, box, o, container.Caller{Out: io.Out, Err: io.Err})
 	}
@@ -173,7 +173,7 @@ func (c *stop) Run(ctx context.Context, io *cli.IO) error {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			box, err := e.Load(arg)
+			box, err := e.LoadAnyway(arg)
 			if err == nil {
 				ids[i] = box.ID
 				var killed bool
@@ -361,12 +361,23 @@ func (c *inspect) Run(_ context.Context, io *cli.IO) error {
 
 // each does something to every container that is named. An error about one does not stop the others.
 func each(io *cli.IO, command string, args []string, do func(*container.Engine, *state.Container) error) error {
+	return eachBy(io, command, args, (*container.Engine).Load, do)
+}
+
+// eachAnyway is each for what works on containers whose documents cannot be read, too.
+func eachAnyway(io *cli.IO, command string, args []string, do func(*container.Engine, *state.Container) error) error {
+	return eachBy(io, command, args, (*container.Engine).LoadAnyway, do)
+}
+
+func eachBy(io *cli.IO, command string, args []string, load func(*container.Engine, string) (*state.Container, error),
+	do func(*container.Engine, *state.Container) error,
+) error {
 	e, err := engine(io)
 	if err != nil {
 		return err
 	}
 	return cli.Each(io, "mydocker", command, args, func(arg string) error {
-		box, err := e.Load(arg)
+		box, err := load(e, arg)
 		if err == nil {
 			err = do(e, box)
 		}

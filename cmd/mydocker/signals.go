@@ -21,7 +21,7 @@ func (c *kill) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return cli.Usagef("%w", err)
 	}
-	return each(io, "kill", c.Containers, func(e *container.Engine, box *state.Container) error {
+	return eachAnyway(io, "kill", c.Containers, func(e *container.Engine, box *state.Container) error {
 		if err := e.Kill(ctx, box, sig); err != nil {
 			return err
 		}
@@ -36,7 +36,7 @@ type wait struct {
 
 // Run implements cli.Runner.
 func (c *wait) Run(ctx context.Context, io *cli.IO) error {
-	return each(io, "wait", c.Containers, func(e *container.Engine, box *state.Container) error {
+	return eachAnyway(io, "wait", c.Containers, func(e *container.Engine, box *state.Container) error {
 		code, err := e.Wait(ctx, box)
 		if err != nil {
 			return err

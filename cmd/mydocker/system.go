@@ -33,15 +33,21 @@ func (c *systemCheck) Run(ctx context.Context, io *cli.IO) error {
 		}
 	}
 	found = slices.DeleteFunc(found, func(r state.Remain) bool { return r.Kept })
-	switch {
-	case err != nil:
-		return err
-	case c.Fix:
-		return removeAll(ctx, io, "system check", found, func(state.Remain) {})
-	case len(found) > 0:
+	if c.Fix { // also where not all could be looked at: an error about one does not stop the others
+		return bothErrors(err, removeAll(ctx, io, "system check", found, func(state.Remain) {}))
+	}
+	if err == nil && len(found) > 0 {
 		return cli.Status(cli.ExitFailed)
 	}
-	return nil
+	return err
+}
+
+// bothErrors is what could not be looked at, and what could not be removed, of which the user was told.
+func bothErrors(looked, removed error) error {
+	if looked != nil {
+		return looked
+	}
+	return removed
 }
 
 type systemPrune struct{}
@@ -53,10 +59,7 @@ func (c *systemPrune) Run(ctx context.Context, io *cli.IO) error {
 		return err
 	}
 	found, err := e.Remains(ctx)
-	if err != nil {
-		return err
-	}
-	return removeAll(ctx, io, "system prune", found, func(r state.Remain) { fmt.Fprintf(io.Out, "%s %s\n", r.Kind, r.Name) })
+	return bothErrors(err, removeAll(ctx, io, "system prune", found, func(r state.Remain) { fmt.Fprintf(io.Out, "%s %s\n", r.Kind, r.Name) }))
 }
 
 // removeAll removes what nobody owns. An error about one does not stop the others.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // Freeze stops all processes of the group, those in groups below it included, and returns when they
@@ -98,10 +100,15 @@ func (g *Group) Kill(ctx context.Context) error {
 	defer cancel()
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		pids, err := g.Procs()
-		if errors.Is(err, fs.ErrNotExist) || (err == nil && len(pids) == 0) {
+		switch {
+		case errors.Is(err, ErrForeign), err == nil && len(pids) == 0 && linux.GroupOccupancy(g.Path).Occupied: // not ours to see
+			if !linux.KillGroup(g.Path) {
+				return err
+			}
+			pids = nil
+		case errors.Is(err, fs.ErrNotExist), err == nil && len(pids) == 0:
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
 		if err := g.killOnce(pids); err != nil {

@@ -246,6 +246,9 @@ func (g *Group) Exists() bool {
 	return false
 }
 
+// ErrForeign says that a group has processes that our pid namespace does not.
+var ErrForeign = errors.New("processes of another pid namespace are in it")
+
 // Procs returns the processes in the group, those in groups below it not.
 func (g *Group) Procs() ([]int, error) {
 	err := fs.ErrNotExist
@@ -257,6 +260,9 @@ func (g *Group) Procs() ([]int, error) {
 		pids := []int{}
 		for _, word := range strings.Fields(string(data)) {
 			pid, err := strconv.Atoi(word)
+			if err == nil && pid == 0 {
+				err = ErrForeign
+			}
 			if err != nil {
 				return nil, fmt.Errorf("list the processes of group %s: %w", g.Path, err)
 			}

@@ -72,7 +72,7 @@ func New(dir state.Dir, warn func(format string, args ...any)) *Engine {
 		Dir: dir, Images: image.Open(dir), Network: network.New(dir),
 		rootfs: rootfs.New(dir), cgroup: cgroup.New(dir), spawn: spawn.New(dir),
 	}
-	e.rootfs.Warn = warn
+	e.rootfs.Warn, e.spawn.Warn = warn, warn
 	e.spawn.Release = e.release
 	return e
 }
@@ -114,6 +114,20 @@ func (e *Engine) Load(arg string) (*state.Container, error) {
 		return nil, err
 	}
 	return e.Dir.Load(id)
+}
+
+// LoadAnyway is [Engine.Load] for what must work on every container, also one whose document is lost or torn: the user is
+// told, and the container is known by its id.
+func (e *Engine) LoadAnyway(arg string) (*state.Container, error) {
+	id, err := e.Dir.Resolve(arg)
+	if err != nil {
+		return nil, err
+	}
+	c, damaged, err := e.Dir.LoadAnyway(id)
+	if err == nil && damaged != nil {
+		e.rootfs.Warn("%v: goes on without it", damaged)
+	}
+	return c, err
 }
 
 // errRunning says that a container is running where it must not.

@@ -54,7 +54,7 @@ func NewRow(c *state.Container) Row {
 		IPs: []string{}, Ports: []string{}, Created: c.Created, Labels: c.Spec.Labels(),
 	}
 	if c.Running {
-		r.PID = c.Run.Init.PID
+		r.PID = c.Run.Init.Number()
 	} else if !c.Spawn.Finished.IsZero() || c.Unseen() {
 		r.ExitCode = &c.Spawn.ExitCode
 	}

@@ -215,6 +215,9 @@ func (e *Engine) Start(ctx context.Context, c *state.Container) error {
 
 func (e *Engine) start(ctx context.Context, c *state.Container) error {
 	defer e.Dir.LetGo(c.ID) // when it has given back the lock
+	if err := e.spawn.SettleEnd(ctx, c); err != nil {
+		return err
+	}
 	unlock, err := e.Dir.Lock(c.ID)
 	if err != nil {
 		return err

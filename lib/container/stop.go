@@ -63,6 +63,7 @@ func (e *Engine) Kill(ctx context.Context, c *state.Container, sig syscall.Signa
 			return err
 		}
 	}
+	e.spawn.Rouse(c)
 	err := e.spawn.Signal(c, sig)
 	if err == nil && sig == syscall.SIGKILL {
 		err = wake(ctx, c)
@@ -149,17 +150,17 @@ func (e *Engine) Remove(ctx context.Context, arg string, o RemoveOptions) (id st
 	if id, err = e.Dir.Resolve(arg); err != nil {
 		return "", err
 	}
-	c, err := e.Dir.Load(id)
+	c, damaged, err := e.Dir.LoadAnyway(id)
 	if errors.Is(err, state.ErrNotFound) {
 		return id, e.removePrepared(ctx, id)
 	}
-	if err != nil && e.Dir.Owner(id) != state.Active { // nobody can do more with one whose document is torn
-		return id, e.spawn.Discard(ctx, id)
+	if err == nil {
+		err = e.remove(ctx, c, o)
 	}
-	if err != nil {
-		return id, err
+	if err != nil && damaged != nil {
+		err = fmt.Errorf("%w (its document: %w)", err, damaged)
 	}
-	return id, e.remove(ctx, c, o)
+	return id, err
 }
 
 func (e *Engine) removePrepared(ctx context.Context, id string) error {
@@ -179,7 +180,7 @@ func (e *Engine) remove(ctx context.Context, c *state.Container, o RemoveOptions
 			return err
 		}
 		// Another command has started it meanwhile.
-		if c, err = e.Dir.Load(c.ID); errors.Is(err, state.ErrNotFound) {
+		if c, _, err = e.Dir.LoadAnyway(c.ID); errors.Is(err, state.ErrNotFound) {
 			return nil
 		}
 		if err != nil {
@@ -221,7 +222,7 @@ func (e *Engine) Exec(ctx context.Context, c *state.Container, o program.ExecOpt
 		terminal := true
 		o.TTY = &terminal
 	}
-	proc, err := program.Exec(c.Spec, c.Run.Init.PID, o, args)
+	proc, err := program.Exec(c.Spec, c.Run.Init.Number(), o, args)
 	if err != nil {
 		return 0, err
 	}
@@ -234,6 +235,7 @@ func (e *Engine) Exec(ctx context.Context, c *state.Container, o program.ExecOpt
 
 // Logs shows the log of a container.
 func (e *Engine) Logs(ctx context.Context, c *state.Container, o spawn.LogOptions, caller Caller) error {
+	e.spawn.Rouse(c)
 	return e.spawn.Logs(ctx, c, o, caller.Out, caller.Err)
 }
 
@@ -244,6 +246,7 @@ func (e *Engine) Attach(ctx context.Context, c *state.Container, since time.Time
 	if !c.Running && since.IsZero() {
 		return 0, false, spawn.ErrNotRunning
 	}
+	e.spawn.Rouse(c)
 	streams := spawn.Connect(caller.In, caller.Out, caller.Err, c.Spec.ProcessPart().Terminal, true)
 	if !input {
 		streams.In, streams.Terminal = nil, nil

@@ -245,7 +245,7 @@ func (s *Store) neededByPulls(n needs) error {
 	for _, e := range entries {
 		path := filepath.Join(s.pullsDir(), e.Name())
 		var record pullRecord
-		if err := state.ReadJSON(path, &record); err != nil || !record.Process.Alive() {
+		if err := state.ReadJSON(path, &record); err != nil || record.Process.Life() == state.Dead {
 			os.Remove(path)
 			continue
 		}

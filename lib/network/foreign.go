@@ -143,7 +143,7 @@ func (m *Manager) collect(ctx context.Context, stale func(string, state.Net) boo
 // lost reports whether an attached namespace is gone. The links tell: the kernel removes the pair with
 // either end. Paths and pids are given out again.
 func (m *Manager) lost(id string, n state.Net) bool {
-	if run, err := m.dir.ReadRun(id); err == nil && run.Monitor.Alive() {
+	if run, err := m.dir.ReadRun(id); err == nil && run.Monitor.Life() != state.Dead {
 		return false // its links are being made
 	}
 	if len(n.Endpoints) == 0 {
@@ -159,7 +159,7 @@ func (m *Manager) lost(id string, n state.Net) bool {
 
 // reachable reports whether the path still leads to the namespace.
 func reachable(n state.Net) bool {
-	return linux.CheckNetNS(n.NetNS) == nil && (n.Process.PID == 0 || n.Process.Alive())
+	return linux.CheckNetNS(n.NetNS) == nil && (n.Process.PID == 0 || n.Process.Life() != state.Dead)
 }
 
 // processOf returns the process whose namespace the path means, the zero Process where it has a name of

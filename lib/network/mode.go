@@ -187,12 +187,12 @@ func (m *Manager) Namespace(id string) (string, error) {
 		return "", fmt.Errorf("the namespace %s is gone", n.NetNS)
 	}
 	// It has not its own: the host's, a third one's, or one of a namespace's path.
-	run, err := m.dir.ReadRun(id)
-	if err == nil && !run.Init.Alive() {
-		err = errors.New("it is not running")
+	pid, life := m.dir.Look(id).Run.Init.Local()
+	switch {
+	case life == state.Dead:
+		return "", errors.New("it is not running")
+	case pid == 0:
+		return "", state.ErrElsewhere
 	}
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("/proc/%d/ns/net", run.Init.PID), nil
+	return fmt.Sprintf("/proc/%d/ns/net", pid), nil
 }

@@ -50,7 +50,7 @@ func (m *Manager) Unmount(ctx context.Context, id string) error {
 	if err := state.CheckID(id); err != nil {
 		return err
 	}
-	if run, _ := m.dir.ReadRun(id); run.Init.Alive() {
+	if m.dir.Look(id).Program != state.Dead {
 		return fmt.Errorf("container %s runs: stop it first", id)
 	}
 	if m.dir.Kept(id) {

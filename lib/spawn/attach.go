@@ -100,14 +100,14 @@ func programInput(run state.Run) (*os.File, error) {
 	if run.Input == 0 {
 		return nil, nil
 	}
-	monitor, err := linux.PidfdOpen(run.Monitor.PID)
-	if err != nil {
-		return nil, nil // it has ended
-	}
-	defer monitor.Close()
-	if !run.Monitor.Alive() { // asked after the pidfd was opened: it is this process then
+	monitor, err := run.Monitor.Open()
+	if errors.Is(err, os.ErrProcessDone) {
 		return nil, nil
 	}
+	if err != nil {
+		return nil, err
+	}
+	defer monitor.Close()
 	return linux.PidfdGetFile(monitor, run.Input, "input")
 }
 

@@ -48,6 +48,8 @@ type Bundle struct {
 	Mount   uint64          `json:"mount,omitempty"` // the root lay in it before the container mounted in our namespace
 	Config  json.RawMessage `json:"config"`          // the document as it was
 
+	Damaged error `json:"-"` // why what is written about it cannot be read
+
 	dir  string
 	spec *spec.Spec
 }
@@ -78,18 +80,67 @@ func (bs *Bundles) Load(id string) (*Bundle, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoBundle
 	}
+	b := &Bundle{dir: dir}
+	if err == nil {
+		err = json.Unmarshal(data, b)
+	}
+	if err == nil && b.ID != id {
+		err = fmt.Errorf("it is not about container %s", id)
+	}
+	if err == nil {
+		b.spec, err = spec.Read(strings.NewReader(string(b.Config)))
+	}
+	if err != nil {
+		return damagedBundle(id, dir, fmt.Errorf("read %s: %w", bundleFile, err))
+	}
+	b.spec.LinuxPart()
+	if b.Init.PID == 0 { // it is being made, or it was lost
+		b.Init = linkedProcess(dir)
+	}
+	return b, nil
+}
+
+// damagedBundle returns a container that no more is known of than what cannot be torn, two links: enough to show, to
+// kill and to delete it.
+func damagedBundle(id, dir string, why error) (*Bundle, error) {
+	group, err := os.Readlink(filepath.Join(dir, groupLink))
+	if err != nil {
+		return nil, why
+	}
+	info, err := os.Stat(dir)
 	if err != nil {
 		return nil, err
 	}
-	b := &Bundle{dir: dir}
-	if err := json.Unmarshal(data, b); err != nil {
-		return nil, fmt.Errorf("read %s: %w", bundleFile, err)
-	}
-	if b.spec, err = spec.Read(strings.NewReader(string(b.Config))); err != nil {
-		return nil, err
-	}
-	b.spec.LinuxPart()
+	b := &Bundle{ID: id, Created: info.ModTime(), Init: linkedProcess(dir), Damaged: why, dir: dir, spec: spec.New("")}
+	b.spec.Annotations, b.spec.Hooks = nil, nil
+	part := b.spec.LinuxPart()
+	part.CgroupsPath = group
+	// As if it had both: what is in a group, or mounted, that may be others', too, is not taken away.
+	part.Namespaces = []specs.LinuxNamespace{{Type: specs.PIDNamespace}, {Type: specs.MountNamespace}}
 	return b, nil
+}
+
+// The links of a container, which are there whole or not at all: they lead nowhere.
+const (
+	groupLink = "group" // the path of its control group
+	firstLink = "first" // its first process
+)
+
+// link writes down in a link what is needed to end the container.
+func (b *Bundle) link(name, text string) error {
+	err := os.Symlink(text, filepath.Join(b.dir, name))
+	if err != nil {
+		return fmt.Errorf("note container %s: %w", b.ID, err)
+	}
+	return nil
+}
+
+func linkedProcess(dir string) (p state.Process) {
+	text, err := os.Readlink(filepath.Join(dir, firstLink))
+	if err == nil {
+		_ = json.Unmarshal([]byte(text), &p)
+	}
+	return p
 }
 
 // Has reports whether there is a container with an id.
@@ -191,7 +242,7 @@ func (b *Bundle) Status() specs.ContainerState {
 	if b.Init.PID == 0 {
 		return specs.StateCreating
 	}
-	if !b.Init.Alive() {
+	if b.life() == state.Dead {
 		return specs.StateStopped
 	}
 	if _, err := os.Lstat(filepath.Join(b.dir, startFile)); err == nil {
@@ -205,9 +256,13 @@ func (b *Bundle) Status() specs.ContainerState {
 	return specs.StateRunning
 }
 
+// life tells whether the first process runs. No monitor stays with a bundle's container: where the pid does not tell,
+// the control group does.
+func (b *Bundle) life() state.Life { return b.Init.LifeIn(b.spec.Linux.CgroupsPath) }
+
 // State returns the container's state (runtime-spec, runtime.md "State"), with what runc says beyond it.
 func (b *Bundle) State() BundleState {
-	s := BundleState{State: b.stateOf(b.Status(), b.Init.PID), Rootfs: b.root(), Created: b.Created, Owner: "root"}
+	s := BundleState{State: b.stateOf(b.Status(), b.Init.Number()), Rootfs: b.root(), Created: b.Created, Owner: "root"}
 	if s.Status != specs.StateStopped {
 		s.Pid = s.State.Pid
 	}

@@ -2,6 +2,7 @@ package spawn
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -63,7 +64,10 @@ func (b *Bundle) create(ctx context.Context, f CreateFlags, orphan, wait bool, s
 		}
 		return nil, err
 	}
-	err := b.save()
+	err := b.link(groupLink, b.spec.Linux.CgroupsPath)
+	if err == nil {
+		err = b.save()
+	}
 	if err == nil {
 		var c *child
 		if c, err = b.fork(ctx, f, orphan, wait, size); err == nil {
@@ -148,7 +152,14 @@ func (b *Bundle) note(ctx context.Context, pid int) error {
 	if b.Init, err = state.FindProcess(pid); err != nil {
 		return err
 	}
-	if err := b.save(); err != nil {
+	first, err := json.Marshal(b.Init)
+	if err == nil {
+		err = b.link(firstLink, string(first))
+	}
+	if err == nil {
+		err = b.save()
+	}
+	if err != nil {
 		return err
 	}
 	return b.runHooks(ctx, outsideHooks(b.spec), specs.StateCreating, true)
@@ -236,7 +247,7 @@ func poststart(s *spec.Spec) []specs.Hook {
 // destroy takes all of the container away: its processes, its control group, what is written about it, and by its
 // hooks what others made for it.
 func (b *Bundle) destroy(ctx context.Context) error {
-	if b.Init.Alive() {
+	if b.life() != state.Dead {
 		if err := b.Kill(syscall.SIGKILL, false); err != nil && !errors.Is(err, ErrNotRunning) {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
 )
 
 // startTime bounds how long a child may take from the word to the program.
@@ -33,7 +34,7 @@ func (b *Bundle) Start(ctx context.Context) error {
 	if h := b.spec.Hooks; h != nil {
 		text, err := b.hookState(specs.StateCreated, b.Init.PID)
 		if err == nil {
-			err = runInside(ctx, b.spec, "startContainer", h.StartContainer, text, b.Init.PID)
+			err = runInside(ctx, b.spec, "startContainer", h.StartContainer, text, b.Init.Number())
 		}
 		if err != nil { // runtime-spec, runtime.md "Lifecycle", step 7: stop it
 			return errors.Join(err, b.Kill(syscall.SIGKILL, false))
@@ -59,12 +60,12 @@ func (b *Bundle) Kill(sig syscall.Signal, all bool) error {
 	if all {
 		return b.killAll(sig)
 	}
-	pidfd, err := linux.PidfdOpen(b.Init.PID)
-	if err != nil || !b.Init.Alive() {
-		if err == nil {
-			pidfd.Close()
-		}
-		return ErrNotRunning
+	pidfd, err := open(b.Init)
+	if errors.Is(err, state.ErrElsewhere) && sig == syscall.SIGKILL {
+		return killGroup(b.spec.Linux.CgroupsPath, err)
+	}
+	if err != nil {
+		return err
 	}
 	defer pidfd.Close()
 	err = linux.PidfdSignal(pidfd, sig)
@@ -104,7 +105,7 @@ func (b *Bundle) Delete(ctx context.Context, force bool) error {
 	default:
 		return fmt.Errorf("cannot delete a container that is %s: kill it first, or use --force", status)
 	}
-	if b.Init.Alive() {
+	if b.life() != state.Dead {
 		if err := b.Kill(syscall.SIGKILL, false); err != nil && !errors.Is(err, ErrNotRunning) {
 			return err
 		}
@@ -115,7 +116,7 @@ func (b *Bundle) Delete(ctx context.Context, force bool) error {
 
 // settle waits until the first process has ended.
 func (b *Bundle) settle(limit time.Duration) {
-	if pidfd, err := linux.PidfdOpen(b.Init.PID); err == nil {
+	if pidfd, err := open(b.Init); err == nil {
 		_, _ = linux.PidfdWait(pidfd, int(limit.Milliseconds()))
 		pidfd.Close()
 	}
@@ -187,9 +188,9 @@ func (b *Bundle) Exec(ctx context.Context, proc *specs.Process, f ExecFlags, det
 	if detach && proc.Terminal != (f.ConsoleSocket != "") {
 		return 0, errors.New("--console-socket and a terminal go together: nobody stays to hold the terminal")
 	}
-	pidfd, err := linux.PidfdOpen(b.Init.PID)
-	if err != nil || !b.Init.Alive() {
-		return 0, ErrNotRunning
+	pidfd, err := open(b.Init)
+	if err != nil {
+		return 0, err
 	}
 	defer pidfd.Close()
 	s := *b.spec
@@ -198,7 +199,7 @@ func (b *Bundle) Exec(ctx context.Context, proc *specs.Process, f ExecFlags, det
 	if err := checkProcess(proc); err != nil {
 		return 0, err
 	}
-	l, err := enterLaunch(&s, b.Init.PID, proc, pidfd, sizeOf(streams.Screen))
+	l, err := enterLaunch(&s, b.Init.Number(), proc, pidfd, sizeOf(streams.Screen))
 	if err != nil {
 		return 0, err
 	}
@@ -224,4 +225,4 @@ func (b *Bundle) Exec(ctx context.Context, proc *specs.Process, f ExecFlags, det
 func (b *Bundle) Spec() *spec.Spec { return b.spec }
 
 // PID returns the id of the first process.
-func (b *Bundle) PID() int { return b.Init.PID }
+func (b *Bundle) PID() int { return b.Init.Number() }

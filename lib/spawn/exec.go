@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -31,14 +32,11 @@ func (r *Runtime) Exec(ctx context.Context, c *state.Container, proc *specs.Proc
 	}
 	// The pidfd holds on to the container's first process: should it end meanwhile, nothing is entered that
 	// another process has under its pid.
-	pidfd, err := linux.PidfdOpen(c.Run.Init.PID)
+	pidfd, err := open(c.Run.Init)
 	if err != nil {
-		return 0, ErrNotRunning
+		return 0, err
 	}
 	defer pidfd.Close()
-	if !c.Run.Init.Alive() {
-		return 0, ErrNotRunning
-	}
 	if host, err := cgroup.ThisHost(); err == nil && host.Frozen(c.Spec.LinuxPart().CgroupsPath) {
 		return 0, ErrPaused // another one would stand still with the others
 	}
@@ -86,7 +84,7 @@ func unlessEnded(err error, pidfd *os.File) error {
 
 // execLaunch says how a process gets into container c.
 func (r *Runtime) execLaunch(c *state.Container, proc *specs.Process, pidfd *os.File, size linux.WindowSize) (*launch, error) {
-	return enterLaunch(c.Spec, c.Run.Init.PID, proc, pidfd, size)
+	return enterLaunch(c.Spec, c.Run.Init.Number(), proc, pidfd, size)
 }
 
 // enterLaunch says how a process gets into the namespaces of the process pid and into the control group of its
@@ -180,16 +178,26 @@ func (l *launch) entrances() ([]string, error) {
 	return group.Entrances(), nil
 }
 
-// Signal sends a signal to the container's first process.
+// open returns a pidfd of a container's first process.
+func open(first state.Process) (*os.File, error) {
+	pidfd, err := first.Open()
+	if errors.Is(err, os.ErrProcessDone) {
+		err = ErrNotRunning
+	}
+	return pidfd, err
+}
+
+// Signal sends a signal to the container's first process. SIGKILL ends all processes of one whose first is not known, or
+// is not to be reached, where the control group can do that.
 func (r *Runtime) Signal(c *state.Container, sig syscall.Signal) error {
-	pidfd, err := linux.PidfdOpen(c.Run.Init.PID)
+	pidfd, err := open(c.Run.Init)
+	if err != nil && c.Running && sig == syscall.SIGKILL && (errors.Is(err, state.ErrElsewhere) || c.Run.Init.PID == 0) {
+		return killGroup(c.Spec.LinuxPart().CgroupsPath, err)
+	}
 	if err != nil {
-		return ErrNotRunning
+		return err
 	}
 	defer pidfd.Close()
-	if !c.Run.Init.Alive() { // asked after the pidfd was opened: it is this process then
-		return ErrNotRunning
-	}
 	linux.Trace("kill", "-"+strconv.Itoa(int(sig)), strconv.Itoa(c.Run.Init.PID))
 	if err := linux.PidfdSignal(pidfd, sig); err != nil {
 		if errors.Is(err, syscall.ESRCH) {
@@ -203,13 +211,40 @@ func (r *Runtime) Signal(c *state.Container, sig syscall.Signal) error {
 // Wait waits until the container's first process has ended, for at most the given time in
 // milliseconds (-1: for ever), and reports whether it has. No lock is held meanwhile.
 func (r *Runtime) Wait(c *state.Container, milliseconds int) (bool, error) {
-	pidfd, err := linux.PidfdOpen(c.Run.Init.PID)
-	if err != nil {
+	pidfd, err := open(c.Run.Init)
+	switch {
+	case errors.Is(err, state.ErrElsewhere) || c.Run.Init.PID == 0 && c.Running:
+		return r.watchEnd(c.ID, milliseconds), nil
+	case err != nil:
 		return true, nil
 	}
 	defer pidfd.Close()
-	if !c.Run.Init.Alive() {
-		return true, nil
-	}
 	return linux.PidfdWait(pidfd, milliseconds)
+}
+
+// watchEnd is Wait for a process that no pidfd is to be had of.
+func (r *Runtime) watchEnd(id string, milliseconds int) bool {
+	for end := time.Now().Add(time.Duration(milliseconds) * time.Millisecond); ; time.Sleep(10 * time.Millisecond) {
+		if r.dir.Look(id).Program == state.Dead {
+			return true
+		}
+		if milliseconds >= 0 && time.Now().After(end) {
+			return false
+		}
+	}
+}
+
+// killGroup ends all processes of a control group, and says why it could not else be done.
+func killGroup(path string, why error) error {
+	group, err := cgroup.Open(path)
+	if err != nil {
+		return err
+	}
+	if err := group.Kill(context.Background()); err != nil && !errors.Is(err, cgroup.ErrForeign) {
+		return err
+	}
+	if linux.GroupOccupancy(path).Occupied {
+		return why
+	}
+	return nil
 }

@@ -26,13 +26,16 @@ type tenure struct {
 	wait  time.Duration // before the last restart; 0: there was none
 	begun time.Time     // the run
 	kills uint64        // for want of memory, of all runs: the group stays between them
+
+	attended *os.File // has the lock that says so (state.Dir.Attend)
 }
 
 // run starts the container, calls running, and stays with it to its end; a monitor stays as long as the restart
 // policy wants. An error before the program ran is the caller's to clean up after. The ports that the container
 // publishes are held for that time.
 func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func() error) (int, error) {
-	defer r.dir.Attend(s.ID())()
+	attended := r.dir.Attend(s.ID())
+	defer attended.Close()
 	ports, err := r.holdPorts(s, o.ports)
 	if err != nil {
 		return 0, err
@@ -43,7 +46,7 @@ func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func
 		return 0, err
 	}
 	defer log.Close()
-	t := &tenure{Runtime: r.releasing(ports), o: o, log: log, ports: ports}
+	t := &tenure{Runtime: r.releasing(ports), o: o, log: log, ports: ports, attended: attended}
 	return t.run(ctx, s, running)
 }
 
@@ -110,9 +113,22 @@ func (t *tenure) noteInput(id string, c *child, p *pump) error {
 	if input == nil || t.o.wake == nil {
 		return nil
 	}
-	run, err := t.dir.ReadRun(id)
+	run, err := t.ownNote(id, c.pid)
 	run.Input = linux.RawFD(input)
 	return errors.Join(err, state.WriteVolatile(t.runFile(id), run))
+}
+
+// ownNote returns what this process has noted about a container, also where that is lost or torn. pid is that of the
+// first process, 0 if it has ended.
+func (r *Runtime) ownNote(id string, pid int) (run state.Run, err error) {
+	if run, err = r.dir.ReadRun(id); err == nil && run != (state.Run{}) {
+		return run, nil
+	}
+	run = state.Run{}
+	if run.Monitor, err = state.FindProcess(os.Getpid()); err == nil && pid != 0 {
+		run.Init, err = state.FindProcess(pid)
+	}
+	return run, err
 }
 
 // attend stays with a running program to its end, and returns its exit code. One whose start could not be noted is
@@ -188,7 +204,7 @@ func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int, wait time.
 	if !policyOf(s).wants(life) {
 		return false, r.dropRun(id, r.Release(ctx, s))
 	}
-	run, err := r.dir.ReadRun(id)
+	run, err := r.ownNote(id, 0)
 	run.Restart = time.Now().Add(wait)
 	return true, errors.Join(err, state.WriteVolatile(r.runFile(id), run))
 }
@@ -228,10 +244,7 @@ func (r *Runtime) started(id string, again bool) error {
 		}
 		defer unlock()
 	}
-	life, err := r.dir.ReadSpawn(id)
-	if err != nil {
-		return err
-	}
+	life, _ := r.dir.ReadSpawn(id) // a torn file is written anew
 	life.Started, life.Finished, life.ExitCode, life.OOMKilled = time.Now(), time.Time{}, 0, false
 	if again {
 		life.Restarts++

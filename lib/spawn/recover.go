@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
-	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -25,7 +24,10 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 	if errors.Is(err, state.ErrNotFound) || err != nil && !r.dir.Kept(id) {
 		return r.discard(ctx, id)
 	}
-	if err != nil || c.Running || c.Run.Monitor.Alive() {
+	if err != nil { // the end is dealt with all the same, and the rest stays until it is removed
+		c, err = r.dir.LoadDamaged(id)
+	}
+	if err != nil || c.Running || c.Monitored {
 		return err
 	}
 	_, statErr := os.Stat(r.runFile(id))
@@ -47,30 +49,17 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 	return r.dropRun(id, err)
 }
 
-// Discard removes a container whose document cannot be read, with what can be found by its id. One that runs stays.
-func (r *Runtime) Discard(ctx context.Context, id string) error {
-	unlock, err := r.dir.Lock(id)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	return r.discard(ctx, id)
-}
-
 // discard releases a container that has no document yet, or no more: a release needs only the id.
 func (r *Runtime) discard(ctx context.Context, id string) error {
-	run, _ := r.dir.ReadRun(id)
-	if run.Init.Alive() || run.Monitor.Alive() {
+	if r.dir.Look(id).Held() {
 		return nil // it is being made
 	}
 	r.removeFiles(id) // it was not to be kept yet, or not any more
-	s := spec.New(id)
-	for _, tool := range [][]string{{"md-rootfs", "umount"}, {"md-cgroup", "delete"}, {"md-net", "detach"}} {
-		if err := s.AddRelease(r.dir.Env(), tool[0], tool[1], id); err != nil {
-			return err
-		}
+	c, err := r.dir.LoadDamaged(id)
+	if err != nil {
+		return err
 	}
-	if err := r.Release(ctx, s); err != nil {
+	if err := r.Release(ctx, c.Spec); err != nil {
 		return err
 	}
 	r.unregister(id)

@@ -124,6 +124,7 @@ func pause(last, ran time.Duration) time.Duration {
 // GiveUp ends the restart policy of a container, if it has one, because a user stops it, and returns the container
 // as it is then: running, or at its end. That outlives a reboot, until the user starts it.
 func (r *Runtime) GiveUp(ctx context.Context, c *state.Container) (*state.Container, error) {
+	r.Rouse(c)
 	if policyOf(c.Spec).word == "" || !r.dir.Kept(c.ID) {
 		return c, nil
 	}
@@ -131,10 +132,11 @@ func (r *Runtime) GiveUp(ctx context.Context, c *state.Container) (*state.Contai
 		return c, err
 	}
 	for {
-		now, err := r.dir.Load(c.ID)
+		now, _, err := r.dir.LoadAnyway(c.ID)
 		if err != nil || !now.Restarting() {
 			return now, err
 		}
+		r.Rouse(now)
 		if err := nudge(now); err != nil { // its monitor lets it go, or has just started it once more
 			return now, err
 		}
@@ -153,23 +155,23 @@ func (r *Runtime) noteStop(id string) error {
 	}
 	defer unlock()
 	life, err := r.dir.ReadSpawn(id)
-	if err != nil || life.Stopped {
-		return err
+	if err == nil && life.Stopped {
+		return nil
 	}
-	life.Stopped = true
+	life.Stopped = true // a torn file is written anew
 	return state.WriteJSON(r.spawnFile(id), life)
 }
 
 // nudge makes the monitor of a container that it is about to start again look whether somebody has stopped it.
 func nudge(c *state.Container) error {
-	pidfd, err := linux.PidfdOpen(c.Run.Monitor.PID)
-	if err != nil {
-		return nil // it has ended
-	}
-	defer pidfd.Close()
-	if !c.Run.Monitor.Alive() { // asked after the pidfd was opened: it is this process then
+	pidfd, err := c.Run.Monitor.Open()
+	if errors.Is(err, os.ErrProcessDone) {
 		return nil
 	}
+	if err != nil {
+		return fmt.Errorf("signal the monitor of container %s: %w", c.ID, err)
+	}
+	defer pidfd.Close()
 	if err := linux.PidfdSignal(pidfd, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("signal the monitor of container %s: %w", c.ID, err)
 	}

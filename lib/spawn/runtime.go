@@ -41,11 +41,18 @@ type Runtime struct {
 	// Release gives back what the other tools made for the container, when its program has ended:
 	// by the document's poststop hooks, unless the caller can do the same without more processes.
 	Release func(context.Context, *spec.Spec) error
+
+	// Warn tells the user of what is no error but perhaps not meant.
+	Warn func(format string, args ...any)
 }
 
 // New returns the runtime of the state directory. It makes nothing.
 func New(dir state.Dir) *Runtime {
-	return &Runtime{dir: dir, Release: func(ctx context.Context, s *spec.Spec) error { return s.Undo(ctx) }}
+	return &Runtime{
+		dir:     dir,
+		Release: func(ctx context.Context, s *spec.Spec) error { return s.Undo(ctx) },
+		Warn:    func(string, ...any) {},
+	}
 }
 
 // Options say how a container is run.
@@ -65,7 +72,7 @@ type Options struct {
 func (r *Runtime) Run(ctx context.Context, s *spec.Spec, o Options) (code int, err error) {
 	id, err := state.EnsureID(s)
 	if err == nil {
-		if run, _ := r.dir.ReadRun(id); run.Init.Alive() { // what the document stands for is in use
+		if run, _ := r.dir.ReadRun(id); run.Init.Life() != state.Dead { // what the document stands for is in use
 			return 0, fmt.Errorf("container %s runs already", id)
 		}
 	}
@@ -183,7 +190,7 @@ func (r *Runtime) unregister(id string) {
 // removeFiles removes what is ours in the bundle.
 func (r *Runtime) removeFiles(id string) {
 	for _, path := range append(logFiles(r.LogPath(id)), tempLog(r.LogPath(id)), r.spawnFile(id), r.dir.Config(id)) {
-		_ = os.Remove(path) // the bundle goes as a whole when the root file system does
+		_ = os.RemoveAll(path) // the bundle goes as a whole when the root file system does
 	}
 	_ = os.Remove(r.dir.Bundle(id)) // stays where another tool has something in it
 }
@@ -198,14 +205,14 @@ func (r *Runtime) Remove(ctx context.Context, s *spec.Spec) error {
 		return err
 	}
 	defer unlock()
-	if run, _ := r.dir.ReadRun(s.ID()); run.Init.Alive() {
+	if r.dir.Look(s.ID()).Program != state.Dead {
 		return ErrRuns
 	}
 	if err := r.dir.HoldLocked(s.ID()); err != nil { // so that a crash in the middle is found
 		return err
 	}
 	// From here on it is not kept, and so the release is a whole one.
-	if err := os.Remove(r.spawnFile(s.ID())); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.RemoveAll(r.spawnFile(s.ID())); err != nil { // whatever lies there
 		return err
 	}
 	if err := r.Release(ctx, s); err != nil {

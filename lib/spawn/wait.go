@@ -33,10 +33,11 @@ func (r *Runtime) Settle(ctx context.Context, c *state.Container) error {
 		}
 	}
 	for end = end.Add(settleTime); time.Now().Before(end); {
-		run, err := r.dir.ReadRun(c.ID)
-		if err != nil || settled(c.Run, run) {
+		look := r.dir.Look(c.ID)
+		if settled(c.Run, look) {
 			return nil
 		}
+		r.Rouse(&state.Container{ID: c.ID, Spec: c.Spec, Run: look.Run})
 		select {
 		case <-ctx.Done():
 			return cancelled(ctx)
@@ -48,9 +49,13 @@ func (r *Runtime) Settle(ctx context.Context, c *state.Container) error {
 
 // settled reports whether the end of what ran has been dealt with: by its note, and by what the note was. One without
 // a first process is of a start that did not come to run, whose monitor has yet to say so.
-func settled(was, now state.Run) bool {
+func settled(was state.Run, look state.Look) bool {
+	now := look.Run
+	if look.Monitor == state.Dead || now == (state.Run{}) { // the second: it is just leaving, or its note is lost
+		return look.Monitor == state.Dead
+	}
 	another := now.Init != was.Init && now.Init.PID != 0
-	return another || now.Monitor != was.Monitor || !now.Restart.IsZero() || !now.Monitor.Alive()
+	return another || now.Monitor != was.Monitor || !now.Restart.IsZero()
 }
 
 // WaitCode waits for the end of a container and returns the exit code of its program.
@@ -112,8 +117,7 @@ func (f LogFlags) Parse(now time.Time) (LogOptions, error) {
 // Logs shows the log of a container. Following ends with the container.
 func (r *Runtime) Logs(ctx context.Context, c *state.Container, o LogOptions, out, errOut io.Writer) error {
 	o.Ended = func() bool {
-		run, err := r.dir.ReadRun(c.ID)
-		return err != nil || !run.Monitor.Alive()
+		return r.dir.Look(c.ID).Monitor == state.Dead
 	}
 	linux.Trace("cat", r.LogPath(c.ID))
 	return interrupt.Do(ctx, func() error { return ReadLog(ctx, r.LogPath(c.ID), o, out, errOut) })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/weikeit/mydocker/lib/hostport"
@@ -18,13 +19,16 @@ import (
 // runs, the monitor executes md-spawn anew: execve(2) keeps the pid, the children and the descriptors that are
 // handed on, and nothing else. What it has to know stands in its arguments:
 //
-//	md-spawn monitor ID watch PID OUT ERR IN TERMINAL BEGUN WAIT KILLS LOG-OPTIONS PORTS
+//	md-spawn monitor ID watch PID OUT ERR IN TERMINAL BEGUN WAIT KILLS LOCK LOG-OPTIONS PORTS
 const watchWord = "watch"
 
 // watchForm is PID, the descriptors of the streams (-1: none), whether they are a terminal, when the run began in
-// nanoseconds since 1970, the pause before it in nanoseconds, and what the group's count of kills was. PORTS are the
-// descriptors of the sockets that hold the container's ports.
-const watchForm = "%d %d %d %d %t %d %d %d"
+// nanoseconds since 1970, the pause before it in nanoseconds, what the group's count of kills was, and the descriptor of
+// the lock that says that the monitor is there. PORTS are the descriptors of the sockets that hold the container's ports.
+const watchForm = "%d %d %d %d %t %d %d %d %d"
+
+// watchWords is how many words follow: those of watchForm, LOG-OPTIONS and PORTS.
+const watchWords = 11
 
 // shrink makes a monitor small. It returns where it cannot, or need not: the container has ended.
 func (t *tenure) shrink(s *spec.Spec, c *child, p *pump) {
@@ -41,14 +45,14 @@ func (t *tenure) shrink(s *spec.Spec, c *child, p *pump) {
 			fds[i] = linux.RawFD(f)
 		}
 	}
-	words := fmt.Sprintf(watchForm, c.pid, fds[0], fds[1], fds[2], c.console != nil, t.begun.UnixNano(), t.wait, t.kills)
+	words := fmt.Sprintf(watchForm, c.pid, fds[0], fds[1], fds[2], c.console != nil, t.begun.UnixNano(), t.wait, t.kills, linux.RawFD(t.attended))
 	args := append([]string{os.Args[0], MonitorArg, s.ID(), watchWord}, strings.Fields(words)...)
 	args = append(args, s.Annotation(spec.AnnotationLogOpts), hostport.Word(t.ports.FDs()))
 	failed := make(chan error)
 	select {
 	case <-c.ended:
 	case c.become <- func() {
-		err := linux.ExecSelf(args, append(fds[:], t.ports.FDs()...))
+		err := linux.ExecSelf(args, append(append(fds[:], linux.RawFD(t.attended)), t.ports.FDs()...))
 		failed <- err
 	}:
 		<-failed // and goes on as it is
@@ -60,21 +64,26 @@ func (r *Runtime) watch(ctx context.Context, id string, words []string, o Option
 	var fds [3]int
 	var terminal bool
 	var begun int64
-	if len(words) != 10 {
+	lock := -1
+	if len(words) != watchWords {
 		return 0, errors.New("watch: only a monitor starts it")
 	}
-	ports, err := hostport.Adopt(words[9])
+	ports, err := hostport.Adopt(words[10])
 	if err != nil {
 		return 0, fmt.Errorf("watch: %w", err)
 	}
 	t := &tenure{Runtime: r.releasing(ports), o: o, ports: ports}
 	c := &child{ended: make(chan struct{})}
-	_, err = fmt.Sscanf(strings.Join(words[:8], " "), watchForm, &c.pid, &fds[0], &fds[1], &fds[2], &terminal, &begun, &t.wait, &t.kills)
+	_, err = fmt.Sscanf(strings.Join(words[:9], " "), watchForm, &c.pid, &fds[0], &fds[1], &fds[2], &terminal, &begun, &t.wait, &t.kills, &lock)
 	if err != nil {
 		return 0, fmt.Errorf("watch: %w", err)
 	}
 	t.begun = time.Unix(0, begun)
-	defer r.dir.Attend(id)()
+	if t.attended = os.NewFile(uintptr(lock), "lock"); lock < 0 {
+		t.attended = r.dir.Attend(id)
+	}
+	syscall.CloseOnExec(linux.RawFD(t.attended)) // a hook that stays is not to be taken for us
+	defer t.attended.Close()
 	go c.reap()
 	p := &pump{}
 	switch {
@@ -86,7 +95,7 @@ func (r *Runtime) watch(ctx context.Context, id string, words []string, o Option
 			p.input = os.NewFile(uintptr(fds[2]), "stdin")
 		}
 	}
-	log, noLog := OpenLog(r.LogPath(id), words[8])
+	log, noLog := OpenLog(r.LogPath(id), words[9])
 	if noLog != nil { // the program is attended to all the same
 		if log, err = OpenLog(os.DevNull, "max-size=-1"); err != nil {
 			return 0, err
@@ -95,8 +104,8 @@ func (r *Runtime) watch(ctx context.Context, id string, words []string, o Option
 	t.log = log
 	defer log.Close()
 	code, err := t.attend(c, p, nil)
-	box, loadErr := r.dir.Load(id)
-	if loadErr != nil { // somebody took the document away: the next command finds the rest by the id
+	box, _, loadErr := r.dir.LoadAnyway(id)
+	if loadErr != nil { // the document was taken away: the next command finds the rest by the id
 		return code, errors.Join(err, loadErr)
 	}
 	again, err := t.ended(ctx, box.Spec, code, err)

@@ -4,32 +4,42 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Attend says that this process stays with container id until it calls leave, or ends, whatever ends it: it
-// locks the byte whose number is the id in a file that all share. So who looks for what was left behind passes
-// over hundreds of containers that run by one system call each. It is no more than that, and may fail: whose a
-// container is stands in its note ([Dir.Hold]).
-func (d Dir) Attend(id string) (leave func()) {
+// Attend says that this process stays with container id until it closes the file, or ends, whatever ends it: it
+// locks the byte whose number is the id in a file that all share. So a search for orphans passes over hundreds of
+// containers that run by one system call each. And the kernel shows the lock to every process that has the file, in
+// whatever namespaces, where pids mean nothing ([Dir.Look]). A monitor that executes its program anew hands the file on.
+// Where it fails the file is nil, and the note alone tells whose the container is ([Dir.Hold]).
+func (d Dir) Attend(id string) *os.File {
 	path := d.attended()
 	_ = os.MkdirAll(filepath.Dir(path), 0o700) // where it cannot be made, neither can the file
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return func() {}
+		return nil
 	}
 	_ = linux.LockByte(file, byteOf(id))
-	return func() { file.Close() }
+	return file
 }
 
 // Attended returns what reports whether a process stays with a container.
 func (d Dir) Attended() (attended func(id string) bool, close func()) {
-	file, err := os.Open(d.attended())
-	if err != nil {
-		return func(string) bool { return false }, func() {}
-	}
-	return func(id string) bool { return linux.ByteLocked(file, byteOf(id)) }, func() { file.Close() }
+	file := sync.OnceValue(func() *os.File { // most have a note that tells
+		file, _ := os.Open(d.attended()) // none, nobody
+		return file
+	})
+	asked := false
+	return func(id string) bool {
+			asked = true
+			return file() != nil && linux.ByteLocked(file(), byteOf(id))
+		}, func() {
+			if asked {
+				file().Close()
+			}
+		}
 }
 
 func (d Dir) attended() string { return filepath.Join(d.Run, "locks", "attended") }

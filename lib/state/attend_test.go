@@ -16,18 +16,17 @@ func TestAttend(t *testing.T) {
 	if this, that := look(); this || that {
 		t.Error("attended before anybody was there")
 	}
-	leave := d.Attend(held)
+	first := d.Attend(held)
 	again := d.Attend(held) // as a monitor does while who started it is still there
 	if this, that := look(); !this || that {
 		t.Errorf("one is attended: %t, and the other: %t", this, that)
 	}
-	leave()
-	leaveOther := d.Attend(other)
-	defer leaveOther()
+	must(t, first.Close())
+	defer d.Attend(other).Close()
 	if this, that := look(); !this || !that {
 		t.Errorf("both are attended: %t, %t", this, that)
 	}
-	again()
+	must(t, again.Close())
 	if this, that := look(); this || !that {
 		t.Errorf("one was left: %t, the other was not: %t", this, that)
 	}
@@ -38,11 +37,11 @@ func TestAbandonedWhileAttended(t *testing.T) {
 	d := newDir(t)
 	_, dead := selfAndDead(t)
 	must(t, WriteVolatile(filepath.Join(d.Runtime(held), RunFile), Run{Init: dead, Monitor: dead}))
-	leave := d.Attend(held)
+	staying := d.Attend(held)
 	if ids, err := d.Abandoned(); err != nil || len(ids) != 0 {
 		t.Errorf("while it is attended: %v, %v", ids, err)
 	}
-	leave()
+	must(t, staying.Close())
 	if ids, err := d.Abandoned(); err != nil || len(ids) != 1 {
 		t.Errorf("when it is not: %v, %v", ids, err)
 	}

@@ -25,7 +25,8 @@ func (d Dir) Hold(id string) error {
 
 // HoldLocked is [Dir.Hold] for those who have the container's lock.
 func (d Dir) HoldLocked(id string) error {
-	if run, err := d.ReadRun(id); err == nil && run.Init.Alive() {
+	run, err := d.ReadRun(id)
+	if err == nil && run.Init.Life() != Dead || err != nil && d.Look(id).Program != Dead {
 		return nil
 	}
 	self, err := FindProcess(os.Getpid())
@@ -71,8 +72,8 @@ func (d Dir) Abandoned() ([]string, error) {
 	defer done()
 	var ids []string
 	for _, e := range entries {
-		if IsID(e.Name()) && !attended(e.Name()) && d.abandoned(e.Name()) {
-			ids = append(ids, e.Name())
+		if id := e.Name(); IsID(id) && !attended(id) && d.abandoned(id, attended) {
+			ids = append(ids, id)
 		}
 	}
 	return ids, nil
@@ -84,10 +85,9 @@ func (d Dir) Noted(id string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-func (d Dir) abandoned(id string) bool {
-	run, err := d.ReadRun(id)
-	if err == nil && run == (Run{}) {
-		return d.gone(id) // no note: a container that has ended may have its lock there
+func (d Dir) abandoned(id string, attended func(string) bool) bool {
+	if !d.Noted(id) {
+		return d.gone(id) // a container that has ended may have its lock there
 	}
-	return !d.holds(run, id)
+	return !d.look(id, attended).Held()
 }

@@ -42,8 +42,10 @@ type Container struct {
 	Spawn   Spawn
 	Run     Run
 	Net     Net
-	Running bool
+	Running bool // or it cannot be told from here that it does not
 	Created time.Time
+
+	Monitored bool // a process waits for it, or it cannot be told that none does
 }
 
 // Status returns the state of the container in one word.
@@ -65,17 +67,21 @@ const KilledCode = 137
 
 // Unseen reports whether the program has ended together with who waited for it, and nobody has written that down yet.
 func (c *Container) Unseen() bool {
-	return !c.Running && !c.Spawn.Started.IsZero() && c.Spawn.Finished.IsZero() && !c.Run.Monitor.Alive()
+	return !c.Running && !c.Spawn.Started.IsZero() && c.Spawn.Finished.IsZero() && !c.Monitored
 }
 
 // Restarting reports whether the program has ended and a monitor is about to start it again.
 func (c *Container) Restarting() bool {
-	return !c.Running && !c.Run.Restart.IsZero() && c.Run.Monitor.Alive()
+	return !c.Running && !c.Run.Restart.IsZero() && c.Monitored
 }
 
 // Load reads all about container id. Only a missing or unreadable document is an error: the other
 // files may be missing, and a torn one counts as missing.
-func (d Dir) Load(id string) (*Container, error) { return d.load(id, readSpec) }
+func (d Dir) Load(id string) (*Container, error) {
+	attended, done := d.Attended()
+	defer done()
+	return d.load(id, readSpec, attended)
+}
 
 func readSpec(path string) (*spec.Spec, error) {
 	data, err := linux.ReadFile(path)
@@ -98,7 +104,7 @@ func glance(path string) (*spec.Spec, error) {
 	return readSpec(path)
 }
 
-func (d Dir) load(id string, read func(path string) (*spec.Spec, error)) (*Container, error) {
+func (d Dir) load(id string, read func(path string) (*spec.Spec, error), attended func(string) bool) (*Container, error) {
 	if err := CheckID(id); err != nil {
 		return nil, err
 	}
@@ -110,19 +116,25 @@ func (d Dir) load(id string, read func(path string) (*spec.Spec, error)) (*Conta
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", id, err)
 	}
+	d.fill(c, attended)
+	return c, nil
+}
+
+// fill reads what stands beside the document.
+func (d Dir) fill(c *Container, attended func(string) bool) {
+	id := c.ID
 	c.Spawn, _ = d.ReadSpawn(id)
-	c.Run, _ = d.ReadRun(id)
 	c.Net, _ = d.ReadNet(id)
-	c.Running = c.Run.Init.Alive()
+	look := d.look(id, attended)
+	c.Run, c.Running, c.Monitored = look.Run, look.Program != Dead, look.Monitor != Dead
 	if c.Unseen() {
-		if c.Spawn, _ = d.ReadSpawn(id); c.Unseen() { // else it was written down meanwhile
+		if c.Spawn, _ = d.ReadSpawn(id); c.Unseen() { // else it was written down in between
 			c.Spawn.ExitCode = KilledCode
 		}
 	}
 	if c.Created = c.Spawn.Created; c.Created.IsZero() {
 		c.Created, _ = linux.BirthTime(d.Bundle(id)) // not kept: no more is known, and soon nothing
 	}
-	return c, nil
 }
 
 // IDs returns the ids of all containers, those included that are being made.
@@ -152,7 +164,9 @@ func (d Dir) List(bad func(error)) ([]*Container, error) {
 		return nil, err
 	}
 	found, errs := make([]*Container, len(ids)), make([]error, len(ids))
-	OnAllCores(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], glance) })
+	attended, done := d.Attended()
+	defer done()
+	OnAllCores(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], glance, attended) })
 	var list []*Container
 	for i, c := range found {
 		switch {
@@ -286,7 +300,7 @@ func (c *Container) OCIState() ([]byte, error) {
 	}[c.Status()]
 	pid := 0
 	if c.Running {
-		pid = c.Run.Init.PID
+		pid = c.Run.Init.Number()
 	}
 	return c.Spec.State(status, pid)
 }

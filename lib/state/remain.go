@@ -33,7 +33,7 @@ const (
 
 // Owner tells what container id owns.
 func (d Dir) Owner(id string) Owner {
-	if d.inHands(id) {
+	if d.Look(id).Held() {
 		return Active
 	}
 	if d.gone(id) {
@@ -55,27 +55,6 @@ func (d Dir) Owner(id string) Owner {
 		return Active
 	}
 	return Nobody
-}
-
-// inHands reports whether a process that lives has container id in its hands. One that ends takes its note away
-// before: where the note is another than it was, or gone, when the process is dead, somebody was quicker.
-func (d Dir) inHands(id string) bool {
-	run, _ := d.ReadRun(id) // a torn note names nobody
-	return d.holds(run, id)
-}
-
-// holds is inHands for who has read the note.
-func (d Dir) holds(run Run, id string) bool {
-	for {
-		if run.Init.Alive() || run.Monitor.Alive() {
-			return true
-		}
-		again, _ := d.ReadRun(id)
-		if again == run {
-			return false
-		}
-		run = again
-	}
 }
 
 // Unless does something under the lock of container id, unless its owner is by now more than the given one.

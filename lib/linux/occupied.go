@@ -1,0 +1,141 @@
+package linux
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Occupancy is what the control group hierarchies tell about one group.
+type Occupancy struct {
+	Seen     bool // there is a hierarchy, mounted as a whole, to ask
+	There    bool // the group exists in one
+	Occupied bool // a process is in it, or in a group below it
+	Certain  bool // that none is was said by a file that counts processes of every pid namespace
+}
+
+// GroupOccupancy asks all hierarchies that are mounted here about the group at path. The lists of processes are not
+// enough: v1 leaves those out that the reader's pid namespace does not have.
+func GroupOccupancy(path string) Occupancy {
+	var o Occupancy
+	counted, told := false, false // of v1: one that has ended counts until its parent has asked for it
+	for _, h := range wholeHierarchies() {
+		o.Seen = true
+		dir := filepath.Join(h.mount, path)
+		if _, err := os.Stat(dir); err != nil {
+			continue
+		}
+		o.There = true
+		if h.unified {
+			if events, err := ReadRecord(filepath.Join(dir, "cgroup.events")); err == nil {
+				told, o.Occupied = true, o.Occupied || bytes.Contains(events, []byte("populated 1"))
+			}
+		}
+		if count, err := ReadRecord(filepath.Join(dir, "pids.current")); err == nil {
+			o.Certain, counted = true, string(bytes.TrimSpace(count)) != "0"
+		}
+		o.Occupied = o.Occupied || anyProcess(dir)
+	}
+	o.Certain, o.Occupied = o.Certain || told, o.Occupied || counted && !told
+	return o
+}
+
+// GroupProcesses returns the pids, as this pid namespace has them, of the processes in a group and below it.
+func GroupProcesses(path string) []int {
+	var pids []int
+	for _, h := range wholeHierarchies() {
+		eachGroup(filepath.Join(h.mount, path), func(procs []byte) bool {
+			for word := range bytes.FieldsSeq(procs) {
+				if pid, err := strconv.Atoi(string(word)); err == nil && pid > 0 { // 0: it is not in our namespace
+					pids = append(pids, pid)
+				}
+			}
+			return true
+		})
+	}
+	slices.Sort(pids)
+	return slices.Compact(pids)
+}
+
+// KillGroup ends all processes of a group of the v2 hierarchy, those included that this pid namespace does not have
+// (cgroup.kill, Linux 5.14). It reports whether it could.
+func KillGroup(path string) bool {
+	for _, h := range wholeHierarchies() {
+		if h.unified && writeExisting(filepath.Join(h.mount, path, "cgroup.kill"), "1") == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func writeExisting(path, value string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = file.WriteString(value)
+	return err
+}
+
+func anyProcess(dir string) bool {
+	return !eachGroup(dir, func(procs []byte) bool { return len(procs) == 0 })
+}
+
+// eachGroup shows the list of processes of a group and of those below it to more, until that says no.
+func eachGroup(dir string, more func(procs []byte) bool) bool {
+	if procs, err := ReadFile(filepath.Join(dir, "cgroup.procs")); err == nil && !more(procs) {
+		return false
+	}
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.IsDir() && !eachGroup(filepath.Join(dir, e.Name()), more) {
+			return false
+		}
+	}
+	return true
+}
+
+type hierarchy struct {
+	mount   string
+	unified bool
+}
+
+// wholeHierarchies returns where control groups are mounted from their top on, as far as this process's control group
+// namespace shows it (proc_pid_mountinfo(5)), each hierarchy once.
+func wholeHierarchies() []hierarchy {
+	data, err := ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	var found []hierarchy
+	seen := make(map[string]bool)
+	for line := range bytes.Lines(data) {
+		before, after, ok := bytes.Cut(line, []byte(" - cgroup"))
+		if !ok {
+			continue
+		}
+		fields := strings.Fields(string(before))
+		if len(fields) < 6 || fields[3] != "/" || seen[fields[2]] {
+			continue
+		}
+		mount := strings.ReplaceAll(fields[4], `\040`, " ")
+		if !onTop(mount) {
+			continue
+		}
+		seen[fields[2]] = true
+		found = append(found, hierarchy{mount, bytes.HasPrefix(after, []byte("2 "))})
+	}
+	return found
+}
+
+// onTop reports whether a mount of control groups is what its path leads to: another may cover it.
+func onTop(path string) bool {
+	const cgroup1, cgroup2 = 0x27e0eb, 0x63677270
+	var fs syscall.Statfs_t
+	return syscall.Statfs(path, &fs) == nil && (fs.Type == cgroup1 || fs.Type == cgroup2)
+}
