@@ -177,7 +177,10 @@ func (m *Manager) change(ctx context.Context, id string, do func(context.Context
 	}
 	defer unlock()
 	n, err := m.dir.ReadNet(id)
-	return errors.Join(err, do(ctx, id, n))
+	if err != nil {
+		n = state.Net{} // torn: what the container has is found by its id
+	}
+	return do(ctx, id, n)
 }
 
 // makeUp makes what n says, and returns the path of the namespace: "" where it is the host's. ups are the networks of
@@ -260,7 +263,11 @@ func (m *Manager) makeDown(ctx context.Context, id string, n state.Net) error {
 	unpublished := m.aside(func() error { return m.unpublish(ctx, id, n) })
 	names := m.removeNames(id, n)
 	removed := linux.RemoveNetNS(m.dir.NetNS(id))
-	return errors.Join(names, unpublished(), removed, unplugged())
+	unknown := error(nil)
+	if n.Mode == "" { // its record is lost or torn; its links went with the namespace
+		unknown = m.unpublishUnknown(ctx, id)
+	}
+	return errors.Join(names, unpublished(), removed, unplugged(), unknown)
 }
 
 // deleteLinks deletes the links of endpoints.
@@ -289,7 +296,7 @@ func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
 	for _, e := range n.Endpoints {
 		errs = append(errs, m.freeAll(e, id))
 	}
-	if n.Mode == "" {
+	if n.Mode == "" || n.Mode == modeBridge && len(n.Endpoints) == 0 {
 		errs = append(errs, m.releaseUnknown(ctx, id)) // killed before what it claimed was stored, or the file is lost
 	}
 	err := os.Remove(m.netPath(id))

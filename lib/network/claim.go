@@ -90,10 +90,16 @@ func (m *Manager) releaseUnknown(ctx context.Context, id string) error {
 	for _, n := range networks {
 		errs = append(errs, m.freeUnknown(n.Name(), id), m.leaveNames(id, n.Name()))
 	}
+	return errors.Join(append(errs, m.unpublishUnknown(ctx, id))...)
+}
+
+// unpublishUnknown takes away the ports of a container of which it is not known what they are.
+func (m *Manager) unpublishUnknown(ctx context.Context, id string) error {
+	var errs []error
 	for _, r := range m.claims() {
 		if state.Holder(m.claimPath(r)) == id {
 			if err := m.uninstallRules(ctx, containerTag(id), true); err != nil {
-				return errors.Join(append(errs, err)...)
+				return err
 			}
 			errs = append(errs, m.unmark(id))
 			break

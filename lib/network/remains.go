@@ -55,6 +55,9 @@ func (m *Manager) strayLinks(networks []Network) ([]state.Remain, error) {
 		}
 	}
 	wanted, err := m.wantedLinks()
+	if err != nil { // it cannot be told whose a link is
+		return found, err
+	}
 	for _, link := range links {
 		if name := link.Attrs().Name; bridges[link.Attrs().MasterIndex] && strings.HasPrefix(name, "veth-") && !wanted[name] {
 			found = append(found, state.Remain{Kind: "link", Name: name, Reason: "no container that runs is connected by it", Remove: func(context.Context) error {
@@ -78,7 +81,7 @@ func (m *Manager) wantedLinks() (map[string]bool, error) {
 		}
 		n, err := m.dir.ReadNet(id)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("container %s: %w", id, err)
 		}
 		for _, e := range n.Endpoints {
 			wanted[e.HostLink] = true

@@ -12,9 +12,9 @@ func (m *Manager) KeepVolumes(id string) error {
 	if err := state.CheckID(id); err != nil {
 		return err
 	}
-	record, err := ReadRecord(m.dir, id)
-	if err != nil || record.Driver == "" {
-		return err
+	record, torn := m.recordOf(id)
+	if !torn && record.Driver == "" {
+		return nil
 	}
 	if !slices.ContainsFunc(record.Volumes, func(v Volume) bool { return v.Anonymous }) {
 		return nil
@@ -23,6 +23,9 @@ func (m *Manager) KeepVolumes(id string) error {
 		if err := m.keepVolume(v); err != nil {
 			return err
 		}
+	}
+	if torn {
+		return nil // the volumes themselves say now that they stay
 	}
 	record.Volumes = slices.DeleteFunc(record.Volumes, func(v Volume) bool { return v.Anonymous })
 	return state.WriteJSON(recordPath(m.dir, id), &record) // the volumes are lost if this is

@@ -3,6 +3,7 @@ package rootfs
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/weikeit/mydocker/lib/state"
@@ -36,6 +37,28 @@ func ReadRecord(dir state.Dir, id string) (Record, error) {
 		err = nil
 	}
 	return r, err
+}
+
+// recordOf is [ReadRecord] for what must work on every container: where the record is torn, it says what is to be taken
+// away, as far as others know it.
+func (m *Manager) recordOf(id string) (r Record, torn bool) {
+	r, err := ReadRecord(m.dir, id)
+	if err == nil {
+		return r, false
+	}
+	r = Record{}
+	if name := m.dir.NameOf(id); name != id {
+		r.Name = name
+	}
+	entries, _ := os.ReadDir(m.dir.Volumes()) // none, no directory
+	for _, e := range entries {
+		var info VolumeInfo
+		err := state.ReadJSON(filepath.Join(m.volumeDir(e.Name()), volumeFile), &info)
+		if err == nil && info.Container == id && !info.Kept {
+			r.Volumes = append(r.Volumes, Volume{Name: e.Name(), Anonymous: true})
+		}
+	}
+	return r, true
 }
 
 func writeRecord(dir state.Dir, id string, r *Record) error {

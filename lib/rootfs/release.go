@@ -65,10 +65,7 @@ func (m *Manager) Remove(_ context.Context, id string, volumes bool) error {
 	if err := state.CheckID(id); err != nil {
 		return err
 	}
-	record, err := ReadRecord(m.dir, id)
-	if err != nil {
-		record = Record{} // torn: the name is free all the same when the bundle is gone
-	}
+	record, _ := m.recordOf(id)
 	if err := m.unmountRoot(id); err != nil {
 		return err
 	}

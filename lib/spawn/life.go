@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -198,7 +199,7 @@ func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int, wait time.
 	before := *kills
 	*kills = cgroup.OOMKills(s) // now: the group goes with the release
 	life.Finished, life.ExitCode, life.OOMKilled = time.Now(), code, *kills > before
-	if err := state.WriteJSON(r.spawnFile(id), life); err != nil {
+	if err := r.writeLife(id, life); err != nil {
 		return false, err
 	}
 	if !policyOf(s).wants(life) {
@@ -207,6 +208,11 @@ func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int, wait time.
 	run, err := r.ownNote(id, 0)
 	run.Restart = time.Now().Add(wait)
 	return true, errors.Join(err, state.WriteVolatile(r.runFile(id), run))
+}
+
+// writeLife notes how a container has ended.
+func (r *Runtime) writeLife(id string, life state.Spawn) error {
+	return state.WriteOver(r.spawnFile(id), func(path string) error { return state.WriteJSON(path, life) })
 }
 
 // leave releases a container whose end is written down and that is not started again.
@@ -225,10 +231,7 @@ func (r *Runtime) dropRun(id string, err error) error {
 		return err
 	}
 	r.dir.DropTemps(id) // of whoever was killed while he wrote about it
-	if err := os.Remove(r.runFile(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return os.RemoveAll(r.runFile(id)) // whatever lies there
 }
 
 // started notes that the program of a kept container runs: by the will of a user, whose command has the lock where there
@@ -244,7 +247,11 @@ func (r *Runtime) started(id string, again bool) error {
 		}
 		defer unlock()
 	}
-	life, _ := r.dir.ReadSpawn(id) // a torn file is written anew
+	life, err := r.dir.ReadSpawn(id)
+	var unreadable *fs.PathError
+	if errors.As(err, &unreadable) { // but a torn file is written anew
+		return err
+	}
 	life.Started, life.Finished, life.ExitCode, life.OOMKilled = time.Now(), time.Time{}, 0, false
 	if again {
 		life.Restarts++

@@ -37,7 +37,7 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 	}
 	if r.dir.Kept(id) && !ended {
 		c.Spawn.Finished, c.Spawn.ExitCode, c.Spawn.OOMKilled = time.Now(), state.KilledCode, cgroup.OOMKills(c.Spec) > 0
-		if err := state.WriteJSON(r.spawnFile(id), c.Spawn); err != nil {
+		if err := r.writeLife(id, c.Spawn); err != nil {
 			return err
 		}
 	}

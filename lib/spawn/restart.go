@@ -159,7 +159,7 @@ func (r *Runtime) noteStop(id string) error {
 		return nil
 	}
 	life.Stopped = true // a torn file is written anew
-	return state.WriteJSON(r.spawnFile(id), life)
+	return r.writeLife(id, life)
 }
 
 // nudge makes the monitor of a container that it is about to start again look whether somebody has stopped it.

@@ -56,7 +56,7 @@ func (r *Runtime) replace(c *state.Container, monitor *os.File) {
 	life, err := r.dir.ReadSpawn(c.ID)
 	if known && err == nil && r.dir.Kept(c.ID) && life.Finished.IsZero() {
 		life.Finished, life.ExitCode = time.Now(), code
-		_ = state.WriteJSON(r.spawnFile(c.ID), life) // else it is noted as killed
+		_ = r.writeLife(c.ID, life) // else it is noted as killed
 	}
 }
 

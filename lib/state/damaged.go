@@ -15,7 +15,7 @@ func (d Dir) LoadDamaged(id string) (*Container, error) {
 		return nil, err
 	}
 	s := spec.New(id)
-	s.Annotate(spec.AnnotationName, d.nameOf(id))
+	s.Annotate(spec.AnnotationName, d.NameOf(id))
 	s.LinuxPart().CgroupsPath = GroupPath(id)
 	for _, tool := range [][]string{{"md-rootfs", "umount"}, {"md-cgroup", "delete"}, {"md-net", "detach"}} {
 		if err := s.AddRelease(d.Env(), tool[0], tool[1], id); err != nil {
@@ -43,8 +43,8 @@ func (d Dir) LoadAnyway(id string) (c *Container, damaged, err error) {
 	return c, damaged, err
 }
 
-// nameOf returns the name of container id, as the claim on it says.
-func (d Dir) nameOf(id string) string {
+// NameOf returns the name of container id as the claim on it says, the id where it has none.
+func (d Dir) NameOf(id string) string {
 	entries, _ := list(d.Names())
 	for _, e := range entries {
 		if Holder(filepath.Join(d.Names(), e.Name())) == id {

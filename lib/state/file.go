@@ -75,6 +75,19 @@ func WriteFileVolatile(path string, data []byte) error {
 	return err
 }
 
+// WriteOver writes a file of a container, and once more where a directory was in its place, which no program of ours
+// makes: it must not keep a container from ending, nor from being removed.
+func WriteOver(path string, write func(path string) error) error {
+	err := write(path)
+	if err == nil {
+		return nil
+	}
+	if info, statErr := os.Lstat(path); statErr != nil || !info.IsDir() || os.RemoveAll(path) != nil {
+		return err
+	}
+	return write(path)
+}
+
 // ReadJSON reads the file at path into v. The error wraps fs.ErrNotExist where there is none.
 func ReadJSON(path string, v any) error {
 	data, err := linux.ReadRecord(path)

@@ -33,7 +33,9 @@ func (d Dir) HoldLocked(id string) error {
 	if err != nil {
 		return err
 	}
-	return WriteVolatile(filepath.Join(d.Runtime(id), RunFile), Run{Monitor: self})
+	return WriteOver(filepath.Join(d.Runtime(id), RunFile), func(path string) error {
+		return WriteVolatile(path, Run{Monitor: self})
+	})
 }
 
 // LetGo takes this process's note away. That of another process, which took over meanwhile, stays, and

@@ -145,7 +145,7 @@ func (p Process) glance() Life {
 		return Unknown // a container's manager shows an id of its own making (systemd-nspawn(1))
 	}
 	here := whereWeAre()
-	if here.pidns == 0 || p.PIDNS != 0 && p.PIDNS != here.pidns {
+	if p.BootID == "" || here.pidns == 0 || p.PIDNS != 0 && p.PIDNS != here.pidns {
 		return Unknown
 	}
 	now, err := stat(p.PID)
@@ -168,7 +168,7 @@ func (p Process) glance() Life {
 // this is the first one, what is not found is not there.
 func (p Process) search() (pid int, life Life) {
 	here := whereWeAre()
-	if here.pidns == 0 {
+	if p.BootID == "" || here.pidns == 0 {
 		return 0, Unknown
 	}
 	pids, err := processes()
