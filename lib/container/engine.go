@@ -125,7 +125,7 @@ func (e *Engine) LoadAnyway(arg string) (*state.Container, error) {
 	}
 	c, damaged, err := e.Dir.LoadAnyway(id)
 	if err == nil && damaged != nil {
-		e.rootfs.Warn("%v: goes on without it", damaged)
+		e.rootfs.Warn("%v: it is known by its id alone", damaged)
 	}
 	return c, err
 }

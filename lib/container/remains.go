@@ -3,6 +3,8 @@ package container
 import (
 	"context"
 	"errors"
+	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -35,7 +37,7 @@ func (e *Engine) remains(ctx context.Context) ([]state.Remain, error) {
 	nets, netErr := e.Network.Remains(ctx)
 	images, imageErr := e.Images.Remains()
 	small, smallErr := e.Dir.Remains()
-	return slices.Concat(containers, roots, groups, nets, images, small),
+	return slices.Concat(containers, roots, groups, nets, images, small, e.unreadable()),
 		errors.Join(containerErr, rootErr, groupErr, netErr, imageErr, smallErr)
 }
 
@@ -57,6 +59,24 @@ func (e *Engine) strayContainers() ([]state.Remain, error) {
 		}
 	}
 	return found, errors.Join(err, listErr)
+}
+
+// unreadable finds the records of containers that are torn. Nothing is removed for that: what they are about may run, and
+// may be wanted. Only the note of one that runs can be written anew.
+func (e *Engine) unreadable() []state.Remain {
+	ids, _ := e.Dir.IDs() // the containers said so
+	var found []state.Remain
+	for _, id := range ids {
+		for path, err := range e.Dir.Torn(id) {
+			found = append(found, state.Remain{Kind: "file", Name: path, Reason: "it cannot be read: " + err.Error(), Remove: func(context.Context) error {
+				if path == filepath.Join(e.Dir.Runtime(id), state.RunFile) {
+					return e.Dir.MendNote(id)
+				}
+				return fmt.Errorf("it is container %s's, which only a user can remove: mydocker rm -f %s", id, id)
+			}})
+		}
+	}
+	return found
 }
 
 func (e *Engine) stray(id string) string {

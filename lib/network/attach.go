@@ -299,11 +299,8 @@ func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
 	if n.Mode == "" || n.Mode == modeBridge && len(n.Endpoints) == 0 {
 		errs = append(errs, m.releaseUnknown(ctx, id)) // killed before what it claimed was stored, or the file is lost
 	}
-	err := os.Remove(m.netPath(id))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		errs = append(errs, err)
-	}
-	_ = os.Remove(m.dir.Bundle(id)) // it stays, of course, where other tools have files in it
+	errs = append(errs, os.RemoveAll(m.netPath(id))) // whatever lies there
+	_ = os.Remove(m.dir.Bundle(id))                  // it stays, of course, where other tools have files in it
 	return errors.Join(append(errs, m.dropLock(id))...)
 }
 

@@ -114,8 +114,9 @@ func (m *Manager) renewOne(network string, addr netip.Addr, id string) error {
 		return err
 	case taken.Holder == id:
 		return nil
-	case !m.gone(taken.Holder):
-		return fmt.Errorf("taken by container %s", m.containerName(taken.Holder))
+	case !state.IsID(taken.Holder) && m.holder(network, addr) == id: // torn, and ours
+	case !m.gone(m.holder(network, addr)):
+		return fmt.Errorf("taken by container %s", m.containerName(m.holder(network, addr)))
 	}
 	if err := errors.Join(flushAddresses(addr), m.free(network, addr, taken.Holder)); err != nil {
 		return err
@@ -125,7 +126,11 @@ func (m *Manager) renewOne(network string, addr netip.Addr, id string) error {
 
 // free gives the address of container id back. It is idempotent.
 func (m *Manager) free(network string, addr netip.Addr, id string) error {
-	return state.Release(m.leasePath(network, addr), id)
+	path := m.leasePath(network, addr)
+	if _, err := os.Lstat(path); err == nil && !state.IsID(state.Holder(path)) && m.holder(network, addr) == id {
+		return os.RemoveAll(path)
+	}
+	return state.Release(path, id)
 }
 
 // freeUnknown gives back all addresses of a network that container id holds.
@@ -152,9 +157,23 @@ func (m *Manager) leasePath(network string, addr netip.Addr) string {
 	return filepath.Join(m.leases(network), addr.String())
 }
 
-// holder returns the id of the container that has the address.
+// holder returns the id of the container that has the address. A lease that is torn is of the container that is connected
+// by it.
 func (m *Manager) holder(network string, addr netip.Addr) string {
-	return state.Holder(m.leasePath(network, addr))
+	holder := state.Holder(m.leasePath(network, addr))
+	if state.IsID(holder) {
+		return holder
+	}
+	ids, _ := m.dir.IDs() // none that could have it
+	for _, id := range ids {
+		n, err := m.dir.ReadNet(id)
+		if err == nil && slices.ContainsFunc(n.Endpoints, func(e state.Endpoint) bool {
+			return e.Network == network && (e.Address.Addr() == addr || e.Address6.Addr() == addr)
+		}) {
+			return id
+		}
+	}
+	return holder
 }
 
 // leased returns the addresses of the network that are in use.

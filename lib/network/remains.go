@@ -31,6 +31,20 @@ func (m *Manager) Remains(ctx context.Context) ([]state.Remain, error) {
 	return found, errors.Join(listErr, linkErr, ruleErr, claimErr, nsErr, lostErr, brokenErr)
 }
 
+// tornLinks returns the names that the bridges of networks may have whose network.json is there and cannot be read.
+func (m *Manager) tornLinks(networks []Network) map[string]bool {
+	torn := make(map[string]bool)
+	entries, _ := os.ReadDir(m.dir.Networks()) // List has told
+	for _, e := range entries {
+		name := e.Name()
+		readable := slices.ContainsFunc(networks, func(n Network) bool { return n.Name == name })
+		if _, err := os.Stat(filepath.Join(m.path(name), "network.json")); err == nil && !readable {
+			torn[name], torn[m.shortLink(name)] = true, true
+		}
+	}
+	return torn
+}
+
 // strayLinks finds links on our bridges that no container has, and bridges that no network has.
 func (m *Manager) strayLinks(networks []Network) ([]state.Remain, error) {
 	links, err := netlink.LinkList()
@@ -40,7 +54,7 @@ func (m *Manager) strayLinks(networks []Network) ([]state.Remain, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
-	bridges := make(map[int]bool)
+	bridges, torn := make(map[int]bool), m.tornLinks(networks)
 	var found []state.Remain
 	for _, link := range links {
 		a := link.Attrs()
@@ -48,6 +62,9 @@ func (m *Manager) strayLinks(networks []Network) ([]state.Remain, error) {
 			continue
 		}
 		bridges[a.Index] = true
+		if torn[a.Name] {
+			continue
+		}
 		if !slices.ContainsFunc(networks, func(n Network) bool { return n.Link == a.Name }) {
 			found = append(found, state.Remain{Kind: "link", Name: a.Name, Reason: "no network has this bridge", Remove: func(ctx context.Context) error {
 				return errors.Join(m.uninstallRules(ctx, networkTag(a.Name), true), deleteLink(a.Name))
@@ -212,6 +229,11 @@ func (m *Manager) strayClaims() ([]state.Remain, error) {
 			continue
 		}
 		kind, holder := "lease", state.Holder(path)
+		if addr, err := netip.ParseAddr(filepath.Base(path)); err == nil && filepath.Base(filepath.Dir(path)) == "leases" {
+			if whole := m.holder(filepath.Base(filepath.Dir(filepath.Dir(path))), addr); whole != holder {
+				continue // torn, and of a container that is there
+			}
+		}
 		stray := func() bool { return m.gone(holder) && m.dir.Owner(holder) == state.Nobody }
 		if filepath.Dir(path) == m.portDir() {
 			kind, stray = "port", func() bool { return m.gone(holder) || m.dir.Owner(holder) != state.Active }

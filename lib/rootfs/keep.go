@@ -13,9 +13,6 @@ func (m *Manager) KeepVolumes(id string) error {
 		return err
 	}
 	record, torn := m.recordOf(id)
-	if !torn && record.Driver == "" {
-		return nil
-	}
 	if !slices.ContainsFunc(record.Volumes, func(v Volume) bool { return v.Anonymous }) {
 		return nil
 	}

@@ -39,11 +39,11 @@ func ReadRecord(dir state.Dir, id string) (Record, error) {
 	return r, err
 }
 
-// recordOf is [ReadRecord] for what must work on every container: where the record is torn, it says what is to be taken
-// away, as far as others know it.
+// recordOf is [ReadRecord] for what must work on every container: where the record is lost or torn, it says what is to
+// be taken away, as far as others know it.
 func (m *Manager) recordOf(id string) (r Record, torn bool) {
 	r, err := ReadRecord(m.dir, id)
-	if err == nil {
+	if err == nil && r.Driver != "" {
 		return r, false
 	}
 	r = Record{}

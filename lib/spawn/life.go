@@ -230,7 +230,7 @@ func (r *Runtime) dropRun(id string, err error) error {
 	if err != nil {
 		return err
 	}
-	r.dir.DropTemps(id) // of whoever was killed while he wrote about it
+	r.dir.DropTemps(id)                // of whoever was killed while he wrote about it
 	return os.RemoveAll(r.runFile(id)) // whatever lies there
 }
 

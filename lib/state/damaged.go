@@ -2,6 +2,9 @@ package state
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
 	"path/filepath"
 
 	"github.com/weikeit/mydocker/lib/spec"
@@ -43,11 +46,51 @@ func (d Dir) LoadAnyway(id string) (c *Container, damaged, err error) {
 	return c, damaged, err
 }
 
+// Torn returns the records of container id that are there and cannot be read, and why, in order.
+func (d Dir) Torn(id string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		checks := []struct {
+			path string
+			read func() error
+		}{
+			{d.Config(id), func() error { _, err := readSpec(d.Config(id)); return err }},
+			{filepath.Join(d.Bundle(id), RootfsFile), func() error {
+				return ReadJSON(filepath.Join(d.Bundle(id), RootfsFile), &struct{}{})
+			}},
+			{filepath.Join(d.Bundle(id), NetFile), func() error { _, err := d.ReadNet(id); return err }},
+			{filepath.Join(d.Bundle(id), SpawnFile), func() error { _, err := d.ReadSpawn(id); return err }},
+			{filepath.Join(d.Runtime(id), RunFile), func() error { _, err := d.ReadRun(id); return err }},
+		}
+		for _, c := range checks {
+			if err := c.read(); err != nil && !errors.Is(err, fs.ErrNotExist) && !yield(c.path, err) {
+				return
+			}
+		}
+	}
+}
+
+// MendNote writes the note of a container that runs anew, where it is torn.
+func (d Dir) MendNote(id string) error {
+	unlock, err := d.Lock(id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := d.ReadRun(id); err == nil {
+		return nil // another was quicker
+	}
+	look := d.Look(id)
+	if look.Program != Alive || look.Run.Init.PID == 0 {
+		return fmt.Errorf("the processes of container %s cannot be told from here", id)
+	}
+	return WriteOver(filepath.Join(d.Runtime(id), RunFile), func(path string) error { return WriteVolatile(path, look.Run) })
+}
+
 // NameOf returns the name of container id as the claim on it says, the id where it has none.
 func (d Dir) NameOf(id string) string {
 	entries, _ := list(d.Names())
 	for _, e := range entries {
-		if Holder(filepath.Join(d.Names(), e.Name())) == id {
+		if d.nameHolder(e.Name()) == id {
 			return e.Name()
 		}
 	}

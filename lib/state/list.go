@@ -85,6 +85,9 @@ func (d Dir) Load(id string) (*Container, error) {
 
 func readSpec(path string) (*spec.Spec, error) {
 	data, err := linux.ReadFile(path)
+	if err == nil && len(bytes.TrimSpace(data)) == 0 {
+		err = fmt.Errorf("read %s: it is empty", path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +210,7 @@ func (d Dir) Resolve(arg string) (string, error) {
 		}
 	}
 	if nameForm.MatchString(arg) {
-		if id := Holder(filepath.Join(d.Names(), arg)); IsID(id) {
+		if id := d.nameHolder(arg); IsID(id) {
 			if _, err := os.Stat(d.Bundle(id)); err == nil {
 				return id, nil
 			}
@@ -257,7 +260,10 @@ func (d Dir) ClaimName(name, id string) error {
 	path := filepath.Join(d.Names(), name)
 	err = Claim(path, id)
 	var taken *TakenError
-	if errors.As(err, &taken) && d.gone(taken.Holder) {
+	if errors.As(err, &taken) {
+		if holder := d.nameHolder(name); !d.gone(holder) {
+			return fmt.Errorf("name %s is taken by container %s", name, holder)
+		}
 		if err := Release(path, taken.Holder); err != nil {
 			return err
 		}
@@ -267,6 +273,22 @@ func (d Dir) ClaimName(name, id string) error {
 		return fmt.Errorf("name %s is taken by container %s", name, taken.Holder)
 	}
 	return err
+}
+
+// nameHolder returns the id of the container that has a name. A claim that is torn is of the one that is called so.
+func (d Dir) nameHolder(name string) string {
+	path := filepath.Join(d.Names(), name)
+	holder := Holder(path)
+	if _, err := os.Lstat(path); err != nil || IsID(holder) {
+		return holder
+	}
+	ids, _ := d.IDs()
+	for _, id := range ids {
+		if s, err := glance(d.Config(id)); err == nil && s.Annotation(spec.AnnotationName) == name {
+			return id
+		}
+	}
+	return holder
 }
 
 // ReleaseName gives the name of container id back. It is idempotent.
@@ -279,7 +301,11 @@ func (d Dir) ReleaseName(name, id string) error {
 		return err
 	}
 	defer unlock()
-	return Release(filepath.Join(d.Names(), name), id)
+	path := filepath.Join(d.Names(), name)
+	if _, err := os.Lstat(path); err == nil && !IsID(Holder(path)) && d.nameHolder(name) == id {
+		return os.RemoveAll(path)
+	}
+	return Release(path, id)
 }
 
 // gone reports whether there is no container id any more.

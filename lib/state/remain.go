@@ -82,7 +82,7 @@ func (d Dir) Remains() ([]Remain, error) {
 	entries, err := list(d.Names())
 	for _, e := range entries {
 		path := filepath.Join(d.Names(), e.Name())
-		holder := Holder(path)
+		holder := d.nameHolder(e.Name())
 		if strings.HasPrefix(e.Name(), TempPrefix) || !d.gone(holder) || d.Owner(holder) == Active {
 			continue
 		}
