@@ -21,7 +21,7 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 	defer unlock()
 	c, err := r.dir.Load(id)
 	// One that was not to be kept yet has nothing on the disk for certain, and a power loss may have torn it.
-	if errors.Is(err, state.ErrNotFound) || err != nil && !r.dir.Kept(id) {
+	if err != nil && !r.dir.Kept(id) {
 		return r.discard(ctx, id)
 	}
 	if err != nil { // the end is dealt with all the same, and the rest stays until it is removed

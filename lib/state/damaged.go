@@ -62,7 +62,11 @@ func (d Dir) Torn(id string) iter.Seq2[string, error] {
 			{filepath.Join(d.Runtime(id), RunFile), func() error { _, err := d.ReadRun(id); return err }},
 		}
 		for _, c := range checks {
-			if err := c.read(); err != nil && !errors.Is(err, fs.ErrNotExist) && !yield(c.path, err) {
+			err := c.read()
+			if errors.Is(err, fs.ErrNotExist) && (c.path != d.Config(id) || !d.Kept(id)) {
+				err = nil
+			}
+			if err != nil && !yield(c.path, err) {
 				return
 			}
 		}

@@ -20,7 +20,11 @@ func (d Dir) Hold(id string) error {
 		return err
 	}
 	defer unlock()
-	return d.HoldLocked(id)
+	err = d.HoldLocked(id)
+	if err != nil && !d.Noted(id) && d.gone(id) {
+		_ = os.RemoveAll(d.Runtime(id)) // the lock made it
+	}
+	return err
 }
 
 // HoldLocked is [Dir.Hold] for those who have the container's lock.

@@ -39,10 +39,10 @@ func (d Dir) Owner(id string) Owner {
 	if d.gone(id) {
 		return Nobody
 	}
+	if d.Kept(id) { // also one that has lost its document
+		return Stopped
+	}
 	if _, err := os.Stat(d.Config(id)); err == nil {
-		if d.Kept(id) {
-			return Stopped
-		}
 		return Nobody // it was to go when it ended
 	}
 	// No document of it here: somebody may hold it in a file, for as long as what it stands for is there.
