@@ -2,6 +2,7 @@
 # Whether a container runs is asked of what the kernel answers truly everywhere: a pid means something in one pid
 # namespace only, a start time in one time namespace, and /proc may be another's, or hide. From wherever one looks, what
 # runs is not taken for dead. And a monitor that stands still does not keep its container from being ended.
+# shellcheck disable=SC2086 # verbs with their options are split on purpose
 load lib
 
 root=/var/lib/mydocker run=/run/mydocker
@@ -33,7 +34,6 @@ unharmed() {
   [[ $(mydocker ps -f name=web --format '{{.ID}} {{.Status}} {{.PID}}') == "$id running $pid" ]] || fail "$1: ps says $(mydocker ps)"
   [[ $(pgrep -fc '^httpd -f') == 1 ]] || fail "$1: $(pgrep -fc '^httpd -f') programs"
   answers 8080 || fail "$1: it does not answer"
-  same '' "$(mydocker system check)" || fail "$1"
 }
 
 @test "wherever one looks from, what runs is not taken for dead" {
@@ -42,10 +42,11 @@ unharmed() {
   pid=$(mydocker ps -f name=web --format '{{.PID}}')
   eventually 5 answers 8080
   while IFS= read -r place; do
-    for what in 'rm web' 'system prune' 'system check --fix' 'network prune' 'start web' 'run --name web busybox true'; do
+    for what in 'rm web' 'system prune' 'network prune' 'start web' 'run --name web busybox true'; do
       from "$place" mydocker $what >"$BATS_TEST_TMPDIR/said" 2>&1 </dev/null || true
       unharmed "$place: $what: $(cat "$BATS_TEST_TMPDIR/said")"
     done
+    same '' "$(mydocker system check)" || fail "$place"
     [[ $place == */proc* ]] || from "$place" mydocker ps --format '{{.Name}} {{.Status}}' | grep -qx 'web running' || fail "$place: ps"
   done < <(places)
   does mydocker rm -f web
@@ -111,7 +112,7 @@ unharmed() {
   does mydocker start web
   answers 8080 || eventually 5 answers 8080
   does mydocker rm -f web
-  kill "$inner"
+  kill -KILL "$inner" # it waits through anything else
   wait "$inner" || true
   same '' "$(mydocker system check)"
 }
@@ -133,7 +134,7 @@ unharmed() {
 }
 
 @test "a program in the foreground, and one of the pipe, are seen from elsewhere" {
-  local place='unshare --pid --fork --mount-proc' pipe
+  local place='unshare --pid --fork --mount-proc' name
   mydocker run --name front --network none busybox sleep 4715 &
   eventually 10 is front running
   md-rootfs mount --name piped busybox sleep 4715 | md-cgroup create | md-net attach | md-spawn run -d >/dev/null
