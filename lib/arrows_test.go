@@ -28,7 +28,7 @@ var narrow = map[string][]string{
 
 // only lists modules, by the start of their path, that are for some packages alone.
 var only = map[string][]string{
-	"golang.org/x/sys/unix":         {"lib/linux"},
+	"golang.org/x/sys/unix":         {"lib/linux", "lib/network"}, // the latter for the numbers of netlink messages
 	"github.com/alecthomas/kong":    {"lib/cli"},
 	"github.com/regclient/":         {"lib/registry"},
 	module + "lib/registry":         {"lib/registry", "cmd/md-pull"},
