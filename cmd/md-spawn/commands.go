@@ -153,7 +153,7 @@ type kill struct {
 }
 
 // Run implements cli.Runner.
-func (c *kill) Run(_ context.Context, io *cli.IO) error {
+func (c *kill) Run(ctx context.Context, io *cli.IO) error {
 	sig, err := linux.SignalNumber(c.Signal)
 	if err != nil {
 		return cli.Usagef("%w", err)
@@ -169,6 +169,7 @@ func (c *kill) Run(_ context.Context, io *cli.IO) error {
 		r := runtime(dir, io)
 		r.Rouse(box)
 		err = r.Signal(box, sig)
+		sweep(ctx, io, dir)
 	}
 	return cli.About(c.Container, err)
 }
@@ -243,6 +244,7 @@ type remove struct {
 
 // Run implements cli.Runner.
 func (c *remove) Run(ctx context.Context, io *cli.IO) error {
+	defer c.engine.bundles().Sweep() // what it cannot remove is left to the next one
 	return cli.Each(io, "md-spawn", "delete", c.Containers, func(arg string) error {
 		if c.engine.has(arg) {
 			return c.engine.remove(ctx, arg, c.Force)
@@ -269,8 +271,15 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 		if err := r.Settle(ctx, box); err != nil {
 			return cli.About(arg, err)
 		}
-		return cli.About(arg, r.Remove(ctx, box.Spec))
+		err = r.Remove(ctx, box.Spec)
+		sweep(ctx, io, dir)
+		return cli.About(arg, err)
 	})
+}
+
+// sweep takes back the containers that commands had in their hands when they were killed.
+func sweep(ctx context.Context, io *cli.IO, dir state.Dir) {
+	spawn.New(dir).Sweep(ctx, func(format string, args ...any) { cli.Warn(io.Err, "md-spawn", format, args...) })
 }
 
 // load finds a container by what the user calls it.

@@ -55,24 +55,12 @@ func (b *Bundle) create(ctx context.Context, f CreateFlags, orphan, wait bool, s
 			return nil, err
 		}
 	}
-	if err := os.MkdirAll(filepath.Dir(b.dir), 0o700); err != nil {
+	if err := b.claim(); err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(b.dir, 0o700); err != nil {
-		if errors.Is(err, os.ErrExist) {
-			err = fmt.Errorf("container with id exists: %s", b.ID)
-		}
-		return nil, err
-	}
-	err := b.link(groupLink, b.spec.Linux.CgroupsPath)
+	c, err := b.fork(ctx, f, orphan, wait, size)
 	if err == nil {
-		err = b.save()
-	}
-	if err == nil {
-		var c *child
-		if c, err = b.fork(ctx, f, orphan, wait, size); err == nil {
-			return c, nil
-		}
+		return c, nil
 	}
 	err = interrupted(ctx, err)
 	return nil, errors.Join(err, b.destroy(interrupt.Undoing(ctx)))
@@ -253,7 +241,7 @@ func (b *Bundle) destroy(ctx context.Context) error {
 		}
 	}
 	err := errors.Join(b.unmount(), b.removeGroup(ctx))
-	if rerr := os.RemoveAll(b.dir); err == nil {
+	if rerr := b.forget(); err == nil {
 		err = rerr
 	}
 	if b.spec.Hooks != nil {
