@@ -22,16 +22,17 @@ import (
 // The states of a container (runtime-spec, runtime.md "State"; a stopped one is called exited here,
 // as users of docker know it).
 const (
-	StatusCreated = "created"
-	StatusRunning = "running"
-	StatusRestart = "restarting" // its program has ended, and its restart policy starts it again in a moment
-	StatusExited  = "exited"
-	StatusPaused  = "paused" // it is running, and stands still: whoever shows it asks the control group
+	StatusPrepared = "prepared" // stages of the pipe have made it, and their document has not been run
+	StatusCreated  = "created"
+	StatusRunning  = "running"
+	StatusRestart  = "restarting" // its program has ended, and its restart policy starts it again in a moment
+	StatusExited   = "exited"
+	StatusPaused   = "paused" // it is running, and stands still: whoever shows it asks the control group
 )
 
 // Statuses are all of them.
 func Statuses() []string {
-	return []string{StatusCreated, StatusRunning, StatusPaused, StatusRestart, StatusExited}
+	return []string{StatusPrepared, StatusCreated, StatusRunning, StatusPaused, StatusRestart, StatusExited}
 }
 
 // Container is one row of the list: what the files say together, and what the kernel says of the
@@ -46,11 +47,14 @@ type Container struct {
 	Created time.Time
 
 	Monitored bool // a process waits for it, or it cannot be told that none does
+	Prepared  bool // only so far: it has no document here ([Dir.Prepared])
 }
 
 // Status returns the state of the container in one word.
 func (c *Container) Status() string {
 	switch {
+	case c.Prepared:
+		return StatusPrepared
 	case c.Running:
 		return StatusRunning
 	case c.Restarting():
@@ -160,27 +164,50 @@ func (d Dir) IDs() ([]string, error) {
 
 // List returns all containers, the newest first, with what [spec.Glance] shows of their documents. One that
 // cannot be read does not hide the others: it is reported to bad and left out. Those that have no document
-// yet are being made by a pipe that still runs.
+// yet are left out: a pipe that still runs makes them, or [Dir.Prepared] returns them.
 func (d Dir) List(bad func(error)) ([]*Container, error) {
+	list, _, err := d.list(bad)
+	return list, err
+}
+
+// ListAll is [Dir.List] with those that are prepared.
+func (d Dir) ListAll(bad func(error)) ([]*Container, error) {
+	list, unknown, err := d.list(bad)
+	for _, id := range unknown {
+		if c, ok := d.Prepared(id); ok {
+			list = append(list, c)
+		}
+	}
+	newestFirst(list)
+	return list, err
+}
+
+func newestFirst(list []*Container) {
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Created.After(list[j].Created) })
+}
+
+// list also returns the ids of those that have no document.
+func (d Dir) list(bad func(error)) (list []*Container, unknown []string, err error) {
 	ids, err := d.IDs()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	found, errs := make([]*Container, len(ids)), make([]error, len(ids))
 	attended, done := d.Attended()
 	defer done()
 	OnAllCores(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], glance, attended) })
-	var list []*Container
 	for i, c := range found {
 		switch {
 		case errs[i] == nil:
 			list = append(list, c)
-		case !errors.Is(errs[i], ErrNotFound):
+		case errors.Is(errs[i], ErrNotFound):
+			unknown = append(unknown, ids[i])
+		default:
 			bad(errs[i])
 		}
 	}
-	sort.SliceStable(list, func(i, j int) bool { return list[i].Created.After(list[j].Created) })
-	return list, nil
+	newestFirst(list)
+	return list, unknown, nil
 }
 
 // OnAllCores does something for each index below n.
