@@ -117,6 +117,6 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 		if err != nil {
 			return err
 		}
-		return m.Delete(ctx, id)
+		return m.DeleteAlone(ctx, id)
 	})
 }

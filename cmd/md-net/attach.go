@@ -74,7 +74,7 @@ func (c *detach) Run(ctx context.Context, _ *cli.IO) error {
 		return m.DetachFrom(ctx, c.Place)
 	}
 	// Not by name: a hook runs when all else of the container may be gone.
-	return m.Detach(ctx, c.ID)
+	return m.DetachAlone(ctx, c.ID)
 }
 
 type connect struct {

@@ -38,6 +38,7 @@ func (c *mount) Run(ctx context.Context, io *cli.IO) error {
 		m.In = interrupt.Reader(io.In)
 	}
 	spawn.New(dir).Sweep(ctx, m.Warn) // what a pipe that was killed left may be in the way of this one
+	m.Sweep(ctx)
 	return cli.Emit(ctx, io, s, func(ctx context.Context, s *spec.Spec) error {
 		err := m.Mount(c.Options, c.Image, c.Args)(ctx, s)
 		var wrong *rootfs.OptionError
@@ -69,7 +70,7 @@ func (c *umount) Run(ctx context.Context, io *cli.IO) error {
 		case err != nil:
 			return err
 		}
-		return rootfs.New(dir).Unmount(ctx, id)
+		return rootfs.New(dir).UnmountAlone(ctx, id)
 	})
 }
 

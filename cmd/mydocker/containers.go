@@ -174,6 +174,10 @@ func (c *stop) Run(ctx context.Context, io *cli.IO) error {
 		go func() {
 			defer all.Done()
 			box, err := e.LoadAnyway(arg)
+			if errors.Is(err, container.ErrPrepared) { // nor does it run
+				ids[i] = box.ID
+				return
+			}
 			if err == nil {
 				ids[i] = box.ID
 				var killed bool
@@ -184,6 +188,7 @@ func (c *stop) Run(ctx context.Context, io *cli.IO) error {
 		}()
 	}
 	all.Wait()
+	e.Sweep(ctx)
 	i := -1
 	return cli.Each(io, "mydocker", "stop", c.Containers, func(string) error {
 		if i++; errs[i] != nil {
@@ -315,6 +320,7 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return err
 	}
+	defer e.Sweep(ctx)
 	return cli.Each(io, "mydocker", "rm", c.Containers, func(arg string) error {
 		id, err := e.Remove(ctx, arg, c.RemoveOptions)
 		if err == nil {
@@ -361,25 +367,27 @@ func (c *inspect) Run(_ context.Context, io *cli.IO) error {
 
 // each does something to every container that is named. An error about one does not stop the others.
 func each(io *cli.IO, command string, args []string, do func(*container.Engine, *state.Container) error) error {
-	return eachBy(io, command, args, (*container.Engine).Load, do)
-}
-
-// eachAnyway is each for what works on containers whose documents cannot be read, too.
-func eachAnyway(io *cli.IO, command string, args []string, do func(*container.Engine, *state.Container) error) error {
-	return eachBy(io, command, args, (*container.Engine).LoadAnyway, do)
-}
-
-func eachBy(io *cli.IO, command string, args []string, load func(*container.Engine, string) (*state.Container, error),
-	do func(*container.Engine, *state.Container) error,
-) error {
 	e, err := engine(io)
 	if err != nil {
 		return err
 	}
+	return eachOf(io, command, args, e.Load, func(box *state.Container) error { return do(e, box) })
+}
+
+// eachAnyway is each for what works on containers whose documents cannot be read, too.
+func eachAnyway(io *cli.IO, command string, args []string, do func(*container.Engine, *state.Container) error) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	return eachOf(io, command, args, e.LoadAnyway, func(box *state.Container) error { return do(e, box) })
+}
+
+func eachOf(io *cli.IO, command string, args []string, load func(string) (*state.Container, error), do func(*state.Container) error) error {
 	return cli.Each(io, "mydocker", command, args, func(arg string) error {
-		box, err := load(e, arg)
+		box, err := load(arg)
 		if err == nil {
-			err = do(e, box)
+			err = do(box)
 		}
 		return cli.About(arg, running(err))
 	})

@@ -22,7 +22,8 @@
 // next command that makes, starts, stops or removes a container. "system check" shows what is ours and nobody owns,
 // and what of a network another program broke, with exit code 1 if there is any; "system check --fix" removes the one
 // and mends the other. What came of a pull that was broken
-// off is shown, and kept for a day for the next one to go on from: "system prune" removes that, too. "system boot"
+// off is shown, and kept for a day for the next one to go on from: "system prune" removes that, too. What stages of the
+// pipe have made of a document that was not run is shown after an hour, and is removed by both after a day. "system boot"
 // starts what runs always when the machine starts.
 //
 // The limits of run are those of md-cgroup, and have docker's names as well: --memory or -m, --memory-reservation,

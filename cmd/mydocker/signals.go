@@ -21,7 +21,12 @@ func (c *kill) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return cli.Usagef("%w", err)
 	}
-	return eachAnyway(io, "kill", c.Containers, func(e *container.Engine, box *state.Container) error {
+	e, err := engine(io)
+	if err != nil {
+		return err
+	}
+	defer e.Sweep(ctx)
+	return eachOf(io, "kill", c.Containers, e.LoadAnyway, func(box *state.Container) error {
 		if err := e.Kill(ctx, box, sig); err != nil {
 			return err
 		}

@@ -59,6 +59,7 @@ func (c *systemPrune) Run(ctx context.Context, io *cli.IO) error {
 		return err
 	}
 	found, err := e.Remains(ctx)
+	found = slices.DeleteFunc(found, func(r state.Remain) bool { return r.Remove == nil })
 	return bothErrors(err, removeAll(ctx, io, "system prune", found, func(r state.Remain) { fmt.Fprintf(io.Out, "%s %s\n", r.Kind, r.Name) }))
 }
 

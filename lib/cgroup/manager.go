@@ -2,8 +2,10 @@ package cgroup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -69,6 +71,9 @@ func (m *Manager) Create(o Options) spec.Stage {
 		if err != nil {
 			return err
 		}
+		if _, err := os.Stat(m.dir.Bundle(id)); errors.Is(err, fs.ErrNotExist) {
+			g.markPrepared() // this is the first stage, and may stay the only one
+		}
 		if err := s.AddRelease(m.dir.Env(), "md-cgroup", "delete", id); err != nil {
 			undo()
 			return err
@@ -95,6 +100,11 @@ func (m *Manager) Make(l Limits, id string) error {
 	if err := l.checkValues(); err != nil {
 		return err
 	}
+	unlock, err := m.lockGroup(id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	g, err := m.Open(id)
 	if err != nil {
 		return err

@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -46,6 +48,27 @@ func setOf(dir string) string {
 	return string(text[:n])
 }
 
+// preparedMark is that of a group of a document that was printed and is of no container yet. It holds the time.
+const preparedMark = "trusted.mydocker.prepared"
+
+func (g *Group) markPrepared() {
+	now := []byte(strconv.FormatInt(time.Now().Unix(), 10))
+	for _, t := range g.trees {
+		_ = syscall.Setxattr(t.dir(g.Path), preparedMark, now, 0)
+	}
+}
+
+// preparedFor returns for how long a group has been prepared; ok says that it was.
+func preparedFor(dir string) (age time.Duration, ok bool) {
+	var value [20]byte
+	n, err := syscall.Getxattr(dir, preparedMark, value[:])
+	if err != nil {
+		return 0, false
+	}
+	seconds, err := strconv.ParseInt(string(value[:n]), 10, 64)
+	return time.Since(time.Unix(seconds, 0)), err == nil
+}
+
 // Remains returns the groups of containers that do not run, or are not there at all, of this set of state. A group with
 // processes in it is in use.
 func (m *Manager) Remains() ([]state.Remain, error) {
@@ -81,10 +104,18 @@ func (m *Manager) Remains() ([]state.Remain, error) {
 			if pids, err := g.Procs(); err != nil || len(pids) > 0 {
 				continue
 			}
-			found = append(found, state.Remain{Kind: "cgroup", Name: filepath.Join(t.dir(m.base), id), Reason: "no container runs in it",
+			r := state.Remain{Kind: "cgroup", Name: filepath.Join(t.dir(m.base), id), Reason: "no container runs in it",
 				Remove: func(ctx context.Context) error {
 					return m.dir.Unless(id, state.Stopped, func() error { return g.Remove(ctx) })
-				}})
+				}}
+			switch age, prepared := preparedFor(r.Name); {
+			case prepared && age < state.Forgotten:
+				continue
+			case prepared && age < state.Lost:
+				r.Kept, r.Remove = true, nil
+				r.Reason = "prepared, and its document was not run: md-cgroup delete " + id + " removes it"
+			}
+			found = append(found, r)
 		}
 	}
 	return found, errors.Join(errs...)

@@ -52,6 +52,11 @@ func (m *Manager) Run(ctx context.Context, l Limits, id string, launch []string,
 		return 0, err
 	}
 	r.Devices = nil // a program of the host keeps the host's devices
+	unlock, err := m.lockGroup(id)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
 	if _, err := g.create(r); err != nil {
 		return 0, err
 	}

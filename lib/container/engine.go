@@ -113,7 +113,13 @@ func (e *Engine) Load(arg string) (*state.Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.Dir.Load(id)
+	c, err := e.Dir.Load(id)
+	if errors.Is(err, state.ErrNotFound) {
+		if c, ok := e.Dir.Prepared(id); ok {
+			return c, ErrPrepared
+		}
+	}
+	return c, err
 }
 
 // LoadAnyway is [Engine.Load] for what must work on every container, also one whose document is lost or torn: the user is
@@ -123,12 +129,18 @@ func (e *Engine) LoadAnyway(arg string) (*state.Container, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c, ok := e.Dir.Prepared(id); ok {
+		return c, ErrPrepared
+	}
 	c, damaged, err := e.Dir.LoadAnyway(id)
 	if err == nil && damaged != nil {
 		e.rootfs.Warn("%v: it is known by its id alone", damaged)
 	}
 	return c, err
 }
+
+// ErrPrepared says that a container has no document here.
+var ErrPrepared = errors.New("it is only prepared: run its document with md-spawn, or remove it")
 
 // errRunning says that a container is running where it must not.
 func errRunning(hint string) error { return fmt.Errorf("it is running: %s", hint) }

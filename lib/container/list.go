@@ -139,7 +139,7 @@ func List(dir state.Dir, o ListOptions, out io.Writer, bad func(error)) error {
 	if err != nil {
 		return cli.Usagef("%w", err)
 	}
-	containers, err := dir.List(bad)
+	containers, err := dir.ListAll(bad)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -37,8 +38,9 @@ func (e *Engine) remains(ctx context.Context) ([]state.Remain, error) {
 	nets, netErr := e.Network.Remains(ctx)
 	images, imageErr := e.Images.Remains()
 	small, smallErr := e.Dir.Remains()
-	return slices.Concat(containers, roots, groups, nets, images, small, e.unreadable()),
-		errors.Join(containerErr, rootErr, groupErr, netErr, imageErr, smallErr)
+	locks, lockErr := e.strayLocks()
+	return slices.Concat(containers, roots, groups, nets, images, small, locks, e.unreadable()),
+		errors.Join(containerErr, rootErr, groupErr, netErr, imageErr, smallErr, lockErr)
 }
 
 // strayContainers finds those whose end nobody saw, and those that were never finished, or not wholly removed. The next
@@ -48,6 +50,10 @@ func (e *Engine) strayContainers() ([]state.Remain, error) {
 	ids, listErr := e.Dir.IDs()
 	var found []state.Remain
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(append(abandoned, ids...)))) {
+		if c, ok := e.Dir.Prepared(id); ok {
+			found = append(found, e.forgotten(c)...)
+			continue
+		}
 		reason := e.stray(id)
 		if reason == "" && slices.Contains(abandoned, id) && (e.Dir.Noted(id) || state.Settled(e.Dir.Runtime(id))) {
 			reason = "it was in the hands of a command that was killed"
@@ -77,6 +83,27 @@ func (e *Engine) unreadable() []state.Remain {
 		}
 	}
 	return found
+}
+
+// forgotten is a container that stages of the pipe have made, where its document has not been run for long. While a
+// person may still have the document, it is only shown.
+func (e *Engine) forgotten(c *state.Container) []state.Remain {
+	info, err := os.Stat(e.Dir.Bundle(c.ID))
+	if err != nil || time.Since(info.ModTime()) < state.Forgotten {
+		return nil
+	}
+	r := state.Remain{Kind: "container", Name: e.Dir.Bundle(c.ID), Kept: true,
+		Reason: "prepared, and its document was not run: mydocker rm " + c.ID + " removes it"}
+	if time.Since(info.ModTime()) > state.Lost {
+		r.Kept, r.Reason = false, "prepared more than a day ago, and its document was not run"
+		r.Remove = func(ctx context.Context) error {
+			if _, ok := e.Dir.Prepared(c.ID); !ok {
+				return nil
+			}
+			return e.spawn.Recover(ctx, c.ID)
+		}
+	}
+	return []state.Remain{r}
 }
 
 func (e *Engine) stray(id string) string {

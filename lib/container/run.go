@@ -136,7 +136,7 @@ func (e *Engine) check(o CreateOptions, keep bool) error {
 // worth it.
 func (e *Engine) sweep(ctx context.Context) (found func() bool) {
 	swept := make(chan bool, 1)
-	go func() { swept <- e.spawn.Sweep(ctx, e.rootfs.Warn) }()
+	go func() { swept <- e.takeBack(ctx) }()
 	return sync.OnceValue(func() bool { return <-swept && ctx.Err() == nil })
 }
 

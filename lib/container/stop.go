@@ -206,11 +206,21 @@ func (e *Engine) tryRemove(ctx context.Context, c *state.Container, o RemoveOpti
 		return err
 	}
 	if !o.Volumes {
-		if err := e.rootfs.KeepVolumes(c.ID); err != nil {
+		if err := e.keepVolumes(c.ID); err != nil {
 			return err
 		}
 	}
 	return e.spawn.Remove(ctx, c.Spec)
+}
+
+// keepVolumes makes the anonymous volumes of container id stay when it is removed.
+func (e *Engine) keepVolumes(id string) error {
+	unlock, err := e.Dir.LockChanging(id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return e.rootfs.KeepVolumes(id)
 }
 
 // Exec runs a command in a running container and returns its exit code.

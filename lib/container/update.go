@@ -10,7 +10,7 @@ import (
 
 // Update changes limits of a container, for now and for its next starts. Those that are not given stay.
 func (e *Engine) Update(_ context.Context, c *state.Container, l cgroup.Limits) error {
-	unlock, err := e.Dir.Lock(c.ID)
+	unlock, err := e.Dir.LockChanging(c.ID)
 	if err != nil {
 		return err
 	}

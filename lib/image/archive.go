@@ -68,16 +68,29 @@ func (s *Store) seekable(ctx context.Context, in io.Reader) (*os.File, error) {
 	if err := os.MkdirAll(s.dir.Images(), 0o700); err != nil {
 		return nil, err
 	}
-	tmp, err := os.CreateTemp(s.dir.Images(), state.TempPrefix)
+	tmp, err := s.unnamed()
 	if err != nil {
 		return nil, err
 	}
-	os.Remove(tmp.Name())
 	if err := spool(ctx, tmp, interrupt.Reader(in)); err != nil {
 		tmp.Close()
 		return nil, err
 	}
 	return tmp, nil
+}
+
+// unnamed makes a file without a name, on the disk of the images.
+func (s *Store) unnamed() (*os.File, error) {
+	done, err := s.dir.LockBriefly(pullLock + state.NewID())
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	tmp, err := os.CreateTemp(s.dir.Images(), state.TempPrefix)
+	if err == nil {
+		err = os.Remove(tmp.Name())
+	}
+	return tmp, err
 }
 
 func spool(ctx context.Context, to io.Writer, from io.Reader) error {

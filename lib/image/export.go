@@ -58,9 +58,9 @@ func (s *Store) Export(ctx context.Context, arg, to string, stdout io.Writer) er
 	case "-":
 		return e.writeArchive(ctx, stdout)
 	case schemeLayout:
-		return e.writeLayout(ctx, file)
+		return s.noted(file, "/", func(string) error { return e.writeLayout(ctx, file) })
 	case schemeOCIArchive, schemeDockerArchive:
-		return e.writeFile(ctx, file)
+		return s.noted(file, "", func(temp string) error { return e.writeFile(ctx, file, temp) })
 	}
 	return fmt.Errorf("destination %.300q: want ocidir:DIR, oci-archive:FILE, docker-archive:FILE or -", to)
 }
@@ -154,8 +154,8 @@ func (e *export) add(path string, d v1.Descriptor) error {
 }
 
 // writeFile writes the archive as a whole: under its name stands the old one or the new one.
-func (e *export) writeFile(ctx context.Context, path string) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), state.TempPrefix)
+func (e *export) writeFile(ctx context.Context, path, temp string) (err error) {
+	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@
 //	images          index.json, pulls/, and every removal
 //	layer-<chain>   layers/<chain> and its temporary directory, while it is fetched
 //	blob-<digest>   a layer's blob or a configuration, while it is fetched
+//	index, removal  the same, as notes that a command was about these when it was killed (settle.go)
 //	pulls/<id>.json which blobs and layers a running pull needs, before the index says so
 //
 // Where the time of a pull goes: processor seconds for the test bed's mysql, 108 MB of gzip that are 460 MB in 8,000
@@ -121,14 +122,12 @@ func (i *Image) NameOf(arg string) string {
 	return i.Name()
 }
 
-const storeLock = "images" // of all that stands in the index
-
 // Lock keeps the store's names as they are: nothing is tagged or removed until unlock. Whoever makes
 // a container holds it from [Store.Resolve] until the container's files name the image.
 //
 // What a writer of the index left who was killed goes now: nobody else can be writing.
 func (s *Store) Lock() (unlock func(), err error) {
-	if unlock, err = s.dir.LockShared(storeLock); err != nil {
+	if unlock, err = s.dir.LockShared(state.ImagesLock); err != nil {
 		return nil, err
 	}
 	entries, _ := os.ReadDir(s.dir.Images()) // a store that is not there yet has none
@@ -150,6 +149,20 @@ func (s *Store) lockIndex() (index *v1.Index, unlock func(), err error) {
 		return nil, nil, err
 	}
 	return index, unlock, nil
+}
+
+// lockRemoval is [Store.lockIndex] for who removes images, and then what none needs.
+func (s *Store) lockRemoval() (index *v1.Index, unlock func(), err error) {
+	done, err := s.dir.LockBriefly(removalLock)
+	if err != nil {
+		return nil, nil, err
+	}
+	index, free, err := s.lockIndex()
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return index, func() { free(); done() }, nil
 }
 
 func (s *Store) indexPath() string { return filepath.Join(s.dir.Images(), v1.ImageIndexFile) }

@@ -83,11 +83,17 @@ type layer struct {
 // Pull brings an image into the store. What is there already is not fetched again. Nothing counts as
 // there before its digest was checked and it is on the disk, and no name before all of its image is.
 func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress func(Event)) (result *Result, err error) {
-	p := &pull{store: s, src: src, progress: progress, repository: repository(src), record: filepath.Join(s.pullsDir(), state.NewID()+".json")}
+	id := state.NewID()
+	p := &pull{store: s, src: src, progress: progress, repository: repository(src), record: filepath.Join(s.pullsDir(), id+".json")}
 	doc, want, err := p.find(ctx, opts.Platform)
 	if err != nil {
 		return nil, err
 	}
+	ended, err := s.dir.LockBriefly(pullLock + id)
+	if err != nil {
+		return nil, err
+	}
+	defer ended()
 	defer func() {
 		os.Remove(p.record)
 		if err != nil {
@@ -368,6 +374,11 @@ func (s *Store) writeBlob(d digest.Digest, data []byte) error {
 
 // writeIndex wants the store's lock.
 func (s *Store) writeIndex(index *v1.Index) error {
+	done, err := s.dir.LockBriefly(indexLock)
+	if err != nil {
+		return err
+	}
+	defer done()
 	layout := filepath.Join(s.dir.Images(), v1.ImageLayoutFile)
 	if _, err := os.Stat(layout); err != nil {
 		if err := state.WriteJSON(layout, v1.ImageLayout{Version: v1.ImageLayoutVersion}); err != nil {

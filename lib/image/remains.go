@@ -40,7 +40,7 @@ func resumable(dir string, e os.DirEntry) bool {
 // Remains returns the blobs and layers that no image, container or running pull needs: what the next removal of an
 // image would take away, and the next pull, but for what is kept for a pull to go on from.
 func (s *Store) Remains() ([]state.Remain, error) {
-	unlock, err := s.dir.LockReading(storeLock)
+	unlock, err := s.dir.LockReading(state.ImagesLock)
 	if err != nil {
 		return nil, err
 	}

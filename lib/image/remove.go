@@ -29,7 +29,7 @@ type Removed struct {
 // those of its blobs and layers that nothing else needs. Before an image goes, inUse is asked with the
 // store locked; its error (who uses it) stops the removal.
 func (s *Store) Remove(arg string, inUse func(*Image) error) (*Removed, error) {
-	index, unlock, err := s.lockIndex()
+	index, unlock, err := s.lockRemoval()
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (s *Store) Remove(arg string, inUse func(*Image) error) (*Removed, error) {
 // Prune removes the images without a name (newer ones took it), or with all those with names as well, but
 // for those in use, and then what no image, container or pull needs.
 func (s *Store) Prune(all bool, used func(*Image) bool) (*Removed, error) {
-	index, unlock, err := s.lockIndex()
+	index, unlock, err := s.lockRemoval()
 	if err != nil {
 		return nil, err
 	}

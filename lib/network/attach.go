@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -36,7 +35,7 @@ func (m *Manager) Attach(o Options) spec.Stage {
 		if err != nil {
 			return err
 		}
-		unlock, err := m.lockContainer(id)
+		unlock, err := m.lockContainer(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -109,7 +108,7 @@ func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 	if err := state.CheckID(id); err != nil {
 		return err
 	}
-	unlock, err := m.lockContainer(id)
+	unlock, err := m.lockContainer(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -171,7 +170,7 @@ func (m *Manager) change(ctx context.Context, id string, do func(context.Context
 	if err := state.CheckID(id); err != nil {
 		return err
 	}
-	unlock, err := m.lockContainer(id)
+	unlock, err := m.lockContainer(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -301,7 +300,7 @@ func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
 	}
 	errs = append(errs, os.RemoveAll(m.netPath(id))) // whatever lies there
 	_ = os.Remove(m.dir.Bundle(id))                  // it stays, of course, where other tools have files in it
-	return errors.Join(append(errs, m.dropLock(id))...)
+	return errors.Join(errs...)
 }
 
 // newEndpoint claims an address of the network, and brings it up.
@@ -351,20 +350,6 @@ func (n Network) gatewaysFor(c state.Net, i int) []netip.Addr {
 // first whose network has a way out; -1 where there is none.
 func outlet(n state.Net, f family) int {
 	return slices.IndexFunc(n.Endpoints, func(e state.Endpoint) bool { return !e.Internal && f.address(e).IsValid() })
-}
-
-// lockContainer takes the lock on a container's connections.
-func (m *Manager) lockContainer(id string) (unlock func(), err error) {
-	return m.dir.LockShared("net-" + id)
-}
-
-// dropLock removes the lock's file, which the caller holds.
-func (m *Manager) dropLock(id string) error {
-	err := os.Remove(filepath.Join(m.dir.Run, "locks", "net-"+id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 func (m *Manager) netPath(id string) string { return filepath.Join(m.dir.Bundle(id), state.NetFile) }

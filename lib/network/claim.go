@@ -106,7 +106,8 @@ func (m *Manager) unpublishUnknown(ctx context.Context, id string) error {
 		}
 	}
 	errs = append(errs, state.ReleaseAll(m.portDir(), id))
-	_ = os.Remove(m.portDir()) // it stays while there are others
+	_ = os.Remove(m.portDir()) // they stay while there are others
+	_ = os.Remove(filepath.Dir(m.publishedPath("")))
 	return errors.Join(errs...)
 }
 

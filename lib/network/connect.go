@@ -30,7 +30,7 @@ func (m *Manager) Connect(ctx context.Context, network, id string, o ConnectOpti
 			return err
 		}
 		before := n
-		n.Joining = network // so that what is claimed now is found even after a SIGKILL
+		n.Joining = network // so that what is made from now on is found even after a SIGKILL
 		if err := state.WriteVolatile(m.netPath(id), n); err != nil {
 			return err
 		}
@@ -39,11 +39,17 @@ func (m *Manager) Connect(ctx context.Context, network, id string, o ConnectOpti
 			before.Joining = ""
 			return errors.Join(err, m.writeNet(id, before))
 		}
-		n.Mode, n.Unnamed, n.Joining = modeBridge, false, ""
+		n.Mode, n.Unnamed = modeBridge, false
 		n.Endpoints = append(slices.Clone(n.Endpoints), e)
-		err = m.writeNet(id, n)
-		if err == nil && m.isUp(id, n) {
-			err = m.plugLast(ctx, id, before, n, up)
+		if m.isUp(id, n) {
+			err = state.WriteVolatile(m.netPath(id), n)
+			if err == nil {
+				err = m.plugLast(ctx, id, before, n, up)
+			}
+		}
+		n.Joining = ""
+		if err == nil {
+			err = m.writeNet(id, n)
 		}
 		if err != nil {
 			return errors.Join(err, m.unplug(context.WithoutCancel(ctx), id, n, len(n.Endpoints)-1))
@@ -99,6 +105,10 @@ func (m *Manager) Disconnect(ctx context.Context, network, id string, force bool
 		i := endpointOf(n, network)
 		switch {
 		case i >= 0:
+			n.Joining = network // so that the rest is done even after a SIGKILL
+			if err := state.WriteVolatile(m.netPath(id), n); err != nil {
+				return err
+			}
 			return m.disconnect(ctx, id, n, i)
 		case !force:
 			return fmt.Errorf("network %s: container %s is not connected", network, m.containerName(id))
@@ -113,6 +123,7 @@ func (m *Manager) Disconnect(ctx context.Context, network, id string, force bool
 func (m *Manager) disconnect(ctx context.Context, id string, n state.Net, i int) error {
 	leads := outlet(n, ipv4) == i || outlet(n, ipv6) == i
 	if !leads || !m.isUp(id, n) {
+		n.Joining = ""
 		return m.unplug(ctx, id, n, i)
 	}
 	if err := m.retract(ctx, id, n); err != nil {
@@ -122,10 +133,22 @@ func (m *Manager) disconnect(ctx context.Context, id string, n state.Net, i int)
 		return err
 	}
 	n.Endpoints = slices.Delete(slices.Clone(n.Endpoints), i, i+1)
-	if outlet(n, ipv4) < 0 {
-		return nil
+	return m.leadAgain(ctx, id, n)
+}
+
+// leadAgain makes default routes and ports go by another network than that which they went by, from which the container
+// was taken, and notes that it was.
+func (m *Manager) leadAgain(ctx context.Context, id string, n state.Net) error {
+	if outlet(n, ipv4) >= 0 {
+		if err := m.claimPorts(ctx, n.Ports, id); err != nil {
+			return err
+		}
+		if err := errors.Join(m.routeAgain(id, n), m.publish(ctx, id, n), m.openPorts6(n)); err != nil {
+			return err
+		}
 	}
-	return errors.Join(m.routeAgain(id, n), m.publish(ctx, id, n), m.openPorts6(n))
+	n.Joining = ""
+	return m.writeNet(id, n)
 }
 
 // unplug removes one endpoint: its names, its links, its place in net.json, and its lease.

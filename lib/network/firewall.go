@@ -13,13 +13,14 @@ import (
 	"syscall"
 
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/state"
 )
 
-// firewallLock is what who changes or reads our rules has. It is taken after that on the networks: what was read is true
-// until it has been acted on.
-const firewallLock = "firewall"
-
-func (m *Manager) lockFirewall() (unlock func(), err error) { return m.dir.LockShared(firewallLock) }
+// lockFirewall takes the lock on our rules. It is taken after that on the networks: what was read is true until it has
+// been acted on.
+func (m *Manager) lockFirewall() (unlock func(), err error) {
+	return m.dir.LockShared(state.FirewallLock)
+}
 
 // installRules puts the rules of the networks in place, and of the ports that are published: all anew, or those that are
 // not as they should be. It costs two processes a family, once for each time that a bridge is made.
@@ -85,7 +86,7 @@ func (m *Manager) eachFamily(both bool, do func(family, variant) error) error {
 
 // lookAtFamilies is [Manager.eachFamily] for who changes nothing.
 func (m *Manager) lookAtFamilies(both bool, do func(family, variant) error) error {
-	unlock, err := m.dir.LockReading(firewallLock)
+	unlock, err := m.dir.LockReading(state.FirewallLock)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (m *Manager) DetachFrom(ctx context.Context, p Place) error {
 	for _, id := range ids {
 		n, err := m.dir.ReadNet(id)
 		if err == nil && n.NetNS != "" && n.CNI == (state.CNI{}) && sameNamespace(n.NetNS, path) {
-			errs = append(errs, m.Detach(ctx, id))
+			errs = append(errs, m.DetachAlone(ctx, id))
 		}
 	}
 	return errors.Join(errs...)
@@ -94,7 +94,7 @@ func (m *Manager) attachForeign(ctx context.Context, id string, n state.Net, joi
 		return n, err
 	}
 	_ = m.Sweep(ctx) // what cannot be removed is in nobody's way; the next one tries again
-	unlock, err := m.lockContainer(id)
+	unlock, err := m.lockContainer(ctx, id)
 	if err != nil {
 		return n, err
 	}
@@ -117,9 +117,15 @@ func (m *Manager) attachForeign(ctx context.Context, id string, n state.Net, joi
 	return n, nil
 }
 
-// Sweep detaches all namespaces that are gone.
+// Sweep detaches all namespaces that are gone, and settles what commands that were killed were at.
 func (m *Manager) Sweep(ctx context.Context) error {
-	return m.collect(ctx, m.lost)
+	locks, err := m.dir.LeftLocks()
+	errs := []error{err}
+	for _, lock := range locks {
+		_, err := m.Settle(ctx, lock)
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, m.collect(ctx, m.lost))...)
 }
 
 // collect detaches the namespaces that are stale, as the function says of their ids and records.

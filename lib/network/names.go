@@ -54,7 +54,7 @@ func (c member) lines(network string) []string {
 // namesOf returns by which names others find the container.
 func namesOf(s *spec.Spec) []string { return slices.Compact([]string{s.Name(), s.ID()}) }
 
-func (m *Manager) lockNames() (unlock func(), err error) { return m.dir.LockShared("hosts") }
+func (m *Manager) lockNames() (unlock func(), err error) { return m.dir.LockShared(state.HostsLock) }
 
 // addNames tells container id the names of its networks and itself, and those in them its own.
 func (m *Manager) addNames(id string, n state.Net) error {
@@ -183,6 +183,8 @@ func (m *Manager) leave(network, id string) error {
 	}
 	i := slices.IndexFunc(members, func(c member) bool { return c.id == id })
 	if i < 0 {
+		_ = os.Remove(m.tempMembers()) // of one that was killed
+		_ = os.Remove(m.namesDir())    // it stays while there are others
 		return nil
 	}
 	gone := members[i]
@@ -232,6 +234,9 @@ func withHostname(hostname string, names []string) []string {
 }
 
 func (m *Manager) namesDir() string { return filepath.Join(m.dir.Run, "names") }
+func (m *Manager) tempMembers() string {
+	return filepath.Join(m.namesDir(), state.TempPrefix+"members")
+}
 
 // members returns who is in a network.
 func (m *Manager) members(network string) ([]member, error) {
@@ -260,7 +265,7 @@ func (m *Manager) members(network string) ([]member, error) {
 // same temporary name, so that what a SIGKILL leaves there goes with the next change to any network.
 func (m *Manager) writeMembers(network string, members []member) error {
 	path := filepath.Join(m.namesDir(), network)
-	temp := filepath.Join(m.namesDir(), state.TempPrefix+"members")
+	temp := m.tempMembers()
 	if len(members) == 0 {
 		err := os.Remove(path)
 		_ = os.Remove(temp)

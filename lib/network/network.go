@@ -94,7 +94,7 @@ func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error 
 	if o.Driver != "" && o.Driver != DriverBridge {
 		return fmt.Errorf("network %s: driver %.40q: want bridge", name, o.Driver)
 	}
-	unlock, err := m.lock()
+	unlock, err := m.lockNetwork(name)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,10 @@ func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error 
 	if err != nil {
 		return fmt.Errorf("network %s: %w", name, err)
 	}
-	return m.store(n)
+	if err := m.store(n); err != nil {
+		return errors.Join(err, m.settleNetwork(name))
+	}
+	return nil
 }
 
 // bridgeNetwork returns a network of one subnet, whose first address is the gateway's.
@@ -190,14 +193,17 @@ func (m *Manager) Prune(ctx context.Context, removed func(name string) error) er
 }
 
 func (m *Manager) removeUnused(ctx context.Context, name string) error {
-	unlock, err := m.lock()
+	if err := checkName(name); err != nil {
+		return err
+	}
+	unlock, err := m.lockNetwork(name)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	n, err := m.Inspect(name)
 	switch {
-	case errors.Is(err, state.ErrNotFound) && checkName(name) == nil && os.Remove(m.path(name)) == nil:
+	case errors.Is(err, state.ErrNotFound) && os.Remove(m.path(name)) == nil:
 		return nil // all but the directory went with another one, which was killed
 	case err != nil:
 		return err
@@ -206,6 +212,10 @@ func (m *Manager) removeUnused(ctx context.Context, name string) error {
 	}
 	if err := m.takeDown(ctx, n); err != nil {
 		return fmt.Errorf("network %s: %w", name, err)
+	}
+	// Without this file it is none any more, whatever of it is there.
+	if err := os.Remove(m.networkPath(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return os.RemoveAll(m.path(name))
 }
@@ -239,18 +249,16 @@ func (m *Manager) List() ([]Network, error) {
 }
 
 // lock takes the lock on what all containers share: the list of networks, leases, bridges.
-func (m *Manager) lock() (unlock func(), err error) { return m.dir.LockShared("network") }
+func (m *Manager) lock() (unlock func(), err error) { return m.dir.LockShared(state.NetworkLock) }
 
-func (m *Manager) path(name string) string { return filepath.Join(m.dir.Networks(), name) }
+func (m *Manager) path(name string) string        { return filepath.Join(m.dir.Networks(), name) }
+func (m *Manager) networkPath(name string) string { return filepath.Join(m.path(name), "network.json") }
 
 // store writes down what a network is. The caller holds the lock: what was being written there was so by one that was
 // killed.
 func (m *Manager) store(n Network) error {
-	temps, _ := filepath.Glob(filepath.Join(m.path(n.Name), state.TempPrefix+"*")) // the pattern is a good one
-	for _, path := range temps {
-		_ = os.Remove(path)
-	}
-	return state.WriteJSON(filepath.Join(m.path(n.Name), "network.json"), n)
+	state.RemoveTemps(m.path(n.Name))
+	return state.WriteJSON(m.networkPath(n.Name), n)
 }
 
 // load reads a network.
@@ -259,7 +267,7 @@ func (m *Manager) load(name string) (Network, error) {
 		return Network{}, err
 	}
 	var n Network
-	err := state.ReadJSON(filepath.Join(m.path(name), "network.json"), &n)
+	err := state.ReadJSON(m.networkPath(name), &n)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && name == Default:
 		n = m.unstoredDefault()

@@ -105,6 +105,7 @@ func (m *Manager) openPorts6(n state.Net) error {
 // claim on the ports, which is kept where deleting them fails.
 func (m *Manager) unpublish(ctx context.Context, id string, n state.Net) error {
 	if !m.holdsPorts(n.Ports, id) {
+		m.dropEmptyDirs(n.Ports)
 		return nil
 	}
 	if err := m.deleteRules(ctx, id, n); err != nil {
@@ -145,12 +146,20 @@ func (m *Manager) tryUnpublish(ctx context.Context, id string, n state.Net) erro
 	})
 }
 
+// dropEmptyDirs removes what is left of a release that was killed between the last claim and its directory.
+func (m *Manager) dropEmptyDirs(ports []state.Port) {
+	if len(ports) > 0 {
+		_ = os.Remove(m.portDir()) // they stay while there are others
+		_ = os.Remove(filepath.Dir(m.publishedPath("")))
+	}
+}
+
 func (m *Manager) unmark(id string) error {
 	err := os.Remove(m.publishedPath(id))
+	_ = os.Remove(filepath.Dir(m.publishedPath(id))) // it stays while there are others
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	_ = os.Remove(filepath.Dir(m.publishedPath(id))) // it stays while there are others
 	return err
 }
 

@@ -283,7 +283,7 @@ func (m *Manager) unfinished() []state.Remain {
 	var found []state.Remain
 	for _, e := range entries {
 		stray := func() bool {
-			_, err := os.Stat(filepath.Join(m.path(e.Name()), "network.json"))
+			_, err := os.Stat(m.networkPath(e.Name()))
 			return errors.Is(err, fs.ErrNotExist) && state.Settled(m.path(e.Name())) && len(m.leased(e.Name())) == 0
 		}
 		if !e.IsDir() || !stray() {

@@ -214,7 +214,7 @@ func (m *Manager) standing() bool {
 	}
 	if !m.standingIn(v, k) {
 		// The port of another container may come just now. Its command has the lock.
-		unlock, err := m.dir.LockReading(firewallLock)
+		unlock, err := m.dir.LockReading(state.FirewallLock)
 		if err != nil {
 			return true
 		}

@@ -36,5 +36,6 @@ func (m *Manager) keepVolume(v Volume) error {
 		return nil
 	}
 	info.Kept = true
+	state.RemoveTemps(m.volumeDir(v.Name)) // of one that was killed here
 	return state.WriteJSON(path, info)
 }

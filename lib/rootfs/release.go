@@ -59,6 +59,23 @@ func (m *Manager) Unmount(ctx context.Context, id string) error {
 	return m.Remove(ctx, id, true)
 }
 
+// umountLock and an id are the lock of a command that releases a root by itself: no process notes that it has the container
+// in its hands, as those do that run the command as a hook.
+const umountLock = "umount-"
+
+// UnmountAlone is [Manager.Unmount] for a command of its own.
+func (m *Manager) UnmountAlone(ctx context.Context, id string) error {
+	if err := state.CheckID(id); err != nil {
+		return err
+	}
+	done, err := m.dir.LockBriefly(umountLock + id)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return m.Unmount(ctx, id)
+}
+
 // Remove unmounts the root of container id and removes its bundle, its name and, with volumes set, its
 // anonymous volumes. It is idempotent.
 func (m *Manager) Remove(_ context.Context, id string, volumes bool) error {

@@ -24,6 +24,13 @@ type VolumeInfo struct {
 
 const volumeFile = "volume.json"
 
+// volumeLock and the name of a volume are the lock on it, whose file goes with its holder ([state.Dir.LeftLocks]).
+const volumeLock = "volume-"
+
+func (m *Manager) lockVolume(name string) (unlock func(), err error) {
+	return m.dir.LockAfter(volumeLock+name, func() error { return m.settleVolume(name) })
+}
+
 func (m *Manager) volumeDir(name string) string  { return filepath.Join(m.dir.Volumes(), name) }
 func (m *Manager) volumeData(name string) string { return filepath.Join(m.volumeDir(name), "data") }
 
@@ -45,7 +52,7 @@ func (c *container) prepareVolume(ctx context.Context, v volume, root *linux.Roo
 		return v.mount(v.source), c.makeSource(v.source)
 	}
 	if !v.anonymous { // who else could know its name?
-		unlock, err := c.dir.LockShared("volume-" + v.name)
+		unlock, err := c.lockVolume(v.name)
 		if err != nil {
 			return specs.Mount{}, err
 		}
@@ -91,6 +98,9 @@ func (c *container) createVolume(v volume) error {
 	if _, err := os.Lstat(filepath.Join(dir, volumeFile)); errors.Is(err, fs.ErrNotExist) {
 		linux.Trace("mkdir", "-p", c.volumeData(v.name))
 		if err := state.WriteJSON(filepath.Join(dir, volumeFile), info); err != nil {
+			if c.unfinished(v.name) {
+				_ = os.RemoveAll(dir) // else system check finds it
+			}
 			return err
 		}
 		if !v.anonymous {

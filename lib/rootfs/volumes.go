@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -99,7 +100,7 @@ func (m *Manager) CreateVolume(name string) (string, error) {
 	if err := state.CheckName("volume", name); err != nil {
 		return "", err
 	}
-	unlock, err := m.dir.LockShared("volume-" + name)
+	unlock, err := m.lockVolume(name)
 	if err != nil {
 		return "", err
 	}
@@ -112,7 +113,7 @@ func (m *Manager) RemoveVolume(name string) error {
 	if err := m.findVolume(name); err != nil {
 		return err
 	}
-	unlock, err := m.dir.LockShared("volume-" + name)
+	unlock, err := m.lockVolume(name)
 	if err != nil {
 		return err
 	}
@@ -125,7 +126,104 @@ func (m *Manager) RemoveVolume(name string) error {
 		return fmt.Errorf("it is used by container %s: remove that first", strings.Join(ids, ", "))
 	}
 	linux.Trace("rm", "-rf", m.volumeDir(name))
-	return linux.RemoveAll(m.volumeDir(name))
+	// Half a volume must not look like one.
+	if err := os.Rename(m.volumeDir(name), m.goneVolume(name)); err != nil {
+		return err
+	}
+	return linux.RemoveAll(m.goneVolume(name))
+}
+
+// goneVolume is where a volume is while it is removed.
+func (m *Manager) goneVolume(name string) string { return m.volumeDir(state.TempPrefix + name) }
+
+// Sweep settles what commands that were killed were at.
+func (m *Manager) Sweep(ctx context.Context) {
+	locks, err := m.dir.LeftLocks()
+	for _, lock := range locks {
+		_, settled := m.Settle(ctx, lock)
+		err = errors.Join(err, settled)
+	}
+	if err != nil {
+		m.Warn("clean up after volumes: %v", err)
+	}
+}
+
+// SettleAll settles all volumes, where no lock tells which: after a reboot.
+func (m *Manager) SettleAll() error {
+	entries, err := os.ReadDir(m.dir.Volumes())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	errs := []error{err}
+	for _, e := range entries {
+		name, gone := strings.CutPrefix(e.Name(), state.TempPrefix)
+		if !gone && !m.unfinished(name) && !hasTemps(m.volumeDir(name)) || m.inUse(name) {
+			continue
+		}
+		unlock, err := m.lockVolume(name)
+		if err == nil {
+			err = m.settleVolume(name)
+			unlock()
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// inUse reports whether a volume is that of a container that is being made, or runs: anonymous ones have no lock.
+func (m *Manager) inUse(name string) bool {
+	users, err := m.volumeUsers()
+	return err != nil || slices.ContainsFunc(users[name], func(id string) bool { return m.dir.Owner(id) == state.Active })
+}
+
+func hasTemps(dir string) bool {
+	paths, err := filepath.Glob(filepath.Join(dir, state.TempPrefix+"*"))
+	return len(paths) > 0 && err == nil
+}
+
+// Settle brings to an end what the holder of a lock was at when it was killed: making, filling or removing a volume,
+// or releasing a root. ours
+// says that the lock is one of this package.
+func (m *Manager) Settle(ctx context.Context, lock string) (ours bool, err error) {
+	if id, ok := strings.CutPrefix(lock, umountLock); ok && state.IsID(id) {
+		err := m.dir.IfFree(id, func() error { return m.Unmount(ctx, id) })
+		return true, errors.Join(err, m.dir.DropLock(lock))
+	}
+	name, ours := strings.CutPrefix(lock, volumeLock)
+	if !ours || state.CheckName("volume", name) != nil {
+		return false, nil
+	}
+	unlock, err := m.lockVolume(name) // which settles it
+	if err == nil {
+		unlock()
+	}
+	return true, err
+}
+
+// settleVolume wants the volume's lock.
+func (m *Manager) settleVolume(name string) error {
+	if m.unfinished(name) {
+		return errors.Join(linux.RemoveAll(m.volumeDir(name)), linux.RemoveAll(m.goneVolume(name)))
+	}
+	state.RemoveTemps(m.volumeDir(name))
+	return linux.RemoveAll(m.goneVolume(name))
+}
+
+// SettleVolumesOf removes what was being written about the volumes of container id, by one that had its lock.
+func (m *Manager) SettleVolumesOf(id string) error {
+	record, err := ReadRecord(m.dir, id)
+	for _, v := range record.Volumes {
+		if v.Anonymous && state.CheckName("volume", v.Name) == nil {
+			state.RemoveTemps(m.volumeDir(v.Name))
+		}
+	}
+	return err
+}
+
+// unfinished reports whether a volume does not say what it is, and has nothing in it.
+func (m *Manager) unfinished(name string) bool {
+	_, err := os.Lstat(filepath.Join(m.volumeDir(name), volumeFile))
+	return errors.Is(err, fs.ErrNotExist) && emptyDir(m.volumeData(name))
 }
 
 func (m *Manager) findVolume(name string) error {

@@ -33,6 +33,7 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 	_, statErr := os.Stat(r.runFile(id))
 	ended := c.Spawn.Started.IsZero() || !c.Spawn.Finished.IsZero()
 	if errors.Is(statErr, os.ErrNotExist) && ended && r.dir.Kept(id) {
+		r.dir.DropTemps(id)
 		return nil // and one that is not kept should be gone: the machine went down under it
 	}
 	if r.dir.Kept(id) && !ended {
@@ -74,19 +75,17 @@ func (r *Runtime) Sweep(ctx context.Context, warn func(format string, args ...an
 	if err != nil {
 		warn("look for what was left behind: %v", err)
 	}
-	swept := filepath.Join(r.dir.Run, "locks", "swept") // goes with the reboot
-	if _, err := os.Stat(swept); errors.Is(err, os.ErrNotExist) {
+	if err := NewBundles(filepath.Join(r.dir.Run, BundlesDir), false).Sweep(); err != nil {
+		warn("clean up after bundles: %v", err)
+	}
+	if first, done := r.dir.FirstSweep(state.MarkSwept); first {
+		defer done()
 		all, _ := r.dir.IDs() // those that there are
 		for _, id := range all {
-			if owner := r.dir.Owner(id); owner != state.Active {
+			if r.dir.Owner(id) != state.Active {
 				ids = append(ids, id)
 			}
 		}
-		defer func() {
-			if ctx.Err() == nil && os.MkdirAll(filepath.Dir(swept), 0o700) == nil {
-				_ = os.WriteFile(swept, nil, 0o600) // else the next one does it again
-			}
-		}()
 	}
 	for _, id := range ids {
 		err := r.Recover(ctx, id)

@@ -149,7 +149,7 @@ func (r *Runtime) GiveUp(ctx context.Context, c *state.Container) (*state.Contai
 }
 
 func (r *Runtime) noteStop(id string) error {
-	unlock, err := r.dir.Lock(id)
+	unlock, err := r.dir.LockChanging(id)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,9 +17,11 @@ import (
 // whatever namespaces, where pids mean nothing ([Dir.Look]). A monitor that executes its program anew hands the file on.
 // Where it fails the file is nil, and the note alone tells whose the container is ([Dir.Hold]).
 func (d Dir) Attend(id string) *os.File {
-	path := d.attended()
-	_ = os.MkdirAll(filepath.Dir(path), 0o700) // where it cannot be made, neither can the file
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(d.attended(), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		_ = d.makeLocks() // where they cannot be made, neither can the file
+		file, err = os.OpenFile(d.attended(), os.O_RDWR|os.O_CREATE, 0o600)
+	}
 	if err != nil {
 		return nil
 	}
@@ -42,7 +46,7 @@ func (d Dir) Attended() (attended func(id string) bool, close func()) {
 		}
 }
 
-func (d Dir) attended() string { return filepath.Join(d.Run, "locks", "attended") }
+func (d Dir) attended() string { return filepath.Join(d.locks(), attendedFile) }
 
 // byteOf is the number of container id's byte: 12 hexadecimal digits are 48 bits.
 func byteOf(id string) int64 {

@@ -16,6 +16,7 @@
 //	  <id>/                            state.json, lock
 //	  netns/<id>
 //	/run/mydocker-bridges.lock         of all sets of state on the host ([LockHost])
+//	  locks/                           files of locks ([Dir.LockShared], [Dir.LockBriefly])
 //
 // Nothing is stored that can be derived: whether a container runs is asked of the kernel
 // ([Process.Alive]), how many use an image or a network is counted.

@@ -93,7 +93,12 @@ func (d Dir) Noted(id string) bool {
 
 func (d Dir) abandoned(id string, attended func(string) bool) bool {
 	if !d.Noted(id) {
-		return d.gone(id) // a container that has ended may have its lock there
+		if d.gone(id) {
+			return true
+		}
+		// A container that has ended may have its lock there, and a note that its writer did not finish.
+		_, err := os.Lstat(filepath.Join(d.Runtime(id), TempPrefix+RunFile))
+		return err == nil
 	}
 	return !d.look(id, attended).Held()
 }

@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -113,7 +115,7 @@ func TestLocksExcludeEachOther(t *testing.T) {
 	d := newDir(t)
 	for name, take := range map[string]func() (func(), error){
 		"container": func() (func(), error) { return d.Lock("0123456789ab") },
-		"shared":    func() (func(), error) { return d.LockShared("addresses") },
+		"shared":    func() (func(), error) { return d.LockShared(NetworkLock) },
 		"briefly":   func() (func(), error) { return d.LockBriefly("layer") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,7 +134,98 @@ func TestLocksExcludeEachOther(t *testing.T) {
 			}, func(err error) { t.Error(err) })
 		})
 	}
-	if got := names(t, filepath.Join(d.Run, "locks")); got != "addresses" {
+	// Those that last, and no more.
+	if got := names(t, filepath.Join(d.Run, "locks")); got != "attended firewall hosts images network" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+// TestLeftLocks: the file of a lock that no process has tells what its holder was at, and goes with who deals with that.
+func TestLeftLocks(t *testing.T) {
+	d := newDir(t)
+	left := func(want ...string) {
+		t.Helper()
+		got, err := d.LeftLocks()
+		must(t, err)
+		if !slices.Equal(got, want) {
+			t.Errorf("left: %q, not %q", got, want)
+		}
+	}
+	left()
+	network, err := d.LockShared(NetworkLock)
+	must(t, err)
+	network() // one that lasts is none that is left
+	held, err := d.LockBriefly("volume-held")
+	must(t, err)
+	must(t, os.WriteFile(d.LockPath("volume-killed"), nil, 0o600))
+	left("volume-killed")
+	taken, err := d.LockBriefly("volume-killed")
+	must(t, err)
+	left()
+	taken()
+	held()
+	left()
+	_, done := d.FirstSweep(MarkSwept)
+	done()
+	left()
+	if got := names(t, filepath.Join(d.Run, "locks")); got != "attended firewall hosts images network swept" {
+		t.Errorf("there are: %s", got)
+	}
+
+	unlock, err := d.LockNoting("export-1", "/there")
+	must(t, err)
+	unlock()
+	left()
+	must(t, os.WriteFile(d.LockPath("export-1"), []byte("/there"), 0o600))
+	note, unlock, err := d.LockNoted("export-1")
+	must(t, err)
+	unlock()
+	if note != "/there" {
+		t.Errorf("the note: %q", note)
+	}
+	left()
+}
+
+// TestBriefLocksBesideLookers: neither who looks for locks that were left, nor the file that goes with each holder, lets two
+// have one at a time.
+func TestBriefLocksBesideLookers(t *testing.T) {
+	d := newDir(t)
+	stop := make(chan struct{})
+	var lookers sync.WaitGroup
+	for range 2 {
+		lookers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				left, err := d.LeftLocks()
+				must(t, err)
+				for _, name := range left {
+					must(t, d.DropLock(name))
+				}
+			}
+		})
+	}
+	var inside atomic.Int32
+	for range 20 {
+		race(20, func(int) error {
+			unlock, err := d.LockBriefly("volume-one")
+			if err != nil {
+				return err
+			}
+			if inside.Add(1) != 1 {
+				t.Error("two have the lock")
+			}
+			inside.Add(-1)
+			unlock()
+			return nil
+		}, func(err error) { t.Error(err) })
+	}
+	close(stop)
+	lookers.Wait()
+	if got := names(t, filepath.Join(d.Run, "locks")); got != "attended firewall hosts images network" {
 		t.Errorf("left: %s", got)
 	}
 }

@@ -26,7 +26,7 @@ type Net struct {
 	Names     []string   `json:"names,omitempty"`    // by which others find it: its name and its id
 	Hostname  string     `json:"hostname,omitempty"` // by which it finds itself, too
 	Unnamed   bool       `json:"unnamed,omitempty"`  // others do not find it: it goes before its id is known to anybody
-	Joining   string     `json:"joining,omitempty"`  // a network in which it may have claimed an address that is not in Endpoints yet
+	Joining   string     `json:"joining,omitempty"`  // a network that it is being connected to, or taken from
 
 	// Where the namespace is not of a container of ours, and there is no document:
 	NetNS   string  `json:"netns,omitempty"`  // its path

@@ -18,7 +18,7 @@ type Remain struct {
 	Name   string                      `json:"name"` // a path, where it has one
 	Reason string                      `json:"reason"`
 	Kept   bool                        `json:"kept,omitempty"` // for somebody who may come: no fault, and for no repair to take
-	Remove func(context.Context) error `json:"-"`              // looks again whether somebody owns it by now
+	Remove func(context.Context) error `json:"-"`              // looks again whether somebody owns it by now; nil: for the user to decide
 }
 
 // Owner says what of a container may be there.
@@ -55,6 +55,25 @@ func (d Dir) Owner(id string) Owner {
 		return Active
 	}
 	return Nobody
+}
+
+// inHands reports whether a process that lives has container id in its hands, or it cannot be told that none has.
+func (d Dir) inHands(id string) bool { return d.Look(id).Held() }
+
+// IfFree does something under the lock of container id, unless a process has it in its hands.
+func (d Dir) IfFree(id string, do func() error) error {
+	unlock, err := d.Lock(id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if !d.inHands(id) {
+		err = do()
+	}
+	if d.gone(id) && !d.Noted(id) {
+		_ = os.RemoveAll(d.Runtime(id)) // the lock made it
+	}
+	return err
 }
 
 // Unless does something under the lock of container id, unless its owner is by now more than the given one.
@@ -111,6 +130,46 @@ func (d Dir) DropTemps(id string) {
 			if strings.HasPrefix(e.Name(), TempPrefix) && e.Name() != TempPrefix+NetFile {
 				_ = os.Remove(filepath.Join(dir, e.Name()))
 			}
+		}
+	}
+}
+
+// DropAllTemps removes the temporary files of all writers of small files that were killed, where their locks tell no more: a
+// reboot took those. Each goes under the lock that its writer would have.
+func (d Dir) DropAllTemps() error {
+	for lock, dir := range map[string]string{"names": d.Names(), "users": d.Users()} {
+		if !hasTemps(dir) {
+			continue
+		}
+		unlock, err := d.LockBriefly(lock)
+		if err != nil {
+			return err
+		}
+		RemoveTemps(dir)
+		unlock()
+	}
+	ids, err := d.IDs()
+	errs := []error{err}
+	for _, id := range ids {
+		if hasTemps(d.Bundle(id)) {
+			errs = append(errs, d.IfFree(id, func() error { d.DropTemps(id); return nil }))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func hasTemps(dir string) bool {
+	paths, err := filepath.Glob(filepath.Join(dir, TempPrefix+"*"))
+	return len(paths) > 0 && err == nil
+}
+
+// RemoveTemps removes the temporary files in a directory: those of writers that were killed. The caller has the lock that
+// writers there have.
+func RemoveTemps(dir string) {
+	entries, _ := list(dir) // one that cannot be read keeps them
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), TempPrefix) {
+			_ = os.RemoveAll(filepath.Join(dir, e.Name()))
 		}
 	}
 }

@@ -1,0 +1,74 @@
+package cgroup
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// TestPreparedAlone: a group of a document without a container is not shown at first, then named and left to the user,
+// and removed when it was lost.
+func TestPreparedAlone(t *testing.T) {
+	requireRoot(t)
+	dir := t.TempDir()
+	fake(t, dir, "md-cgroup=")
+	if err := os.Chmod(filepath.Join(dir, "md-cgroup"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	m := New(state.Dir{Root: dir, Run: dir})
+	m.base = "/mydocker-test-" + state.NewID()
+	s := spec.New("")
+	if err := m.Create(Options{})(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	defer leftNothing(t, m.base)
+	defer func() {
+		if err := m.Delete(t.Context(), s.ID()); err != nil {
+			t.Error(err)
+		}
+	}()
+	g, err := m.Open(s.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		age                  time.Duration
+		named, kept, removal bool
+	}{
+		{0, false, false, false},
+		{state.Forgotten - time.Minute, false, false, false},
+		{state.Forgotten + time.Minute, true, true, false},
+		{state.Lost - time.Minute, true, true, false},
+		{state.Lost + time.Minute, true, false, true},
+	} {
+		then := []byte(strconv.FormatInt(time.Now().Add(-test.age).Unix(), 10))
+		for _, tree := range g.trees {
+			if err := syscall.Setxattr(tree.dir(g.Path), preparedMark, then, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found, err := m.Remains()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) > 1 || test.named != (len(found) == 1) {
+			t.Errorf("after %v: found %+v", test.age, found)
+		} else if test.named && (found[0].Kept != test.kept || test.removal != (found[0].Remove != nil)) {
+			t.Errorf("after %v: kept %v, removal %v", test.age, found[0].Kept, found[0].Remove != nil)
+		}
+	}
+	found, err := m.Remains()
+	if err == nil && len(found) == 1 {
+		err = found[0].Remove(t.Context())
+	}
+	if err != nil || g.Exists() {
+		t.Errorf("not removed: %v", err)
+	}
+}
