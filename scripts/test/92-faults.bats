@@ -12,12 +12,12 @@ all_well() {
   [[ $status == 0 ]] || fail "$output"
 }
 
-@test "kill -9 at some moments of each command, then one ordinary command" { all_well "$faults/sweep" -r 1 killall; }
+@test "kill -9 at some moments of each command, then one ordinary command" { all_well "$faults/sweep" -r 1 -s 20 killall; }
 
 @test "kill -9 at some moments of each stage of the pipe" { all_well "$faults/sweep" -r 1 kill,killall pipe pipe-d; }
 
 @test "a disk that is full at some moment of each command" {
-  all_well "$faults/sweep" -r 1 ENOSPC
+  all_well "$faults/sweep" -r 1 -s 19 ENOSPC
 }
 
 @test "power losses" { all_well "$faults/powerloss" 4; }
