@@ -107,7 +107,7 @@ func (m *Manager) unpublishUnknown(ctx context.Context, id string) error {
 	}
 	errs = append(errs, state.ReleaseAll(m.portDir(), id))
 	_ = os.Remove(m.portDir()) // they stay while there are others
-	_ = os.Remove(filepath.Dir(m.publishedPath("")))
+	_ = os.Remove(m.publishedDir())
 	return errors.Join(errs...)
 }
 

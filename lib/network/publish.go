@@ -17,7 +17,8 @@ import (
 
 const publishedForm = "%d:%d" // of IPv4 and of IPv6
 
-func (m *Manager) publishedPath(id string) string { return filepath.Join(m.dir.Run, "published", id) }
+func (m *Manager) publishedDir() string           { return filepath.Join(m.dir.Run, "published") }
+func (m *Manager) publishedPath(id string) string { return filepath.Join(m.publishedDir(), id) }
 
 // publish makes the rules of a container's ports, which are claimed and lead to its first addresses: one
 // process a family.
@@ -150,7 +151,7 @@ func (m *Manager) tryUnpublish(ctx context.Context, id string, n state.Net) erro
 func (m *Manager) dropEmptyDirs(ports []state.Port) {
 	if len(ports) > 0 {
 		_ = os.Remove(m.portDir()) // they stay while there are others
-		_ = os.Remove(filepath.Dir(m.publishedPath("")))
+		_ = os.Remove(m.publishedDir())
 	}
 }
 
