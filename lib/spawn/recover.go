@@ -79,7 +79,11 @@ func (r *Runtime) Sweep(ctx context.Context, warn func(format string, args ...an
 		warn("clean up after bundles: %v", err)
 	}
 	if first, done := r.dir.FirstSweep(state.MarkSwept); first {
-		defer done()
+		defer func() {
+			if ctx.Err() == nil { // else the next command looks at the rest
+				done()
+			}
+		}()
 		all, _ := r.dir.IDs() // those that there are
 		for _, id := range all {
 			if r.dir.Owner(id) != state.Active {
