@@ -17,7 +17,7 @@ const module = "github.com/weikeit/mydocker/"
 
 // floors is the house from the top down: a package imports only what stands below it.
 var floors = []string{
-	"lib/container", "lib/cli", "lib/registry", "lib/rootfs", "lib/spawn",
+	"lib/container", "lib/cli", "lib/registry", "lib/rootfs", "lib/bundle", "lib/monitor", "lib/spawn", "lib/crilog",
 	"lib/image", "lib/network", "lib/cgroup", "lib/hostport", "lib/state", "lib/program", "lib/spec", "lib/seccomp", "lib/linux", "lib/interrupt", "lib/linux/early", "lib/linux/guard",
 }
 

@@ -7,8 +7,8 @@ import (
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/interrupt"
+	"github.com/weikeit/mydocker/lib/monitor"
 	"github.com/weikeit/mydocker/lib/rootfs"
-	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -37,7 +37,7 @@ func (c *mount) Run(ctx context.Context, io *cli.IO) error {
 	if c.Spec != "-" { // else it was the document
 		m.In = interrupt.Reader(io.In)
 	}
-	spawn.New(dir).Sweep(ctx, m.Warn) // what a pipe that was killed left may be in the way of this one
+	monitor.New(dir).Sweep(ctx, m.Warn) // what a pipe that was killed left may be in the way of this one
 	m.Sweep(ctx)
 	return cli.Emit(ctx, io, s, func(ctx context.Context, s *spec.Spec) error {
 		err := m.Mount(c.Options, c.Image, c.Args)(ctx, s)

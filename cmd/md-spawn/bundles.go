@@ -16,6 +16,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/bundle"
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/linux"
@@ -27,7 +28,7 @@ import (
 
 type create struct {
 	Bundle string `short:"b" default:"." help:"Directory of config.json (default: this one)" placeholder:"DIR"`
-	spawn.CreateFlags
+	bundle.CreateFlags
 	ID string `arg:"" help:"Id of the new container"`
 
 	engine *engine
@@ -46,7 +47,7 @@ type start struct {
 
 // Run implements cli.Runner.
 func (c *start) Run(ctx context.Context, _ *cli.IO) error {
-	return c.engine.with(c.ID, func(b *spawn.Bundle) error { return b.Start(ctx) })
+	return c.engine.with(c.ID, func(b *bundle.Container) error { return b.Start(ctx) })
 }
 
 type pause struct {
@@ -58,7 +59,7 @@ type pause struct {
 
 // Run implements cli.Runner.
 func (c *pause) Run(ctx context.Context, _ *cli.IO) error {
-	return c.engine.with(c.ID, func(b *spawn.Bundle) error { return b.Freeze(ctx, c.frozen) })
+	return c.engine.with(c.ID, func(b *bundle.Container) error { return b.Freeze(ctx, c.frozen) })
 }
 
 type list struct {
@@ -74,7 +75,7 @@ func (c *list) Run(_ context.Context, io *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	states := make([]spawn.BundleState, 0, len(all))
+	states := make([]bundle.State, 0, len(all))
 	for _, b := range all {
 		states = append(states, b.State())
 	}
@@ -105,7 +106,7 @@ type processes struct {
 
 // Run implements cli.Runner.
 func (c *processes) Run(ctx context.Context, io *cli.IO) error {
-	return c.engine.with(c.ID, func(b *spawn.Bundle) error {
+	return c.engine.with(c.ID, func(b *bundle.Container) error {
 		pids, err := b.Processes()
 		if err != nil {
 			return err
@@ -153,7 +154,7 @@ type update struct {
 
 // Run implements cli.Runner.
 func (c *update) Run(_ context.Context, io *cli.IO) error {
-	return c.engine.with(c.ID, func(b *spawn.Bundle) error {
+	return c.engine.with(c.ID, func(b *bundle.Container) error {
 		r, err := c.resources(io.In)
 		if err != nil {
 			return err

@@ -9,8 +9,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/bundle"
 	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/crilog"
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/monitor"
 	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
@@ -23,8 +26,8 @@ type run struct {
 	Keep        bool  `help:"Keep the container when its program ends, until it is deleted"`
 	TTY         *bool `name:"tty" short:"t" help:"Give the program a terminal: that of /dev/tty"`
 	Interactive bool  `help:"Keep standard input open (with --spec or --bundle)"`
-	spawn.Policies
-	spawn.CreateFlags
+	monitor.Policies
+	bundle.CreateFlags
 	Args []string `arg:"" optional:"" passthrough:"partial" help:"Run this in place of the document's program"`
 
 	engine *engine
@@ -44,7 +47,7 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 	if c.Alone() {
 		return c.engine.run(ctx, io, c)
 	}
-	if c.CreateFlags != (spawn.CreateFlags{}) {
+	if c.CreateFlags != (bundle.CreateFlags{}) {
 		return cli.Usagef("the options of an OCI runtime want an id: md-spawn run --bundle DIR ID")
 	}
 	dir, err := state.FromEnv()
@@ -68,8 +71,8 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 	if c.Interactive {
 		s.Annotate(spec.AnnotationInteractive, "true")
 	}
-	o := spawn.Options{Detach: c.Detach, Keep: c.Keep, Interactive: c.Interactive, Streams: c.streams(io, s)}
-	code, err := spawn.New(dir).Run(ctx, s, o)
+	o := monitor.Options{Detach: c.Detach, Keep: c.Keep, Interactive: c.Interactive, Streams: c.streams(io, s)}
+	code, err := monitor.New(dir).Run(ctx, s, o)
 	switch {
 	case err != nil:
 		return err
@@ -99,7 +102,7 @@ func (c *run) streams(io *cli.IO, s *spec.Spec) spawn.Streams {
 
 type execute struct {
 	program.ExecOptions
-	spawn.ExecFlags
+	bundle.ExecFlags
 	Cwd            string   `help:"The same as --workdir"`
 	Cap            []string `short:"c" help:"Add a capability to the program's"`
 	NoNewPrivs     bool     `help:"Set no_new_privs"`
@@ -114,7 +117,7 @@ func (c *execute) Run(ctx context.Context, io *cli.IO) error {
 	if len(c.Target.Words) > 0 && c.engine.has(c.Target.Words[0]) {
 		return c.engine.exec(ctx, io, c)
 	}
-	if c.ExecFlags != (spawn.ExecFlags{}) {
+	if c.ExecFlags != (bundle.ExecFlags{}) {
 		return cli.Usagef("the options of an OCI runtime want one of its containers")
 	}
 	name, _, err := c.Split()
@@ -136,8 +139,8 @@ func (c *execute) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return cli.About(name, err)
 	}
-	o := spawn.Options{Detach: c.Detach, Interactive: c.Interactive, Streams: spawn.Connect(io.In, io.Out, io.Err, proc.Terminal, c.Interactive)}
-	code, err := spawn.New(dir).Exec(ctx, box, proc, o)
+	o := monitor.Options{Detach: c.Detach, Interactive: c.Interactive, Streams: spawn.Connect(io.In, io.Out, io.Err, proc.Terminal, c.Interactive)}
+	code, err := monitor.New(dir).Exec(ctx, box, proc, o)
 	if err == nil && code != 0 {
 		err = cli.Status(code)
 	}
@@ -159,7 +162,7 @@ func (c *kill) Run(ctx context.Context, io *cli.IO) error {
 		return cli.Usagef("%w", err)
 	}
 	if c.engine.has(c.Container) {
-		return c.engine.with(c.Container, func(b *spawn.Bundle) error { return b.Kill(sig, c.All) })
+		return c.engine.with(c.Container, func(b *bundle.Container) error { return b.Kill(sig, c.All) })
 	}
 	if c.All {
 		return cli.About(c.Container, cli.Usagef("--all is for the containers of an OCI engine"))
@@ -202,7 +205,7 @@ type show struct {
 // Run implements cli.Runner.
 func (c *show) Run(_ context.Context, io *cli.IO) error {
 	if c.engine.has(c.Container) {
-		return c.engine.with(c.Container, func(b *spawn.Bundle) error { return printJSON(io.Out, b.State()) })
+		return c.engine.with(c.Container, func(b *bundle.Container) error { return printJSON(io.Out, b.State()) })
 	}
 	_, box, err := load(c.Container)
 	if err != nil {
@@ -216,13 +219,13 @@ func (c *show) Run(_ context.Context, io *cli.IO) error {
 }
 
 type logs struct {
-	spawn.LogFlags
+	crilog.Flags
 	Container string `arg:"" help:"Id or name of a container"`
 }
 
 // Run implements cli.Runner.
 func (c *logs) Run(ctx context.Context, io *cli.IO) error {
-	o, err := c.LogFlags.Parse(time.Now())
+	o, err := c.Flags.Parse(time.Now())
 	if err != nil {
 		return cli.Usagef("%w", err)
 	}
@@ -279,7 +282,7 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 
 // sweep takes back the containers that commands had in their hands when they were killed.
 func sweep(ctx context.Context, io *cli.IO, dir state.Dir) {
-	spawn.New(dir).Sweep(ctx, func(format string, args ...any) { cli.Warn(io.Err, "md-spawn", format, args...) })
+	monitor.New(dir).Sweep(ctx, func(format string, args ...any) { cli.Warn(io.Err, "md-spawn", format, args...) })
 }
 
 // load finds a container by what the user calls it.
@@ -303,8 +306,8 @@ func loadAnyway(arg string) (state.Dir, *state.Container, error) {
 }
 
 // runtime returns the containers of a state directory; what they warn of goes to the user.
-func runtime(dir state.Dir, io *cli.IO) *spawn.Runtime {
-	r := spawn.New(dir)
+func runtime(dir state.Dir, io *cli.IO) *monitor.Runtime {
+	r := monitor.New(dir)
 	r.Warn = func(format string, args ...any) { cli.Warn(io.Err, "md-spawn", format, args...) }
 	return r
 }

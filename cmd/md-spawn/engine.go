@@ -13,6 +13,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/bundle"
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/program"
@@ -49,21 +50,21 @@ func (e *engine) globals() []cli.Global {
 	}
 }
 
-func (e *engine) bundles() *spawn.Bundles {
+func (e *engine) bundles() *bundle.Store {
 	root := e.root
 	if root == "" {
 		if dir, err := state.FromEnv(); err == nil {
-			root = filepath.Join(dir.Run, spawn.BundlesDir)
+			root = filepath.Join(dir.Run, bundle.Dir)
 		}
 	}
-	return spawn.NewBundles(root, e.systemd)
+	return bundle.New(root, e.systemd)
 }
 
 // has reports whether an argument means a container of the engine's: with --root they all do.
 func (e *engine) has(arg string) bool { return e.root != "" || e.bundles().Has(arg) }
 
 // with does something to a container of the engine's.
-func (e *engine) with(id string, do func(*spawn.Bundle) error) error {
+func (e *engine) with(id string, do func(*bundle.Container) error) error {
 	b, err := e.bundles().Load(id)
 	if err == nil {
 		err = do(b)
@@ -129,7 +130,7 @@ func (e *engine) run(ctx context.Context, io *cli.IO, c *run) error {
 
 func (e *engine) exec(ctx context.Context, io *cli.IO, c *execute) error {
 	id := c.Target.Words[0]
-	return e.with(id, func(b *spawn.Bundle) error {
+	return e.with(id, func(b *bundle.Container) error {
 		proc, err := c.process(b.Spec(), b.PID())
 		if err != nil {
 			return err
@@ -187,8 +188,8 @@ func (c *execute) process(s *spec.Spec, pid int) (*specs.Process, error) {
 
 // remove deletes a container of the engine's. With force, one that is not there is gone already.
 func (e *engine) remove(ctx context.Context, id string, force bool) error {
-	err := e.with(id, func(b *spawn.Bundle) error { return b.Delete(ctx, force) })
-	if force && errors.Is(err, spawn.ErrNoBundle) {
+	err := e.with(id, func(b *bundle.Container) error { return b.Delete(ctx, force) })
+	if force && errors.Is(err, bundle.ErrNotFound) {
 		return nil
 	}
 	return err

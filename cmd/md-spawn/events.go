@@ -8,6 +8,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/bundle"
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/spawn"
@@ -23,7 +24,7 @@ type events struct {
 
 // Run implements cli.Runner.
 func (c *events) Run(ctx context.Context, io *cli.IO) error {
-	return c.engine.with(c.ID, func(b *spawn.Bundle) error {
+	return c.engine.with(c.ID, func(b *bundle.Container) error {
 		kills := uint64(0)
 		for first := true; ; first = false {
 			if b.Status() == specs.StateStopped {

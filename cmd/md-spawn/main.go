@@ -8,10 +8,13 @@ import (
 	"slices"
 
 	"github.com/weikeit/mydocker/lib/cli"
-	_ "github.com/weikeit/mydocker/lib/linux/guard" // first of all
+	_ "github.com/weikeit/mydocker/lib/linux/guard"
+	"github.com/weikeit/mydocker/lib/monitor"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/state"
 )
+
+// first of all
 
 //go:embed doc.go
 var doc string
@@ -22,8 +25,8 @@ func main() {
 		switch os.Args[1] {
 		case spawn.ReapArg:
 			os.Exit(spawn.Reap(os.Args[2:]))
-		case spawn.MonitorArg:
-			os.Exit(monitor(os.Args[2:]))
+		case monitor.MonitorArg:
+			os.Exit(stayWithContainer(os.Args[2:]))
 		}
 	}
 	cli.Main(tool())
@@ -40,7 +43,7 @@ func tool() cli.Tool {
 	}
 }
 
-func monitor(args []string) int {
+func stayWithContainer(args []string) int {
 	dir, err := state.FromEnv()
 	if err != nil || len(args) == 0 {
 		fmt.Fprintln(os.Stderr, "md-spawn: monitor: only md-spawn itself starts it:", err)
@@ -49,5 +52,5 @@ func monitor(args []string) int {
 	if slices.Contains(args, "debug") {
 		cli.Debug(os.Stderr)
 	}
-	return spawn.New(dir).Monitor(context.Background(), args)
+	return monitor.New(dir).Monitor(context.Background(), args)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/container"
+	"github.com/weikeit/mydocker/lib/crilog"
 	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/rootfs"
@@ -109,7 +110,7 @@ func (c *ps) Run(_ context.Context, io *cli.IO) error {
 }
 
 type logs struct {
-	spawn.LogFlags
+	crilog.Flags
 	Container string `arg:"" help:"Id or name of a container"`
 }
 

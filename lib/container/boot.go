@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/weikeit/mydocker/lib/spawn"
+	"github.com/weikeit/mydocker/lib/monitor"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -28,7 +28,7 @@ func (e *Engine) Boot(ctx context.Context, started func(*state.Container)) error
 	e.takeBack(ctx)
 	slices.Reverse(list) // the newest was first
 	todo := slices.DeleteFunc(list, func(c *state.Container) bool {
-		return c.Running || c.Restarting() || !spawn.StartsAtBoot(c)
+		return c.Running || c.Restarting() || !monitor.StartsAtBoot(c)
 	})
 	for more := true; more && len(todo) > 0 && ctx.Err() == nil; {
 		var failed []*state.Container

@@ -47,9 +47,9 @@ import (
 
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/image"
+	"github.com/weikeit/mydocker/lib/monitor"
 	"github.com/weikeit/mydocker/lib/network"
 	"github.com/weikeit/mydocker/lib/rootfs"
-	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -62,7 +62,7 @@ type Engine struct {
 
 	rootfs *rootfs.Manager
 	cgroup *cgroup.Manager
-	spawn  *spawn.Runtime
+	spawn  *monitor.Runtime
 }
 
 // New returns the engine of the state directory. warn tells the user of what is no error but perhaps
@@ -70,7 +70,7 @@ type Engine struct {
 func New(dir state.Dir, warn func(format string, args ...any)) *Engine {
 	e := &Engine{
 		Dir: dir, Images: image.Open(dir), Network: network.New(dir),
-		rootfs: rootfs.New(dir), cgroup: cgroup.New(dir), spawn: spawn.New(dir),
+		rootfs: rootfs.New(dir), cgroup: cgroup.New(dir), spawn: monitor.New(dir),
 	}
 	e.rootfs.Warn, e.spawn.Warn = warn, warn
 	e.spawn.Release = e.release

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/interrupt"
+	"github.com/weikeit/mydocker/lib/monitor"
 	"github.com/weikeit/mydocker/lib/network"
 	"github.com/weikeit/mydocker/lib/rootfs"
 	"github.com/weikeit/mydocker/lib/spawn"
@@ -26,7 +27,7 @@ type CreateOptions struct {
 	cgroup.Limits
 	rootfs.Extras
 	rootfs.Security
-	spawn.Policies
+	monitor.Policies
 	cgroup.Devices
 	rootfs.Bounds
 	network.Exposed
@@ -89,7 +90,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 	if err != nil {
 		return "", 0, err
 	}
-	code, err = e.spawn.Run(ctx, s, spawn.Options{
+	code, err = e.spawn.Run(ctx, s, monitor.Options{
 		Detach: o.Detach, Keep: !o.Remove, Interactive: o.Interactive,
 		Streams: spawn.Connect(c.In, c.Out, c.Err, *o.TTY, o.Interactive),
 	})
@@ -227,7 +228,7 @@ func (e *Engine) start(ctx context.Context, c *state.Container) error {
 		return err
 	}
 	if paused(c) {
-		return spawn.ErrPaused
+		return monitor.ErrPaused
 	}
 	if c.Running || c.Restarting() {
 		return nil
@@ -245,7 +246,7 @@ func (e *Engine) start(ctx context.Context, c *state.Container) error {
 		err = e.Network.Up(ctx, s)
 	}
 	if err == nil {
-		_, err = e.spawn.Start(ctx, s, spawn.Options{Detach: true, Keep: true})
+		_, err = e.spawn.Start(ctx, s, monitor.Options{Detach: true, Keep: true})
 	}
 	if err != nil {
 		return errors.Join(err, e.release(interrupt.Undoing(ctx), s))

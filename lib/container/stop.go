@@ -8,7 +8,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/crilog"
 	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/monitor"
 	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
@@ -176,7 +178,7 @@ func (e *Engine) removePrepared(ctx context.Context, id string) error {
 func (e *Engine) remove(ctx context.Context, c *state.Container, o RemoveOptions) error {
 	for {
 		err := e.tryRemove(ctx, c, o)
-		if !errors.Is(err, spawn.ErrRuns) || ctx.Err() != nil {
+		if !errors.Is(err, monitor.ErrRuns) || ctx.Err() != nil {
 			return err
 		}
 		// Another command has started it meanwhile.
@@ -236,7 +238,7 @@ func (e *Engine) Exec(ctx context.Context, c *state.Container, o program.ExecOpt
 	if err != nil {
 		return 0, err
 	}
-	return e.spawn.Exec(ctx, c, proc, spawn.Options{
+	return e.spawn.Exec(ctx, c, proc, monitor.Options{
 		Detach:      o.Detach,
 		Interactive: o.Interactive,
 		Streams:     spawn.Connect(caller.In, caller.Out, caller.Err, proc.Terminal, o.Interactive),
@@ -244,7 +246,7 @@ func (e *Engine) Exec(ctx context.Context, c *state.Container, o program.ExecOpt
 }
 
 // Logs shows the log of a container.
-func (e *Engine) Logs(ctx context.Context, c *state.Container, o spawn.LogOptions, caller Caller) error {
+func (e *Engine) Logs(ctx context.Context, c *state.Container, o crilog.Options, caller Caller) error {
 	e.spawn.Rouse(c)
 	return e.spawn.Logs(ctx, c, o, caller.Out, caller.Err)
 }

@@ -17,17 +17,17 @@ import (
 // blueprint is all that the list of system calls for a new container is made of ([blueprint.compile]): the
 // document, and what it means on this host.
 type blueprint struct {
-	spec      *specs.Spec
-	bundle    string        // relative paths of the document start here
-	root      string        // absolute
-	cgroups   []cgroupMount // what the container shall see of its control group
-	entrances []string      // files of control groups that a process joins by writing 0
-	outside   bool          // somebody outside has something to do before the mounts are made
-	parent    string        // the mount that the root lies in, where it must not stay shared; "" where it is not
-	noPivot   bool          // the root is moved, not pivoted: for a host that runs from its initramfs
-	program   program
+	spec            *specs.Spec
+	bundle          string        // relative paths of the document start here
+	root            string        // absolute
+	cgroups         []cgroupMount // what the container shall see of its control group
+	procsFiles      []string      // files of control groups that a process joins by writing 0
+	hasRuntimeHooks bool          // somebody outside has something to do before the mounts are made
+	parent          string        // the mount that the root lies in, where it must not stay shared; "" where it is not
+	noPivot         bool          // the root is moved, not pivoted: for a host that runs from its initramfs
+	program         program
 
-	mapped []*users // the mounts on which files are other users'; nil for most
+	mapped []*idMap // the mounts on which files are other users'; nil for most
 
 	isEmpty func(path string) bool // asks whether the image has nothing at a path
 
@@ -50,7 +50,7 @@ type program struct {
 	files   [2]uint64        // the caller's limit on open files, soft and hard
 	held    linux.Capabilities
 	filter  *seccomp.Filter // of system calls; nil for none
-	users   *users          // the container's own; nil for the host's
+	users   *idMap          // the container's own; nil for the host's
 	fds     descriptors
 }
 
@@ -64,58 +64,58 @@ type descriptors struct {
 	start  int // a FIFO that the child reads a byte from before it becomes the program; -1 for none
 	kept   int // so many from 3 on are the program's
 	pidfd  int // the container's first process, for exec; -1 for none
-	users  map[*users]int
+	users  map[*idMap]int
 
 	nodes [3]node // what takes the place of a stream that is a device of the host's
 }
 
-// script is a list with what its parent needs to know of it.
-type script struct {
+// plan is a list with what its parent needs to know of it.
+type plan struct {
 	*linux.Steps
-	meetings map[int]meeting // by step: where the child waits for us
-	lookup   int             // first step that looks for the program
-	name     string          // of the program
-	trace    []string        // what is done, as shell commands, for --debug
-	users    *users          // of the container
-	own      ownNodes
-	profile  linux.Value // the open file that takes the AppArmor profile
+	syncPoints map[int]SyncPoint // by step: where the child waits for us
+	lookup     int               // first step that looks for the program
+	name       string            // of the program
+	trace      []string          // what is done, as shell commands, for --debug
+	users      *idMap            // of the container
+	own        ownNodes
+	profile    linux.Value // the open file that takes the AppArmor profile
 }
 
-// meeting is a point where the child waits until something is done outside.
-type meeting int
+// SyncPoint is a point where the child waits until something is done outside.
+type SyncPoint int
 
 const (
-	beforeMounts  meeting = iota // the namespaces are there
-	beforePivot                  // the mounts are made, the old root is still there
-	beforeProgram                // inside, with the rights of a container's root: hooks
-	ready                        // all that is left is to execute the program
+	BeforeMounts  SyncPoint = iota // the namespaces are there
+	BeforePivot                    // the mounts are made, the old root is still there
+	BeforeProgram                  // inside, with the rights of a container's root: hooks
+	Ready                          // all that is left is to execute the program
 )
 
-func (s *script) meet(m meeting) { s.meetings[s.Meet()] = m }
+func (s *plan) syncPoint(m SyncPoint) { s.syncPoints[s.Meet()] = m }
 
 // shell notes what the steps to come are in a shell, where somebody listens.
-func (s *script) shell(argv ...string) {
+func (s *plan) shell(argv ...string) {
 	if linux.Tracing() {
 		s.trace = append(s.trace, linux.Quote(argv...))
 	}
 }
 
-func newScript(p *program) *script {
-	return &script{Steps: linux.NewSteps(p.fds.socket), meetings: make(map[int]meeting), users: p.users}
+func newPlan(p *program) *plan {
+	return &plan{Steps: linux.NewSteps(p.fds.socket), syncPoints: make(map[int]SyncPoint), users: p.users}
 }
 
 // compile turns the blueprint into the list: what runtime-spec, config.md and config-linux.md ask for, in the
 // order that the kernel needs. It asks nobody and changes nothing.
-func (b *blueprint) compile() (*script, error) {
-	l := newScript(&b.program)
+func (b *blueprint) compile() (*plan, error) {
+	l := newPlan(&b.program)
 	b.program.begin(l)
 	l.Umask(0) // what is made for the container gets the modes that are given
-	b.program.joinGroups(l, b.entrances)
+	b.program.joinGroups(l, b.procsFiles)
 	b.joinNamespaces(l)
 	b.nameHost(l)
-	if b.outside {
+	if b.hasRuntimeHooks {
 		l.Doing("wait for the hooks")
-		l.meet(beforeMounts)
+		l.syncPoint(BeforeMounts)
 	}
 	root := b.mountAll(l)
 	b.makeDevices(l, root)
@@ -127,7 +127,7 @@ func (b *blueprint) compile() (*script, error) {
 	b.protect(l, root)
 	hooks := b.spec.Hooks
 	if hooks != nil && len(hooks.CreateContainer) > 0 {
-		l.meet(beforePivot)
+		l.syncPoint(BeforePivot)
 	}
 	b.dropNodes(l)
 	b.changeRoot(l, root)
@@ -144,15 +144,15 @@ func (b *blueprint) compile() (*script, error) {
 	b.program.setLimits(l)
 	b.program.enterUsers(l)
 	if hooks != nil && len(hooks.StartContainer) > 0 && b.program.fds.start < 0 { // else who starts it runs them
-		l.meet(beforeProgram)
+		l.syncPoint(BeforeProgram)
 	}
 	b.program.become(l)
 	return l, l.Err()
 }
 
 // changeRoot makes the root that of the child: of all in its mount namespace where that is its own.
-func (b *blueprint) changeRoot(l *script, root linux.Value) {
-	if !ownMounts(b.spec.Linux) {
+func (b *blueprint) changeRoot(l *plan, root linux.Value) {
+	if !OwnMounts(b.spec.Linux) {
 		l.Doing("chroot " + b.root)
 		l.shell("chroot", b.root)
 		l.ChangeRoot(root)
@@ -168,9 +168,9 @@ func (b *blueprint) changeRoot(l *script, root linux.Value) {
 	l.PivotRoot(root, propagation&linux.MsShared != 0)
 }
 
-// ownMounts reports whether a container gets a mount namespace of its own. Others see its mounts where it gets none,
+// OwnMounts reports whether a container gets a mount namespace of its own. Others see its mounts where it gets none,
 // and its root is one by chroot(2) alone.
-func ownMounts(l *specs.Linux) bool {
+func OwnMounts(l *specs.Linux) bool {
 	for _, ns := range l.Namespaces {
 		if ns.Type == specs.MountNamespace {
 			return ns.Path == ""
@@ -182,7 +182,7 @@ func ownMounts(l *specs.Linux) bool {
 // joinNamespaces joins the namespaces that the document gives a path for, and makes the cgroup
 // namespace: only now are we in the group that shall be its root. The mount namespace comes last: the paths of the
 // others are ours.
-func (b *blueprint) joinNamespaces(l *script) {
+func (b *blueprint) joinNamespaces(l *plan) {
 	byMounts := func(x, y specs.LinuxNamespace) int {
 		return cmp.Compare(namespaceFlags()[x.Type]&linux.NewNS, namespaceFlags()[y.Type]&linux.NewNS)
 	}
@@ -206,7 +206,7 @@ func (b *blueprint) joinNamespaces(l *script) {
 }
 
 // nameHost sets the names of the UTS namespace, and the loopback link of a new network namespace up.
-func (b *blueprint) nameHost(l *script) {
+func (b *blueprint) nameHost(l *plan) {
 	if name := b.spec.Hostname; name != "" {
 		l.Doing("set hostname " + name)
 		l.shell("hostname", name)
@@ -245,7 +245,7 @@ func (b *blueprint) absolute(path string) string {
 
 // mkdirAll makes the directory that name means beneath the root, with its parents, and returns it
 // (O_PATH). Links on the way are followed beneath the root. One that is there costs one call.
-func (s *script) mkdirAll(root linux.Value, name string) linux.Value {
+func (s *plan) mkdirAll(root linux.Value, name string) linux.Value {
 	name = filepath.Clean("/" + name)
 	opened := s.OpenInRoot(root, name, linux.OPath|syscall.O_DIRECTORY)
 	dir := opened.Into()
@@ -258,7 +258,7 @@ func (s *script) mkdirAll(root linux.Value, name string) linux.Value {
 }
 
 // mkdirAllInto is mkdirAll for what is known to be missing.
-func (s *script) mkdirAllInto(root linux.Value, name string, dir linux.Value) {
+func (s *plan) mkdirAllInto(root linux.Value, name string, dir linux.Value) {
 	name = filepath.Clean("/" + name)
 	done := ""
 	for _, element := range strings.Split(name[1:], "/") {
@@ -276,7 +276,7 @@ func (s *script) mkdirAllInto(root linux.Value, name string, dir linux.Value) {
 
 // createFile makes an empty file where name means none beneath the root, with its parents, and returns
 // it (O_PATH). What is there already stays as it is.
-func (s *script) createFile(root linux.Value, name string) linux.Value {
+func (s *plan) createFile(root linux.Value, name string) linux.Value {
 	opened := s.OpenInRoot(root, name, linux.OPath)
 	file := opened.Ignoring(syscall.ENOENT).Into()
 	opened.OrElse(func() {

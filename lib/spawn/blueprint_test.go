@@ -60,8 +60,8 @@ func TestList(t *testing.T) {
 			b.spec.Linux.MaskedPaths, b.spec.Linux.ReadonlyPaths = []string{"/proc/kcore"}, []string{"/proc/sys"}
 			b.spec.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{}}, StartContainer: []specs.Hook{{}}}
 			b.cgroups = []cgroupMount{{"/sys/fs/cgroup/cpu/x", "cpu"}, {"/sys/fs/cgroup/pids/x", "pids"}}
-			b.entrances = []string{"/sys/fs/cgroup/cpu/x/tasks"}
-			b.outside, b.program.fds.reaper = true, 9
+			b.procsFiles = []string{"/sys/fs/cgroup/cpu/x/tasks"}
+			b.hasRuntimeHooks, b.program.fds.reaper = true, 9
 			b.program.filter = &seccomp.Filter{Program: make([]linux.BPFInstruction, 7), Flags: linux.SeccompLog}
 		},
 		"filter": func(b *blueprint) {

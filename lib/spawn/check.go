@@ -10,13 +10,13 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// check refuses a document that cannot be run as it says: what we do not do is named, never left out
+// Check refuses a document that cannot be run as it says: what we do not do is named, never left out
 // in silence.
-func check(s *spec.Spec) error {
+func Check(s *spec.Spec) error {
 	if s.Root == nil || s.Root.Path == "" {
 		return fmt.Errorf("the document has no root.path: md-rootfs mount, or another tool, gives it one")
 	}
-	if err := checkProcess(s.Process); err != nil {
+	if err := CheckProcess(s.Process); err != nil {
 		return err
 	}
 	l := s.LinuxPart()
@@ -25,7 +25,7 @@ func check(s *spec.Spec) error {
 			return fmt.Errorf("linux.namespaces: type %.40q is not supported", ns.Type)
 		}
 	}
-	if len(l.TimeOffsets) > 0 && !hasNamespace(l, specs.TimeNamespace) {
+	if len(l.TimeOffsets) > 0 && !HasNamespace(l, specs.TimeNamespace) {
 		return fmt.Errorf("linux.timeOffsets: they want a time namespace in linux.namespaces")
 	}
 	if err := checkSysctls(l); err != nil {
@@ -37,8 +37,8 @@ func check(s *spec.Spec) error {
 	return checkUnsupported(s)
 }
 
-// checkProcess refuses a program that cannot be.
-func checkProcess(p *specs.Process) error {
+// CheckProcess refuses a program that cannot be.
+func CheckProcess(p *specs.Process) error {
 	if p == nil || len(p.Args) == 0 || p.Args[0] == "" {
 		return fmt.Errorf("no command: neither the image nor the command line names a program")
 	}
@@ -87,7 +87,7 @@ func checkDevices(l *specs.Linux) error {
 	return nil
 }
 
-func hasNamespace(l *specs.Linux, kind specs.LinuxNamespaceType) bool {
+func HasNamespace(l *specs.Linux, kind specs.LinuxNamespaceType) bool {
 	for _, ns := range l.Namespaces {
 		if ns.Type == kind {
 			return true
@@ -124,7 +124,7 @@ func checkSysctls(l *specs.Linux) error {
 		if err != nil {
 			return fmt.Errorf("linux.sysctl: %w", err)
 		}
-		if !hasNamespace(l, kind) {
+		if !HasNamespace(l, kind) {
 			return fmt.Errorf("linux.sysctl: %s: the container has no %s namespace of its own", key, kind)
 		}
 	}

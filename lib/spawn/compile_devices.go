@@ -17,7 +17,7 @@ import (
 // makeDevices makes the device files and links that every container has (runtime-spec,
 // config-linux.md "Default Devices"), and those that the document asks for: but none in a directory of the host's,
 // where they would stay, and be in the host's own way.
-func (b *blueprint) makeDevices(l *script, root linux.Value) {
+func (b *blueprint) makeDevices(l *plan, root linux.Value) {
 	if !b.isHosts("/dev") {
 		b.makeDefaultDevices(l, root)
 	}
@@ -45,7 +45,7 @@ func (b *blueprint) isHosts(path string) bool {
 	return false
 }
 
-func (b *blueprint) makeDefaultDevices(l *script, root linux.Value) {
+func (b *blueprint) makeDefaultDevices(l *plan, root linux.Value) {
 	l.Doing("make the devices")
 	dev := l.mkdirAll(root, "/dev")
 	for _, d := range defaultDevices() {
@@ -76,7 +76,7 @@ func defaultDevices() []specs.LinuxDevice {
 
 // makeDevice makes one device file in a directory, with its mode and owner. One that is there already is
 // left: the document may have mounted the host's.
-func (b *blueprint) makeDevice(l *script, dir linux.Value, d specs.LinuxDevice) {
+func (b *blueprint) makeDevice(l *plan, dir linux.Value, d specs.LinuxDevice) {
 	kinds := map[string]uint32{"c": syscall.S_IFCHR, "u": syscall.S_IFCHR, "b": syscall.S_IFBLK, "p": syscall.S_IFIFO}
 	kind, ok := kinds[d.Type]
 	if !ok {
@@ -104,7 +104,7 @@ func (b *blueprint) makeDevice(l *script, dir linux.Value, d specs.LinuxDevice) 
 
 // openConsole makes the container's terminal, and puts it at /dev/console, where getty and others look for
 // it.
-func (b *blueprint) openConsole(l *script) {
+func (b *blueprint) openConsole(l *plan) {
 	terminal := b.program.openTerminal(l)
 	l.Doing("make /dev/console")
 	hosts := b.isHosts("/dev")

@@ -12,12 +12,12 @@ import (
 
 // mountAll makes the mount namespace ours and mounts what the document lists beneath the root, which it
 // returns.
-func (b *blueprint) mountAll(l *script) linux.Value {
+func (b *blueprint) mountAll(l *plan) linux.Value {
 	propagation, err := rootPropagation(b.spec.Linux.RootfsPropagation)
 	if err != nil {
 		l.Fail(err)
 	}
-	if ownMounts(b.spec.Linux) {
+	if OwnMounts(b.spec.Linux) {
 		l.Doing("make the mounts our own")
 		l.mount("", "/", "", propagation, "")
 	}
@@ -33,12 +33,12 @@ func (b *blueprint) mountAll(l *script) linux.Value {
 }
 
 // mountRoot makes the root a mount point that is not shared, as pivot_root(2) wants it, and returns it.
-func (b *blueprint) mountRoot(l *script, propagation uintptr) linux.Value {
+func (b *blueprint) mountRoot(l *plan, propagation uintptr) linux.Value {
 	l.Doing("mount the root")
 	if b.parent != "" {
 		l.mount("", b.parent, "", linux.MsPrivate, "")
 	}
-	if b.wantsNodes() && ownMounts(b.spec.Linux) {
+	if b.wantsNodes() && OwnMounts(b.spec.Linux) {
 		b.mountRootOnNodes(l)
 	} else {
 		l.mount(b.root, b.root, "", linux.MsBind|linux.MsRec, "")
@@ -47,7 +47,7 @@ func (b *blueprint) mountRoot(l *script, propagation uintptr) linux.Value {
 		l.mount("", b.root, "", linux.MsPrivate, "")
 	}
 	root := l.Open(b.root, linux.OPath|syscall.O_DIRECTORY).Into()
-	if b.wantsNodes() && !ownMounts(b.spec.Linux) {
+	if b.wantsNodes() && !OwnMounts(b.spec.Linux) {
 		l.Doing("make the nodes of the container's own")
 		b.mountNodes(l)
 		l.own.shown = l.own.made
@@ -56,12 +56,12 @@ func (b *blueprint) mountRoot(l *script, propagation uintptr) linux.Value {
 }
 
 // mount is a mount by paths.
-func (s *script) mount(source, target, fstype string, flags uintptr, data string) linux.Step {
+func (s *plan) mount(source, target, fstype string, flags uintptr, data string) linux.Step {
 	return s.mountAt(target, source, target, fstype, flags, data)
 }
 
 // mountAt is a mount whose target is shown as place.
-func (s *script) mountAt(place, source, target, fstype string, flags uintptr, data string) linux.Step {
+func (s *plan) mountAt(place, source, target, fstype string, flags uintptr, data string) linux.Step {
 	if linux.Tracing() {
 		s.shell(linux.MountCommand(source, place, fstype, flags, data)...)
 	}
@@ -71,7 +71,7 @@ func (s *script) mountAt(place, source, target, fstype string, flags uintptr, da
 
 // mount makes one mount of the document. The target is opened beneath the root and mounted on by
 // its descriptor: links in the image, or put there meanwhile, cannot lead out.
-func (b *blueprint) mount(l *script, root linux.Value, m specs.Mount) error {
+func (b *blueprint) mount(l *plan, root linux.Value, m specs.Mount) error {
 	if !filepath.IsAbs(m.Destination) {
 		return fmt.Errorf("the destination is not absolute")
 	}
@@ -109,7 +109,7 @@ func (b *blueprint) mount(l *script, root linux.Value, m specs.Mount) error {
 
 // mountPoint returns what a file system is mounted on. A link there would put /proc and /sys elsewhere, and
 // what we write to /proc into the image.
-func (b *blueprint) mountPoint(l *script, root linux.Value, m specs.Mount) linux.Value {
+func (b *blueprint) mountPoint(l *plan, root linux.Value, m specs.Mount) linux.Value {
 	if m.Type != "proc" && m.Type != "sysfs" {
 		return l.mkdirAll(root, m.Destination)
 	}
@@ -125,7 +125,7 @@ func (b *blueprint) mountPoint(l *script, root linux.Value, m specs.Mount) linux
 
 // bind shows a file or directory of the host. The mount is made nowhere, gets its options, and only then
 // its place: it is never to be seen without them.
-func (b *blueprint) bind(l *script, root linux.Value, m specs.Mount, o options) error {
+func (b *blueprint) bind(l *plan, root linux.Value, m specs.Mount, o options) error {
 	source := b.absolute(m.Source)
 	isDir, err := b.isDir(source)
 	if err != nil {
@@ -158,7 +158,7 @@ func (b *blueprint) bind(l *script, root linux.Value, m specs.Mount, o options) 
 }
 
 // remount changes a mount that is there: with bind its own flags, else those of its file system.
-func (b *blueprint) remount(l *script, root linux.Value, destination string, o options) {
+func (b *blueprint) remount(l *plan, root linux.Value, destination string, o options) {
 	if o.flags&linux.MsBind != 0 {
 		target := l.OpenInRoot(root, destination, linux.OPath).Into()
 		l.SetMountAttr(target, "", false, linux.AttrOfFlags(o.flags, o.clear))
@@ -174,7 +174,7 @@ func (b *blueprint) remount(l *script, root linux.Value, destination string, o o
 
 // finishMount sets what mount(2) does not take in the first call. The target is opened again: its old
 // descriptor means what the mount hides.
-func (b *blueprint) finishMount(l *script, root linux.Value, destination string, o options) {
+func (b *blueprint) finishMount(l *plan, root linux.Value, destination string, o options) {
 	if len(o.propagation) == 0 && o.attr == (linux.MountAttr{}) {
 		return
 	}
@@ -189,7 +189,7 @@ func (b *blueprint) finishMount(l *script, root linux.Value, destination string,
 }
 
 // mountCgroups shows the container its own groups, one directory per hierarchy as the host has them.
-func (b *blueprint) mountCgroups(l *script, root linux.Value, destination string, o options) {
+func (b *blueprint) mountCgroups(l *plan, root linux.Value, destination string, o options) {
 	flags := o.flags &^ (linux.MsBind | linux.MsRec)
 	attr := linux.AttrOfFlags(flags, 0)
 	place := filepath.Join(b.root, destination)

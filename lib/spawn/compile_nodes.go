@@ -85,7 +85,7 @@ func (b *blueprint) wantsNodes() bool {
 }
 
 // mountRootOnNodes makes the root a mount point with the nodes' tmpfs below it.
-func (b *blueprint) mountRootOnNodes(l *script) {
+func (b *blueprint) mountRootOnNodes(l *plan) {
 	l.shell(linux.MountCommand(b.root, b.root, "", linux.MsBind|linux.MsRec, "")...)
 	root := l.CloneTree(linux.Here(), b.root, true).Into()
 	b.mountNodes(l)
@@ -97,7 +97,7 @@ func (b *blueprint) mountRootOnNodes(l *script) {
 }
 
 // mountNodes mounts the tmpfs on the root, and puts the streams on it.
-func (b *blueprint) mountNodes(l *script) {
+func (b *blueprint) mountNodes(l *plan) {
 	l.Mount("tmpfs", b.root, "tmpfs", linux.MsNosuid|linux.MsNoexec, "mode=755,size=4k,nr_inodes="+nodesLimit)
 	l.own.made = l.Open(b.root, linux.OPath|syscall.O_DIRECTORY).Into()
 	l.makeNodes(l.own.made, append(b.program.fds.names(), "null"))
@@ -107,12 +107,12 @@ func (b *blueprint) mountNodes(l *script) {
 
 // dropNodes closes what nothing is bound from any more. Where the mounts are not the container's alone, the tmpfs was
 // mounted on the root, and goes.
-func (b *blueprint) dropNodes(l *script) {
+func (b *blueprint) dropNodes(l *plan) {
 	if !b.wantsNodes() {
 		return
 	}
 	l.Doing("leave the nodes of the container's own")
-	if !ownMounts(b.spec.Linux) {
+	if !OwnMounts(b.spec.Linux) {
 		l.Fchdir(l.own.made)
 		l.Unmount(".")
 	} else {
@@ -122,7 +122,7 @@ func (b *blueprint) dropNodes(l *script) {
 }
 
 // makeNodes makes device files in a new tmpfs.
-func (s *script) makeNodes(tree linux.Value, names []string) {
+func (s *plan) makeNodes(tree linux.Value, names []string) {
 	s.Mkdir(tree, "dev", 0o755)
 	memoryDevices(func(name string, minor int64) {
 		if slices.Contains(names, name) {
@@ -132,7 +132,7 @@ func (s *script) makeNodes(tree linux.Value, names []string) {
 }
 
 // openNodes puts nodes of the tree in the place of streams.
-func (s *script) openNodes(tree linux.Value, nodes [3]node) {
+func (s *plan) openNodes(tree linux.Value, nodes [3]node) {
 	for fd, n := range nodes {
 		if n.name == "" {
 			continue
@@ -146,7 +146,7 @@ func (s *script) openNodes(tree linux.Value, nodes [3]node) {
 // openNodesInside does so for a program that comes into a running container: its own devices stand in /dev. Its root may
 // have put something else there, so what is opened is asked what it is. A tmpfs that is there for this alone is for
 // containers without these devices: the kernel takes long to take it away.
-func (p *program) openNodesInside(l *script) {
+func (p *program) openNodesInside(l *plan) {
 	for fd, n := range p.fds.nodes {
 		if n.name == "" {
 			continue
@@ -183,7 +183,7 @@ func minorOf(name string) (minor uint32) {
 
 // maskPath hides a file behind a null device, and a directory behind an empty one. Which it is, is asked first: a mount that
 // was made for the wrong one would have to be taken away.
-func (b *blueprint) maskPath(l *script, root linux.Value, masked string) {
+func (b *blueprint) maskPath(l *plan, root linux.Value, masked string) {
 	b.showMask(l, masked)
 	b.ifThere(l, root, masked, func(target linux.Value) {
 		mask := func(as string) (closed linux.Step) {
@@ -198,7 +198,7 @@ func (b *blueprint) maskPath(l *script, root linux.Value, masked string) {
 }
 
 // showMask notes what a shell does for a mask: kernels have the same files here as inside.
-func (b *blueprint) showMask(l *script, masked string) {
+func (b *blueprint) showMask(l *plan, masked string) {
 	if !linux.Tracing() {
 		return
 	}

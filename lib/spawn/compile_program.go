@@ -13,7 +13,7 @@ import (
 
 // begin makes the child a plain process: the streams that it was given, a session of its own, and nothing
 // else of ours.
-func (p *program) begin(l *script) {
+func (p *program) begin(l *plan) {
 	l.Doing("set up the streams")
 	for fd, from := range p.fds.stdio {
 		if from != fd {
@@ -49,7 +49,7 @@ func (p *program) begin(l *script) {
 }
 
 // joinGroups puts the child into its control group, before anything is done on its account.
-func (p *program) joinGroups(l *script, entrances []string) {
+func (p *program) joinGroups(l *plan, entrances []string) {
 	for _, file := range entrances {
 		l.Doing("join " + filepath.Dir(file))
 		l.shellWrite(file, "$$")
@@ -58,14 +58,14 @@ func (p *program) joinGroups(l *script, entrances []string) {
 }
 
 // shellWrite notes that value is written to a file, as a shell does it.
-func (s *script) shellWrite(path, value string) {
+func (s *plan) shellWrite(path, value string) {
 	if linux.Tracing() {
 		s.trace = append(s.trace, "echo "+value+" > "+linux.Quote(path))
 	}
 }
 
 // openTerminal makes the terminal of the devpts that is mounted inside.
-func (p *program) openTerminal(l *script) linux.Value {
+func (p *program) openTerminal(l *plan) linux.Value {
 	size := p.size
 	if size.Rows == 0 || size.Cols == 0 {
 		size = linux.WindowSize{Rows: 24, Cols: 80} // programs divide by it
@@ -76,7 +76,7 @@ func (p *program) openTerminal(l *script) linux.Value {
 }
 
 // become gives up what the program must not have and becomes the program.
-func (p *program) become(l *script) {
+func (p *program) become(l *plan) {
 	p.setProfile(l)
 	p.changeDir(l)
 	p.setCredentials(l)
@@ -87,7 +87,7 @@ func (p *program) become(l *script) {
 }
 
 // setLimits applies the resource limits.
-func (p *program) setLimits(l *script) {
+func (p *program) setLimits(l *plan) {
 	const hint = "operation not permitted (raising a hard limit needs CAP_SYS_RESOURCE)"
 	files := false
 	for _, r := range p.process.Rlimits {
@@ -105,7 +105,7 @@ func (p *program) setLimits(l *script) {
 }
 
 // setOOMScore sets the score of the out-of-memory killer: by the host's /proc, and while it is still ours.
-func (p *program) setOOMScore(l *script) {
+func (p *program) setOOMScore(l *plan) {
 	if p.process.OOMScoreAdj != nil {
 		score := strconv.Itoa(*p.process.OOMScoreAdj)
 		l.Doing("set the OOM score to " + score)
@@ -117,7 +117,7 @@ func (p *program) setOOMScore(l *script) {
 
 // openProfile opens what the profile of AppArmor is written to, while /proc is the host's. Older kernels have one file
 // for all security modules.
-func (p *program) openProfile(l *script) {
+func (p *program) openProfile(l *plan) {
 	if p.process.ApparmorProfile == "" {
 		return
 	}
@@ -128,7 +128,7 @@ func (p *program) openProfile(l *script) {
 }
 
 // setProfile has the profile of AppArmor applied when the program is executed (aa_change_onexec(2)).
-func (p *program) setProfile(l *script) {
+func (p *program) setProfile(l *plan) {
 	profile := p.process.ApparmorProfile
 	if profile == "" {
 		return
@@ -140,7 +140,7 @@ func (p *program) setProfile(l *script) {
 }
 
 // restoreFiles gives the program the limit on open files that our caller had: Go has raised ours.
-func (p *program) restoreFiles(l *script) {
+func (p *program) restoreFiles(l *plan) {
 	if n, ok := linux.RlimitNumber("RLIMIT_NOFILE"); ok && p.files[1] > 0 {
 		l.Doing("set the limit on open files")
 		l.SetRlimit(n, p.files[0], p.files[1])
@@ -149,7 +149,7 @@ func (p *program) restoreFiles(l *script) {
 
 // changeDir goes to the program's working directory, which must be inside the root: a path such as
 // /proc/self/fd/N could mean a directory of the host.
-func (p *program) changeDir(l *script) {
+func (p *program) changeDir(l *plan) {
 	cwd := p.process.Cwd
 	if cwd == "" {
 		cwd = "/"
@@ -164,7 +164,7 @@ func (p *program) changeDir(l *script) {
 
 // setCredentials changes to the program's user, groups and capabilities (capabilities(7)). The
 // bounding set goes first: dropping from it needs CAP_SETPCAP.
-func (p *program) setCredentials(l *script) {
+func (p *program) setCredentials(l *plan) {
 	proc := p.process
 	sets, err := capabilitySets(proc.Capabilities, p.held)
 	if err != nil {
@@ -198,7 +198,7 @@ func (p *program) setCredentials(l *script) {
 
 // filterPrivileged sets the filter with CAP_SYS_ADMIN, as late as there is that: what comes after it must pass it.
 // The change of the user has taken the effective capabilities away.
-func (p *program) filterPrivileged(l *script, sets capSets) {
+func (p *program) filterPrivileged(l *plan, sets capSets) {
 	if p.process.User.UID != 0 {
 		if p.process.Capabilities == nil {
 			sets.permitted = p.held
@@ -209,13 +209,13 @@ func (p *program) filterPrivileged(l *script, sets capSets) {
 	p.setFilter(l)
 }
 
-func (p *program) setFilter(l *script) {
+func (p *program) setFilter(l *plan) {
 	l.Doing("set the seccomp filter")
 	l.Seccomp(p.filter.Program, p.filter.Flags).Means(syscall.EACCES, "permission denied (it needs CAP_SYS_ADMIN, or no_new_privs)")
 }
 
 // execute finds the program as execvp(3) does, on the PATH that it will have, and becomes it.
-func (p *program) execute(l *script) {
+func (p *program) execute(l *plan) {
 	args := p.process.Args
 	if len(args) == 0 || args[0] == "" {
 		l.Fail(&Error{Text: "no command: neither the image nor the command line names a program"})
@@ -229,7 +229,7 @@ func (p *program) execute(l *script) {
 	l.Doing("execute " + name)
 	env, argv := l.Words(p.process.Env), l.Words(args)
 	finish := func(path string) linux.Step {
-		l.meet(ready)
+		l.syncPoint(Ready)
 		if p.fds.start >= 0 {
 			l.AwaitByte(linux.FD(p.fds.start))
 		}

@@ -12,7 +12,7 @@ import (
 // protect sets the sysctls, hides the masked paths and locks the read-only ones. All are opened beneath the
 // root. What hides a file is a node of the container's own (compile_nodes.go), whatever the image or the document
 // has put into /dev.
-func (b *blueprint) protect(l *script, root linux.Value) {
+func (b *blueprint) protect(l *plan, root linux.Value) {
 	for _, key := range slices.Sorted(maps.Keys(b.spec.Linux.Sysctl)) {
 		value := b.spec.Linux.Sysctl[key]
 		l.Doing("set sysctl " + key + "=" + value)
@@ -43,7 +43,7 @@ func (b *blueprint) protect(l *script, root linux.Value) {
 }
 
 // ifThere adds steps about a path that not every kernel has.
-func (b *blueprint) ifThere(l *script, root linux.Value, path string, add func(target linux.Value)) {
+func (b *blueprint) ifThere(l *plan, root linux.Value, path string, add func(target linux.Value)) {
 	opened := l.OpenInRoot(root, path, linux.OPath).Ignoring(syscall.ENOENT, syscall.ENOTDIR)
 	target := opened.Into()
 	opened.Then(func() {
@@ -53,7 +53,7 @@ func (b *blueprint) ifThere(l *script, root linux.Value, path string, add func(t
 }
 
 // lockRoot makes the root read-only where asked.
-func (b *blueprint) lockRoot(l *script) {
+func (b *blueprint) lockRoot(l *plan) {
 	if b.spec.Root.Readonly {
 		l.Doing("make the root read-only")
 		l.shell("mount", "-o", "remount,bind,ro", "/")

@@ -12,7 +12,7 @@ import (
 
 // setSchedule sets what the program gets of processors and disks beyond its control group (runtime-spec, config.md
 // "Linux Process"): it needs rights that the program may not have.
-func (p *program) setSchedule(l *script) {
+func (p *program) setSchedule(l *plan) {
 	if io := p.process.IOPriority; io != nil {
 		l.Doing("set process.ioPriority")
 		classes := map[specs.IOPriorityClass]int{specs.IOPRIO_CLASS_RT: 1, specs.IOPRIO_CLASS_BE: 2, specs.IOPRIO_CLASS_IDLE: 3}
@@ -59,7 +59,7 @@ func schedulerOf(s *specs.Scheduler) (*linux.Scheduler, error) {
 }
 
 // setDomain sets what is of the document, not of its process: the personality and where memory comes from.
-func (b *blueprint) setDomain(l *script) {
+func (b *blueprint) setDomain(l *plan) {
 	if p := b.spec.Linux.Personality; p != nil {
 		l.Doing("set linux.personality")
 		personas := map[specs.LinuxPersonalityDomain]uint64{specs.PerLinux: 0, specs.PerLinux32: 8}

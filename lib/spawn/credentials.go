@@ -10,7 +10,7 @@ import (
 )
 
 // traceCredentials notes the change as setpriv(1) does it.
-func (s *script) traceCredentials(proc *specs.Process) {
+func (s *plan) traceCredentials(proc *specs.Process) {
 	if !linux.Tracing() {
 		return
 	}

@@ -38,8 +38,8 @@ func (e *Error) ExitStatus() int {
 	return 126
 }
 
-// asError turns an error into one that travels.
-func asError(err error) *Error {
+// AsError turns an error into one that travels.
+func AsError(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
 		return e
@@ -55,7 +55,7 @@ func errnoOf(err error) syscall.Errno {
 }
 
 // failure says what the report of a failed child means.
-func (s *script) failure(r linux.Report) error {
+func (s *plan) failure(r linux.Report) error {
 	switch call := s.Call(r.Step); {
 	case r.Step >= s.lookup && call == "openat":
 		return &Error{Text: fmt.Sprintf("execute %s: %v", s.name, syscall.EACCES), Errno: syscall.EACCES, Exec: true}

@@ -8,14 +8,14 @@ import (
 	"github.com/weikeit/mydocker/lib/interrupt"
 )
 
-// flow counts what a reader takes, to see whether it still does.
-type flow struct{ count atomic.Int64 }
+// Flow counts what a reader takes, to see whether it still does.
+type Flow struct{ count atomic.Int64 }
 
 // stalled is how long a reader may take nothing, when the program was asked to end and has.
 const stalled = 500 * time.Millisecond
 
 // through is a sink that counts what goes on to out.
-func (f *flow) through(out sink) sink {
+func (f *Flow) through(out sink) sink {
 	return func(stream string, data []byte) error {
 		err := out(stream, data)
 		f.count.Add(1)
@@ -23,12 +23,12 @@ func (f *flow) through(out sink) sink {
 	}
 }
 
-// writer is the same for a writer.
-func (f *flow) writer(w io.Writer) io.Writer { return &flowWriter{w, f} }
+// Writer is the same for a writer.
+func (f *Flow) Writer(w io.Writer) io.Writer { return &flowWriter{w, f} }
 
 type flowWriter struct {
 	w io.Writer
-	f *flow
+	f *Flow
 }
 
 func (w *flowWriter) Write(data []byte) (int, error) {
@@ -37,8 +37,8 @@ func (w *flowWriter) Write(data []byte) (int, error) {
 	return n, err
 }
 
-// await waits until all is delivered, or this process is told to end; where asked, also until the reader has stalled.
-func (f *flow) await(delivered <-chan struct{}, asked bool) {
+// Await waits until all is delivered, or this process is told to end; where asked, also until the reader has stalled.
+func (f *Flow) Await(delivered <-chan struct{}, asked bool) {
 	var tick <-chan time.Time
 	told := interrupt.Told()
 	if asked && told != nil { // a monitor gives nothing up

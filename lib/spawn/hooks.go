@@ -15,10 +15,10 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// runInside runs hooks that belong into the container (runtime-spec, config.md "POSIX-platform Hooks"): each is
+// RunInside runs hooks that belong into the container (runtime-spec, config.md "POSIX-platform Hooks"): each is
 // a process of its own in the namespaces that the child has by now, with the state on standard input. The first
 // that fails ends it.
-func runInside(ctx context.Context, s *spec.Spec, which string, hooks []specs.Hook, state []byte, pid int) error {
+func RunInside(ctx context.Context, s *spec.Spec, which string, hooks []specs.Hook, state []byte, pid int) error {
 	for _, hook := range hooks {
 		if err := runHookInside(ctx, s, which, hook, state, pid); err != nil {
 			return fmt.Errorf("%s hook %s: %w", which, hook.Path, err)
@@ -39,46 +39,46 @@ func runHookInside(ctx context.Context, s *spec.Spec, which string, hook specs.H
 	if which == "startContainer" {
 		launchOf = innerHookLaunch
 	}
-	theirs, streams, err := pipes(true)
+	theirs, streams, err := Pipes(true)
 	if err != nil {
 		return err
 	}
-	streams.outputs[0].Close() // what it says on standard output is nobody's
+	streams.Outputs[0].Close() // what it says on standard output is nobody's
 	theirs.out.Close()
-	theirs.out, streams.outputs = nil, streams.outputs[1:]
-	defer streams.close()
+	theirs.out, streams.Outputs = nil, streams.Outputs[1:]
+	defer streams.Close()
 	l, err := launchOf(s, hook, pidfd, pid)
 	if err != nil {
-		theirs.close()
+		theirs.Close()
 		return err
 	}
-	l.stdio, l.meet = theirs, func(meeting, int) error { return nil }
-	c, err := l.start()
+	l.Stdio, l.Sync = theirs, func(SyncPoint, int) error { return nil }
+	c, err := l.Start()
 	if err != nil {
 		return err
 	}
 	go func() {
-		_, _ = streams.input.Write(state) // a hook that reads none is no error
-		streams.input.Close()
+		_, _ = streams.Input.Write(state) // a hook that reads none is no error
+		streams.Input.Close()
 	}()
 	var said bytes.Buffer
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		_, _ = said.ReadFrom(streams.outputs[0])
+		_, _ = said.ReadFrom(streams.Outputs[0])
 	}()
 	select {
-	case <-c.ended:
+	case <-c.Ended:
 	case <-ctx.Done():
-		c.signal(syscall.SIGKILL)
-		<-c.ended
+		c.Signal(syscall.SIGKILL)
+		<-c.Ended
 		return fmt.Errorf("killed: %w", context.Cause(ctx))
 	}
 	select {
 	case <-drained:
 	case <-time.After(time.Second): // somebody that it left behind holds the stream
 	}
-	if code := exitCode(c.status); code != 0 {
+	if code := ExitCode(c.status); code != 0 {
 		text := strings.TrimSpace(said.String())
 		return fmt.Errorf("exit status %d: %s", code, text)
 	}
@@ -87,10 +87,10 @@ func runHookInside(ctx context.Context, s *spec.Spec, which string, hook specs.H
 
 // innerHookLaunch says how a hook whose program is the image's is started beside the process pid: with the rights of the
 // container's own, as whatever else comes from there.
-func innerHookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*launch, error) {
+func innerHookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*Launch, error) {
 	proc := *s.Process
 	proc.Args, proc.Env, proc.Cwd, proc.Terminal = hookArgs(hook), hook.Env, "/", false
-	l, err := enterLaunch(s, pid, &proc, pidfd, linux.WindowSize{})
+	l, err := Enter(s, pid, &proc, pidfd, linux.WindowSize{})
 	if err == nil {
 		l.path = hook.Path
 	}
@@ -105,10 +105,10 @@ func hookArgs(hook specs.Hook) []string {
 }
 
 // hookLaunch says how a hook whose program is the host's is started beside the process pid.
-func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*launch, error) {
-	l := &launch{}
-	err := l.enter(s, pid)
-	var own *users
+func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*Launch, error) {
+	l := &Launch{}
+	err := l.openNamespaces(s, pid)
+	var own *idMap
 	if err == nil {
 		own, err = usersOfProcess(s, pid)
 	}
@@ -116,13 +116,13 @@ func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*launch
 		return nil, err
 	}
 	if own != nil {
-		l.users = append(l.users, own)
+		l.idMaps = append(l.idMaps, own)
 	}
-	l.compile = func(fds descriptors) (*script, error) {
+	l.compile = func(fds descriptors) (*plan, error) {
 		fds.pidfd = int(pidfd.Fd())
 		p := newProgram(&specs.Process{}, linux.WindowSize{}, fds, own)
 		p.die = true
-		x := newScript(p)
+		x := newPlan(p)
 		p.begin(x)
 		x.Doing("enter the container")
 		l.joinAll(x, fds)
@@ -131,9 +131,33 @@ func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*launch
 		x.name, x.lookup = hook.Path, x.Len()
 		x.Doing("execute " + hook.Path)
 		x.Access(hook.Path)
-		x.meet(ready)
+		x.syncPoint(Ready)
 		x.Execve(hook.Path, x.Words(hookArgs(hook)), x.Words(hook.Env))
 		return x, x.Err()
 	}
 	return l, nil
 }
+
+// RunContainerHooks runs the hooks that belong into the container, where the child waits for them.
+func RunContainerHooks(ctx context.Context, s *spec.Spec, m SyncPoint, pid int, state func(specs.ContainerState, int) ([]byte, error)) error {
+	which, status, hooks := "createContainer", specs.StateCreating, s.Hooks.CreateContainer
+	if m == BeforeProgram {
+		which, status, hooks = "startContainer", specs.StateCreated, s.Hooks.StartContainer
+	}
+	text, err := state(status, pid)
+	if err != nil {
+		return err
+	}
+	return RunInside(ctx, s, which, hooks, text, pid)
+}
+
+// RuntimeHooks are the hooks that run in our namespaces before the mounts are made.
+func RuntimeHooks(s *spec.Spec) []specs.Hook {
+	if s.Hooks == nil {
+		return nil
+	}
+	return append(append([]specs.Hook(nil), s.Hooks.Prestart...), s.Hooks.CreateRuntime...) //nolint:staticcheck // still in use
+}
+
+// OneLine is an error in a warning.
+func OneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

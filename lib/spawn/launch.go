@@ -21,10 +21,10 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// stdio are the streams that a program gets: descriptors of its own, never the caller's.
-type stdio struct{ in, out, err *os.File }
+// Stdio are the streams that a program gets: descriptors of its own, never the caller's.
+type Stdio struct{ in, out, err *os.File }
 
-func (s *stdio) close() {
+func (s *Stdio) Close() {
 	for _, f := range []*os.File{s.in, s.out, s.err} {
 		if f != nil {
 			f.Close()
@@ -32,11 +32,11 @@ func (s *stdio) close() {
 	}
 }
 
-// launch says how a program is started in namespaces. Its files are closed by start.
-type launch struct {
-	compile     func(descriptors) (*script, error)
-	die         bool     // the program dies with us
-	orphan      bool     // we end before it: its end is for its next parent to see
+// Launch says how a program is started in namespaces. Its files are closed by start.
+type Launch struct {
+	compile     func(descriptors) (*plan, error)
+	Die         bool     // the program dies with us
+	Orphan      bool     // we end before it: its end is for its next parent to see
 	path        string   // see program
 	clone       int      // new namespaces, clone(2) flags
 	group       string   // the control group, "" for that of the caller
@@ -45,35 +45,35 @@ type launch struct {
 	root        *os.File // and its root, where that is not the root of its mount namespace
 	newTime     bool     // the forking thread makes a time namespace,
 	time        string   // with these offsets (time_namespaces(7))
-	users       []*users // of the container and of its mounts
+	idMaps      []*idMap // of the container and of its mounts
 	reaper      *os.File // the small init that stays as PID 1 (--init); nil for none
-	fifo        *os.File // where the child waits to be started; nil for at once
-	inherit     bool     // the program has our own streams, and not those of stdio
-	noPivot     bool     // see blueprint
-	keepKeyring bool     // the program has our session keyring
-	kept        int      // the program gets so many of our descriptors from 3 on
-	stdio       *stdio   // a stream that is nil is the null device
-	meet        func(m meeting, pid int) error
-	console     func(master *os.File) error // hands the terminal over at once; nil to keep it in the child
+	StartFIFO   *os.File // where the child waits to be started; nil for at once
+	Inherit     bool     // the program has our own streams, and not those of stdio
+	NoPivot     bool     // see blueprint
+	KeepKeyring bool     // the program has our session keyring
+	KeptFDs     int      // the program gets so many of our descriptors from 3 on
+	Stdio       *Stdio   // a stream that is nil is the null device
+	Sync        func(m SyncPoint, pid int) error
+	SendConsole func(master *os.File) error // hands the terminal over at once; nil to keep it in the child
 
-	resident bool // who starts it stays with it in a program of its own: see [tenure.shrink]
+	Resident bool // who starts it stays with it in a program of its own: see [supervision.shrink]
 }
 
-// newLaunch says how the container of a document is started. Relative paths of the document start at the bundle.
+// NewLaunch says how the container of a document is started. Relative paths of the document start at the bundle.
 // Its control group is made, for the set of state of that mark.
-func newLaunch(s *spec.Spec, bundle string, size linux.WindowSize, set string) (*launch, error) {
+func NewLaunch(s *spec.Spec, bundle string, size linux.WindowSize, set string) (*Launch, error) {
 	if err := cgroup.Apply(context.Background(), s, set); err != nil {
 		return nil, err
 	}
-	b, err := draw(s, bundle)
+	b, err := newBlueprint(s, bundle)
 	if err != nil {
 		return nil, err
 	}
-	l := &launch{group: s.LinuxPart().CgroupsPath}
-	if err := l.namespaces(s); err != nil {
+	l := &Launch{group: s.LinuxPart().CgroupsPath}
+	if err := l.sortNamespaces(s); err != nil {
 		return nil, err
 	}
-	if b.entrances, err = l.entrances(); err != nil {
+	if b.procsFiles, err = l.cgroupProcsFiles(); err != nil {
 		return nil, err
 	}
 	if s.Annotation(spec.AnnotationInit) == "true" {
@@ -85,26 +85,26 @@ func newLaunch(s *spec.Spec, bundle string, size linux.WindowSize, set string) (
 	if err != nil {
 		return nil, err
 	}
-	own, err := l.bring(s, b)
+	own, err := l.openIDMaps(s, b)
 	if err != nil {
 		return nil, err
 	}
-	l.compile = func(fds descriptors) (*script, error) {
+	l.compile = func(fds descriptors) (*plan, error) {
 		b.program = *newProgram(s.Process, size, fds, own)
 		b.program.filter = filter
-		b.program.die, b.program.keyring, b.noPivot = l.die, l.keepKeyring, l.noPivot
+		b.program.die, b.program.keyring, b.noPivot = l.Die, l.KeepKeyring, l.NoPivot
 		return b.compile()
 	}
 	return l, nil
 }
 
-// draw collects what the list of system calls for a container is made of.
-func draw(s *spec.Spec, bundle string) (*blueprint, error) {
-	b := &blueprint{spec: &s.Spec, bundle: bundle, root: s.Root.Path, outside: len(outsideHooks(s)) > 0}
+// newBlueprint collects what the list of system calls for a container is made of.
+func newBlueprint(s *spec.Spec, bundle string) (*blueprint, error) {
+	b := &blueprint{spec: &s.Spec, bundle: bundle, root: s.Root.Path, hasRuntimeHooks: len(RuntimeHooks(s)) > 0}
 	if !filepath.IsAbs(b.root) {
 		b.root = filepath.Join(b.bundle, b.root)
 	}
-	if p := s.Linux.RootfsPropagation; ownMounts(s.Linux) && (strings.HasSuffix(p, "shared") || strings.HasSuffix(p, "unbindable")) {
+	if p := s.Linux.RootfsPropagation; OwnMounts(s.Linux) && (strings.HasSuffix(p, "shared") || strings.HasSuffix(p, "unbindable")) {
 		var err error
 		if b.parent, err = linux.MountOf(b.root); err != nil {
 			return nil, err
@@ -152,7 +152,7 @@ func filterOf(s *spec.Spec) (*seccomp.Filter, error) {
 }
 
 // newProgram returns the program of a document, with what it means in this process.
-func newProgram(proc *specs.Process, size linux.WindowSize, fds descriptors, own *users) *program {
+func newProgram(proc *specs.Process, size linux.WindowSize, fds descriptors, own *idMap) *program {
 	p := &program{process: proc, size: size, held: linux.HeldCapabilities(), fds: fds, users: own}
 	if proc.Terminal { // which all streams become
 		p.fds.nodes = [3]node{}
@@ -165,53 +165,53 @@ func newProgram(proc *specs.Process, size linux.WindowSize, fds descriptors, own
 }
 
 // close closes what the child has got, or does not need any more.
-func (l *launch) close() {
-	l.stdio.close()
-	for _, u := range l.users {
+func (l *Launch) close() {
+	l.Stdio.Close()
+	for _, u := range l.idMaps {
 		u.close()
 	}
-	for _, f := range []*os.File{l.pidNS, l.root, l.reaper, l.fifo} {
+	for _, f := range []*os.File{l.pidNS, l.root, l.reaper, l.StartFIFO} {
 		if f != nil {
 			f.Close()
 		}
 	}
 }
 
-// child is a started program.
-type child struct {
-	pid     int
-	console *os.File      // master end of the terminal, nil where there is none
-	ended   chan struct{} // closed when the process has ended
+// Child is a started program.
+type Child struct {
+	PID     int
+	Console *os.File      // master end of the terminal, nil where there is none
+	Ended   chan struct{} // closed when the process has ended
 	status  syscall.WaitStatus
 
 	// given is closed when a child that is to be an orphan is ours to reap all the same: it does not come to run.
-	given chan struct{}
+	released chan struct{}
 
 	// become takes what the thread that forked does in place of waiting; nil where it can do nothing else. With
 	// another thread's end, the child, which asked for a signal at its parent's, would not live on.
-	become chan func()
+	Become chan func()
 }
 
-// reap waits for the process.
-func (c *child) reap() {
+// Reap waits for the process.
+func (c *Child) Reap() {
 	for {
-		_, err := syscall.Wait4(c.pid, &c.status, 0, nil)
+		_, err := syscall.Wait4(c.PID, &c.status, 0, nil)
 		if err != syscall.EINTR {
 			break
 		}
 	}
-	close(c.ended)
+	close(c.Ended)
 }
 
-// wait waits for the end of the program and returns its exit code.
-func (c *child) wait() int {
-	<-c.ended
-	return exitCode(c.status)
+// Wait waits for the end of the program and returns its exit code.
+func (c *Child) Wait() int {
+	<-c.Ended
+	return ExitCode(c.status)
 }
 
-// start forks the child and waits until the program runs, or returns why it does not. The process is then
+// Start forks the child and waits until the program runs, or returns why it does not. The process is then
 // gone.
-func (l *launch) start() (*child, error) {
+func (l *Launch) Start() (*Child, error) {
 	defer l.close()
 	ours, theirs, err := linux.SocketPair()
 	if err != nil {
@@ -224,13 +224,13 @@ func (l *launch) start() (*child, error) {
 		return nil, err
 	}
 	defer null.Close()
-	fds := descriptors{socket: int(theirs.Fd()), spare: int(ours.Fd()), reaper: linux.FDOf(l.reaper), pidfd: -1, root: linux.FDOf(l.root), start: linux.FDOf(l.fifo), kept: l.kept}
-	fds.users = make(map[*users]int, len(l.users))
-	for _, u := range l.users {
+	fds := descriptors{socket: int(theirs.Fd()), spare: int(ours.Fd()), reaper: linux.FDOf(l.reaper), pidfd: -1, root: linux.FDOf(l.root), start: linux.FDOf(l.StartFIFO), kept: l.KeptFDs}
+	fds.users = make(map[*idMap]int, len(l.idMaps))
+	for _, u := range l.idMaps {
 		fds.users[u] = int(u.file.Fd())
 	}
-	for i, f := range []*os.File{l.stdio.in, l.stdio.out, l.stdio.err} {
-		if l.inherit {
+	for i, f := range []*os.File{l.Stdio.in, l.Stdio.out, l.Stdio.err} {
+		if l.Inherit {
 			fds.stdio[i], fds.nodes[i] = i, nodeOf(i)
 			continue
 		}
@@ -243,40 +243,40 @@ func (l *launch) start() (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &child{ended: make(chan struct{})}
-	if l.orphan {
-		c.given = make(chan struct{})
+	c := &Child{Ended: make(chan struct{})}
+	if l.Orphan {
+		c.released = make(chan struct{})
 	}
-	if l.resident && l.pidNS == nil { // a thread whose children are born elsewhere can have no other threads
-		c.become = make(chan func())
+	if l.Resident && l.pidNS == nil { // a thread whose children are born elsewhere can have no other threads
+		c.Become = make(chan func())
 	}
 	started := make(chan error)
-	go l.keep(s, c, started)
+	go l.forkAndWait(s, c, started)
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start the container's first process: %w", err)
 	}
 	theirs.Close()
 	l.close()
-	if err := l.attend(s, c, ours); err != nil {
-		_ = syscall.Kill(c.pid, syscall.SIGKILL) // not yet reaped, or ended: the pid is its own
-		if c.given != nil {
-			close(c.given)
+	if err := l.followChild(s, c, ours); err != nil {
+		_ = syscall.Kill(c.PID, syscall.SIGKILL) // not yet reaped, or ended: the pid is its own
+		if c.released != nil {
+			close(c.released)
 		}
-		<-c.ended
+		<-c.Ended
 		if c.status.Signaled() && c.status.Signal() == syscall.SIGSYS {
 			err = errors.New("the seccomp filter kills the container before its program runs: it must let execve, capset, prctl, faccessat, read and write pass")
 		}
-		if c.console != nil {
-			c.console.Close()
+		if c.Console != nil {
+			c.Console.Close()
 		}
 		return nil, err
 	}
 	return c, nil
 }
 
-// birthplace opens the v2 control group, nil where there is none: a process that is born there (clone3(2),
+// openCgroup opens the v2 control group, nil where there is none: a process that is born there (clone3(2),
 // CLONE_INTO_CGROUP) need not be moved, which takes the kernel ten milliseconds.
-func (l *launch) birthplace() (*os.File, error) {
+func (l *Launch) openCgroup() (*os.File, error) {
 	if l.group == "" {
 		return nil, nil
 	}
@@ -287,12 +287,12 @@ func (l *launch) birthplace() (*os.File, error) {
 	return group.Birthplace()
 }
 
-// keep forks the child and waits for it on a thread of its own: the thread may be in the pid
+// forkAndWait forks the child and waits for it on a thread of its own: the thread may be in the pid
 // namespace of a container, and its end would be the parent's death to the child (prctl(2)). The
 // goroutine stays locked to it, so that it dies with it.
-func (l *launch) keep(s *script, c *child, started chan<- error) {
+func (l *Launch) forkAndWait(s *plan, c *Child, started chan<- error) {
 	runtime.LockOSThread()
-	birthplace, err := l.birthplace()
+	birthplace, err := l.openCgroup()
 	if birthplace != nil {
 		defer birthplace.Close()
 	}
@@ -300,37 +300,37 @@ func (l *launch) keep(s *script, c *child, started chan<- error) {
 		err = l.join()
 	}
 	if err == nil {
-		c.pid, err = s.Fork(l.clone, birthplace)
+		c.PID, err = s.Fork(l.clone, birthplace)
 	}
 	started <- err
 	if err != nil {
 		return
 	}
-	if c.given != nil {
+	if c.released != nil {
 		// Reaped by us, a program that has ended already would be one whose code and end its engine never sees.
-		<-c.given
+		<-c.released
 	}
-	if c.become == nil {
-		c.reap()
+	if c.Become == nil {
+		c.Reap()
 		return
 	}
 	// Only looked at, not reaped, by another thread: its exit code would be lost where the program that this one becomes
 	// is to have it.
 	over := make(chan struct{})
 	go func() {
-		linux.AwaitChild(c.pid)
+		linux.AwaitChild(c.PID)
 		close(over)
 	}()
 	select {
 	case <-over:
-	case do := <-c.become:
+	case do := <-c.Become:
 		do() // returns where it failed
 	}
-	c.reap()
+	c.Reap()
 }
 
-// attend meets the child where it waits, and listens until the program runs.
-func (l *launch) attend(s *script, c *child, socket *os.File) error {
+// followChild meets the child where it waits, and listens until the program runs.
+func (l *Launch) followChild(s *plan, c *Child, socket *os.File) error {
 	for _, line := range s.trace {
 		slog.Debug(line)
 	}
@@ -347,54 +347,54 @@ func (l *launch) attend(s *script, c *child, socket *os.File) error {
 		case !ok:
 			return fmt.Errorf("the container's first process ended: %w", syscall.EPIPE)
 		case r.Console != nil:
-			c.console = r.Console
-			if l.console == nil {
+			c.Console = r.Console
+			if l.SendConsole == nil {
 				continue
 			}
-			if err := l.console(r.Console); err != nil {
+			if err := l.SendConsole(r.Console); err != nil {
 				return err
 			}
 			continue
 		}
-		m := s.meetings[r.Step]
-		complete = m == ready
-		if err := l.meet(m, c.pid); err != nil {
+		m := s.syncPoints[r.Step]
+		complete = m == Ready
+		if err := l.Sync(m, c.PID); err != nil {
 			return err
 		}
 		if err := linux.GoOn(socket); err != nil {
 			return err
 		}
-		if complete && l.fifo != nil {
+		if complete && l.StartFIFO != nil {
 			return nil // it waits for somebody else now
 		}
 	}
 }
 
-// signal sends a signal to the program; one that has ended gets none.
-func (c *child) signal(sig syscall.Signal) {
+// Signal sends a signal to the program; one that has ended gets none.
+func (c *Child) Signal(sig syscall.Signal) {
 	select {
-	case <-c.ended:
+	case <-c.Ended:
 	default:
-		_ = syscall.Kill(c.pid, sig) // not yet reaped: the pid is still its own
+		_ = syscall.Kill(c.PID, sig) // not yet reaped: the pid is still its own
 	}
 }
 
-// interrupted says so where the init was ended by the Ctrl-C that is on its way to us, too: it hangs up in the
+// Interrupted says so where the init was ended by the Ctrl-C that is on its way to us, too: it hangs up in the
 // middle of a word.
-func interrupted(ctx context.Context, err error) error {
+func Interrupted(ctx context.Context, err error) error {
 	if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		return err
 	}
 	select {
 	case <-ctx.Done():
-		return cancelled(ctx)
+		return Cancelled(ctx)
 	case <-time.After(100 * time.Millisecond):
 		return fmt.Errorf("the init was killed: %w", err)
 	}
 }
 
-// cancelled stops a set-up that the user gave up.
-func cancelled(ctx context.Context) error {
+// Cancelled stops a set-up that the user gave up.
+func Cancelled(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("stopped by a signal: %w", ctx.Err())
 	}

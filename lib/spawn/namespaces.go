@@ -12,10 +12,10 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// namespaces sorts the namespaces of a document by who makes or joins them: clone(2) makes new ones, the child joins
+// sortNamespaces sorts the namespaces of a document by who makes or joins them: clone(2) makes new ones, the child joins
 // others by their paths. The forking thread joins the pid namespace, which is that of children to come, and makes a
 // time namespace, whose offsets are to be written before anybody is in it.
-func (l *launch) namespaces(s *spec.Spec) (err error) {
+func (l *Launch) sortNamespaces(s *spec.Spec) (err error) {
 	words := []string{"unshare"}
 	for _, ns := range s.Linux.Namespaces {
 		switch {
@@ -46,7 +46,7 @@ func timeOffsets(offsets map[string]specs.LinuxTimeOffset) string {
 }
 
 // join brings the forking thread where the child is to be born.
-func (l *launch) join() error {
+func (l *Launch) join() error {
 	if l.pidNS != nil {
 		if err := linux.Setns(int(l.pidNS.Fd()), linux.NewPID); err != nil {
 			return err

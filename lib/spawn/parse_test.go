@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -66,52 +65,6 @@ func TestRootPropagation(t *testing.T) {
 	}
 }
 
-func TestParseTime(t *testing.T) {
-	now := time.Date(2019, 1, 25, 10, 0, 0, 0, time.FixedZone("here", 8*3600))
-	local := func(h, m, s int) time.Time { return time.Date(2019, 1, 24, h, m, s, 0, now.Location()) }
-	tests := []struct {
-		in   string
-		want time.Time
-	}{
-		{"", time.Time{}}, {"42m", now.Add(-42 * time.Minute)}, {"1h30m", now.Add(-90 * time.Minute)}, {"0s", now},
-		{"-1h", now.Add(time.Hour)},
-		{"2019-01-24", local(0, 0, 0)}, {"2019-01-24 07:08:09", local(7, 8, 9)}, {"2019-01-24T07:08", local(7, 8, 0)},
-		{"2019-01-24T07:08:09", local(7, 8, 9)}, {"2019-01-24T07:08:09Z", time.Date(2019, 1, 24, 7, 8, 9, 0, time.UTC)},
-		{"2019-01-24T07:08:09.5+08:00", local(7, 8, 9).Add(time.Second / 2)},
-		{"1548380000", time.Unix(1548380000, 0)}, {"1548380000.25", time.Unix(1548380000, 25e7)}, {"0", time.Unix(0, 0)},
-	}
-	for _, tt := range tests {
-		if got, err := parseTime(tt.in, now); err != nil || !got.Equal(tt.want) {
-			t.Errorf("%q: %v, %v, want %v", tt.in, got, err, tt.want)
-		}
-	}
-	for _, in := range []string{"soon", "2019-13-01", "42x", "-5", "NaN", "Inf", "1e300", "2019-01-24T25:00:00Z", strings.Repeat("9", 500), " "} {
-		if got, err := parseTime(in, now); err == nil || len(err.Error()) > 200 {
-			t.Errorf("%q: %v, %v", in, got, err)
-		}
-	}
-}
-
-func TestLogFlags(t *testing.T) {
-	now := time.Unix(1548380000, 0)
-	o, err := LogFlags{Tail: "5", Since: "1m", Until: "0", Timestamps: true, Follow: true}.Parse(now)
-	if err != nil || o.Tail != 5 || !o.Since.Equal(now.Add(-time.Minute)) || !o.Until.Equal(time.Unix(0, 0)) || !o.Timestamps || !o.Follow {
-		t.Errorf("%+v, %v", o, err)
-	}
-	for _, tail := range []string{"", "all"} {
-		if o, err := (LogFlags{Tail: tail}).Parse(now); err != nil || o.Tail != -1 {
-			t.Errorf("%q: %+v, %v", tail, o, err)
-		}
-	}
-	for option, f := range map[string]LogFlags{
-		"--tail": {Tail: "-1"}, "--tail: ": {Tail: "five"}, "--since": {Since: "x"}, "--until": {Until: "x"},
-	} {
-		if _, err := f.Parse(now); err == nil || !strings.HasPrefix(err.Error(), option) {
-			t.Errorf("%+v: %v", f, err)
-		}
-	}
-}
-
 // runnable is a document that is not refused.
 func runnable() *spec.Spec {
 	s := spec.New("0123456789ab")
@@ -122,7 +75,7 @@ func runnable() *spec.Spec {
 
 // TestCheckNamesWhatIsNotDone: a part of the document that we do not do is an error that names it.
 func TestCheckNamesWhatIsNotDone(t *testing.T) {
-	if err := check(runnable()); err != nil {
+	if err := Check(runnable()); err != nil {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]string{
@@ -151,18 +104,18 @@ func TestCheckNamesWhatIsNotDone(t *testing.T) {
 	} {
 		s := runnable()
 		must(t, json.Unmarshal([]byte(change), &s.Spec))
-		if err := check(s); err == nil || !strings.Contains(err.Error(), want) {
+		if err := Check(s); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", change, err, want)
 		}
 	}
 	for kind, key := range map[specs.LinuxNamespaceType]string{"network": "net.core.somaxconn", "ipc": "fs.mqueue.msg_max", "uts": "kernel.hostname"} {
 		s := runnable()
 		s.Linux.Sysctl = map[string]string{key: "1"}
-		if err := check(s); err != nil {
+		if err := Check(s); err != nil {
 			t.Error(err)
 		}
 		s.RemoveNamespace(kind)
-		if err := check(s); err == nil || !strings.Contains(err.Error(), "no "+string(kind)+" namespace of its own") {
+		if err := Check(s); err == nil || !strings.Contains(err.Error(), "no "+string(kind)+" namespace of its own") {
 			t.Errorf("%s of the host: %v", key, err)
 		}
 	}
@@ -170,14 +123,14 @@ func TestCheckNamesWhatIsNotDone(t *testing.T) {
 
 // TestErrorTravels: from the init to the parent and the monitor to its caller.
 func TestErrorTravels(t *testing.T) {
-	data, err := json.Marshal(asError(fmt.Errorf("set up: %w", &Error{Text: "execute x", Errno: syscall.EACCES, Exec: true})))
+	data, err := json.Marshal(AsError(fmt.Errorf("set up: %w", &Error{Text: "execute x", Errno: syscall.EACCES, Exec: true})))
 	must(t, err)
 	var got *Error
 	must(t, json.Unmarshal(data, &got))
 	if !errors.Is(got, syscall.EACCES) || !errors.Is(got, fs.ErrPermission) || got.ExitStatus() != 126 || got.Error() != "execute x" {
 		t.Errorf("%+v", got)
 	}
-	if got := asError(fmt.Errorf("mount: %w", syscall.ENOENT)); got.Exec || got.ExitStatus() != 125 || !errors.Is(got, syscall.ENOENT) {
+	if got := AsError(fmt.Errorf("mount: %w", syscall.ENOENT)); got.Exec || got.ExitStatus() != 125 || !errors.Is(got, syscall.ENOENT) {
 		t.Errorf("%+v", got)
 	}
 	for errno, code := range map[syscall.Errno]int{
@@ -191,7 +144,7 @@ func TestErrorTravels(t *testing.T) {
 		}
 	}
 	for status, code := range map[syscall.WaitStatus]int{0: 0, 7 << 8: 7, 255 << 8: 255, 9: 137, 15: 143, 11 | 0x80: 139} {
-		if got := exitCode(status); got != code {
+		if got := ExitCode(status); got != code {
 			t.Errorf("status %#x: %d, want %d", int(status), got, code)
 		}
 	}

@@ -71,13 +71,13 @@ func collect(program int) (code int, ended bool) {
 			return code, ended
 		}
 		if pid == program && (status.Exited() || status.Signaled()) {
-			code, ended = exitCode(status), true
+			code, ended = ExitCode(status), true
 		}
 	}
 }
 
-// exitCode is the shell's: 128+n for signal n.
-func exitCode(status syscall.WaitStatus) int {
+// ExitCode is the shell's: 128+n for signal n.
+func ExitCode(status syscall.WaitStatus) int {
 	if status.Signaled() {
 		return 128 + int(status.Signal())
 	}

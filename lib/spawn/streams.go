@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
@@ -54,24 +55,24 @@ func asTerminal(stream any) *os.File {
 // sink takes what a program writes; stream is "stdout" or "stderr".
 type sink func(stream string, data []byte) error
 
-// pump moves bytes between a program and its caller.
-type pump struct {
-	child   *child
-	outputs []*os.File // read from
-	input   *os.File   // written to, nil where the program has no input
+// Pump moves bytes between a program and its caller.
+type Pump struct {
+	child   *Child
+	Outputs []*os.File // read from
+	Input   *os.File   // written to, nil where the program has no input
 	copying sync.WaitGroup
 }
 
-// pipes makes the streams of a program that has no terminal: the program's ends and ours.
-func pipes(interactive bool) (theirs *stdio, p *pump, err error) {
-	theirs, p = &stdio{}, &pump{}
-	fail := func(err error) (*stdio, *pump, error) {
-		theirs.close()
-		p.close()
+// Pipes makes the streams of a program that has no terminal: the program's ends and ours.
+func Pipes(interactive bool) (theirs *Stdio, p *Pump, err error) {
+	theirs, p = &Stdio{}, &Pump{}
+	fail := func(err error) (*Stdio, *Pump, error) {
+		theirs.Close()
+		p.Close()
 		return nil, nil, err
 	}
 	if interactive {
-		if theirs.in, p.input, err = os.Pipe(); err != nil {
+		if theirs.in, p.Input, err = os.Pipe(); err != nil {
 			return fail(err)
 		}
 	}
@@ -81,13 +82,13 @@ func pipes(interactive bool) (theirs *stdio, p *pump, err error) {
 			return fail(err)
 		}
 		*their = w
-		p.outputs = append(p.outputs, r)
+		p.Outputs = append(p.Outputs, r)
 	}
 	return theirs, p, nil
 }
 
-func (p *pump) close() {
-	for _, f := range append(p.outputs, p.input) {
+func (p *Pump) Close() {
+	for _, f := range append(p.Outputs, p.Input) {
 		if f != nil {
 			f.Close()
 		}
@@ -96,16 +97,16 @@ func (p *pump) close() {
 
 // run moves bytes until the program has ended, which it then tells ended, and all that it wrote is delivered. Where
 // nobody takes that, and somebody asked the program to end, or asks us now, the rest is given up.
-func (p *pump) run(c *child, in io.Reader, ended func() (asked bool), out sink) {
+func (p *Pump) run(c *Child, in io.Reader, ended func() (asked bool), out sink) {
 	p.child = c
-	if c.console != nil {
-		p.outputs, p.input = []*os.File{c.console}, c.console
+	if c.Console != nil {
+		p.Outputs, p.Input = []*os.File{c.Console}, c.Console
 	}
-	if p.input != nil && in != nil {
+	if p.Input != nil && in != nil {
 		go p.feed(in) // not waited for: it may sleep in a read of the caller's terminal for ever
 	}
-	var taken flow
-	for i, f := range p.outputs {
+	var taken Flow
+	for i, f := range p.Outputs {
 		name := "stdout"
 		if i == 1 {
 			name = "stderr"
@@ -113,11 +114,11 @@ func (p *pump) run(c *child, in io.Reader, ended func() (asked bool), out sink) 
 		p.copying.Add(1)
 		go p.drain(f, name, taken.through(out))
 	}
-	<-c.ended
+	<-c.Ended
 	// What the program wrote is in the pipe by now. A process that it left behind may hold the pipe
 	// open: its words are not waited for.
-	for _, f := range p.outputs {
-		_ = f.SetReadDeadline(past())
+	for _, f := range p.Outputs {
+		_ = f.SetReadDeadline(Past())
 	}
 	asked := ended()
 	delivered := make(chan struct{})
@@ -125,19 +126,19 @@ func (p *pump) run(c *child, in io.Reader, ended func() (asked bool), out sink) 
 		p.copying.Wait()
 		close(delivered)
 	}()
-	taken.await(delivered, asked)
-	p.close()
+	taken.Await(delivered, asked)
+	p.Close()
 }
 
 // feed gives the program its input, and the end of it. A terminal has no end but a byte, which the
 // caller's own terminal hands on when it is typed; for a pipe or a file it is typed here.
-func (p *pump) feed(in io.Reader) {
-	if p.input != p.child.console {
-		_, _ = io.Copy(p.input, in) // a program that reads no more is no error
-		p.input.Close()
+func (p *Pump) feed(in io.Reader) {
+	if p.Input != p.child.Console {
+		_, _ = io.Copy(p.Input, in) // a program that reads no more is no error
+		p.Input.Close()
 		return
 	}
-	typed := &lastByte{w: p.input, last: '\n'}
+	typed := &lastByte{w: p.Input, last: '\n'}
 	_, _ = io.Copy(typed, in)
 	if asTerminal(in) != nil {
 		return
@@ -146,7 +147,7 @@ func (p *pump) feed(in io.Reader) {
 	if typed.last != '\n' {
 		end += end
 	}
-	_, _ = io.WriteString(p.input, end)
+	_, _ = io.WriteString(p.Input, end)
 }
 
 // lastByte remembers what was written last.
@@ -164,7 +165,7 @@ func (l *lastByte) Write(data []byte) (int, error) {
 
 // drain delivers what the program writes to one stream. When nobody takes it, the stream is closed,
 // so that the program gets its SIGPIPE, as in any pipe.
-func (p *pump) drain(f *os.File, name string, out sink) {
+func (p *Pump) drain(f *os.File, name string, out sink) {
 	defer p.copying.Done()
 	buffer := make([]byte, 32<<10)
 	for {
@@ -208,9 +209,9 @@ func drainRest(f *os.File, name string, buffer []byte, out sink) {
 	}
 }
 
-// forward passes the caller's signals on to the program until stop is called, which reports whether one was to end it.
+// Forward passes the caller's signals on to the program until stop is called, which reports whether one was to end it.
 // With a terminal, SIGWINCH becomes its new size. Under nohup a SIGHUP ends here.
-func forward(send func(syscall.Signal), console, tty *os.File) (stop func() (asked bool)) {
+func Forward(send func(syscall.Signal), console, tty *os.File) (stop func() (asked bool)) {
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
 	before, takeBack := interrupt.Lend()
@@ -226,7 +227,7 @@ func forward(send func(syscall.Signal), console, tty *os.File) (stop func() (ask
 			case n == syscall.SIGCHLD || n == syscall.SIGPIPE || n == syscall.SIGURG:
 			case n == syscall.SIGHUP && linux.HangupIgnored():
 			case n == syscall.SIGWINCH && tty != nil && console != nil:
-				resize(console, tty)
+				Resize(console, tty)
 			default:
 				asked = asked || n == syscall.SIGINT || n == syscall.SIGTERM || n == syscall.SIGHUP || n == syscall.SIGQUIT
 				send(n)
@@ -242,16 +243,16 @@ func forward(send func(syscall.Signal), console, tty *os.File) (stop func() (ask
 	})
 }
 
-// resize gives the program's terminal the size of the caller's. A terminal that is gone has none, and one
+// Resize gives the program's terminal the size of the caller's. A terminal that is gone has none, and one
 // of 0x0 does not know it: the program's keeps its own.
-func resize(console, tty *os.File) {
+func Resize(console, tty *os.File) {
 	if size, err := linux.GetWindowSize(tty); err == nil && size != (linux.WindowSize{}) {
 		_ = linux.SetWindowSize(console, size)
 	}
 }
 
-// sizeOf returns the size that the program's terminal starts with; zero where the caller has none.
-func sizeOf(tty *os.File) linux.WindowSize {
+// SizeOf returns the size that the program's terminal starts with; zero where the caller has none.
+func SizeOf(tty *os.File) linux.WindowSize {
 	if tty == nil {
 		return linux.WindowSize{}
 	}
@@ -262,21 +263,21 @@ func sizeOf(tty *os.File) linux.WindowSize {
 	return size
 }
 
-// attend connects a running program with the caller: streams, signals and the terminal's mode. It
+// Attend connects a running program with the caller: streams, signals and the terminal's mode. It
 // returns when the program has ended, with its exit code.
-func (p *pump) attend(c *child, s Streams, log sink) (int, error) {
+func (p *Pump) Attend(c *Child, s Streams, log sink) (int, error) {
 	restore := func() {}
-	if c.console != nil && s.Screen != nil {
-		resize(c.console, s.Screen) // it may have changed since the list was made
+	if c.Console != nil && s.Screen != nil {
+		Resize(c.Console, s.Screen) // it may have changed since the list was made
 	}
-	if c.console != nil && s.Terminal != nil {
+	if c.Console != nil && s.Terminal != nil {
 		raw, err := linux.MakeRaw(s.Terminal)
 		if err != nil {
 			return 0, err
 		}
 		restore = raw
 	}
-	stop := forward(c.signal, c.console, s.Screen)
+	stop := Forward(c.Signal, c.Console, s.Screen)
 	var lost lostOutput
 	p.run(c, s.In, stop, func(stream string, data []byte) error {
 		if log != nil {
@@ -290,7 +291,7 @@ func (p *pump) attend(c *child, s Streams, log sink) (int, error) {
 		return lost.note(err)
 	})
 	restore()
-	return c.wait(), lost.error()
+	return c.Wait(), lost.error()
 }
 
 // lostOutput remembers the first error of the caller's streams. A reader that is gone is none: it had
@@ -313,4 +314,21 @@ func (l *lostOutput) error() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
+}
+
+// Past is a deadline that has passed: it ends a read that sleeps.
+func Past() time.Time { return time.Unix(1, 0) }
+
+// never is no deadline.
+func never() time.Time { return time.Time{} }
+
+// AttendInherited waits for a program that has our own streams, or a terminal that is sent to and from them.
+func (c *Child) AttendInherited(streams Streams, handedOver bool) (int, error) {
+	if c.Console != nil && !handedOver {
+		return (&Pump{}).Attend(c, streams, nil)
+	}
+	stop := Forward(c.Signal, nil, nil)
+	code := c.Wait()
+	stop()
+	return code, nil
 }

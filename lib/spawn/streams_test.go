@@ -17,7 +17,7 @@ func TestEndOfInput(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &pump{child: &child{console: w}, input: w}
+		p := &Pump{child: &Child{Console: w}, Input: w}
 		p.feed(strings.NewReader(in))
 		w.Close()
 		if got, err := io.ReadAll(r); err != nil || string(got) != want {
@@ -33,7 +33,7 @@ func TestEndOfInputOfAPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	p := &pump{child: &child{}, input: w}
+	p := &Pump{child: &Child{}, Input: w}
 	p.feed(strings.NewReader("a"))
 	if got, err := io.ReadAll(r); err != nil || string(got) != "a" {
 		t.Errorf("got %q (%v), want the same and its end", got, err)

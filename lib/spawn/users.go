@@ -18,24 +18,24 @@ import (
 // makes no difference who made the network namespace. Before that, what is made for the container is given to
 // its root.
 
-// users are those of a container on the host.
-type users struct {
+// idMap are those of a container on the host.
+type idMap struct {
 	uids, gids []linux.IDMap
 	file       *os.File // the user namespace
 }
 
-func (u *users) close() {
+func (u *idMap) close() {
 	if u != nil {
 		u.file.Close()
 	}
 }
 
 // root returns the container's root on the host. Without users of its own that is root.
-func (u *users) root() (uid, gid uint32) { return u.outward(0, 0) }
+func (u *idMap) root() (uid, gid uint32) { return u.outward(0, 0) }
 
 // outward returns whom a user and a group of the container are on the host. Those that are nobody stay as they are,
 // for the kernel to refuse.
-func (u *users) outward(uid, gid uint32) (outUID, outGID uint32) {
+func (u *idMap) outward(uid, gid uint32) (outUID, outGID uint32) {
 	if u == nil {
 		return uid, gid
 	}
@@ -49,12 +49,12 @@ func (u *users) outward(uid, gid uint32) (outUID, outGID uint32) {
 }
 
 // usersOf makes the user namespace of a document, or opens the one that it names; nil where it has none.
-func usersOf(s *spec.Spec) (*users, error) {
+func usersOf(s *spec.Spec) (*idMap, error) {
 	ns, ok := s.Namespace(specs.UserNamespace)
 	if !ok {
 		return nil, nil
 	}
-	u := &users{uids: idMaps(s.Linux.UIDMappings), gids: idMaps(s.Linux.GIDMappings)}
+	u := &idMap{uids: IDMaps(s.Linux.UIDMappings), gids: IDMaps(s.Linux.GIDMappings)}
 	var err error
 	if ns.Path == "" {
 		u.file, err = linux.NewUserNS(u.uids, u.gids)
@@ -71,7 +71,7 @@ func usersOf(s *spec.Spec) (*users, error) {
 }
 
 // usersOfProcess returns those of a container that runs, by its first process.
-func usersOfProcess(s *spec.Spec, pid int) (*users, error) {
+func usersOfProcess(s *spec.Spec, pid int) (*idMap, error) {
 	if _, ok := s.Namespace(specs.UserNamespace); !ok {
 		return nil, nil
 	}
@@ -83,7 +83,7 @@ func usersOfProcess(s *spec.Spec, pid int) (*users, error) {
 		file.Close()
 		return nil, nil
 	}
-	u := &users{file: file}
+	u := &idMap{file: file}
 	if u.uids, u.gids, err = linux.MapsOf(file); err != nil {
 		file.Close()
 		return nil, err
@@ -91,27 +91,27 @@ func usersOfProcess(s *spec.Spec, pid int) (*users, error) {
 	return u, nil
 }
 
-// bring makes the user namespaces that the child needs, and returns the container's own users.
-func (l *launch) bring(s *spec.Spec, b *blueprint) (own *users, err error) {
+// openIDMaps makes the user namespaces that the child needs, and returns the container's own users.
+func (l *Launch) openIDMaps(s *spec.Spec, b *blueprint) (own *idMap, err error) {
 	if own, err = usersOf(s); err != nil {
 		return nil, err
 	}
 	if own != nil {
-		l.users = append(l.users, own)
+		l.idMaps = append(l.idMaps, own)
 	}
 	if b.mapped, err = mapMounts(s, own); err != nil {
 		own.close()
 		return nil, err
 	}
 	for _, u := range b.mapped {
-		if u != nil && !slices.Contains(l.users, u) {
-			l.users = append(l.users, u)
+		if u != nil && !slices.Contains(l.idMaps, u) {
+			l.idMaps = append(l.idMaps, u)
 		}
 	}
 	return own, nil
 }
 
-func idMaps(mappings []specs.LinuxIDMapping) []linux.IDMap {
+func IDMaps(mappings []specs.LinuxIDMapping) []linux.IDMap {
 	maps := make([]linux.IDMap, len(mappings))
 	for i, m := range mappings {
 		maps[i] = linux.IDMap{Inside: m.ContainerID, Outside: m.HostID, Size: m.Size}
@@ -121,15 +121,15 @@ func idMaps(mappings []specs.LinuxIDMapping) []linux.IDMap {
 
 // mapMounts makes the user namespaces that the mounts of the document are seen by, in place of the container's
 // where that has the same maps. It returns one for each mount, nil for most.
-func mapMounts(s *spec.Spec, own *users) ([]*users, error) {
-	all := make([]*users, len(s.Mounts))
-	var made []*users
+func mapMounts(s *spec.Spec, own *idMap) ([]*idMap, error) {
+	all := make([]*idMap, len(s.Mounts))
+	var made []*idMap
 	for i, m := range s.Mounts {
 		if len(m.UIDMappings) == 0 {
 			continue
 		}
-		want := &users{uids: idMaps(m.UIDMappings), gids: idMaps(m.GIDMappings)}
-		same := func(u *users) bool {
+		want := &idMap{uids: IDMaps(m.UIDMappings), gids: IDMaps(m.GIDMappings)}
+		same := func(u *idMap) bool {
 			return u != nil && slices.Equal(u.uids, want.uids) && slices.Equal(u.gids, want.gids)
 		}
 		if same(own) {
@@ -152,7 +152,7 @@ func mapMounts(s *spec.Spec, own *users) ([]*users, error) {
 }
 
 // usersOfMount returns those that a mount of the document is seen by; nil for the host's.
-func (b *blueprint) usersOfMount(m specs.Mount) *users {
+func (b *blueprint) usersOfMount(m specs.Mount) *idMap {
 	for i := range b.mapped {
 		if b.spec.Mounts[i].Destination == m.Destination && b.spec.Mounts[i].Source == m.Source {
 			return b.mapped[i]
@@ -209,7 +209,7 @@ func checkMaps(where string, uids, gids []specs.LinuxIDMapping) error {
 }
 
 // enterUsers is the last step out of the host.
-func (p *program) enterUsers(l *script) {
+func (p *program) enterUsers(l *plan) {
 	if p.users == nil {
 		return
 	}
@@ -219,7 +219,7 @@ func (p *program) enterUsers(l *script) {
 }
 
 // asRoot adds steps that make something in the container's root file system, as its root.
-func (s *script) asRoot(add func()) {
+func (s *plan) asRoot(add func()) {
 	uid, gid := s.users.root()
 	if uid == 0 && gid == 0 {
 		add()
