@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/weikeit/mydocker/lib/bundle"
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/monitor"
@@ -38,6 +39,9 @@ func (c *mount) Run(ctx context.Context, io *cli.IO) error {
 		m.In = interrupt.Reader(io.In)
 	}
 	monitor.New(dir).Sweep(ctx, m.Warn) // what a pipe that was killed left may be in the way of this one
+	if err := bundle.Open(dir).Sweep(); err != nil {
+		m.Warn("clean up after bundles: %v", err)
+	}
 	m.Sweep(ctx)
 	return cli.Emit(ctx, io, s, func(ctx context.Context, s *spec.Spec) error {
 		err := m.Mount(c.Options, c.Image, c.Args)(ctx, s)

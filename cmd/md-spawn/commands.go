@@ -282,7 +282,11 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 
 // sweep takes back the containers that commands had in their hands when they were killed.
 func sweep(ctx context.Context, io *cli.IO, dir state.Dir) {
-	monitor.New(dir).Sweep(ctx, func(format string, args ...any) { cli.Warn(io.Err, "md-spawn", format, args...) })
+	warn := func(format string, args ...any) { cli.Warn(io.Err, "md-spawn", format, args...) }
+	monitor.New(dir).Sweep(ctx, warn)
+	if err := bundle.Open(dir).Sweep(); err != nil {
+		warn("clean up after bundles: %v", err)
+	}
 }
 
 // load finds a container by what the user calls it.

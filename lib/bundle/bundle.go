@@ -37,6 +37,9 @@ const Dir = "bundles"
 // as systemd names them: slice:prefix:name.
 func New(dir string, systemd bool) *Store { return &Store{dir, systemd} }
 
+// Open returns the containers of bundles of a state directory.
+func Open(dir state.Dir) *Store { return New(filepath.Join(dir.Run, Dir), false) }
+
 // ErrNotFound says that there is no such container.
 var ErrNotFound = fmt.Errorf("container does not exist: %w", fs.ErrNotExist)
 

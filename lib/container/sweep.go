@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/weikeit/mydocker/lib/bundle"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -23,6 +24,9 @@ func (e *Engine) Sweep(ctx context.Context) {
 // taken back is told to the user, and found by [Engine.Remains].
 func (e *Engine) takeBack(ctx context.Context) (found bool) {
 	found = e.spawn.Sweep(ctx, e.rootfs.Warn)
+	if err := bundle.Open(e.Dir).Sweep(); err != nil {
+		e.rootfs.Warn("clean up after bundles: %v", err)
+	}
 	if first, done := e.Dir.FirstSweep(state.MarkSettled); first {
 		if err := e.settleAll(ctx); err != nil {
 			e.rootfs.Warn("clean up after the last time that the machine ran: %v", err)

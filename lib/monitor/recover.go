@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/weikeit/mydocker/lib/bundle"
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -75,9 +73,6 @@ func (r *Runtime) Sweep(ctx context.Context, warn func(format string, args ...an
 	ids, err := r.dir.Abandoned()
 	if err != nil {
 		warn("look for what was left behind: %v", err)
-	}
-	if err := bundle.New(filepath.Join(r.dir.Run, bundle.Dir), false).Sweep(); err != nil {
-		warn("clean up after bundles: %v", err)
 	}
 	if first, done := r.dir.FirstSweep(state.MarkSwept); first {
 		defer func() {
