@@ -14,8 +14,8 @@ type groups struct {
 	IDs []string `arg:"" name:"id" help:"Ids or names of containers"`
 }
 
-func (c groups) each(io *cli.IO, command string, f func(*cgroup.Group) error) error {
-	return cli.Each(io, "md-cgroup", command, c.IDs, func(arg string) error {
+func (c groups) each(std *cli.IO, command string, f func(*cgroup.Group) error) error {
+	return cli.Each(std, "md-cgroup", command, c.IDs, func(arg string) error {
 		g, err := open(arg)
 		if err != nil {
 			return err
@@ -75,23 +75,23 @@ func (c *set) Run(context.Context, *cli.IO) error {
 
 type show struct{ groups }
 
-func (c *show) Run(_ context.Context, io *cli.IO) error {
-	return c.each(io, "show", func(g *cgroup.Group) error {
+func (c *show) Run(_ context.Context, std *cli.IO) error {
+	return c.each(std, "show", func(g *cgroup.Group) error {
 		stats, err := g.Stats()
 		if err != nil {
 			return err
 		}
-		return cli.JSON(io.Out, stats)
+		return cli.JSON(std.Out, stats)
 	})
 }
 
 type procs struct{ groups }
 
-func (c *procs) Run(_ context.Context, io *cli.IO) error {
-	return c.each(io, "procs", func(g *cgroup.Group) error {
+func (c *procs) Run(_ context.Context, std *cli.IO) error {
+	return c.each(std, "procs", func(g *cgroup.Group) error {
 		pids, err := g.Procs()
 		for _, pid := range pids {
-			fmt.Fprintln(io.Out, pid)
+			fmt.Fprintln(std.Out, pid)
 		}
 		return err
 	})
@@ -99,20 +99,20 @@ func (c *procs) Run(_ context.Context, io *cli.IO) error {
 
 type freeze struct{ groups }
 
-func (c *freeze) Run(ctx context.Context, io *cli.IO) error {
-	return c.each(io, "freeze", func(g *cgroup.Group) error { return g.Freeze(ctx) })
+func (c *freeze) Run(ctx context.Context, std *cli.IO) error {
+	return c.each(std, "freeze", func(g *cgroup.Group) error { return g.Freeze(ctx) })
 }
 
 type thaw struct{ groups }
 
-func (c *thaw) Run(ctx context.Context, io *cli.IO) error {
-	return c.each(io, "thaw", func(g *cgroup.Group) error { return g.Thaw(ctx) })
+func (c *thaw) Run(ctx context.Context, std *cli.IO) error {
+	return c.each(std, "thaw", func(g *cgroup.Group) error { return g.Thaw(ctx) })
 }
 
 type remove struct{ groups }
 
-func (c *remove) Run(ctx context.Context, io *cli.IO) error {
-	return cli.Each(io, "md-cgroup", "delete", c.IDs, func(arg string) error {
+func (c *remove) Run(ctx context.Context, std *cli.IO) error {
+	return cli.Each(std, "md-cgroup", "delete", c.IDs, func(arg string) error {
 		m, id, err := find(arg)
 		if err != nil {
 			return err

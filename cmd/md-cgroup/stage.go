@@ -20,29 +20,29 @@ type create struct {
 	ID string `arg:"" optional:"" help:"Make the group of this id, and read no document"`
 }
 
-func (c *create) Run(ctx context.Context, io *cli.IO) error {
+func (c *create) Run(ctx context.Context, std *cli.IO) error {
 	dir, err := state.FromEnv()
 	if err != nil {
 		return err
 	}
 	if c.Alone() {
-		return c.make(cgroup.New(dir), io)
+		return c.make(cgroup.New(dir), std)
 	}
-	return c.Pass(ctx, io, cgroup.New(dir).Create(c.Options))
+	return c.RunStage(ctx, std, cgroup.New(dir).Create(c.Options))
 }
 
 // Alone implements cli.Alone.
 func (c *create) Alone() bool { return c.ID != "" }
 
 // make makes a group that no container has, and prints its id.
-func (c *create) make(m *cgroup.Manager, io *cli.IO) error {
+func (c *create) make(m *cgroup.Manager, std *cli.IO) error {
 	if c.Spec != "" || c.Bundle != "" || len(c.DeviceRule) > 0 {
 		return cli.Usagef("with an id there is no document, and the group limits no devices")
 	}
 	if err := m.Make(c.Limits, c.ID); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(io.Out, c.ID)
+	_, err := fmt.Fprintln(std.Out, c.ID)
 	return err
 }
 
@@ -52,7 +52,7 @@ type run struct {
 	Command []string `arg:"" passthrough:"partial" help:"The program and its arguments"`
 }
 
-func (c *run) Run(ctx context.Context, io *cli.IO) error {
+func (c *run) Run(ctx context.Context, std *cli.IO) error {
 	if len(c.Command) == 0 {
 		return cli.Usagef("no program is named")
 	}
@@ -66,7 +66,7 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 	}
 	id := state.NewID()
 	launch := append([]string{self, "exec", id, "--"}, c.Command...)
-	code, err := cgroup.New(dir).Run(ctx, c.Limits, id, launch, io.In, io.Out, io.Err)
+	code, err := cgroup.New(dir).Run(ctx, c.Limits, id, launch, std.In, std.Out, std.Err)
 	if err == nil && code != 0 {
 		err = cli.Status(code)
 	}

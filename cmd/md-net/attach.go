@@ -20,25 +20,25 @@ type attach struct {
 }
 
 // Run is a stage of the pipe, or with a place a command of its own.
-func (c *attach) Run(ctx context.Context, io *cli.IO) error {
+func (c *attach) Run(ctx context.Context, std *cli.IO) error {
 	m, _, err := manager()
 	if c.Named() {
 		if err != nil {
 			return err
 		}
-		return c.place(ctx, io, m)
+		return c.place(ctx, std, m)
 	}
 	if c.ID != "" {
 		err = cli.Usagef("--id: the id of a document stands in it")
 	}
 	if err != nil { // for the document to be undone, it has to be read
-		return c.Pass(ctx, io, func(context.Context, *spec.Spec) error { return err })
+		return c.RunStage(ctx, std, func(context.Context, *spec.Spec) error { return err })
 	}
-	return c.Pass(ctx, io, m.Attach(c.Options))
+	return c.RunStage(ctx, std, m.Attach(c.Options))
 }
 
 // place attaches a namespace without a document, and prints the id.
-func (c *attach) place(ctx context.Context, io *cli.IO, m *network.Manager) error {
+func (c *attach) place(ctx context.Context, std *cli.IO, m *network.Manager) error {
 	if c.Spec != "" || c.Bundle != "" {
 		return cli.Usagef("--pid and --netns need no document")
 	}
@@ -51,7 +51,7 @@ func (c *attach) place(ctx context.Context, io *cli.IO, m *network.Manager) erro
 	if err := m.AttachTo(ctx, c.ID, c.Place, c.Connection); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintln(io.Out, c.ID); err != nil {
+	if _, err := fmt.Fprintln(std.Out, c.ID); err != nil {
 		return errors.Join(err, m.Release(interrupt.Undoing(ctx), c.ID)) // nobody knows the id
 	}
 	return nil

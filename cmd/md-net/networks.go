@@ -20,20 +20,20 @@ type create struct {
 	Name string `arg:""`
 }
 
-func (c *create) Run(ctx context.Context, io *cli.IO) error {
+func (c *create) Run(ctx context.Context, std *cli.IO) error {
 	m, _, err := manager()
 	if err == nil {
 		err = m.Create(ctx, c.Name, c.CreateOptions)
 	}
 	if err == nil {
-		_, err = fmt.Fprintln(io.Out, c.Name)
+		_, err = fmt.Fprintln(std.Out, c.Name)
 	}
 	return err
 }
 
 type list struct{}
 
-func (*list) Run(_ context.Context, io *cli.IO) error {
+func (*list) Run(_ context.Context, std *cli.IO) error {
 	m, _, err := manager()
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (*list) Run(_ context.Context, io *cli.IO) error {
 	for _, n := range networks {
 		rows = append(rows, n.Row())
 	}
-	if err := cli.Table(io.Out, network.TableHeader(), rows); err != nil {
+	if err := cli.Table(std.Out, network.TableHeader(), rows); err != nil {
 		return err
 	}
 	return unreadable
@@ -53,15 +53,15 @@ type inspect struct {
 	Names []string `arg:"" name:"network"`
 }
 
-func (c *inspect) Run(_ context.Context, io *cli.IO) error {
+func (c *inspect) Run(_ context.Context, std *cli.IO) error {
 	m, dir, err := manager()
 	if err != nil {
 		return err
 	}
-	return cli.Each(io, "md-net", "inspect", c.Names, func(name string) error {
+	return cli.Each(std, "md-net", "inspect", c.Names, func(name string) error {
 		n, err := m.Inspect(name)
 		if err == nil {
-			return cli.JSON(io.Out, n.View())
+			return cli.JSON(std.Out, n.View())
 		}
 		id, notFound := dir.Resolve(name)
 		if notFound != nil {
@@ -71,7 +71,7 @@ func (c *inspect) Run(_ context.Context, io *cli.IO) error {
 		if err != nil {
 			return err
 		}
-		return cli.JSON(io.Out, view)
+		return cli.JSON(std.Out, view)
 	})
 }
 
@@ -79,29 +79,29 @@ type remove struct {
 	Names []string `arg:"" name:"network"`
 }
 
-func (c *remove) Run(ctx context.Context, io *cli.IO) error {
+func (c *remove) Run(ctx context.Context, std *cli.IO) error {
 	m, _, err := manager()
 	if err != nil {
 		return err
 	}
-	return cli.Each(io, "md-net", "rm", c.Names, func(name string) error {
+	return cli.Each(std, "md-net", "rm", c.Names, func(name string) error {
 		if err := m.Remove(ctx, name); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(io.Out, name)
+		_, err := fmt.Fprintln(std.Out, name)
 		return err
 	})
 }
 
 type prune struct{}
 
-func (*prune) Run(ctx context.Context, io *cli.IO) error {
+func (*prune) Run(ctx context.Context, std *cli.IO) error {
 	m, _, err := manager()
 	if err != nil {
 		return err
 	}
 	return m.Prune(ctx, func(name string) error {
-		_, err := fmt.Fprintln(io.Out, name)
+		_, err := fmt.Fprintln(std.Out, name)
 		return err
 	})
 }
@@ -121,7 +121,7 @@ type port struct {
 	Port      string `arg:"" optional:""`
 }
 
-func (c *port) Run(_ context.Context, io *cli.IO) error {
+func (c *port) Run(_ context.Context, std *cli.IO) error {
 	m, dir, err := manager()
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func (c *port) Run(_ context.Context, io *cli.IO) error {
 	}
 	lines, err := m.Published(id, c.Port)
 	for _, line := range lines {
-		fmt.Fprintln(io.Out, line)
+		fmt.Fprintln(std.Out, line)
 	}
 	return err
 }

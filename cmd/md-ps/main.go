@@ -21,10 +21,10 @@ func main() {
 type ps struct{ container.ListOptions }
 
 // Run implements cli.Runner.
-func (p *ps) Run(_ context.Context, io *cli.IO) error {
+func (p *ps) Run(_ context.Context, std *cli.IO) error {
 	dir, err := state.FromEnv()
 	if err != nil {
 		return err
 	}
-	return container.List(dir, p.ListOptions, io.Out, func(err error) { cli.Warn(io.Err, "md-ps", "%v", err) })
+	return container.List(dir, p.ListOptions, std.Out, func(err error) { cli.Warn(std.Err, "md-ps", "%v", err) })
 }

@@ -34,7 +34,7 @@ type pull struct {
 }
 
 // Run implements cli.Runner. An error about one image does not stop the others.
-func (p *pull) Run(ctx context.Context, io *cli.IO) error {
+func (p *pull) Run(ctx context.Context, std *cli.IO) error {
 	dir, err := state.FromEnv()
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (p *pull) Run(ctx context.Context, io *cli.IO) error {
 	if p.To != "" && len(p.Names) > 1 && !strings.HasPrefix(p.To, "ocidir:") {
 		return cli.Usagef("--to %s holds one image: name one", p.To)
 	}
-	if p.To == "-" && cli.IsTerminal(io.Out) {
+	if p.To == "-" && cli.IsTerminal(std.Out) {
 		return cli.Usagef("an archive is nothing to read: name a file, or send standard output elsewhere")
 	}
 	refs := make(map[string]image.Reference)
@@ -55,12 +55,12 @@ func (p *pull) Run(ctx context.Context, io *cli.IO) error {
 		}
 	}
 	store := image.Open(dir)
-	return cli.Each(io, "md-pull", "", p.Names, func(name string) error {
+	return cli.Each(std, "md-pull", "", p.Names, func(name string) error {
 		if ctx.Err() != nil {
 			return nil // the first has said so
 		}
 		if p.To != "" {
-			done, err := p.export(ctx, store, name, io)
+			done, err := p.export(ctx, store, name, std)
 			if done || err != nil {
 				return cli.About(name, err)
 			}
@@ -68,15 +68,15 @@ func (p *pull) Run(ctx context.Context, io *cli.IO) error {
 		var src image.Source
 		var err error
 		if image.IsLocal(name) {
-			src, err = store.OpenSource(ctx, name, io.In)
+			src, err = store.OpenSource(ctx, name, std.In)
 		} else {
-			src, err = registry.Open(ctx, refs[name], registry.Options{Insecure: p.Insecure, CertDir: p.CertDir, Notice: func(text string) { cli.Warn(io.Err, "md-pull", "%s", text) }})
+			src, err = registry.Open(ctx, refs[name], registry.Options{Insecure: p.Insecure, CertDir: p.CertDir, Notice: func(text string) { cli.Warn(std.Err, "md-pull", "%s", text) }})
 		}
 		if err == nil {
-			err = p.pull(ctx, store, src, io)
+			err = p.pull(ctx, store, src, std)
 		}
 		if err == nil && p.To != "" {
-			_, err = p.export(ctx, store, src.Reference().String(), io)
+			_, err = p.export(ctx, store, src.Reference().String(), std)
 		}
 		if ctx.Err() != nil {
 			err = errors.New("interrupted")
@@ -86,19 +86,19 @@ func (p *pull) Run(ctx context.Context, io *cli.IO) error {
 }
 
 // export writes an image of the store to its destination, if it is there.
-func (p *pull) export(ctx context.Context, store *image.Store, name string, io *cli.IO) (done bool, err error) {
-	err = store.Export(ctx, name, p.To, io.Out)
+func (p *pull) export(ctx context.Context, store *image.Store, name string, std *cli.IO) (done bool, err error) {
+	err = store.Export(ctx, name, p.To, std.Out)
 	if errors.Is(err, state.ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-func (p *pull) pull(ctx context.Context, store *image.Store, src image.Source, io *cli.IO) error {
+func (p *pull) pull(ctx context.Context, store *image.Store, src image.Source, std *cli.IO) error {
 	defer src.Close()
-	out := io.Out
+	out := std.Out
 	if p.Stderr || p.To == "-" {
-		out = io.Err
+		out = std.Err
 	}
 	screen := newScreen(out, src.Reference(), p.Quiet)
 	result, err := image.Pull(ctx, store, src, image.PullOptions{Platform: p.Platform}, screen.event)

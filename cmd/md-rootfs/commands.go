@@ -22,28 +22,28 @@ type mount struct {
 }
 
 // Run makes the document, or undoes one that was handed over.
-func (c *mount) Run(ctx context.Context, io *cli.IO) error {
+func (c *mount) Run(ctx context.Context, std *cli.IO) error {
 	dir, err := state.FromEnv()
 	if err != nil {
 		return err
 	}
 	s := spec.New(state.NewID())
 	if c.Spec != "" {
-		if s, err = (cli.StageFlags{Spec: c.Spec}).Read(io.In); err != nil {
+		if s, err = (cli.StageFlags{Spec: c.Spec}).Read(std.In); err != nil {
 			return err
 		}
 	}
 	m := rootfs.New(dir)
-	m.Warn = func(format string, args ...any) { cli.Warn(io.Err, "md-rootfs", format, args...) }
+	m.Warn = func(format string, args ...any) { cli.Warn(std.Err, "md-rootfs", format, args...) }
 	if c.Spec != "-" { // else it was the document
-		m.In = interrupt.Reader(io.In)
+		m.In = interrupt.Reader(std.In)
 	}
 	monitor.New(dir).Sweep(ctx, m.Warn) // what a pipe that was killed left may be in the way of this one
 	if err := bundle.Open(dir).Sweep(); err != nil {
 		m.Warn("clean up after bundles: %v", err)
 	}
 	m.Sweep(ctx)
-	return cli.Emit(ctx, io, s, func(ctx context.Context, s *spec.Spec) error {
+	return cli.Emit(ctx, std, s, func(ctx context.Context, s *spec.Spec) error {
 		err := m.Mount(c.Options, c.Image, c.Args)(ctx, s)
 		var wrong *rootfs.OptionError
 		switch {
@@ -61,12 +61,12 @@ type umount struct {
 }
 
 // Run releases one container after the other. What is gone already is no error.
-func (c *umount) Run(ctx context.Context, io *cli.IO) error {
+func (c *umount) Run(ctx context.Context, std *cli.IO) error {
 	dir, err := state.FromEnv()
 	if err != nil {
 		return err
 	}
-	return cli.Each(io, "md-rootfs", "umount", c.ID, func(arg string) error {
+	return cli.Each(std, "md-rootfs", "umount", c.ID, func(arg string) error {
 		id, err := dir.Resolve(arg)
 		switch {
 		case errors.Is(err, state.ErrNotFound) && state.IsID(arg):
@@ -82,12 +82,12 @@ type path struct {
 	ID string `arg:"" help:"Container: id or name"`
 }
 
-func (c *path) Run(_ context.Context, io *cli.IO) error {
+func (c *path) Run(_ context.Context, std *cli.IO) error {
 	dir, id, err := state.Find(c.ID)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(io.Out, dir.Rootfs(id))
+	_, err = fmt.Fprintln(std.Out, dir.Rootfs(id))
 	return err
 }
 
@@ -95,7 +95,7 @@ type diff struct {
 	ID string `arg:"" help:"Container: id or name"`
 }
 
-func (c *diff) Run(ctx context.Context, io *cli.IO) error {
+func (c *diff) Run(ctx context.Context, std *cli.IO) error {
 	dir, id, err := state.Find(c.ID)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (c *diff) Run(ctx context.Context, io *cli.IO) error {
 		return err
 	}
 	for _, change := range changes {
-		if _, err := fmt.Fprintln(io.Out, cli.OneLine(change.String())); err != nil {
+		if _, err := fmt.Fprintln(std.Out, cli.OneLine(change.String())); err != nil {
 			return err
 		}
 	}

@@ -15,8 +15,8 @@ import (
 func call(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	io := &cli.IO{In: strings.NewReader(stdin), Out: &out, Err: &errs}
-	code = tool().Run(context.Background(), args, io)
+	std := &cli.IO{In: strings.NewReader(stdin), Out: &out, Err: &errs}
+	code = tool().Run(context.Background(), args, std)
 	return out.String(), errs.String(), code
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	stdio "io"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,7 +70,7 @@ type list struct {
 }
 
 // Run implements cli.Runner.
-func (c *list) Run(_ context.Context, io *cli.IO) error {
+func (c *list) Run(_ context.Context, std *cli.IO) error {
 	all, err := c.engine.bundles().List()
 	if err != nil {
 		return err
@@ -80,9 +80,9 @@ func (c *list) Run(_ context.Context, io *cli.IO) error {
 		states = append(states, b.State())
 	}
 	if c.Format == "json" {
-		return printJSON(io.Out, states)
+		return printJSON(std.Out, states)
 	}
-	w := tabwriter.NewWriter(cli.Screen(io.Out), 12, 1, 3, ' ', 0)
+	w := tabwriter.NewWriter(cli.Screen(std.Out), 12, 1, 3, ' ', 0)
 	if !c.Quiet {
 		fmt.Fprintln(w, "ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER")
 	}
@@ -105,14 +105,14 @@ type processes struct {
 }
 
 // Run implements cli.Runner.
-func (c *processes) Run(ctx context.Context, io *cli.IO) error {
+func (c *processes) Run(ctx context.Context, std *cli.IO) error {
 	return c.engine.with(c.ID, func(b *bundle.Container) error {
 		pids, err := b.Processes()
 		if err != nil {
 			return err
 		}
 		if c.Format == "json" {
-			return printJSON(io.Out, pids)
+			return printJSON(std.Out, pids)
 		}
 		if len(c.Args) == 0 {
 			c.Args = []string{"-ef"}
@@ -121,12 +121,12 @@ func (c *processes) Run(ctx context.Context, io *cli.IO) error {
 		if err != nil {
 			return fmt.Errorf("ps: %w", err)
 		}
-		return printRows(cli.Screen(io.Out), string(out), pids)
+		return printRows(cli.Screen(std.Out), string(out), pids)
 	})
 }
 
 // printRows prints the lines of ps(1) that are about the given processes, and its heading.
-func printRows(out stdio.Writer, text string, pids []int) error {
+func printRows(out io.Writer, text string, pids []int) error {
 	column := -1
 	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		words := strings.Fields(line)
@@ -153,9 +153,9 @@ type update struct {
 }
 
 // Run implements cli.Runner.
-func (c *update) Run(_ context.Context, io *cli.IO) error {
+func (c *update) Run(_ context.Context, std *cli.IO) error {
 	return c.engine.with(c.ID, func(b *bundle.Container) error {
-		r, err := c.resources(io.In)
+		r, err := c.resources(std.In)
 		if err != nil {
 			return err
 		}
@@ -163,7 +163,7 @@ func (c *update) Run(_ context.Context, io *cli.IO) error {
 	})
 }
 
-func (c *update) resources(in stdio.Reader) (*specs.LinuxResources, error) {
+func (c *update) resources(in io.Reader) (*specs.LinuxResources, error) {
 	if c.Resources == "" {
 		return c.Limits.Resources()
 	}
@@ -176,7 +176,7 @@ func (c *update) resources(in stdio.Reader) (*specs.LinuxResources, error) {
 		in = file
 	}
 	r := &specs.LinuxResources{}
-	if err := json.NewDecoder(stdio.LimitReader(in, spec.MaxSize)).Decode(r); err != nil {
+	if err := json.NewDecoder(io.LimitReader(in, spec.MaxSize)).Decode(r); err != nil {
 		return nil, fmt.Errorf("read linux.resources: %w", err)
 	}
 	return r, nil
@@ -211,6 +211,6 @@ func (c *document) Run(_ context.Context, _ *cli.IO) error {
 type supported struct{}
 
 // Run implements cli.Runner.
-func (*supported) Run(_ context.Context, io *cli.IO) error {
-	return printJSON(io.Out, spawn.Features())
+func (*supported) Run(_ context.Context, std *cli.IO) error {
+	return printJSON(std.Out, spawn.Features())
 }

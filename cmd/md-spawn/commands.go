@@ -43,9 +43,9 @@ func (c *run) Words(args []string) {
 func (c *run) Alone() bool { return c.byID && len(c.Args) > 0 }
 
 // Run implements cli.Runner.
-func (c *run) Run(ctx context.Context, io *cli.IO) error {
+func (c *run) Run(ctx context.Context, std *cli.IO) error {
 	if c.Alone() {
-		return c.engine.run(ctx, io, c)
+		return c.engine.run(ctx, std, c)
 	}
 	if c.CreateFlags != (bundle.CreateFlags{}) {
 		return cli.Usagef("the options of an OCI runtime want an id: md-spawn run --bundle DIR ID")
@@ -54,7 +54,7 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	s, err := c.Read(io.In)
+	s, err := c.Read(std.In)
 	if err != nil {
 		return err
 	}
@@ -71,13 +71,13 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 	if c.Interactive {
 		s.Annotate(spec.AnnotationInteractive, "true")
 	}
-	o := monitor.Options{Detach: c.Detach, Keep: c.Keep, Interactive: c.Interactive, Streams: c.streams(io, s)}
+	o := monitor.Options{Detach: c.Detach, Keep: c.Keep, Interactive: c.Interactive, Streams: c.streams(std, s)}
 	code, err := monitor.New(dir).Run(ctx, s, o)
 	switch {
 	case err != nil:
 		return err
 	case c.Detach:
-		_, err = fmt.Fprintln(io.Out, s.ID())
+		_, err = fmt.Fprintln(std.Out, s.ID())
 		return err
 	case code != 0:
 		return cli.Status(code)
@@ -87,8 +87,8 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 
 // streams connects the program. Standard input is spent on the document, so a terminal is asked for at
 // /dev/tty.
-func (c *run) streams(io *cli.IO, s *spec.Spec) spawn.Streams {
-	in := io.In
+func (c *run) streams(std *cli.IO, s *spec.Spec) spawn.Streams {
+	in := std.In
 	if c.Spec == "" && c.Bundle == "" {
 		in = nil
 		if s.Process != nil && s.Process.Terminal && !c.Detach {
@@ -97,7 +97,7 @@ func (c *run) streams(io *cli.IO, s *spec.Spec) spawn.Streams {
 			}
 		}
 	}
-	return spawn.Connect(in, io.Out, io.Err, s.Process != nil && s.Process.Terminal, c.Interactive)
+	return spawn.Connect(in, std.Out, std.Err, s.Process != nil && s.Process.Terminal, c.Interactive)
 }
 
 type execute struct {
@@ -113,9 +113,9 @@ type execute struct {
 }
 
 // Run implements cli.Runner.
-func (c *execute) Run(ctx context.Context, io *cli.IO) error {
+func (c *execute) Run(ctx context.Context, std *cli.IO) error {
 	if len(c.Target.Words) > 0 && c.engine.has(c.Target.Words[0]) {
-		return c.engine.exec(ctx, io, c)
+		return c.engine.exec(ctx, std, c)
 	}
 	if c.ExecFlags != (bundle.ExecFlags{}) {
 		return cli.Usagef("the options of an OCI runtime want one of its containers")
@@ -131,7 +131,7 @@ func (c *execute) Run(ctx context.Context, io *cli.IO) error {
 	if !box.Running {
 		return cli.About(name, spawn.ErrNotRunning)
 	}
-	if c.TTY == nil && !c.Detach && spawn.OnTerminal(io.In, io.Out) {
+	if c.TTY == nil && !c.Detach && spawn.OnTerminal(std.In, std.Out) {
 		c.TTY, c.Interactive = new(bool), true
 		*c.TTY = true
 	}
@@ -139,7 +139,7 @@ func (c *execute) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return cli.About(name, err)
 	}
-	o := monitor.Options{Detach: c.Detach, Interactive: c.Interactive, Streams: spawn.Connect(io.In, io.Out, io.Err, proc.Terminal, c.Interactive)}
+	o := monitor.Options{Detach: c.Detach, Interactive: c.Interactive, Streams: spawn.Connect(std.In, std.Out, std.Err, proc.Terminal, c.Interactive)}
 	code, err := monitor.New(dir).Exec(ctx, box, proc, o)
 	if err == nil && code != 0 {
 		err = cli.Status(code)
@@ -156,7 +156,7 @@ type kill struct {
 }
 
 // Run implements cli.Runner.
-func (c *kill) Run(ctx context.Context, io *cli.IO) error {
+func (c *kill) Run(ctx context.Context, std *cli.IO) error {
 	sig, err := linux.SignalNumber(c.Signal)
 	if err != nil {
 		return cli.Usagef("%w", err)
@@ -169,10 +169,10 @@ func (c *kill) Run(ctx context.Context, io *cli.IO) error {
 	}
 	dir, box, err := loadAnyway(c.Container)
 	if err == nil {
-		r := runtime(dir, io)
+		r := runtime(dir, std)
 		r.Rouse(box)
 		err = r.Signal(box, sig)
-		sweep(ctx, io, dir)
+		sweep(ctx, std, dir)
 	}
 	return cli.About(c.Container, err)
 }
@@ -182,15 +182,15 @@ type wait struct {
 }
 
 // Run implements cli.Runner.
-func (c *wait) Run(ctx context.Context, io *cli.IO) error {
-	return cli.Each(io, "md-spawn", "wait", c.Containers, func(arg string) error {
+func (c *wait) Run(ctx context.Context, std *cli.IO) error {
+	return cli.Each(std, "md-spawn", "wait", c.Containers, func(arg string) error {
 		dir, box, err := loadAnyway(arg)
 		if err != nil {
 			return cli.About(arg, err)
 		}
-		code, err := runtime(dir, io).WaitCode(ctx, box)
+		code, err := runtime(dir, std).WaitCode(ctx, box)
 		if err == nil {
-			_, err = fmt.Fprintln(io.Out, code)
+			_, err = fmt.Fprintln(std.Out, code)
 		}
 		return cli.About(arg, err)
 	})
@@ -203,9 +203,9 @@ type show struct {
 }
 
 // Run implements cli.Runner.
-func (c *show) Run(_ context.Context, io *cli.IO) error {
+func (c *show) Run(_ context.Context, std *cli.IO) error {
 	if c.engine.has(c.Container) {
-		return c.engine.with(c.Container, func(b *bundle.Container) error { return printJSON(io.Out, b.State()) })
+		return c.engine.with(c.Container, func(b *bundle.Container) error { return printJSON(std.Out, b.State()) })
 	}
 	_, box, err := load(c.Container)
 	if err != nil {
@@ -213,7 +213,7 @@ func (c *show) Run(_ context.Context, io *cli.IO) error {
 	}
 	data, err := box.OCIState()
 	if err == nil {
-		_, err = fmt.Fprintf(cli.Screen(io.Out), "%s\n", data)
+		_, err = fmt.Fprintf(cli.Screen(std.Out), "%s\n", data)
 	}
 	return err
 }
@@ -224,16 +224,16 @@ type logs struct {
 }
 
 // Run implements cli.Runner.
-func (c *logs) Run(ctx context.Context, io *cli.IO) error {
+func (c *logs) Run(ctx context.Context, std *cli.IO) error {
 	o, err := c.Flags.Parse(time.Now())
 	if err != nil {
 		return cli.Usagef("%w", err)
 	}
 	dir, box, err := loadAnyway(c.Container)
 	if err == nil {
-		r := runtime(dir, io)
+		r := runtime(dir, std)
 		r.Rouse(box)
-		err = r.Logs(ctx, box, o, io.Out, io.Err)
+		err = r.Logs(ctx, box, o, std.Out, std.Err)
 	}
 	return cli.About(c.Container, err)
 }
@@ -246,9 +246,9 @@ type remove struct {
 }
 
 // Run implements cli.Runner.
-func (c *remove) Run(ctx context.Context, io *cli.IO) error {
+func (c *remove) Run(ctx context.Context, std *cli.IO) error {
 	defer c.engine.bundles().Sweep() // what it cannot remove is left to the next one
-	return cli.Each(io, "md-spawn", "delete", c.Containers, func(arg string) error {
+	return cli.Each(std, "md-spawn", "delete", c.Containers, func(arg string) error {
 		if c.engine.has(arg) {
 			return c.engine.remove(ctx, arg, c.Force)
 		}
@@ -259,7 +259,7 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 		if err != nil {
 			return cli.About(arg, err)
 		}
-		r := runtime(dir, io)
+		r := runtime(dir, std)
 		if (box.Running || box.Restarting()) && !c.Force {
 			return cli.About(arg, fmt.Errorf("it is running: kill it first, or use --force"))
 		}
@@ -275,14 +275,14 @@ func (c *remove) Run(ctx context.Context, io *cli.IO) error {
 			return cli.About(arg, err)
 		}
 		err = r.Remove(ctx, box.Spec)
-		sweep(ctx, io, dir)
+		sweep(ctx, std, dir)
 		return cli.About(arg, err)
 	})
 }
 
 // sweep takes back the containers that commands had in their hands when they were killed.
-func sweep(ctx context.Context, io *cli.IO, dir state.Dir) {
-	warn := func(format string, args ...any) { cli.Warn(io.Err, "md-spawn", format, args...) }
+func sweep(ctx context.Context, std *cli.IO, dir state.Dir) {
+	warn := func(format string, args ...any) { cli.Warn(std.Err, "md-spawn", format, args...) }
 	monitor.New(dir).Sweep(ctx, warn)
 	if err := bundle.Open(dir).Sweep(); err != nil {
 		warn("clean up after bundles: %v", err)
@@ -310,8 +310,8 @@ func loadAnyway(arg string) (state.Dir, *state.Container, error) {
 }
 
 // runtime returns the containers of a state directory; what they warn of goes to the user.
-func runtime(dir state.Dir, io *cli.IO) *monitor.Runtime {
+func runtime(dir state.Dir, std *cli.IO) *monitor.Runtime {
 	r := monitor.New(dir)
-	r.Warn = func(format string, args ...any) { cli.Warn(io.Err, "md-spawn", format, args...) }
+	r.Warn = func(format string, args ...any) { cli.Warn(std.Err, "md-spawn", format, args...) }
 	return r
 }

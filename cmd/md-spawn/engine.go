@@ -112,7 +112,7 @@ func forEngines(err error) error {
 	return &worded
 }
 
-func (e *engine) run(ctx context.Context, io *cli.IO, c *run) error {
+func (e *engine) run(ctx context.Context, std *cli.IO, c *run) error {
 	if len(c.Args) != 1 {
 		return cli.Usagef("want one id: md-spawn run --bundle DIR ID")
 	}
@@ -120,7 +120,7 @@ func (e *engine) run(ctx context.Context, io *cli.IO, c *run) error {
 	if bundle == "" {
 		bundle = "."
 	}
-	streams := spawn.Connect(io.In, io.Out, io.Err, true, true)
+	streams := spawn.Connect(std.In, std.Out, std.Err, true, true)
 	code, err := e.bundles().Run(ctx, c.Args[0], bundle, c.CreateFlags, c.Detach, c.Keep, streams)
 	if err == nil && code != 0 {
 		return cli.Status(code)
@@ -128,14 +128,14 @@ func (e *engine) run(ctx context.Context, io *cli.IO, c *run) error {
 	return e.told(c.Args[0], err)
 }
 
-func (e *engine) exec(ctx context.Context, io *cli.IO, c *execute) error {
+func (e *engine) exec(ctx context.Context, std *cli.IO, c *execute) error {
 	id := c.Target.Words[0]
 	return e.with(id, func(b *bundle.Container) error {
 		proc, err := c.process(b.Spec(), b.PID())
 		if err != nil {
 			return err
 		}
-		code, err := b.Exec(ctx, proc, c.ExecFlags, c.Detach, spawn.Connect(io.In, io.Out, io.Err, proc.Terminal, true))
+		code, err := b.Exec(ctx, proc, c.ExecFlags, c.Detach, spawn.Connect(std.In, std.Out, std.Err, proc.Terminal, true))
 		if err == nil && code != 0 {
 			err = cli.Status(code)
 		}

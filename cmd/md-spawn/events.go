@@ -23,7 +23,7 @@ type events struct {
 }
 
 // Run implements cli.Runner.
-func (c *events) Run(ctx context.Context, io *cli.IO) error {
+func (c *events) Run(ctx context.Context, std *cli.IO) error {
 	return c.engine.with(c.ID, func(b *bundle.Container) error {
 		kills := uint64(0)
 		for first := true; ; first = false {
@@ -39,13 +39,13 @@ func (c *events) Run(ctx context.Context, io *cli.IO) error {
 			}
 			if m := stats.Memory; m != nil && !c.Stats {
 				for ; !first && kills < m.OOMKills; kills++ {
-					if err := printEvent(io, event{Type: "oom", ID: c.ID}); err != nil {
+					if err := printEvent(std, event{Type: "oom", ID: c.ID}); err != nil {
 						return err
 					}
 				}
 				kills = m.OOMKills
 			}
-			if err := printEvent(io, event{Type: "stats", ID: c.ID, Data: runcStats(stats)}); err != nil || c.Stats {
+			if err := printEvent(std, event{Type: "stats", ID: c.ID, Data: runcStats(stats)}); err != nil || c.Stats {
 				return err
 			}
 			select {
@@ -64,10 +64,10 @@ type event struct {
 	Data any    `json:"data,omitempty"`
 }
 
-func printEvent(io *cli.IO, e event) error {
+func printEvent(std *cli.IO, e event) error {
 	data, err := json.Marshal(e)
 	if err == nil {
-		_, err = fmt.Fprintf(cli.Screen(io.Out), "%s\n", data)
+		_, err = fmt.Fprintf(cli.Screen(std.Out), "%s\n", data)
 	}
 	return err
 }

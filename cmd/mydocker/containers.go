@@ -27,8 +27,8 @@ type run struct {
 }
 
 // Run implements cli.Runner.
-func (c *run) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *run) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
@@ -36,14 +36,14 @@ func (c *run) Run(ctx context.Context, io *cli.IO) error {
 		return err
 	}
 	if c.Print.Given {
-		return cli.About(subject(c.CreateOptions), c.print(ctx, e, io))
+		return cli.About(subject(c.CreateOptions), c.print(ctx, e, std))
 	}
-	id, code, err := e.Run(ctx, c.RunOptions, c.Args, caller(io))
+	id, code, err := e.Run(ctx, c.RunOptions, c.Args, caller(std))
 	switch {
 	case err != nil:
 		return cli.About(subject(c.CreateOptions), err)
 	case c.Detach:
-		_, err = fmt.Fprintln(io.Out, id)
+		_, err = fmt.Fprintln(std.Out, id)
 		return err
 	case code != 0:
 		return cli.Status(code)
@@ -70,10 +70,10 @@ func chooseImage(e *container.Engine, o *container.CreateOptions, args []string)
 func subject(o container.CreateOptions) string { return cmp.Or(o.Name, o.Image) }
 
 // caller is who sits before the command.
-func caller(io *cli.IO) container.Caller {
+func caller(std *cli.IO) container.Caller {
 	return container.Caller{
-		In: io.In, Out: io.Out, Err: io.Err,
-		Pull: func(ctx context.Context, ref string) error { return pullQuietly(ctx, ref, io) },
+		In: std.In, Out: std.Out, Err: std.Err,
+		Pull: func(ctx context.Context, ref string) error { return pullQuietly(ctx, ref, std) },
 	}
 }
 
@@ -83,17 +83,17 @@ type create struct {
 }
 
 // Run implements cli.Runner.
-func (c *create) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *create) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
 	if c.Args, err = chooseImage(e, &c.CreateOptions, c.Args); err != nil {
 		return err
 	}
-	id, err := e.Create(ctx, c.CreateOptions, c.Args, caller(io))
+	id, err := e.Create(ctx, c.CreateOptions, c.Args, caller(std))
 	if err == nil {
-		_, err = fmt.Fprintln(io.Out, id)
+		_, err = fmt.Fprintln(std.Out, id)
 	}
 	return cli.About(subject(c.CreateOptions), err)
 }
@@ -101,12 +101,12 @@ func (c *create) Run(ctx context.Context, io *cli.IO) error {
 type ps struct{ container.ListOptions }
 
 // Run implements cli.Runner.
-func (c *ps) Run(_ context.Context, io *cli.IO) error {
+func (c *ps) Run(_ context.Context, std *cli.IO) error {
 	dir, err := state.FromEnv()
 	if err != nil {
 		return err
 	}
-	return container.List(dir, c.ListOptions, io.Out, func(err error) { cli.Warn(io.Err, "mydocker", "%v", err) })
+	return container.List(dir, c.ListOptions, std.Out, func(err error) { cli.Warn(std.Err, "mydocker", "%v", err) })
 }
 
 type logs struct {
@@ -115,18 +115,18 @@ type logs struct {
 }
 
 // Run implements cli.Runner.
-func (c *logs) Run(ctx context.Context, io *cli.IO) error {
+func (c *logs) Run(ctx context.Context, std *cli.IO) error {
 	o, err := c.Parse(time.Now())
 	if err != nil {
 		return cli.Usagef("%w", err)
 	}
-	e, err := engine(io)
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
 	box, err := e.LoadAnyway(c.Container)
 	if err == nil {
-		err = e.Logs(ctx, box, o, container.Caller{Out: io.Out, Err: io.Err})
+		err = e.Logs(ctx, box, o, container.Caller{Out: std.Out, Err: std.Err})
 	}
 	return cli.About(c.Container, err)
 }
@@ -137,12 +137,12 @@ type execute struct {
 }
 
 // Run implements cli.Runner.
-func (c *execute) Run(ctx context.Context, io *cli.IO) error {
+func (c *execute) Run(ctx context.Context, std *cli.IO) error {
 	name, args, err := c.Split()
 	if err != nil {
 		return err
 	}
-	e, err := engine(io)
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (c *execute) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return cli.About(name, err)
 	}
-	code, err := e.Exec(ctx, box, c.ExecOptions, args, container.Caller{In: io.In, Out: io.Out, Err: io.Err})
+	code, err := e.Exec(ctx, box, c.ExecOptions, args, container.Caller{In: std.In, Out: std.Out, Err: std.Err})
 	if err == nil && code != 0 {
 		err = cli.Status(code)
 	}
@@ -163,8 +163,8 @@ type stop struct {
 }
 
 // Run stops all at once: they may all take their time.
-func (c *stop) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *stop) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (c *stop) Run(ctx context.Context, io *cli.IO) error {
 				ids[i] = box.ID
 				var killed bool
 				killed, err = e.Stop(ctx, box, c.StopOptions)
-				warnKilled(io, box, killed, c.Time)
+				warnKilled(std, box, killed, c.Time)
 			}
 			errs[i] = cli.About(arg, err)
 		}()
@@ -191,19 +191,19 @@ func (c *stop) Run(ctx context.Context, io *cli.IO) error {
 	all.Wait()
 	e.Sweep(ctx)
 	i := -1
-	return cli.Each(io, "mydocker", "stop", c.Containers, func(string) error {
+	return cli.Each(std, "mydocker", "stop", c.Containers, func(string) error {
 		if i++; errs[i] != nil {
 			return errs[i]
 		}
-		_, err := fmt.Fprintln(io.Out, ids[i])
+		_, err := fmt.Fprintln(std.Out, ids[i])
 		return err
 	})
 }
 
 // warnKilled tells why a stop took so long.
-func warnKilled(io *cli.IO, box *state.Container, killed bool, seconds int) {
+func warnKilled(std *cli.IO, box *state.Container, killed bool, seconds int) {
 	if killed {
-		cli.Warn(io.Err, "mydocker", "%s did not end within %d s and was killed: its PID 1 may ignore the signal (run it with --init)",
+		cli.Warn(std.Err, "mydocker", "%s did not end within %d s and was killed: its PID 1 may ignore the signal (run it with --init)",
 			box.Spec.Name(), seconds)
 	}
 }
@@ -215,25 +215,25 @@ type start struct {
 }
 
 // Run implements cli.Runner.
-func (c *start) Run(ctx context.Context, io *cli.IO) error {
+func (c *start) Run(ctx context.Context, std *cli.IO) error {
 	if c.Attach || c.Interactive {
-		return cli.WithCode(cli.ExitOurs, c.attached(ctx, io))
+		return cli.WithCode(cli.ExitOurs, c.attached(ctx, std))
 	}
-	return each(io, "start", c.Containers, func(e *container.Engine, box *state.Container) error {
+	return each(std, "start", c.Containers, func(e *container.Engine, box *state.Container) error {
 		if err := e.Start(ctx, box); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(io.Out, box.ID)
+		_, err := fmt.Fprintln(std.Out, box.ID)
 		return err
 	})
 }
 
 // attached starts one container and stays with it.
-func (c *start) attached(ctx context.Context, io *cli.IO) error {
+func (c *start) attached(ctx context.Context, std *cli.IO) error {
 	if len(c.Containers) != 1 {
 		return cli.Usagef("-a, -i: name one container: there is one standard output")
 	}
-	e, err := engine(io)
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
@@ -248,7 +248,7 @@ func (c *start) attached(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return cli.About(name, err)
 	}
-	return attachTo(ctx, e, box, before, c.Interactive, io)
+	return attachTo(ctx, e, box, before, c.Interactive, std)
 }
 
 type attach struct {
@@ -257,8 +257,8 @@ type attach struct {
 }
 
 // Run implements cli.Runner.
-func (c *attach) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *attach) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
@@ -266,12 +266,12 @@ func (c *attach) Run(ctx context.Context, io *cli.IO) error {
 	if err != nil {
 		return cli.About(c.Container, err)
 	}
-	return attachTo(ctx, e, box, time.Time{}, !c.NoStdin, io)
+	return attachTo(ctx, e, box, time.Time{}, !c.NoStdin, std)
 }
 
 // attachTo stays with a running container; since says from when on its output is shown, from now by default.
-func attachTo(ctx context.Context, e *container.Engine, box *state.Container, since time.Time, input bool, io *cli.IO) error {
-	code, detached, err := e.Attach(ctx, box, since, input, caller(io))
+func attachTo(ctx context.Context, e *container.Engine, box *state.Container, since time.Time, input bool, std *cli.IO) error {
+	code, detached, err := e.Attach(ctx, box, since, input, caller(std))
 	switch {
 	case err != nil:
 		return cli.About(box.Spec.Name(), running(err))
@@ -280,7 +280,7 @@ func attachTo(ctx context.Context, e *container.Engine, box *state.Container, si
 		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		defer cancel()
 		_ = interrupt.Do(ctx, func() error {
-			_, err := fmt.Fprintln(io.Err)
+			_, err := fmt.Fprintln(std.Err)
 			return err
 		})
 	case code != 0:
@@ -295,17 +295,17 @@ type restart struct {
 }
 
 // Run prints the id twice, for the stop and for the start.
-func (c *restart) Run(ctx context.Context, io *cli.IO) error {
-	return each(io, "restart", c.Containers, func(e *container.Engine, box *state.Container) error {
+func (c *restart) Run(ctx context.Context, std *cli.IO) error {
+	return each(std, "restart", c.Containers, func(e *container.Engine, box *state.Container) error {
 		err := e.Restart(ctx, box, c.StopOptions, func(killed bool) error {
-			warnKilled(io, box, killed, c.Time)
-			_, err := fmt.Fprintln(io.Out, box.ID)
+			warnKilled(std, box, killed, c.Time)
+			_, err := fmt.Fprintln(std.Out, box.ID)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(io.Out, box.ID)
+		_, err = fmt.Fprintln(std.Out, box.ID)
 		return err
 	})
 }
@@ -316,16 +316,16 @@ type remove struct {
 }
 
 // Run implements cli.Runner.
-func (c *remove) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *remove) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
 	defer e.Sweep(ctx)
-	return cli.Each(io, "mydocker", "rm", c.Containers, func(arg string) error {
+	return cli.Each(std, "mydocker", "rm", c.Containers, func(arg string) error {
 		id, err := e.Remove(ctx, arg, c.RemoveOptions)
 		if err == nil {
-			_, err = fmt.Fprintln(io.Out, id)
+			_, err = fmt.Fprintln(std.Out, id)
 		}
 		return cli.About(arg, running(err))
 	})
@@ -337,8 +337,8 @@ type inspect struct {
 }
 
 // Run prints the JSON on standard output, and what it is of on standard error.
-func (c *inspect) Run(_ context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *inspect) Run(_ context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
@@ -348,7 +348,7 @@ func (c *inspect) Run(_ context.Context, io *cli.IO) error {
 			return cli.Usagef("%w", cli.TemplateError(err, nil))
 		}
 	}
-	return cli.Each(io, "mydocker", "inspect", c.Objects, func(arg string) error {
+	return cli.Each(std, "mydocker", "inspect", c.Objects, func(arg string) error {
 		kind, value, err := e.Inspect(arg)
 		if err != nil {
 			return cli.About(arg, err)
@@ -358,34 +358,34 @@ func (c *inspect) Run(_ context.Context, io *cli.IO) error {
 			if err := format.Execute(&line, value); err != nil {
 				return cli.About(arg, cli.TemplateError(err, value))
 			}
-			_, err := fmt.Fprintln(cli.Screen(io.Out), line.String())
+			_, err := fmt.Fprintln(cli.Screen(std.Out), line.String())
 			return err
 		}
-		fmt.Fprintf(io.Err, "Showing %s as a %s:\n", arg, kind)
-		return cli.JSON(io.Out, value)
+		fmt.Fprintf(std.Err, "Showing %s as a %s:\n", arg, kind)
+		return cli.JSON(std.Out, value)
 	})
 }
 
 // each does something to every container that is named. An error about one does not stop the others.
-func each(io *cli.IO, command string, args []string, do func(*container.Engine, *state.Container) error) error {
-	e, err := engine(io)
+func each(std *cli.IO, command string, args []string, do func(*container.Engine, *state.Container) error) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
-	return eachOf(io, command, args, e.Load, func(box *state.Container) error { return do(e, box) })
+	return eachOf(std, command, args, e.Load, func(box *state.Container) error { return do(e, box) })
 }
 
 // eachAnyway is each for what works on containers whose documents cannot be read, too.
-func eachAnyway(io *cli.IO, command string, args []string, do func(*container.Engine, *state.Container) error) error {
-	e, err := engine(io)
+func eachAnyway(std *cli.IO, command string, args []string, do func(*container.Engine, *state.Container) error) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
-	return eachOf(io, command, args, e.LoadAnyway, func(box *state.Container) error { return do(e, box) })
+	return eachOf(std, command, args, e.LoadAnyway, func(box *state.Container) error { return do(e, box) })
 }
 
-func eachOf(io *cli.IO, command string, args []string, load func(string) (*state.Container, error), do func(*state.Container) error) error {
-	return cli.Each(io, "mydocker", command, args, func(arg string) error {
+func eachOf(std *cli.IO, command string, args []string, load func(string) (*state.Container, error), do func(*state.Container) error) error {
+	return cli.Each(std, "mydocker", command, args, func(arg string) error {
 		box, err := load(arg)
 		if err == nil {
 			err = do(box)
@@ -407,14 +407,14 @@ type diff struct {
 }
 
 // Run prints a line for each path: A added, C changed, D deleted.
-func (c *diff) Run(ctx context.Context, io *cli.IO) error {
+func (c *diff) Run(ctx context.Context, std *cli.IO) error {
 	dir, id, err := state.Find(c.Container)
 	if err != nil {
 		return cli.About(c.Container, err)
 	}
 	changes, err := rootfs.New(dir).Diff(ctx, id)
 	for _, change := range changes {
-		fmt.Fprintln(io.Out, cli.OneLine(change.String()))
+		fmt.Fprintln(std.Out, cli.OneLine(change.String()))
 	}
 	return cli.About(c.Container, err)
 }

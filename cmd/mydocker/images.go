@@ -28,7 +28,7 @@ type pull struct {
 }
 
 // Run implements cli.Runner.
-func (c *pull) Run(ctx context.Context, io *cli.IO) error {
+func (c *pull) Run(ctx context.Context, std *cli.IO) error {
 	var args []string
 	if c.Quiet {
 		args = append(args, "--quiet")
@@ -42,12 +42,12 @@ func (c *pull) Run(ctx context.Context, io *cli.IO) error {
 	if c.Platform != "" {
 		args = append(args, "--platform", c.Platform)
 	}
-	return mdPull(ctx, io, append(append(args, "--"), c.Names...)...)
+	return mdPull(ctx, std, append(append(args, "--"), c.Names...)...)
 }
 
 // pullQuietly gets an image that a run needs: its words are no result, and go to standard error.
-func pullQuietly(ctx context.Context, ref string, io *cli.IO) error {
-	err := mdPull(ctx, io, "--stderr", "--", ref)
+func pullQuietly(ctx context.Context, ref string, std *cli.IO) error {
+	err := mdPull(ctx, std, "--stderr", "--", ref)
 	var status cli.Status
 	if errors.As(err, &status) {
 		return cli.Status(cli.ExitOurs) // md-pull has said why
@@ -55,13 +55,13 @@ func pullQuietly(ctx context.Context, ref string, io *cli.IO) error {
 	return err
 }
 
-func mdPull(ctx context.Context, io *cli.IO, args ...string) error {
+func mdPull(ctx context.Context, std *cli.IO, args ...string) error {
 	path, err := spec.Sibling("md-pull")
 	if err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = io.In, io.Out, io.Err
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = std.In, std.Out, std.Err
 	// A Ctrl-C reaches it by itself, a signal to us alone does not. It cleans up, so it is not killed unless that takes
 	// too long.
 	cmd.Cancel = func() error { return cmd.Process.Signal(cmp.Or(interrupt.Signal(), syscall.SIGINT)) }
@@ -95,12 +95,12 @@ type imageRow struct {
 }
 
 // Run implements cli.Runner.
-func (c *imageList) Run(_ context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *imageList) Run(_ context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
-	images, err := e.Images.List(func(err error) { cli.Warn(io.Err, "mydocker", "%v", err) })
+	images, err := e.Images.List(func(err error) { cli.Warn(std.Err, "mydocker", "%v", err) })
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (c *imageList) Run(_ context.Context, io *cli.IO) error {
 	}
 	if c.Quiet {
 		for _, img := range images {
-			fmt.Fprintln(io.Out, img.ID)
+			fmt.Fprintln(std.Out, img.ID)
 		}
 		return nil
 	}
@@ -119,13 +119,13 @@ func (c *imageList) Run(_ context.Context, io *cli.IO) error {
 		rows = append(rows, imageRows(img, counts[img.ConfigDigest.String()])...)
 	}
 	if c.Format == "json" {
-		return cli.JSONLines(io.Out, rows)
+		return cli.JSONLines(std.Out, rows)
 	}
 	cells := make([][]string, len(rows))
 	for i, r := range rows {
 		cells[i] = []string{r.ID, r.Repo, r.Tag, strconv.Itoa(r.Counts), cli.Local(r.Created), container.Size(r.Size)}
 	}
-	return cli.Table(io.Out, []string{"IMAGE ID", "REPO", "TAG", "COUNTS", "CREATED", "SIZE"}, cells)
+	return cli.Table(std.Out, []string{"IMAGE ID", "REPO", "TAG", "COUNTS", "CREATED", "SIZE"}, cells)
 }
 
 // imageRows returns a row for each name; an image whose names went to a newer one has one row.
@@ -153,27 +153,27 @@ type imageRemove struct {
 }
 
 // Run implements cli.Runner.
-func (c *imageRemove) Run(_ context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *imageRemove) Run(_ context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
-	return cli.Each(io, "mydocker", "rmi", c.Images, func(arg string) error {
+	return cli.Each(std, "mydocker", "rmi", c.Images, func(arg string) error {
 		removed, err := e.RemoveImage(arg)
 		if err != nil {
 			return cli.About(arg, err)
 		}
-		return printRemoved(io, removed)
+		return printRemoved(std, removed)
 	})
 }
 
 // printRemoved prints what a removal did, in docker's words.
-func printRemoved(io *cli.IO, removed *image.Removed) error {
+func printRemoved(std *cli.IO, removed *image.Removed) error {
 	for _, name := range removed.Untagged {
-		fmt.Fprintln(io.Out, "Untagged:", name)
+		fmt.Fprintln(std.Out, "Untagged:", name)
 	}
 	for _, digest := range removed.Deleted {
-		fmt.Fprintln(io.Out, "Deleted:", digest)
+		fmt.Fprintln(std.Out, "Deleted:", digest)
 	}
 	return nil
 }
@@ -183,15 +183,15 @@ type imagePrune struct {
 }
 
 // Run implements cli.Runner.
-func (c *imagePrune) Run(_ context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *imagePrune) Run(_ context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
 	removed, err := e.PruneImages(c.All)
 	if removed != nil {
-		_ = printRemoved(io, removed)
-		fmt.Fprintf(io.Out, "Total reclaimed space: %s\n", container.Size(removed.Bytes))
+		_ = printRemoved(std, removed)
+		fmt.Fprintf(std.Out, "Total reclaimed space: %s\n", container.Size(removed.Bytes))
 	}
 	return err
 }
@@ -202,8 +202,8 @@ type imageTag struct {
 }
 
 // Run implements cli.Runner.
-func (c *imageTag) Run(_ context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *imageTag) Run(_ context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
@@ -216,8 +216,8 @@ type imageSave struct {
 }
 
 // Run hands over to md-pull, as pull does.
-func (c *imageSave) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *imageSave) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
@@ -228,7 +228,7 @@ func (c *imageSave) Run(ctx context.Context, io *cli.IO) error {
 	if c.Output != "" {
 		to = "docker-archive:" + c.Output
 	}
-	return mdPull(ctx, io, "--to", to, "--", c.Image)
+	return mdPull(ctx, std, "--to", to, "--", c.Image)
 }
 
 type imageLoad struct {
@@ -237,16 +237,16 @@ type imageLoad struct {
 }
 
 // Run implements cli.Runner.
-func (c *imageLoad) Run(ctx context.Context, io *cli.IO) error {
+func (c *imageLoad) Run(ctx context.Context, std *cli.IO) error {
 	if c.Input == "" {
-		return (&pull{Quiet: c.Quiet, Names: []string{"-"}}).Run(ctx, io)
+		return (&pull{Quiet: c.Quiet, Names: []string{"-"}}).Run(ctx, std)
 	}
 	file, err := os.Open(c.Input)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	from := *io
+	from := *std
 	from.In = file
 	return (&pull{Quiet: c.Quiet, Names: []string{"-"}}).Run(ctx, &from)
 }

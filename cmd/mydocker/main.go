@@ -90,10 +90,10 @@ func command[T any, P interface {
 }
 
 // engine returns what all commands work with.
-func engine(io *cli.IO) (*container.Engine, error) {
+func engine(std *cli.IO) (*container.Engine, error) {
 	dir, err := state.FromEnv()
 	if err != nil {
 		return nil, err
 	}
-	return container.New(dir, func(format string, args ...any) { cli.Warn(io.Err, "mydocker", format, args...) }), nil
+	return container.New(dir, func(format string, args ...any) { cli.Warn(std.Err, "mydocker", format, args...) }), nil
 }

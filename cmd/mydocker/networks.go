@@ -16,15 +16,15 @@ type networkCreate struct {
 }
 
 // Run implements cli.Runner.
-func (c *networkCreate) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *networkCreate) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
 	if err := e.Network.Create(ctx, c.Name, c.CreateOptions); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(io.Out, c.Name)
+	_, err = fmt.Fprintln(std.Out, c.Name)
 	return err
 }
 
@@ -40,19 +40,19 @@ type networkRow struct {
 }
 
 // Run implements cli.Runner.
-func (c *networkList) Run(_ context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *networkList) Run(_ context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
 	networks, err := e.Network.List()
 	if err != nil {
-		cli.Warn(io.Err, "mydocker", "%v", err) // the others are shown
+		cli.Warn(std.Err, "mydocker", "%v", err) // the others are shown
 	}
 	switch {
 	case c.Quiet:
 		for _, n := range networks {
-			fmt.Fprintln(io.Out, n.Name)
+			fmt.Fprintln(std.Out, n.Name)
 		}
 		return nil
 	case c.Format == "json":
@@ -60,13 +60,13 @@ func (c *networkList) Run(_ context.Context, io *cli.IO) error {
 		for i, n := range networks {
 			rows[i] = networkRow{n, n.Counts}
 		}
-		return cli.JSONLines(io.Out, rows)
+		return cli.JSONLines(std.Out, rows)
 	}
 	cells := make([][]string, len(networks))
 	for i, n := range networks {
 		cells[i] = n.Row()
 	}
-	return cli.Table(io.Out, network.TableHeader(), cells)
+	return cli.Table(std.Out, network.TableHeader(), cells)
 }
 
 type networkRemove struct {
@@ -74,16 +74,16 @@ type networkRemove struct {
 }
 
 // Run implements cli.Runner.
-func (c *networkRemove) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *networkRemove) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
-	return cli.Each(io, "mydocker", "network rm", c.Names, func(name string) error {
+	return cli.Each(std, "mydocker", "network rm", c.Names, func(name string) error {
 		if err := e.Network.Remove(ctx, name); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(io.Out, name)
+		_, err := fmt.Fprintln(std.Out, name)
 		return err
 	})
 }
@@ -93,31 +93,31 @@ type networkInspect struct {
 }
 
 // Run implements cli.Runner.
-func (c *networkInspect) Run(_ context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *networkInspect) Run(_ context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
-	return cli.Each(io, "mydocker", "network inspect", c.Names, func(name string) error {
+	return cli.Each(std, "mydocker", "network inspect", c.Names, func(name string) error {
 		n, err := e.Network.Inspect(name)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(io.Err, "Showing %s as a network:\n", name)
-		return cli.JSON(io.Out, n.View())
+		fmt.Fprintf(std.Err, "Showing %s as a network:\n", name)
+		return cli.JSON(std.Out, n.View())
 	})
 }
 
 type networkPrune struct{}
 
 // Run implements cli.Runner.
-func (*networkPrune) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (*networkPrune) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
 	return e.Network.Prune(ctx, func(name string) error {
-		_, err := fmt.Fprintln(io.Out, name)
+		_, err := fmt.Fprintln(std.Out, name)
 		return err
 	})
 }
@@ -125,8 +125,8 @@ func (*networkPrune) Run(ctx context.Context, io *cli.IO) error {
 type networkReload struct{}
 
 // Run implements cli.Runner.
-func (*networkReload) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (*networkReload) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
@@ -140,8 +140,8 @@ type connect struct {
 }
 
 // Run implements cli.Runner.
-func (c *connect) Run(ctx context.Context, io *cli.IO) error {
-	return withContainer(io, c.Container, func(e *container.Engine, box *state.Container) error {
+func (c *connect) Run(ctx context.Context, std *cli.IO) error {
+	return withContainer(std, c.Container, func(e *container.Engine, box *state.Container) error {
 		return e.Network.Connect(ctx, c.Network, box.ID, c.ConnectOptions)
 	})
 }
@@ -153,21 +153,21 @@ type disconnect struct {
 }
 
 // Run implements cli.Runner.
-func (c *disconnect) Run(ctx context.Context, io *cli.IO) error {
+func (c *disconnect) Run(ctx context.Context, std *cli.IO) error {
 	if c.Force && state.IsID(c.Container) { // also one that is not there any more
-		e, err := engine(io)
+		e, err := engine(std)
 		if err != nil {
 			return err
 		}
 		return e.Network.Disconnect(ctx, c.Network, c.Container, true)
 	}
-	return withContainer(io, c.Container, func(e *container.Engine, box *state.Container) error {
+	return withContainer(std, c.Container, func(e *container.Engine, box *state.Container) error {
 		return e.Network.Disconnect(ctx, c.Network, box.ID, c.Force)
 	})
 }
 
-func withContainer(io *cli.IO, arg string, do func(*container.Engine, *state.Container) error) error {
-	e, err := engine(io)
+func withContainer(std *cli.IO, arg string, do func(*container.Engine, *state.Container) error) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
@@ -184,11 +184,11 @@ type port struct {
 }
 
 // Run implements cli.Runner.
-func (c *port) Run(_ context.Context, io *cli.IO) error {
-	return withContainer(io, c.Container, func(e *container.Engine, box *state.Container) error {
+func (c *port) Run(_ context.Context, std *cli.IO) error {
+	return withContainer(std, c.Container, func(e *container.Engine, box *state.Container) error {
 		lines, err := e.Network.Published(box.ID, c.Port)
 		for _, line := range lines {
-			fmt.Fprintln(io.Out, line)
+			fmt.Fprintln(std.Out, line)
 		}
 		return err
 	})

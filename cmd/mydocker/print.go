@@ -16,23 +16,23 @@ import (
 
 // print prints what the command line stands for: the pipeline, or the document that comes out of it.
 // Nothing is started, and nothing is left.
-func (c *run) print(ctx context.Context, e *container.Engine, io *cli.IO) error {
+func (c *run) print(ctx context.Context, e *container.Engine, std *cli.IO) error {
 	if c.TTY == nil {
-		if c.ChooseTerminal(io.In, io.Out); !*c.TTY {
+		if c.ChooseTerminal(std.In, std.Out); !*c.TTY {
 			c.TTY = nil // what is so anyway need not be said
 		}
 	}
 	switch c.Print.Word {
 	case "", "pipeline":
-		return c.printPipeline(e, io)
+		return c.printPipeline(e, std)
 	case "spec":
-		return e.PrintSpec(ctx, c.RunOptions, c.Args, io.Out)
+		return e.PrintSpec(ctx, c.RunOptions, c.Args, std.Out)
 	}
 	return cli.Usagef("--print=%.40s: want --print or --print=spec", c.Print.Word)
 }
 
 // printPipeline prints one stage per line, for a POSIX shell.
-func (c *run) printPipeline(e *container.Engine, io *cli.IO) error {
+func (c *run) printPipeline(e *container.Engine, std *cli.IO) error {
 	if err := e.Check(c.RunOptions); err != nil {
 		return cli.Usagef("%w", err)
 	}
@@ -55,7 +55,7 @@ func (c *run) printPipeline(e *container.Engine, io *cli.IO) error {
 		words[0] = tool(words[0])
 		text += linux.Quote(words...)
 	}
-	_, err = fmt.Fprintln(io.Out, text)
+	_, err = fmt.Fprintln(std.Out, text)
 	return err
 }
 

@@ -16,21 +16,21 @@ type kill struct {
 }
 
 // Run implements cli.Runner.
-func (c *kill) Run(ctx context.Context, io *cli.IO) error {
+func (c *kill) Run(ctx context.Context, std *cli.IO) error {
 	sig, err := linux.SignalNumber(c.Signal)
 	if err != nil {
 		return cli.Usagef("%w", err)
 	}
-	e, err := engine(io)
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
 	defer e.Sweep(ctx)
-	return eachOf(io, "kill", c.Containers, e.LoadAnyway, func(box *state.Container) error {
+	return eachOf(std, "kill", c.Containers, e.LoadAnyway, func(box *state.Container) error {
 		if err := e.Kill(ctx, box, sig); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(io.Out, box.ID)
+		_, err := fmt.Fprintln(std.Out, box.ID)
 		return err
 	})
 }
@@ -40,13 +40,13 @@ type wait struct {
 }
 
 // Run implements cli.Runner.
-func (c *wait) Run(ctx context.Context, io *cli.IO) error {
-	return eachAnyway(io, "wait", c.Containers, func(e *container.Engine, box *state.Container) error {
+func (c *wait) Run(ctx context.Context, std *cli.IO) error {
+	return eachAnyway(std, "wait", c.Containers, func(e *container.Engine, box *state.Container) error {
 		code, err := e.Wait(ctx, box)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(io.Out, code)
+		_, err = fmt.Fprintln(std.Out, code)
 		return err
 	})
 }

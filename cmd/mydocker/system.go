@@ -19,22 +19,22 @@ type systemCheck struct {
 
 // Run says by its exit code whether there is something that nobody owns and that stays. What is kept for a purpose is
 // shown, and is neither.
-func (c *systemCheck) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *systemCheck) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
-	found, err := e.Remains(ctx)
+	found, err := e.Orphans(ctx)
 	if c.JSON {
-		err = errors.Join(err, cli.JSONLines(io.Out, found))
+		err = errors.Join(err, cli.JSONLines(std.Out, found))
 	} else {
 		for _, r := range found {
-			fmt.Fprintf(io.Out, "%s %s: %s\n", r.Kind, r.Name, r.Reason)
+			fmt.Fprintf(std.Out, "%s %s: %s\n", r.Kind, r.Name, r.Reason)
 		}
 	}
-	found = slices.DeleteFunc(found, func(r state.Remain) bool { return r.Kept })
+	found = slices.DeleteFunc(found, func(r state.Orphan) bool { return r.Kept })
 	if c.Fix { // also where not all could be looked at: an error about one does not stop the others
-		return bothErrors(err, removeAll(ctx, io, "system check", found, func(state.Remain) {}))
+		return bothErrors(err, removeAll(ctx, std, "system check", found, func(state.Orphan) {}))
 	}
 	if err == nil && len(found) > 0 {
 		return cli.Status(cli.ExitFailed)
@@ -53,24 +53,24 @@ func bothErrors(looked, removed error) error {
 type systemPrune struct{}
 
 // Run removes all that `system check` shows, and says what that was.
-func (c *systemPrune) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *systemPrune) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
-	found, err := e.Remains(ctx)
-	found = slices.DeleteFunc(found, func(r state.Remain) bool { return r.Remove == nil })
-	return bothErrors(err, removeAll(ctx, io, "system prune", found, func(r state.Remain) { fmt.Fprintf(io.Out, "%s %s\n", r.Kind, r.Name) }))
+	found, err := e.Orphans(ctx)
+	found = slices.DeleteFunc(found, func(r state.Orphan) bool { return r.Remove == nil })
+	return bothErrors(err, removeAll(ctx, std, "system prune", found, func(r state.Orphan) { fmt.Fprintf(std.Out, "%s %s\n", r.Kind, r.Name) }))
 }
 
 // removeAll removes what nobody owns. An error about one does not stop the others.
-func removeAll(ctx context.Context, io *cli.IO, command string, found []state.Remain, removed func(state.Remain)) error {
-	names, remains := make([]string, len(found)), make(map[string]state.Remain, len(found))
+func removeAll(ctx context.Context, std *cli.IO, command string, found []state.Orphan, removed func(state.Orphan)) error {
+	names, remains := make([]string, len(found)), make(map[string]state.Orphan, len(found))
 	for i, r := range found {
 		names[i] = r.Kind + " " + r.Name
 		remains[names[i]] = r
 	}
-	return cli.Each(io, "mydocker", command, names, func(name string) error {
+	return cli.Each(std, "mydocker", command, names, func(name string) error {
 		if err := remains[name].Remove(ctx); err != nil {
 			return cli.About(name, err)
 		}
@@ -84,8 +84,8 @@ type systemDF struct {
 }
 
 // Run implements cli.Runner.
-func (c *systemDF) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *systemDF) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
@@ -94,22 +94,22 @@ func (c *systemDF) Run(ctx context.Context, io *cli.IO) error {
 		return err
 	}
 	if c.Format == "json" {
-		return cli.JSONLines(io.Out, rows)
+		return cli.JSONLines(std.Out, rows)
 	}
 	cells := make([][]string, len(rows))
 	for i, r := range rows {
 		cells[i] = []string{r.Kind, strconv.Itoa(r.Count), strconv.Itoa(r.Active), container.Size(r.Size), container.Size(r.Free)}
 	}
-	return cli.Table(io.Out, []string{"TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"}, cells)
+	return cli.Table(std.Out, []string{"TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"}, cells)
 }
 
 type systemBoot struct{}
 
 // Run prints the ids of the containers that it starts.
-func (c *systemBoot) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *systemBoot) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
-	return e.Boot(ctx, func(c *state.Container) { fmt.Fprintln(io.Out, c.ID) })
+	return e.Boot(ctx, func(c *state.Container) { fmt.Fprintln(std.Out, c.ID) })
 }

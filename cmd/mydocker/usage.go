@@ -16,11 +16,11 @@ type update struct {
 }
 
 // Run implements cli.Runner.
-func (c *update) Run(ctx context.Context, io *cli.IO) error {
+func (c *update) Run(ctx context.Context, std *cli.IO) error {
 	if words, err := cli.Words(&c.Limits); err != nil || len(words) == 0 {
 		return cli.Usagef("no limit is given")
 	}
-	return eachPrinted(io, "update", c.Containers, func(e *container.Engine, box *state.Container) error {
+	return eachPrinted(std, "update", c.Containers, func(e *container.Engine, box *state.Container) error {
 		return e.Update(ctx, box, c.Limits)
 	})
 }
@@ -30,8 +30,8 @@ type pause struct {
 }
 
 // Run implements cli.Runner.
-func (c *pause) Run(ctx context.Context, io *cli.IO) error {
-	return eachPrinted(io, "pause", c.Containers, func(e *container.Engine, box *state.Container) error {
+func (c *pause) Run(ctx context.Context, std *cli.IO) error {
+	return eachPrinted(std, "pause", c.Containers, func(e *container.Engine, box *state.Container) error {
 		return e.Pause(ctx, box)
 	})
 }
@@ -41,8 +41,8 @@ type unpause struct {
 }
 
 // Run implements cli.Runner.
-func (c *unpause) Run(ctx context.Context, io *cli.IO) error {
-	return eachPrinted(io, "unpause", c.Containers, func(e *container.Engine, box *state.Container) error {
+func (c *unpause) Run(ctx context.Context, std *cli.IO) error {
+	return eachPrinted(std, "unpause", c.Containers, func(e *container.Engine, box *state.Container) error {
 		return e.Unpause(ctx, box)
 	})
 }
@@ -53,14 +53,14 @@ type stats struct {
 }
 
 // Run implements cli.Runner.
-func (c *stats) Run(ctx context.Context, io *cli.IO) error {
-	e, err := engine(io)
+func (c *stats) Run(ctx context.Context, std *cli.IO) error {
+	e, err := engine(std)
 	if err != nil {
 		return err
 	}
-	return e.Stats(ctx, c.Containers, c.StatsOptions, io.Out, func() {
-		if c.Format != "json" && cli.IsTerminal(io.Out) {
-			fmt.Fprint(io.Out, "\033[H\033[2J") // the next table stands where this one did
+	return e.Stats(ctx, c.Containers, c.StatsOptions, std.Out, func() {
+		if c.Format != "json" && cli.IsTerminal(std.Out) {
+			fmt.Fprint(std.Out, "\033[H\033[2J") // the next table stands where this one did
 		}
 	})
 }
@@ -70,19 +70,19 @@ type top struct {
 }
 
 // Run implements cli.Runner.
-func (c *top) Run(ctx context.Context, io *cli.IO) error {
-	return withContainer(io, c.Words[0], func(e *container.Engine, box *state.Container) error {
-		return running(e.Top(ctx, box, c.Words[1:], io.Out))
+func (c *top) Run(ctx context.Context, std *cli.IO) error {
+	return withContainer(std, c.Words[0], func(e *container.Engine, box *state.Container) error {
+		return running(e.Top(ctx, box, c.Words[1:], std.Out))
 	})
 }
 
 // eachPrinted does something to every container that is named, and prints the ids of those where it went well.
-func eachPrinted(io *cli.IO, command string, args []string, do func(*container.Engine, *state.Container) error) error {
-	return each(io, command, args, func(e *container.Engine, box *state.Container) error {
+func eachPrinted(std *cli.IO, command string, args []string, do func(*container.Engine, *state.Container) error) error {
+	return each(std, command, args, func(e *container.Engine, box *state.Container) error {
 		if err := do(e, box); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(io.Out, box.ID)
+		_, err := fmt.Fprintln(std.Out, box.ID)
 		return err
 	})
 }

@@ -21,7 +21,7 @@ type volumeCreate struct {
 }
 
 // Run implements cli.Runner.
-func (c *volumeCreate) Run(_ context.Context, io *cli.IO) error {
+func (c *volumeCreate) Run(_ context.Context, std *cli.IO) error {
 	m, err := volumes()
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func (c *volumeCreate) Run(_ context.Context, io *cli.IO) error {
 	if err != nil {
 		return cli.About(c.Name, err)
 	}
-	_, err = fmt.Fprintln(io.Out, name)
+	_, err = fmt.Fprintln(std.Out, name)
 	return err
 }
 
@@ -40,28 +40,28 @@ type volumeList struct {
 }
 
 // Run implements cli.Runner.
-func (c *volumeList) Run(_ context.Context, io *cli.IO) error {
+func (c *volumeList) Run(_ context.Context, std *cli.IO) error {
 	m, err := volumes()
 	if err != nil {
 		return err
 	}
-	rows, err := m.Volumes(func(err error) { cli.Warn(io.Err, "mydocker", "%v", err) })
+	rows, err := m.Volumes(func(err error) { cli.Warn(std.Err, "mydocker", "%v", err) })
 	switch {
 	case err != nil:
 		return err
 	case c.Quiet:
 		for _, r := range rows {
-			fmt.Fprintln(io.Out, r.Name)
+			fmt.Fprintln(std.Out, r.Name)
 		}
 		return nil
 	case c.Format == "json":
-		return cli.JSONLines(io.Out, rows)
+		return cli.JSONLines(std.Out, rows)
 	}
 	cells := make([][]string, len(rows))
 	for i, r := range rows {
 		cells[i] = []string{r.Name, r.Driver, strconv.Itoa(len(r.Containers)), cli.Local(r.Created)}
 	}
-	return cli.Table(io.Out, []string{"NAME", "DRIVER", "COUNTS", "CREATED"}, cells)
+	return cli.Table(std.Out, []string{"NAME", "DRIVER", "COUNTS", "CREATED"}, cells)
 }
 
 type volumeRemove struct {
@@ -69,16 +69,16 @@ type volumeRemove struct {
 }
 
 // Run implements cli.Runner.
-func (c *volumeRemove) Run(_ context.Context, io *cli.IO) error {
+func (c *volumeRemove) Run(_ context.Context, std *cli.IO) error {
 	m, err := volumes()
 	if err != nil {
 		return err
 	}
-	return cli.Each(io, "mydocker", "volume rm", c.Volumes, func(name string) error {
+	return cli.Each(std, "mydocker", "volume rm", c.Volumes, func(name string) error {
 		if err := m.RemoveVolume(name); err != nil {
 			return cli.About(name, err)
 		}
-		_, err := fmt.Fprintln(io.Out, name)
+		_, err := fmt.Fprintln(std.Out, name)
 		return err
 	})
 }
@@ -88,12 +88,12 @@ type volumePrune struct {
 }
 
 // Run removes the volumes that no container uses, and prints their names.
-func (c *volumePrune) Run(_ context.Context, io *cli.IO) error {
+func (c *volumePrune) Run(_ context.Context, std *cli.IO) error {
 	m, err := volumes()
 	if err != nil {
 		return err
 	}
-	rows, err := m.Volumes(func(err error) { cli.Warn(io.Err, "mydocker", "%v", err) })
+	rows, err := m.Volumes(func(err error) { cli.Warn(std.Err, "mydocker", "%v", err) })
 	if err != nil {
 		return err
 	}
@@ -103,5 +103,5 @@ func (c *volumePrune) Run(_ context.Context, io *cli.IO) error {
 			unused = append(unused, r.Name)
 		}
 	}
-	return (&volumeRemove{Volumes: unused}).Run(context.Background(), io)
+	return (&volumeRemove{Volumes: unused}).Run(context.Background(), std)
 }

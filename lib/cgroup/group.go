@@ -176,7 +176,7 @@ func (g *Group) Add(pid int) error {
 // its goroutine and is about to become a program (execve(2) ends the process's other threads). A
 // thread that moves itself on v1 needs no lock that waits for all cpus, so this costs microseconds
 // where Add costs milliseconds. v2 moves whole processes only; one that was born in the group's
-// [Group.Birthplace] is there already. It shows itself as what a shell does to the same end.
+// [Group.OpenUnified] is there already. It shows itself as what a shell does to the same end.
 func (g *Group) Enter() error {
 	for _, t := range g.trees {
 		if linux.Tracing() {
@@ -204,10 +204,10 @@ func (g *Group) move(t *tree, file string, pid int) error {
 	return nil
 }
 
-// Birthplace opens the group's directory in the v2 hierarchy, for clone3(2) with CLONE_INTO_CGROUP
+// OpenUnified opens the group's directory in the v2 hierarchy, for clone3(2) with CLONE_INTO_CGROUP
 // (syscall.SysProcAttr.CgroupFD, Linux 5.7). It returns nil where v2 is not mounted. It shows itself as what a shell
 // does to the same end.
-func (g *Group) Birthplace() (*os.File, error) {
+func (g *Group) OpenUnified() (*os.File, error) {
 	t := g.trees.unified()
 	if t == nil {
 		return nil, nil
@@ -218,9 +218,9 @@ func (g *Group) Birthplace() (*os.File, error) {
 	return os.Open(t.dir(g.Path))
 }
 
-// Entrances returns the files of v1 hierarchies that a process with one thread joins the group by, when it writes 0
-// to them. What Enter says about the cost holds. In v2 it is born ([Group.Birthplace]).
-func (g *Group) Entrances() []string {
+// ProcsFiles returns the files of v1 hierarchies that a process with one thread joins the group by, when it writes 0
+// to them. What Enter says about the cost holds. In v2 it is born ([Group.OpenUnified]).
+func (g *Group) ProcsFiles() []string {
 	var files []string
 	for _, t := range g.trees {
 		if t.version == 1 {

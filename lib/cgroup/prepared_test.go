@@ -54,7 +54,7 @@ func TestPreparedAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		found, err := m.Remains()
+		found, err := m.Orphans()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestPreparedAlone(t *testing.T) {
 			t.Errorf("after %v: kept %v, removal %v", test.age, found[0].Kept, found[0].Remove != nil)
 		}
 	}
-	found, err := m.Remains()
+	found, err := m.Orphans()
 	if err == nil && len(found) == 1 {
 		err = found[0].Remove(t.Context())
 	}

@@ -95,7 +95,7 @@ func (m *Manager) Run(ctx context.Context, l Limits, id string, launch []string,
 
 // start starts a command in the group's birthplace, and beside it on kernels without clone3(2).
 func (g *Group) start(command func() *exec.Cmd) (*exec.Cmd, error) {
-	dir, err := g.Birthplace()
+	dir, err := g.OpenUnified()
 	if err != nil {
 		return nil, err
 	}

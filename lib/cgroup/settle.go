@@ -25,9 +25,9 @@ func (m *Manager) lockGroup(id string) (unlock func(), err error) {
 	if err := state.CheckID(id); err != nil {
 		return nil, err
 	}
-	return m.dir.LockAfter(groupLock+id, func() error {
+	return m.dir.LockAndSettle(groupLock+id, func() error {
 		// Without the container's lock: a hook of one whose lock is taken comes here, too.
-		if m.busy(id) || m.dir.Owner(id) == state.Active {
+		if m.busy(id) || m.dir.Extent(id) == state.Active {
 			return nil
 		}
 		return m.Delete(context.Background(), id)

@@ -53,7 +53,7 @@ type IO struct {
 
 // Runner is a command with its parsed options: a pointer to a struct with kong's tags.
 type Runner interface {
-	Run(ctx context.Context, io *IO) error
+	Run(ctx context.Context, std *IO) error
 }
 
 // Command is one entry in a tool's table.
@@ -121,34 +121,34 @@ func Main(t Tool) {
 }
 
 // Run runs the tool and returns its exit code.
-func (t Tool) Run(ctx context.Context, args []string, io *IO) int {
-	if code, done := t.document(args, io); done {
+func (t Tool) Run(ctx context.Context, args []string, std *IO) int {
+	if code, done := t.document(args, std); done {
 		return code
 	}
 	if t.single() {
-		return t.run(ctx, t.Commands[0], args, io)
+		return t.run(ctx, t.Commands[0], args, std)
 	}
 	var opts globals
 	args, err := opts.parse(args, t.Globals)
 	if err != nil {
-		fmt.Fprintf(io.Err, "%s: %v (see '%s --help')\n", t.Name, err, t.Name)
+		fmt.Fprintf(std.Err, "%s: %v (see '%s --help')\n", t.Name, err, t.Name)
 		return ExitUsage
 	}
 	if opts.debug {
-		Debug(io.Err)
+		Debug(std.Err)
 	}
 	switch {
 	case opts.version:
-		fmt.Fprintf(io.Out, "%s version %s\n", t.Name, Version)
+		fmt.Fprintf(std.Out, "%s version %s\n", t.Name, Version)
 		return 0
 	case len(args) == 0 && !opts.help && t.inPipe():
-		t.help(io.Err, "") // on stdout it would be what the next stage gets
+		t.help(std.Err, "") // on stdout it would be what the next stage gets
 		return ExitUsage
 	case opts.help || len(args) == 0:
-		t.help(io.Out, "")
+		t.help(std.Out, "")
 		return 0
 	}
-	return t.dispatch(ctx, args, io)
+	return t.dispatch(ctx, args, std)
 }
 
 // needRoot says at once what would else be a different refusal of the kernel for each command.
@@ -176,7 +176,7 @@ func (t Tool) single() bool { return len(t.Commands) == 1 && t.Commands[0].Name 
 
 // document answers the words that no help shows: --man [PAGE], --completion SHELL, and --complete
 // WORD..., which the shells' scripts ask.
-func (t Tool) document(args []string, io *IO) (code int, done bool) {
+func (t Tool) document(args []string, std *IO) (code int, done bool) {
 	if len(args) == 0 {
 		return 0, false
 	}
@@ -184,42 +184,42 @@ func (t Tool) document(args []string, io *IO) (code int, done bool) {
 	word := strings.Join(args[1:], " ")
 	switch args[0] {
 	case "--man":
-		err = t.man(io.Out, word)
+		err = t.man(std.Out, word)
 	case "--completion":
-		err = t.completion(io.Out, word)
+		err = t.completion(std.Out, word)
 	case "--complete":
-		t.complete(io.Out, args[1:])
+		t.complete(std.Out, args[1:])
 	default:
 		return 0, false
 	}
 	if err != nil {
 		err = &usageError{err}
 	}
-	return Command{}.report(t, err, io), true
+	return Command{}.report(t, err, std), true
 }
 
 // dispatch finds the command that the first words of args name, the longest name first.
-func (t Tool) dispatch(ctx context.Context, args []string, io *IO) int {
+func (t Tool) dispatch(ctx context.Context, args []string, std *IO) int {
 	if args[0] == "help" || args[0] == "h" {
-		return t.helpFor(args[1:], io)
+		return t.helpFor(args[1:], std)
 	}
 	for words := min(2, len(args)); words > 0; words-- {
 		if c, ok := t.find(strings.Join(args[:words], " ")); ok {
-			return t.run(ctx, c, args[words:], io)
+			return t.run(ctx, c, args[words:], std)
 		}
 	}
 	if _, ok := t.group(args[0]); ok {
 		switch {
 		case len(args) > 2 && (args[1] == "help" || args[1] == "h"):
-			return t.helpFor([]string{args[0], args[2]}, io)
+			return t.helpFor([]string{args[0], args[2]}, std)
 		case len(args) == 1 || args[1] == "-h" || args[1] == "--help" || args[1] == "help" || args[1] == "h":
-			t.help(io.Out, args[0])
+			t.help(std.Out, args[0])
 			return 0
 		}
-		fmt.Fprintf(io.Err, "%s: %s: unknown command %q (see '%s %s --help')\n", t.Name, args[0], args[1], t.Name, args[0])
+		fmt.Fprintf(std.Err, "%s: %s: unknown command %q (see '%s %s --help')\n", t.Name, args[0], args[1], t.Name, args[0])
 		return ExitUsage
 	}
-	fmt.Fprintf(io.Err, "%s: unknown command %q (see '%s --help')\n", t.Name, args[0], t.Name)
+	fmt.Fprintf(std.Err, "%s: unknown command %q (see '%s --help')\n", t.Name, args[0], t.Name)
 	return ExitUsage
 }
 
@@ -246,7 +246,7 @@ func (t Tool) group(name string) (Group, bool) {
 }
 
 // run parses the arguments of one command and runs it.
-func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
+func (t Tool) run(ctx context.Context, c Command, args []string, std *IO) int {
 	runner, opts := c.New(), &common{}
 	if r, ok := runner.(interface{ Words(args []string) }); ok {
 		r.Words(args)
@@ -261,14 +261,14 @@ func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 	var early *earlyExit
 	if errors.As(err, &early) {
 		if early.version {
-			fmt.Fprintf(io.Out, "%s version %s\n", t.Name, Version)
+			fmt.Fprintf(std.Out, "%s version %s\n", t.Name, Version)
 		} else {
-			c.help(io.Out, t, parser.Model.Node)
+			c.help(std.Out, t, parser.Model.Node)
 		}
 		return 0
 	}
 	if opts.Debug {
-		Debug(io.Err)
+		Debug(std.Err)
 	}
 	if err != nil {
 		err = &usageError{fmt.Errorf("%s (see '%s --help')", complaint(err), c.path(t))} // not %w: kong's errors bring exit codes of their own
@@ -276,12 +276,12 @@ func (t Tool) run(ctx context.Context, c Command, args []string, io *IO) int {
 		if c.Stage {
 			interrupt.Clean() // what it makes is undone, which comes before the hurry
 		}
-		err = runner.Run(ctx, io)
+		err = runner.Run(ctx, std)
 	}
 	if err != nil && c.Stage && documentOnInput(args) && !isAlone(runner) {
-		undoInput(ctx, io)
+		undoInput(ctx, std)
 	}
-	code := c.report(t, err, io)
+	code := c.report(t, err, std)
 	if sig := interrupt.Signal(); sig != 0 && err != nil {
 		return 128 + int(sig) // whatever came of that
 	}

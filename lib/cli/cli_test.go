@@ -32,7 +32,7 @@ type runCommand struct {
 	do   func(context.Context, *runCommand, *IO) error
 }
 
-func (c *runCommand) Run(ctx context.Context, io *IO) error { return c.do(ctx, c, io) }
+func (c *runCommand) Run(ctx context.Context, std *IO) error { return c.do(ctx, c, std) }
 
 type execCommand struct {
 	Env []string `short:"e" sep:"none" help:"Set variables"`
@@ -40,10 +40,10 @@ type execCommand struct {
 	Target
 }
 
-func (c *execCommand) Run(_ context.Context, io *IO) error {
+func (c *execCommand) Run(_ context.Context, std *IO) error {
 	name, words, err := c.Split()
 	if err == nil {
-		fmt.Fprintf(io.Out, "%q %v %q %q", c.Env, c.TTY, name, words)
+		fmt.Fprintf(std.Out, "%q %v %q %q", c.Env, c.TTY, name, words)
 	}
 	return err
 }
@@ -204,8 +204,8 @@ func TestWords(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
-			show := func(_ context.Context, c *runCommand, io *IO) error {
-				fmt.Fprintf(io.Out, "%v %q %d %q %q %q", c.Detach, c.Name, c.Memory, c.Env, c.Network, c.Args)
+			show := func(_ context.Context, c *runCommand, std *IO) error {
+				fmt.Fprintf(std.Out, "%v %q %d %q %q %q", c.Detach, c.Name, c.Memory, c.Env, c.Network, c.Args)
 				return nil
 			}
 			call(tool(show), "", strings.Fields(tt.args)...).check(t, result{out: tt.want})
@@ -403,14 +403,14 @@ func TestOptionsAsWords(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		same := func(_ context.Context, c *runCommand, io *IO) error {
+		same := func(_ context.Context, c *runCommand, std *IO) error {
 			if o.Memory == 0 { // not given: the default
 				o.Memory = -1
 			}
 			if o.Time == 0 {
 				o.Time = 10
 			}
-			_, err := fmt.Fprintf(io.Out, "%s", differ(o, c.runOptions))
+			_, err := fmt.Fprintf(std.Out, "%s", differ(o, c.runOptions))
 			return err
 		}
 		call(tool(same), "", append([]string{"run"}, words...)...).check(t, result{})

@@ -67,7 +67,7 @@ func About(subject string, err error) error {
 
 // report prints an error and returns the exit code: that which the error has of its own (a method
 // ExitStatus, a name that errors of other packages do not have), or what the table in lib/spec says.
-func (c Command) report(t Tool, err error, io *IO) int {
+func (c Command) report(t Tool, err error, std *IO) int {
 	var status Status
 	switch {
 	case err == nil:
@@ -79,7 +79,7 @@ func (c Command) report(t Tool, err error, io *IO) int {
 	case interrupted(err):
 		return ExitFailed // Ctrl-C was typed: there is nothing to tell
 	}
-	c.print(t, err, io)
+	c.print(t, err, std)
 	var own interface{ ExitStatus() int }
 	var usage *usageError
 	switch {
@@ -105,7 +105,7 @@ func readerGone(err error) bool {
 }
 
 // print writes an error as one line, and its hint as a second.
-func (c Command) print(t Tool, err error, io *IO) {
+func (c Command) print(t Tool, err error, std *IO) {
 	where := c.path(t)
 	if c.Name != "" {
 		where = t.Name + ": " + c.Name
@@ -114,16 +114,16 @@ func (c Command) print(t Tool, err error, io *IO) {
 	if errors.As(err, &a) && a.subject != "" {
 		where += " " + a.subject
 	}
-	fmt.Fprintln(io.Err, OneLine(where+": "+err.Error()))
+	fmt.Fprintln(std.Err, OneLine(where+": "+err.Error()))
 	var hint interface{ Hint() string }
 	if errors.As(err, &hint) {
-		fmt.Fprintln(io.Err, OneLine("hint: "+hint.Hint()))
+		fmt.Fprintln(std.Err, OneLine("hint: "+hint.Hint()))
 	}
 }
 
 // Each runs f for every argument. An error about one does not stop the others, unless it is that the command was told
 // to end.
-func Each(io *IO, tool, command string, args []string, f func(arg string) error) error {
+func Each(std *IO, tool, command string, args []string, f func(arg string) error) error {
 	var failed bool
 	for _, arg := range args {
 		err := f(arg)
@@ -131,7 +131,7 @@ func Each(io *IO, tool, command string, args []string, f func(arg string) error)
 			return err
 		}
 		if err != nil {
-			Command{Name: command}.print(Tool{Name: tool}, err, io)
+			Command{Name: command}.print(Tool{Name: tool}, err, std)
 			failed = true
 		}
 		if interrupt.Signal() != 0 && failed {

@@ -85,25 +85,25 @@ func (t Tool) rows(group string, more bool) [][2]string {
 }
 
 // helpFor prints the help of the command that the words name.
-func (t Tool) helpFor(words []string, io *IO) int {
+func (t Tool) helpFor(words []string, std *IO) int {
 	if len(words) == 0 {
-		t.help(io.Out, "")
+		t.help(std.Out, "")
 		return 0
 	}
 	name := strings.Join(words, " ")
 	if c, ok := t.find(name); ok {
 		parser, err := c.parser(t, c.New(), &common{})
 		if err != nil {
-			return c.report(t, err, io)
+			return c.report(t, err, std)
 		}
-		c.help(io.Out, t, parser.Model.Node)
+		c.help(std.Out, t, parser.Model.Node)
 		return 0
 	}
 	if _, ok := t.group(name); ok {
-		t.help(io.Out, name)
+		t.help(std.Out, name)
 		return 0
 	}
-	fmt.Fprintf(io.Err, "%s: unknown command %q (see '%s --help')\n", t.Name, name, t.Name)
+	fmt.Fprintf(std.Err, "%s: unknown command %q (see '%s --help')\n", t.Name, name, t.Name)
 	return ExitUsage
 }
 

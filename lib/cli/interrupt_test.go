@@ -57,9 +57,9 @@ func TestInterruptedStage(t *testing.T) {
 
 type waiting struct{ errs []error }
 
-func (c *waiting) Run(ctx context.Context, io *IO) error {
+func (c *waiting) Run(ctx context.Context, std *IO) error {
 	i := -1
-	return Each(io, "x", "wait", []string{"a", "b", "c"}, func(string) error {
+	return Each(std, "x", "wait", []string{"a", "b", "c"}, func(string) error {
 		<-ctx.Done()
 		i++
 		return c.errs[i]

@@ -89,7 +89,7 @@ func receive(in io.Reader) (*spec.Spec, error) {
 	}
 	if err == nil {
 		if dir, err := state.FromEnv(); err == nil && state.IsID(names.Annotations[spec.AnnotationID]) {
-			_ = dir.Hold(names.Annotations[spec.AnnotationID]) // whoever goes on with it will hear of it
+			_ = dir.Acquire(names.Annotations[spec.AnnotationID]) // whoever goes on with it will hear of it
 		}
 	}
 	unmark()
@@ -107,18 +107,18 @@ func (u untilInterrupted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Pass is the middle of every stage: it reads the document, runs the stage and prints the document.
+// RunStage is the middle of every stage: it reads the document, runs the stage and prints the document.
 // Where anything fails, the document's hooks undo what the stages before, and this one, have done.
-func (f StageFlags) Pass(ctx context.Context, io *IO, stage spec.Stage) error {
-	s, err := f.Read(io.In)
+func (f StageFlags) RunStage(ctx context.Context, std *IO, stage spec.Stage) error {
+	s, err := f.Read(std.In)
 	if err != nil {
 		return err
 	}
-	return Emit(ctx, io, s, stage)
+	return Emit(ctx, std, s, stage)
 }
 
 // Emit runs the stage on a document and hands it on, or undoes all that the document stands for.
-func Emit(ctx context.Context, io *IO, s *spec.Spec, stage spec.Stage) error {
+func Emit(ctx context.Context, std *IO, s *spec.Spec, stage spec.Stage) error {
 	err := hold(s)
 	if err == nil {
 		err = stage(ctx, s)
@@ -127,7 +127,7 @@ func Emit(ctx context.Context, io *IO, s *spec.Spec, stage spec.Stage) error {
 		err = ctx.Err()
 	}
 	if err == nil {
-		err = handOver(ctx, io.Out, s)
+		err = handOver(ctx, std.Out, s)
 	}
 	if err != nil && ctx.Err() != nil {
 		err = errors.New("interrupted") // whatever came of that
@@ -158,12 +158,12 @@ func hold(s *spec.Spec) error {
 	if err != nil {
 		return err
 	}
-	return dir.Hold(id)
+	return dir.Acquire(id)
 }
 
 func letGo(s *spec.Spec) {
 	if dir, err := state.FromEnv(); err == nil {
-		dir.LetGo(s.ID())
+		dir.Release(s.ID())
 	}
 }
 
@@ -198,11 +198,11 @@ func isAlone(r Runner) bool {
 
 // undoInput undoes the document of a stage that cannot start, such as for wrong usage. One that was read
 // is no more on standard input: the stage has undone it.
-func undoInput(ctx context.Context, io *IO) {
-	if IsTerminal(io.In) {
+func undoInput(ctx context.Context, std *IO) {
+	if IsTerminal(std.In) {
 		return
 	}
-	if s, err := receive(io.In); err == nil {
+	if s, err := receive(std.In); err == nil {
 		_ = undo(ctx, s) // the usage error is what the user must see
 	}
 }

@@ -26,7 +26,7 @@ type stageCommand struct {
 	do   spec.Stage
 }
 
-func (c *stageCommand) Run(ctx context.Context, io *IO) error { return c.Pass(ctx, io, c.do) }
+func (c *stageCommand) Run(ctx context.Context, std *IO) error { return c.RunStage(ctx, std, c.do) }
 
 // stage is a tool of one stage of the pipe.
 func stage(do spec.Stage) Tool {

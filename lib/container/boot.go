@@ -25,7 +25,7 @@ func (e *Engine) Boot(ctx context.Context, started func(*state.Container)) error
 			errs = append(errs, e.about(c, e.spawn.Recover(ctx, c.ID)))
 		}
 	}
-	e.takeBack(ctx)
+	e.sweep(ctx)
 	slices.Reverse(list) // the newest was first
 	todo := slices.DeleteFunc(list, func(c *state.Container) bool {
 		return c.Running || c.Restarting() || !monitor.StartsAtBoot(c)

@@ -38,7 +38,7 @@ func (e *Engine) DiskUse(ctx context.Context) ([]DiskRow, error) {
 				size += diskUse(path)
 			}
 		}
-		boxes.add(size, e.Dir.Owner(id) == state.Active)
+		boxes.add(size, e.Dir.Extent(id) == state.Active)
 	}
 	volumes := DiskRow{Kind: "volumes"}
 	rows, err := e.rootfs.Volumes(func(err error) { e.rootfs.Warn("%v", err) })

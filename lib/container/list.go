@@ -159,7 +159,7 @@ func List(dir state.Dir, o ListOptions, out io.Writer, bad func(error)) error {
 	}
 	host, hostErr := cgroup.ThisHost() // without cgroups nothing is paused
 	all := make([]Row, len(containers))
-	state.OnAllCores(len(all), func(i int) {
+	state.Parallel(len(all), func(i int) {
 		c := containers[i]
 		if all[i] = NewRow(c); c.Running && hostErr == nil && host.Frozen(c.Spec.LinuxPart().CgroupsPath) {
 			all[i].Status = state.StatusPaused

@@ -33,7 +33,7 @@ type CreateOptions struct {
 	network.Exposed
 
 	// Passing is a container that goes with the command that makes it, before others know its id.
-	Passing bool `kong:"-"`
+	Unnamed bool `kong:"-"`
 }
 
 // RunOptions are the options of `mydocker run`.
@@ -53,7 +53,7 @@ func (o *CreateOptions) Parts() (rootfs.Options, cgroup.Options, network.Options
 }
 
 func (o *CreateOptions) network() network.Options {
-	return network.Options{Connection: o.Connection, Exposed: o.Exposed, Unnamed: o.Passing}
+	return network.Options{Connection: o.Connection, Exposed: o.Exposed, Unnamed: o.Unnamed}
 }
 
 func (o *CreateOptions) cgroup() cgroup.Options {
@@ -83,8 +83,8 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 	}
 	interrupt.Clean()
 	o.ChooseTerminal(c.In, c.Out)
-	o.Passing = o.Remove && !o.Detach
-	found := e.sweep(ctx)
+	o.Unnamed = o.Remove && !o.Detach
+	found := e.sweepInBackground(ctx)
 	defer found()
 	s, err := e.make(ctx, o.CreateOptions, args, c, found)
 	if err != nil {
@@ -106,7 +106,7 @@ func (e *Engine) Create(ctx context.Context, o CreateOptions, args []string, c C
 	if o.TTY == nil { // whoever starts it may sit anywhere
 		o.TTY = new(bool)
 	}
-	found := e.sweep(ctx)
+	found := e.sweepInBackground(ctx)
 	defer found()
 	s, err := e.make(ctx, o, args, c, found)
 	if err != nil {
@@ -132,12 +132,12 @@ func (e *Engine) check(o CreateOptions, keep bool) error {
 	return o.Connection.Check()
 }
 
-// sweep looks for what was left behind, which takes a while where there are many containers, while its caller goes
+// sweepInBackground looks for what was left behind, which takes a while where there are many containers, while its caller goes
 // on, who waits for it at the end at the latest. What was found may have been in the way: then a second try is
 // worth it.
-func (e *Engine) sweep(ctx context.Context) (found func() bool) {
+func (e *Engine) sweepInBackground(ctx context.Context) (found func() bool) {
 	swept := make(chan bool, 1)
-	go func() { swept <- e.takeBack(ctx) }()
+	go func() { swept <- e.sweep(ctx) }()
 	return sync.OnceValue(func() bool { return <-swept && ctx.Err() == nil })
 }
 
@@ -184,7 +184,7 @@ func (e *Engine) compose(ctx context.Context, o CreateOptions, args []string) (s
 		missing = errors.Is(err, state.ErrNotFound)
 		return err
 	}
-	if err := e.Dir.Hold(s.ID()); err != nil {
+	if err := e.Dir.Acquire(s.ID()); err != nil {
 		return nil, false, err
 	}
 	err = spec.Compose(e.undo, mount, e.cgroup.Create(o.cgroup()), e.Network.Attach(o.network()))(ctx, s)
@@ -198,14 +198,14 @@ func (e *Engine) undo(ctx context.Context, s *spec.Spec) {
 		e.rootfs.Warn("clean up after container %s: %v", s.ID(), err)
 		return
 	}
-	e.Dir.LetGo(s.ID())
+	e.Dir.Release(s.ID())
 }
 
 // Start runs a stopped container again, in the background: the same files, addresses and environment,
 // and the log goes on.
 func (e *Engine) Start(ctx context.Context, c *state.Container) error {
 	interrupt.Clean()
-	found := e.sweep(ctx)
+	found := e.sweepInBackground(ctx)
 	defer found()
 	err := e.start(ctx, c)
 	if err != nil && found() {
@@ -215,7 +215,7 @@ func (e *Engine) Start(ctx context.Context, c *state.Container) error {
 }
 
 func (e *Engine) start(ctx context.Context, c *state.Container) error {
-	defer e.Dir.LetGo(c.ID) // when it has given back the lock
+	defer e.Dir.Release(c.ID) // when it has given back the lock
 	if err := e.spawn.SettleEnd(ctx, c); err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (e *Engine) start(ctx context.Context, c *state.Container) error {
 	if c.Running || c.Restarting() {
 		return nil
 	}
-	if err := e.Dir.HoldLocked(c.ID); err != nil {
+	if err := e.Dir.AcquireLocked(c.ID); err != nil {
 		return err
 	}
 	s := c.Spec

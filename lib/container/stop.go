@@ -178,7 +178,7 @@ func (e *Engine) removePrepared(ctx context.Context, id string) error {
 func (e *Engine) remove(ctx context.Context, c *state.Container, o RemoveOptions) error {
 	for {
 		err := e.tryRemove(ctx, c, o)
-		if !errors.Is(err, monitor.ErrRuns) || ctx.Err() != nil {
+		if !errors.Is(err, monitor.ErrRunning) || ctx.Err() != nil {
 			return err
 		}
 		// Another command has started it meanwhile.

@@ -16,13 +16,13 @@ import (
 // about. Where there is no state it makes none.
 func (e *Engine) Sweep(ctx context.Context) {
 	if _, err := os.Stat(e.Dir.Root); err == nil && ctx.Err() == nil {
-		e.takeBack(ctx)
+		e.sweep(ctx)
 	}
 }
 
-// takeBack costs two lists of directories where there is nothing. found says that there was something. What cannot be
-// taken back is told to the user, and found by [Engine.Remains].
-func (e *Engine) takeBack(ctx context.Context) (found bool) {
+// sweep costs two lists of directories where there is nothing. found says that there was something. What cannot be
+// taken back is told to the user, and found by [Engine.Orphans].
+func (e *Engine) sweep(ctx context.Context) (found bool) {
 	found = e.spawn.Sweep(ctx, e.rootfs.Warn)
 	if err := bundle.Open(e.Dir).Sweep(); err != nil {
 		e.rootfs.Warn("clean up after bundles: %v", err)
@@ -87,22 +87,22 @@ func (e *Engine) settleRecords(id string) error {
 	e.Dir.DropTemps(id)
 	err = e.rootfs.SettleVolumesOf(id)
 	unlock()
-	e.Dir.LetGo(id) // the lock made a directory where there is no such container
+	e.Dir.Release(id) // the lock made a directory where there is no such container
 	return err
 }
 
 // leftLocks returns the locks whose holders were killed. That of a group in which something runs is not left yet.
 func (e *Engine) leftLocks() ([]string, error) {
-	locks, err := e.Dir.LeftLocks()
+	locks, err := e.Dir.OrphanedLocks()
 	return slices.DeleteFunc(locks, e.cgroup.Busy), err
 }
 
 // strayLocks are the same as remains.
-func (e *Engine) strayLocks() ([]state.Remain, error) {
+func (e *Engine) strayLocks() ([]state.Orphan, error) {
 	locks, err := e.leftLocks()
-	var found []state.Remain
+	var found []state.Orphan
 	for _, lock := range locks {
-		found = append(found, state.Remain{Kind: "lock", Name: e.Dir.LockPath(lock), Reason: "its holder was killed", Remove: func(ctx context.Context) error {
+		found = append(found, state.Orphan{Kind: "lock", Name: e.Dir.LockPath(lock), Reason: "its holder was killed", Remove: func(ctx context.Context) error {
 			return e.settle(ctx, lock)
 		}})
 	}

@@ -81,7 +81,7 @@ func (s *Store) seekable(ctx context.Context, in io.Reader) (*os.File, error) {
 
 // unnamed makes a file without a name, on the disk of the images.
 func (s *Store) unnamed() (*os.File, error) {
-	done, err := s.dir.LockBriefly(pullLock + state.NewID())
+	done, err := s.dir.LockObject(pullLock + state.NewID())
 	if err != nil {
 		return nil, err
 	}

@@ -153,7 +153,7 @@ func (s *Store) lockIndex() (index *v1.Index, unlock func(), err error) {
 
 // lockRemoval is [Store.lockIndex] for who removes images, and then what none needs.
 func (s *Store) lockRemoval() (index *v1.Index, unlock func(), err error) {
-	done, err := s.dir.LockBriefly(removalLock)
+	done, err := s.dir.LockObject(removalLock)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -230,7 +230,7 @@ func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error
 	}
 	got := make(chan result, 1)
 	go func() {
-		unlock, err := s.dir.LockBriefly(name)
+		unlock, err := s.dir.LockObject(name)
 		got <- result{unlock, err}
 	}()
 	select {

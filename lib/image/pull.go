@@ -89,7 +89,7 @@ func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress 
 	if err != nil {
 		return nil, err
 	}
-	ended, err := s.dir.LockBriefly(pullLock + id)
+	ended, err := s.dir.LockObject(pullLock + id)
 	if err != nil {
 		return nil, err
 	}
@@ -374,7 +374,7 @@ func (s *Store) writeBlob(d digest.Digest, data []byte) error {
 
 // writeIndex wants the store's lock.
 func (s *Store) writeIndex(index *v1.Index) error {
-	done, err := s.dir.LockBriefly(indexLock)
+	done, err := s.dir.LockObject(indexLock)
 	if err != nil {
 		return err
 	}

@@ -561,7 +561,7 @@ func TestSweep(t *testing.T) {
 		t.Errorf("got\n%s", all)
 	}
 	os.Remove(running)
-	remains, err := s.Remains()
+	remains, err := s.Orphans()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -577,7 +577,7 @@ func TestSweep(t *testing.T) {
 		t.Errorf("kept %v, want %v; lost %v", kept, want, lost)
 	}
 	os.Chtimes(whole, long, long)
-	if remains, _ = s.Remains(); !slices.ContainsFunc(remains, func(r state.Remain) bool { return r.Name == whole && !r.Kept }) {
+	if remains, _ = s.Orphans(); !slices.ContainsFunc(remains, func(r state.Orphan) bool { return r.Name == whole && !r.Kept }) {
 		t.Errorf("after a day: %+v", remains)
 	}
 	for _, r := range remains { // each kind removes its own

@@ -29,7 +29,7 @@ func (s *Store) noted(path, suffix string, do func(temp string) error) error {
 	if err != nil {
 		return err
 	}
-	done, err := s.dir.LockNoting(exportLock+id, path+suffix)
+	done, err := s.dir.LockWithNote(exportLock+id, path+suffix)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func tempExport(path, id string) string {
 
 // settleExport removes what a writer had not finished.
 func (s *Store) settleExport(id string) error {
-	path, unlock, err := s.dir.LockNoted(exportLock + id)
+	path, unlock, err := s.dir.LockReadNote(exportLock + id)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (s *Store) settleExport(id string) error {
 
 // Settle brings to an end what the holder of a lock was at when it was killed. What came of a pull stays, for the next
 // one to go on from. ours says that the lock is one of this package. With an error, the lock's file is gone all the same:
-// what is left is found by [Store.Remains], and no command after this one has to tell of it again.
+// what is left is found by [Store.Orphans], and no command after this one has to tell of it again.
 func (s *Store) Settle(lock string) (ours bool, err error) {
 	if id, ok := strings.CutPrefix(lock, exportLock); ok && state.IsID(id) {
 		return true, s.settleExport(id)
@@ -79,7 +79,7 @@ func (s *Store) Settle(lock string) (ours bool, err error) {
 		return false, nil
 	}
 	err = s.collect(spare)
-	unlock, lockErr := s.dir.LockBriefly(lock) // not before: what is done needs it as well
+	unlock, lockErr := s.dir.LockObject(lock) // not before: what is done needs it as well
 	if lockErr == nil {
 		unlock()
 	}

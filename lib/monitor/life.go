@@ -37,7 +37,7 @@ type supervision struct {
 // policy wants. An error before the program ran is the caller's to clean up after. The ports that the container
 // publishes are held for that time.
 func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func() error) (int, error) {
-	attended := r.dir.Attend(s.ID())
+	attended := r.dir.LockMonitorByte(s.ID())
 	defer attended.Close()
 	ports, err := r.holdPorts(s, o.ports)
 	if err != nil {

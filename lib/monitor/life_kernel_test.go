@@ -291,7 +291,7 @@ func TestDeathOfTheMonitor(t *testing.T) {
 	b.spec.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: b.script("hook", "echo released >> "+b.top+"/notes")}}}
 	c := b.detached(Options{Keep: true})
 	b.ready()
-	attended, done := b.dir.Attended()
+	attended, done := b.dir.MonitorBytes()
 	defer done()
 	if !attended(c.ID) {
 		t.Error("its monitor does not attend to it")
@@ -360,7 +360,7 @@ func TestRemoveLeavesWhatRuns(t *testing.T) {
 	b := newBox(t, sleeper)
 	c := b.detached(Options{Keep: true})
 	b.ready()
-	if err := b.Remove(context.Background(), c.Spec); !errors.Is(err, ErrRuns) {
+	if err := b.Remove(context.Background(), c.Spec); !errors.Is(err, ErrRunning) {
 		t.Errorf("removed: %v", err)
 	}
 	if now := b.load(); !now.Running || now.Run != c.Run || !b.dir.Kept(c.ID) {

@@ -51,7 +51,7 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 
 // discard releases a container that has no document yet, or no more: a release needs only the id.
 func (r *Runtime) discard(ctx context.Context, id string) error {
-	if r.dir.Look(id).Held() {
+	if r.dir.Look(id).Owned() {
 		return nil // it is being made
 	}
 	r.removeFiles(id) // it was not to be kept yet, or not any more
@@ -82,7 +82,7 @@ func (r *Runtime) Sweep(ctx context.Context, warn func(format string, args ...an
 		}()
 		all, _ := r.dir.IDs() // those that there are
 		for _, id := range all {
-			if r.dir.Owner(id) != state.Active {
+			if r.dir.Extent(id) != state.Active {
 				ids = append(ids, id)
 			}
 		}

@@ -78,7 +78,7 @@ func (r *Runtime) Run(ctx context.Context, s *spec.Spec, o Options) (code int, e
 		}
 	}
 	if err == nil {
-		err = r.dir.Hold(id)
+		err = r.dir.Acquire(id)
 	}
 	if err == nil {
 		err = r.register(s, o)
@@ -88,7 +88,7 @@ func (r *Runtime) Run(ctx context.Context, s *spec.Spec, o Options) (code int, e
 	}
 	var late *lateError
 	if err == nil || errors.As(err, &late) {
-		r.dir.LetGo(s.ID())
+		r.dir.Release(s.ID())
 		return code, err
 	}
 	return code, errors.Join(err, r.abandon(interrupt.Undoing(ctx), s))
@@ -97,7 +97,7 @@ func (r *Runtime) Run(ctx context.Context, s *spec.Spec, o Options) (code int, e
 // Create registers the container of a document that is started later, and is kept until it is removed. What only a
 // running one needs is released. Where it fails, all that the document stands for is.
 func (r *Runtime) Create(ctx context.Context, s *spec.Spec) error {
-	err := r.dir.Hold(s.ID())
+	err := r.dir.Acquire(s.ID())
 	if err == nil {
 		err = r.register(s, Options{Keep: true, Detach: true})
 	}
@@ -107,7 +107,7 @@ func (r *Runtime) Create(ctx context.Context, s *spec.Spec) error {
 	if err != nil {
 		return errors.Join(err, r.abandon(interrupt.Undoing(ctx), s))
 	}
-	r.dir.LetGo(s.ID())
+	r.dir.Release(s.ID())
 	return nil
 }
 
@@ -196,8 +196,8 @@ func (r *Runtime) removeFiles(id string) {
 	_ = os.Remove(r.dir.Bundle(id)) // stays where another tool has something in it
 }
 
-// ErrRuns says that a container that was to be removed runs: somebody has just started it.
-var ErrRuns = errors.New("it is running")
+// ErrRunning says that a container that was to be removed runs: somebody has just started it.
+var ErrRunning = errors.New("it is running")
 
 // Remove removes a container that does not run: everything that was made for it. It is idempotent.
 func (r *Runtime) Remove(ctx context.Context, s *spec.Spec) error {
@@ -207,9 +207,9 @@ func (r *Runtime) Remove(ctx context.Context, s *spec.Spec) error {
 	}
 	defer unlock()
 	if r.dir.Look(s.ID()).Program != state.Dead {
-		return ErrRuns
+		return ErrRunning
 	}
-	if err := r.dir.HoldLocked(s.ID()); err != nil { // so that a crash in the middle is found
+	if err := r.dir.AcquireLocked(s.ID()); err != nil { // so that a crash in the middle is found
 		return err
 	}
 	// From here on it is not kept, and so the release is a whole one.

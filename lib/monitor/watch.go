@@ -82,7 +82,7 @@ func (r *Runtime) watch(ctx context.Context, id string, words []string, o Option
 	}
 	t.begun = time.Unix(0, begun)
 	if t.attended = os.NewFile(uintptr(lock), "lock"); lock < 0 {
-		t.attended = r.dir.Attend(id)
+		t.attended = r.dir.LockMonitorByte(id)
 	}
 	syscall.CloseOnExec(linux.RawFD(t.attended)) // a hook that stays is not to be taken for us
 	defer t.attended.Close()

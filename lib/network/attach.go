@@ -61,7 +61,7 @@ func (m *Manager) Attach(o Options) spec.Stage {
 			return errors.Join(err, undone)
 		}
 		setNamespace(s, n.Mode, path)
-		openNamespace(s, n.Mode)
+		relaxSysctls(s, n.Mode)
 		annotate(s, n)
 		return nil
 	}
@@ -89,7 +89,7 @@ func (m *Manager) attach(ctx context.Context, id string, n *state.Net, joins []j
 	}
 	var ups []uplink
 	for _, j := range joins {
-		e, up, err := m.newEndpoint(ctx, j.network, id, j.wish)
+		e, up, err := m.newEndpoint(ctx, j.network, id, j.endpointOptions)
 		if err != nil {
 			return "", err
 		}
@@ -99,7 +99,7 @@ func (m *Manager) attach(ctx context.Context, id string, n *state.Net, joins []j
 	if err := m.writeNet(id, *n); err != nil {
 		return "", err
 	}
-	return m.makeUp(ctx, id, *n, ups)
+	return m.plugIn(ctx, id, *n, ups)
 }
 
 // Up connects a kept container again, as it was: the same addresses and ports.
@@ -121,7 +121,7 @@ func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 		return fmt.Errorf("container %s: it was never attached to a network", id)
 	}
 	// What a start that was killed left behind would be in the way.
-	if err := m.makeDown(ctx, id, n); err != nil {
+	if err := m.unplugAll(ctx, id, n); err != nil {
 		return err
 	}
 	err = m.claimPorts(ctx, n.Ports, id)
@@ -134,10 +134,10 @@ func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 	}
 	var path string
 	if err == nil {
-		path, err = m.makeUp(ctx, id, n, ups)
+		path, err = m.plugIn(ctx, id, n, ups)
 	}
 	if err != nil {
-		return errors.Join(err, m.makeDown(context.WithoutCancel(ctx), id, n))
+		return errors.Join(err, m.unplugAll(context.WithoutCancel(ctx), id, n))
 	}
 	setNamespace(s, n.Mode, path)
 	return nil
@@ -148,7 +148,7 @@ func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 func (m *Manager) Down(ctx context.Context, id string) error {
 	return m.change(ctx, id, func(ctx context.Context, id string, n state.Net) error {
 		_ = os.Remove(filepath.Join(m.dir.Bundle(id), state.TempPrefix+state.NetFile)) // of a connect that was killed
-		return m.makeDown(ctx, id, n)
+		return m.unplugAll(ctx, id, n)
 	})
 }
 
@@ -182,9 +182,9 @@ func (m *Manager) change(ctx context.Context, id string, do func(context.Context
 	return do(ctx, id, n)
 }
 
-// makeUp makes what n says, and returns the path of the namespace: "" where it is the host's. ups are the networks of
+// plugIn makes what n says, and returns the path of the namespace: "" where it is the host's. ups are the networks of
 // the endpoints.
-func (m *Manager) makeUp(ctx context.Context, id string, n state.Net, ups []uplink) (path string, err error) {
+func (m *Manager) plugIn(ctx context.Context, id string, n state.Net, ups []uplink) (path string, err error) {
 	if !ownsNamespace(n.Mode) {
 		if path, err = m.sharedNamespace(n.Mode); err == nil {
 			err = m.addNames(id, n)
@@ -192,8 +192,8 @@ func (m *Manager) makeUp(ctx context.Context, id string, n state.Net, ups []upli
 		return path, err
 	}
 	path = m.namespacePath(id, n)
-	published := m.aside(func() error { return m.publish(ctx, id, n) })
-	if err = m.furnish(n, ups, path); err != nil {
+	published := m.inBackground(func() error { return m.publish(ctx, id, n) })
+	if err = m.setUpNetNS(n, ups, path); err != nil {
 		return "", errors.Join(err, published())
 	}
 	if err = m.addNames(id, n); err == nil {
@@ -205,9 +205,9 @@ func (m *Manager) makeUp(ctx context.Context, id string, n state.Net, ups []upli
 	return path, err
 }
 
-// aside begins to do something, and returns what waits for its end. Where the shell commands for what is done are
+// inBackground begins to do something, and returns what waits for its end. Where the shell commands for what is done are
 // shown, one thing is done after the other.
-func (m *Manager) aside(do func() error) (wait func() error) {
+func (m *Manager) inBackground(do func() error) (wait func() error) {
 	if linux.Tracing() {
 		err := do()
 		return func() error { return err }
@@ -217,8 +217,8 @@ func (m *Manager) aside(do func() error) (wait func() error) {
 	return sync.OnceValue(func() error { return <-done })
 }
 
-// furnish makes the namespace at path, where it is not another's, and connects it.
-func (m *Manager) furnish(n state.Net, ups []uplink, path string) error {
+// setUpNetNS makes the namespace at path, where it is not another's, and connects it.
+func (m *Manager) setUpNetNS(n state.Net, ups []uplink, path string) error {
 	host, err := m.host()
 	if err != nil {
 		return err
@@ -256,10 +256,10 @@ func setNamespace(s *spec.Spec, mode, path string) {
 	s.SetNamespace(specs.NetworkNamespace, path)
 }
 
-// makeDown removes what makeUp made. The links are what takes longest: all else is done meanwhile.
-func (m *Manager) makeDown(ctx context.Context, id string, n state.Net) error {
-	unplugged := m.aside(func() error { return errors.Join(m.deleteLinks(n.Endpoints), flushEndpoints(n.Endpoints...)) })
-	unpublished := m.aside(func() error { return m.unpublish(ctx, id, n) })
+// unplugAll removes what makeUp made. The links are what takes longest: all else is done meanwhile.
+func (m *Manager) unplugAll(ctx context.Context, id string, n state.Net) error {
+	unplugged := m.inBackground(func() error { return errors.Join(m.deleteLinks(n.Endpoints), flushEndpoints(n.Endpoints...)) })
+	unpublished := m.inBackground(func() error { return m.unpublish(ctx, id, n) })
 	names := m.removeNames(id, n)
 	removed := linux.RemoveNetNS(m.dir.NetNS(id))
 	unknown := error(nil)
@@ -288,7 +288,7 @@ func (m *Manager) deleteLinks(endpoints []state.Endpoint) error {
 // forget removes everything about a container's connections. What could not be taken down stays written
 // down, for the next try.
 func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
-	if err := m.makeDown(ctx, id, n); err != nil {
+	if err := m.unplugAll(ctx, id, n); err != nil {
 		return err
 	}
 	errs := []error{m.dropJoining(id, n)}
@@ -304,7 +304,7 @@ func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
 }
 
 // newEndpoint claims an address of the network, and brings it up.
-func (m *Manager) newEndpoint(ctx context.Context, network, id string, w wish) (e state.Endpoint, n uplink, err error) {
+func (m *Manager) newEndpoint(ctx context.Context, network, id string, w endpointOptions) (e state.Endpoint, n uplink, err error) {
 	unlock, err := m.lock()
 	if err != nil {
 		return e, n, err

@@ -87,7 +87,7 @@ func (m *Manager) cniAdd(ctx context.Context, c call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, w, err := c.conf.wishes()
+	ports, w, err := c.conf.endpointOptions()
 	if err != nil {
 		return nil, err
 	}

@@ -138,7 +138,7 @@ func TestCNIWishes(t *testing.T) {
 		if err := json.Unmarshal([]byte(rc), &c.Runtime); err != nil {
 			t.Fatal(err)
 		}
-		ports, w, err := c.wishes()
+		ports, w, err := c.endpointOptions()
 		var words []string
 		for _, p := range ports {
 			words = append(words, formatPort(p))
@@ -167,7 +167,7 @@ func TestCNIArgs(t *testing.T) {
 	if err := c.readArgs("IP=10.9.9.9;MAC=x"); err != nil { // capabilities come first
 		t.Fatal(err)
 	}
-	_, w, err := c.wishes()
+	_, w, err := c.endpointOptions()
 	if err != nil || w.address.String() != "10.1.2.3" || w.mac.String() != "02:00:00:00:00:07" {
 		t.Errorf("%+v %v", w, err)
 	}
@@ -212,7 +212,7 @@ func FuzzCNI(f *testing.F) {
 		if err := writeJSON(io.Discard, previous); err != nil {
 			t.Errorf("prevResult cannot be passed on: %v", err)
 		}
-		if _, _, err := c.conf.wishes(); err == nil && c.command == cniAdd {
+		if _, _, err := c.conf.endpointOptions(); err == nil && c.command == cniAdd {
 			t.Error("ADD got by without a namespace")
 		}
 	})

@@ -212,10 +212,10 @@ func checkIfName(name string) error {
 	return nil
 }
 
-// wishes returns what the runtime asks for by its capabilities.
-func (c cniConfig) wishes() (ports []state.Port, w wish, err error) {
-	fail := func(format string, args ...any) ([]state.Port, wish, error) {
-		return nil, wish{}, &cniError{codeBadConfig, fmt.Errorf(format, args...)}
+// endpointOptions returns what the runtime asks for by its capabilities.
+func (c cniConfig) endpointOptions() (ports []state.Port, w endpointOptions, err error) {
+	fail := func(format string, args ...any) ([]state.Port, endpointOptions, error) {
+		return nil, endpointOptions{}, &cniError{codeBadConfig, fmt.Errorf(format, args...)}
 	}
 	for _, p := range c.Runtime.PortMappings {
 		port, err := p.port()

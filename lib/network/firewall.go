@@ -86,7 +86,7 @@ func (m *Manager) eachFamily(both bool, do func(family, variant) error) error {
 
 // lookAtFamilies is [Manager.eachFamily] for who changes nothing.
 func (m *Manager) lookAtFamilies(both bool, do func(family, variant) error) error {
-	unlock, err := m.dir.LockReading(state.FirewallLock)
+	unlock, err := m.dir.LockForReading(state.FirewallLock)
 	if err != nil {
 		return err
 	}

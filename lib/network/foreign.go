@@ -103,10 +103,10 @@ func (m *Manager) attachForeign(ctx context.Context, id string, n state.Net, joi
 		return n, fmt.Errorf("%s is attached already", id)
 	}
 	// Until its links are there nothing else tells that it is not gone.
-	if err := m.dir.Hold(id); err != nil {
+	if err := m.dir.Acquire(id); err != nil {
 		return n, err
 	}
-	defer m.dir.LetGo(id)
+	defer m.dir.Release(id)
 	_, err = m.attach(ctx, id, &n, joins)
 	if err == nil {
 		err = ctx.Err()
@@ -119,7 +119,7 @@ func (m *Manager) attachForeign(ctx context.Context, id string, n state.Net, joi
 
 // Sweep detaches all namespaces that are gone, and settles what commands that were killed were at.
 func (m *Manager) Sweep(ctx context.Context) error {
-	locks, err := m.dir.LeftLocks()
+	locks, err := m.dir.OrphanedLocks()
 	errs := []error{err}
 	for _, lock := range locks {
 		_, err := m.Settle(ctx, lock)

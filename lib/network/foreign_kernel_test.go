@@ -191,13 +191,13 @@ func TestAttachingIsNotLost(t *testing.T) {
 	if err := m.writeNet(id, n); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.dir.Hold(id); err != nil {
+	if err := m.dir.Acquire(id); err != nil {
 		t.Fatal(err)
 	}
 	if m.gone(id) {
 		t.Error("gone while it is being made")
 	}
-	m.dir.LetGo(id)
+	m.dir.Release(id)
 	if !m.gone(id) {
 		t.Error("not gone")
 	}

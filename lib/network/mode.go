@@ -52,7 +52,7 @@ type plan struct {
 // join is a network to connect to, and how.
 type join struct {
 	network string
-	wish
+	endpointOptions
 }
 
 // Check reports what is wrong with the options by themselves, before anything is made.

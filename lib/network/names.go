@@ -133,7 +133,7 @@ func (m *Manager) enter(network string, c member, hostname string, listens bool)
 		return nil, err
 	}
 	news := c.lines(network)
-	state.OnAllCores(len(members), func(i int) { m.tell(members[i].id, news) })
+	state.Parallel(len(members), func(i int) { m.addLines(members[i].id, news) })
 	for _, other := range members {
 		lines = append(lines, other.lines(network)...)
 	}
@@ -190,7 +190,7 @@ func (m *Manager) leave(network, id string) error {
 	gone := members[i]
 	members = slices.Delete(members, i, i+1)
 	if len(gone.addresses) > 0 {
-		state.OnAllCores(len(members), func(i int) { m.untell(members[i].id, mark+network+":"+id) })
+		state.Parallel(len(members), func(i int) { m.removeLines(members[i].id, mark+network+":"+id) })
 	}
 	err = m.changeHosts(id, func(lines []string) []string { return dropMarked(lines, mark+network+":") })
 	return errors.Join(err, m.writeMembers(network, members))
@@ -301,8 +301,8 @@ func (m *Manager) hostsPath(id string) string { return filepath.Join(m.dir.Bundl
 // them this is what a start and an end take the longest for. What a container did to its file must not keep
 // another one from coming or going, so errors count for nothing.
 
-// tell adds lines.
-func (m *Manager) tell(id string, lines []string) {
+// addLines adds lines.
+func (m *Manager) addLines(id string, lines []string) {
 	if len(lines) == 0 {
 		return
 	}
@@ -322,8 +322,8 @@ func (m *Manager) tell(id string, lines []string) {
 	_, _ = syscall.Write(fd, []byte(text))
 }
 
-// untell takes out the lines with this mark, which stand together.
-func (m *Manager) untell(id, text string) {
+// removeLines takes out the lines with this mark, which stand together.
+func (m *Manager) removeLines(id, text string) {
 	fd, size := openHosts(m.hostsPath(id), 0)
 	if fd < 0 {
 		return

@@ -21,7 +21,7 @@ const (
 // lockNetwork takes the locks for making or removing a network.
 func (m *Manager) lockNetwork(name string) (unlock func(), err error) {
 	left := false
-	done, err := m.dir.LockAfter(networkLock+name, func() error { left = true; return nil })
+	done, err := m.dir.LockAndSettle(networkLock+name, func() error { left = true; return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (m *Manager) Settle(ctx context.Context, lock string) (ours bool, err error
 		return true, err
 	}
 	if id, ok := strings.CutPrefix(lock, detachLock); ok && state.IsID(id) {
-		err := m.dir.IfFree(id, func() error { return m.Detach(ctx, id) })
+		err := m.dir.IfUnowned(id, func() error { return m.Detach(ctx, id) })
 		return true, errors.Join(err, m.dir.DropLock(lock))
 	}
 	return false, nil
@@ -67,7 +67,7 @@ func (m *Manager) DetachAlone(ctx context.Context, id string) error {
 	if err := state.CheckID(id); err != nil {
 		return err
 	}
-	done, err := m.dir.LockBriefly(detachLock + id)
+	done, err := m.dir.LockObject(detachLock + id)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (m *Manager) DetachAlone(ctx context.Context, id string) error {
 	n, _ := m.dir.ReadNet(id) // a torn one is of no other
 	err = m.Detach(ctx, id)
 	if n.NetNS != "" && err == nil { // no hook, whose caller would have the container's lock
-		m.dir.LetGo(id)
+		m.dir.Release(id)
 	}
 	return err
 }
@@ -125,7 +125,7 @@ func (m *Manager) settleNetwork(name string) error {
 
 // lockContainer takes the lock on a container's connections.
 func (m *Manager) lockContainer(ctx context.Context, id string) (unlock func(), err error) {
-	return m.dir.LockAfter(connectionsLock+id, func() error {
+	return m.dir.LockAndSettle(connectionsLock+id, func() error {
 		n, err := m.dir.ReadNet(id)
 		if err != nil {
 			return nil // a torn file is for those who need it to tell of

@@ -2,9 +2,9 @@ package network
 
 import "github.com/weikeit/mydocker/lib/spec"
 
-// openNamespace lets every user of the container bind low ports and send pings, where the document does not say
+// relaxSysctls lets every user of the container bind low ports and send pings, where the document does not say
 // otherwise. In a namespace of its own that is nobody else's business, and docker does so.
-func openNamespace(s *spec.Spec, mode string) {
+func relaxSysctls(s *spec.Spec, mode string) {
 	if !ownsNamespace(mode) {
 		return
 	}

@@ -25,7 +25,7 @@ func TestOpenNamespace(t *testing.T) {
 			if tt.change != nil {
 				tt.change(s)
 			}
-			openNamespace(s, tt.mode)
+			relaxSysctls(s, tt.mode)
 			if got := s.Linux.Sysctl; got[ports] != tt.ports || got[pings] != tt.pings {
 				t.Errorf("%v", got)
 			}

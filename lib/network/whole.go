@@ -25,7 +25,7 @@ import (
 // What "up" means of a network: its bridge is there and set up, has the network's addresses, forwards, and has IPv6 where
 // the network has; the links of its containers are on it; and its rules are there in all tables and both families. Other
 // programs change any of these: a network manager flushes addresses, an administrator a table. The next container that
-// starts, [Manager.Reload] and [Manager.Remains] ask here.
+// starts, [Manager.Reload] and [Manager.Orphans] ask here.
 
 // bridge is what the kernel tells of a network's bridge.
 type bridge struct {
@@ -214,7 +214,7 @@ func (m *Manager) standing() bool {
 	}
 	if !m.standingIn(v, k) {
 		// The port of another container may come just now. Its command has the lock.
-		unlock, err := m.dir.LockReading(state.FirewallLock)
+		unlock, err := m.dir.LockForReading(state.FirewallLock)
 		if err != nil {
 			return true
 		}
@@ -358,10 +358,10 @@ func (m *Manager) loose() ([]string, error) {
 }
 
 // faults returns what of our networks is not as it was made. The names are those of networks, but of rules and ports.
-func (m *Manager) faults(ctx context.Context) ([]state.Remain, error) {
-	var found []state.Remain
+func (m *Manager) faults(ctx context.Context) ([]state.Orphan, error) {
+	var found []state.Orphan
 	add := func(kind, name, reason string) {
-		found = append(found, state.Remain{Kind: kind, Name: name, Reason: reason, Remove: m.reload})
+		found = append(found, state.Orphan{Kind: kind, Name: name, Reason: reason, Remove: m.reload})
 	}
 	var networks []Network
 	upErr := m.eachUp(func(n Network, b *bridge) {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// wish is what somebody asks for who wants a connection that is not as we choose it.
-type wish struct {
+// endpointOptions is what somebody asks for who wants a connection that is not as we choose it.
+type endpointOptions struct {
 	address  netip.Addr       // of the network
 	address6 netip.Addr       // the same of IPv6
 	mac      net.HardwareAddr // of the link inside
@@ -24,7 +24,7 @@ type ConnectOptions struct {
 	Alias []string `sep:"none" placeholder:"NAME" help:"One more name by which others in the network find the container"`
 }
 
-func (o ConnectOptions) wish() (w wish, err error) {
+func (o ConnectOptions) wish() (w endpointOptions, err error) {
 	for _, word := range o.IP {
 		if err := w.setAddress(word); err != nil {
 			return w, err
@@ -38,7 +38,7 @@ func (o ConnectOptions) wish() (w wish, err error) {
 	return w, nil
 }
 
-func (w *wish) setAddress(word string) error {
+func (w *endpointOptions) setAddress(word string) error {
 	addr, err := netip.ParseAddr(word)
 	if err != nil || addr.Zone() != "" || addr.Is4In6() {
 		return fmt.Errorf("address %.80q: want one of IPv4 or IPv6, such as 10.10.1.5", word)
@@ -55,7 +55,7 @@ func (w *wish) setAddress(word string) error {
 }
 
 // addAlias takes what can stand in a hosts file as a name (hosts(5)).
-func (w *wish) addAlias(word string) error {
+func (w *endpointOptions) addAlias(word string) error {
 	plain := func(r rune) bool {
 		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._", r)
 	}

@@ -48,7 +48,7 @@ type place struct {
 func (m *Manager) place(id string) place {
 	bundle := m.dir.Bundle(id)
 	return place{
-		ground: m.dir.Ground(),
+		ground: m.dir.MountPoints(),
 		bundle: bundle,
 		diff:   filepath.Join(bundle, "diff"),
 		work:   filepath.Join(bundle, "work"),

@@ -68,7 +68,7 @@ func (m *Manager) UnmountAlone(ctx context.Context, id string) error {
 	if err := state.CheckID(id); err != nil {
 		return err
 	}
-	done, err := m.dir.LockBriefly(umountLock + id)
+	done, err := m.dir.LockObject(umountLock + id)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (m *Manager) Remove(_ context.Context, id string, volumes bool) error {
 	if record.Name != "" {
 		errs = append(errs, m.dir.ReleaseName(record.Name, id))
 	}
-	errs = append(errs, m.dir.ReleaseUsers(id))
+	errs = append(errs, m.dir.ReleaseIDRange(id))
 	if err := errors.Join(errs...); err != nil {
 		return err // with the record of what is still there, so that the next one can try again
 	}

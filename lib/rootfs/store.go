@@ -28,7 +28,7 @@ const volumeFile = "volume.json"
 const volumeLock = "volume-"
 
 func (m *Manager) lockVolume(name string) (unlock func(), err error) {
-	return m.dir.LockAfter(volumeLock+name, func() error { return m.settleVolume(name) })
+	return m.dir.LockAndSettle(volumeLock+name, func() error { return m.settleVolume(name) })
 }
 
 func (m *Manager) volumeDir(name string) string  { return filepath.Join(m.dir.Volumes(), name) }

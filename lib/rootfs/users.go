@@ -32,7 +32,7 @@ func parseUsers(word string) (o usersOption, err error) {
 	case "host":
 		return usersOption{given: true}, nil
 	case "auto":
-		return usersOption{given: true, own: true, auto: true, size: state.RangeOfUsers}, nil
+		return usersOption{given: true, own: true, auto: true, size: state.IDRangeSize}, nil
 	}
 	parts := strings.Split(word, ":")
 	var numbers [3]uint32
@@ -83,7 +83,7 @@ func (c *container) applyUsers(s *spec.Spec) error {
 		return nil
 	}
 	if o.auto {
-		first, err := c.dir.ClaimUsers(c.id)
+		first, err := c.dir.ClaimIDRange(c.id)
 		if err != nil {
 			return err
 		}

@@ -138,7 +138,7 @@ func (m *Manager) goneVolume(name string) string { return m.volumeDir(state.Temp
 
 // Sweep settles what commands that were killed were at.
 func (m *Manager) Sweep(ctx context.Context) {
-	locks, err := m.dir.LeftLocks()
+	locks, err := m.dir.OrphanedLocks()
 	for _, lock := range locks {
 		_, settled := m.Settle(ctx, lock)
 		err = errors.Join(err, settled)
@@ -173,7 +173,7 @@ func (m *Manager) SettleAll() error {
 // inUse reports whether a volume is that of a container that is being made, or runs: anonymous ones have no lock.
 func (m *Manager) inUse(name string) bool {
 	users, err := m.volumeUsers()
-	return err != nil || slices.ContainsFunc(users[name], func(id string) bool { return m.dir.Owner(id) == state.Active })
+	return err != nil || slices.ContainsFunc(users[name], func(id string) bool { return m.dir.Extent(id) == state.Active })
 }
 
 func hasTemps(dir string) bool {
@@ -186,7 +186,7 @@ func hasTemps(dir string) bool {
 // says that the lock is one of this package.
 func (m *Manager) Settle(ctx context.Context, lock string) (ours bool, err error) {
 	if id, ok := strings.CutPrefix(lock, umountLock); ok && state.IsID(id) {
-		err := m.dir.IfFree(id, func() error { return m.Unmount(ctx, id) })
+		err := m.dir.IfUnowned(id, func() error { return m.Unmount(ctx, id) })
 		return true, errors.Join(err, m.dir.DropLock(lock))
 	}
 	name, ours := strings.CutPrefix(lock, volumeLock)

@@ -105,7 +105,7 @@ func (l *Launch) cgroupProcsFiles() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return group.Entrances(), nil
+	return group.ProcsFiles(), nil
 }
 
 // UnlessEnded says so where a container ended while somebody entered it: its end kills whoever is in its pid namespace,

@@ -284,7 +284,7 @@ func (l *Launch) openCgroup() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return group.Birthplace()
+	return group.OpenUnified()
 }
 
 // forkAndWait forks the child and waits for it on a thread of its own: the thread may be in the pid

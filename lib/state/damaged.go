@@ -25,7 +25,7 @@ func (d Dir) LoadDamaged(id string) (*Container, error) {
 			return nil, err
 		}
 	}
-	attended, done := d.Attended()
+	attended, done := d.MonitorBytes()
 	defer done()
 	c := &Container{ID: id, Spec: s}
 	d.fill(c, attended)
@@ -73,8 +73,8 @@ func (d Dir) Torn(id string) iter.Seq2[string, error] {
 	}
 }
 
-// MendNote writes the note of a container that runs anew, where it is torn.
-func (d Dir) MendNote(id string) error {
+// RewriteRun writes the note of a container that runs anew, where it is torn.
+func (d Dir) RewriteRun(id string) error {
 	unlock, err := d.Lock(id)
 	if err != nil {
 		return err

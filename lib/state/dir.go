@@ -16,7 +16,7 @@
 //	  <id>/                            state.json, lock
 //	  netns/<id>
 //	/run/mydocker-bridges.lock         of all sets of state on the host ([LockHost])
-//	  locks/                           files of locks ([Dir.LockShared], [Dir.LockBriefly])
+//	  locks/                           files of locks ([Dir.LockShared], [Dir.LockObject])
 //
 // Nothing is stored that can be derived: whether a container runs is asked of the kernel
 // ([Process.Alive]), how many use an image or a network is counted.
@@ -93,8 +93,8 @@ func (d Dir) Images() string  { return filepath.Join(d.Root, "images") }
 func (d Dir) Layers() string  { return filepath.Join(d.Root, "layers") }
 func (d Dir) Volumes() string { return filepath.Join(d.Root, "volumes") }
 
-// Ground is the layer beneath those of every image.
-func (d Dir) Ground() string { return filepath.Join(d.Root, "ground") }
+// MountPoints is the layer beneath those of every image.
+func (d Dir) MountPoints() string { return filepath.Join(d.Root, "ground") }
 
 // Networks holds one directory per network, Containers one per container (its OCI bundle), Names one
 // file per container name.

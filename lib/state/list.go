@@ -82,7 +82,7 @@ func (c *Container) Restarting() bool {
 // Load reads all about container id. Only a missing or unreadable document is an error: the other
 // files may be missing, and a torn one counts as missing.
 func (d Dir) Load(id string) (*Container, error) {
-	attended, done := d.Attended()
+	attended, done := d.MonitorBytes()
 	defer done()
 	return d.load(id, readSpec, attended)
 }
@@ -193,9 +193,9 @@ func (d Dir) list(bad func(error)) (list []*Container, unknown []string, err err
 		return nil, nil, err
 	}
 	found, errs := make([]*Container, len(ids)), make([]error, len(ids))
-	attended, done := d.Attended()
+	attended, done := d.MonitorBytes()
 	defer done()
-	OnAllCores(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], glance, attended) })
+	Parallel(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], glance, attended) })
 	for i, c := range found {
 		switch {
 		case errs[i] == nil:
@@ -210,8 +210,8 @@ func (d Dir) list(bad func(error)) (list []*Container, unknown []string, err err
 	return list, unknown, nil
 }
 
-// OnAllCores does something for each index below n.
-func OnAllCores(n int, do func(i int)) {
+// Parallel does something for each index below n.
+func Parallel(n int, do func(i int)) {
 	var all sync.WaitGroup
 	workers := min(runtime.GOMAXPROCS(0), n)
 	for first := range workers {
@@ -279,7 +279,7 @@ func (d Dir) ClaimName(name, id string) error {
 	if err := CheckName("container", name); err != nil {
 		return err
 	}
-	unlock, err := d.LockBriefly("names")
+	unlock, err := d.LockObject("names")
 	if err != nil {
 		return err
 	}
@@ -323,7 +323,7 @@ func (d Dir) ReleaseName(name, id string) error {
 	if CheckName("container", name) != nil {
 		return nil
 	}
-	unlock, err := d.LockBriefly("names")
+	unlock, err := d.LockObject("names")
 	if err != nil {
 		return err
 	}

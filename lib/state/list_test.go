@@ -232,7 +232,7 @@ func TestNamesAreTakenOverOneAtATime(t *testing.T) {
 		"claim":   func() error { return d.ClaimName("web", "aaaaaaaaaaaa") },
 		"release": func() error { return d.ReleaseName("web", "aaaaaaaaaaaa") },
 	} {
-		unlock, err := d.LockBriefly("names")
+		unlock, err := d.LockObject("names")
 		must(t, err)
 		done := make(chan error, 1)
 		go func() { done <- do() }()

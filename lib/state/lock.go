@@ -29,7 +29,7 @@ func (d Dir) LockChanging(id string) (unlock func(), err error) {
 		return nil, err
 	}
 	left := false
-	done, err := d.LockAfter(id, func() error { left = true; return nil })
+	done, err := d.LockAndSettle(id, func() error { left = true; return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (d Dir) LockChanging(id string) (unlock func(), err error) {
 
 // Two kinds of locks lie in the directory locks. What all containers share has a file for as long as the machine runs,
 // made together with the directory; a lock on one thing of many, such as a volume, has a file while it is held. So a
-// file of the second kind that no process has locked says what its holder was at when it was killed ([Dir.LeftLocks]).
+// file of the second kind that no process has locked says what its holder was at when it was killed ([Dir.OrphanedLocks]).
 
 // The locks that all containers share.
 const (
@@ -57,7 +57,7 @@ const (
 )
 
 const (
-	attendedFile = "attended" // bytes that monitors lock ([Dir.Attend])
+	attendedFile = "attended" // bytes that monitors lock ([Dir.LockMonitorByte])
 
 	// What was done since the machine started ([Dir.FirstSweep]).
 	MarkSwept   = "swept"   // all containers were looked at
@@ -101,9 +101,9 @@ func LockHost(name string) (unlock func(), err error) {
 	return lockFile("/run/mydocker-"+name+".lock", func() error { return os.MkdirAll("/run", 0o755) })
 }
 
-// LockReading is [Dir.LockShared] for who only looks: several do at once, and none while somebody changes. It makes no
+// LockForReading is [Dir.LockShared] for who only looks: several do at once, and none while somebody changes. It makes no
 // file: where there is none, nobody has changed anything since the machine started.
-func (d Dir) LockReading(name string) (unlock func(), err error) {
+func (d Dir) LockForReading(name string) (unlock func(), err error) {
 	f, err := os.Open(d.LockPath(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return func() {}, nil
@@ -197,14 +197,14 @@ func lockFileWith(path string, create int, makeDir func() error) (unlock func(),
 	}
 }
 
-// LockBriefly is [Dir.LockShared] for names that come and go, such as that of a layer being fetched:
+// LockObject is [Dir.LockShared] for names that come and go, such as that of a layer being fetched:
 // the file of the lock goes with its holder.
-func (d Dir) LockBriefly(name string) (func(), error) {
-	return d.LockAfter(name, func() error { return nil })
+func (d Dir) LockObject(name string) (func(), error) {
+	return d.LockAndSettle(name, func() error { return nil })
 }
 
-// LockAfter is [Dir.LockBriefly] that takes back first what the last holder left, where that was killed.
-func (d Dir) LockAfter(name string, settle func() error) (func(), error) {
+// LockAndSettle is [Dir.LockObject] that takes back first what the last holder left, where that was killed.
+func (d Dir) LockAndSettle(name string, settle func() error) (func(), error) {
 	path := d.LockPath(name)
 	unlock, left, err := lockFileWith(path, syscall.O_CREAT|syscall.O_EXCL, d.makeLocks)
 	if err != nil {
@@ -222,10 +222,10 @@ func (d Dir) LockAfter(name string, settle func() error) (func(), error) {
 	}, nil
 }
 
-// LockNoting is [Dir.LockBriefly] for what cannot be found by the lock's name: the file holds a note for
-// [Dir.LockNoted].
-func (d Dir) LockNoting(name, note string) (unlock func(), err error) {
-	if unlock, err = d.LockBriefly(name); err != nil {
+// LockWithNote is [Dir.LockObject] for what cannot be found by the lock's name: the file holds a note for
+// [Dir.LockReadNote].
+func (d Dir) LockWithNote(name, note string) (unlock func(), err error) {
+	if unlock, err = d.LockObject(name); err != nil {
 		return nil, err
 	}
 	if err = os.WriteFile(d.LockPath(name), []byte(note), 0o600); err != nil {
@@ -235,9 +235,9 @@ func (d Dir) LockNoting(name, note string) (unlock func(), err error) {
 	return unlock, nil
 }
 
-// LockNoted takes a lock whose holder was killed, and returns its note.
-func (d Dir) LockNoted(name string) (note string, unlock func(), err error) {
-	if unlock, err = d.LockBriefly(name); err != nil {
+// LockReadNote takes a lock whose holder was killed, and returns its note.
+func (d Dir) LockReadNote(name string) (note string, unlock func(), err error) {
+	if unlock, err = d.LockObject(name); err != nil {
 		return "", nil, err
 	}
 	data, err := os.ReadFile(d.LockPath(name))
@@ -250,17 +250,17 @@ func (d Dir) LockNoted(name string) (note string, unlock func(), err error) {
 
 // DropLock removes the file of a lock whose holder was killed.
 func (d Dir) DropLock(name string) error {
-	unlock, err := d.LockBriefly(name)
+	unlock, err := d.LockObject(name)
 	if err == nil {
 		unlock()
 	}
 	return err
 }
 
-// LeftLocks returns the names of the locks whose holders were killed. Whoever takes back what such a holder left does
-// so with that lock ([Dir.LockAfter]), whose file goes thereby. One that is just being taken may be among them: its
+// OrphanedLocks returns the names of the locks whose holders were killed. Whoever takes back what such a holder left does
+// so with that lock ([Dir.LockAndSettle]), whose file goes thereby. One that is just being taken may be among them: its
 // holder has done nothing yet.
-func (d Dir) LeftLocks() ([]string, error) {
+func (d Dir) OrphanedLocks() ([]string, error) {
 	entries, err := list(d.locks())
 	var left []string
 	for _, e := range entries {

@@ -18,8 +18,8 @@ func TestLockWaitEnds(t *testing.T) {
 	locks := map[string]func() (func(), error){
 		"a container's": func() (func(), error) { return d.Lock(held) },
 		"shared":        func() (func(), error) { return d.LockShared("network") },
-		"brief":         func() (func(), error) { return d.LockBriefly("names") },
-		"reading":       func() (func(), error) { return d.LockReading("network") },
+		"brief":         func() (func(), error) { return d.LockObject("names") },
+		"reading":       func() (func(), error) { return d.LockForReading("network") },
 	}
 	for name, lock := range locks {
 		t.Run(name, func(t *testing.T) {

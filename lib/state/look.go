@@ -17,15 +17,15 @@ type Look struct {
 	Monitor Life // whether the process that waits for it does, or the command that has it
 }
 
-// Held reports whether the container is some process's: what is Unknown counts as alive.
-func (l Look) Held() bool { return l.Program != Dead || l.Monitor != Dead }
+// Owned reports whether the container is some process's: what is Unknown counts as alive.
+func (l Look) Owned() bool { return l.Program != Dead || l.Monitor != Dead }
 
 // Look tells whether container id runs. Three are asked, in this order, until the answer is certain: the note, by the
 // pids in it, which mean something in one pid namespace only; the byte that is locked while a monitor, or a command in
-// the foreground, stays with the container ([Dir.Attend]); and the control group, which is occupied as long as there
+// the foreground, stays with the container ([Dir.LockMonitorByte]); and the control group, which is occupied as long as there
 // is a process. Where none of them answers, the container is taken to be there.
 func (d Dir) Look(id string) Look {
-	attended, done := d.Attended()
+	attended, done := d.MonitorBytes()
 	defer done()
 	return d.look(id, attended)
 }
@@ -36,7 +36,7 @@ func (d Dir) look(id string, attended func(string) bool) Look {
 	run, err := d.ReadRun(id)
 	for {
 		l := d.judge(id, run, err, attended)
-		if l.Held() {
+		if l.Owned() {
 			return l
 		}
 		again, againErr := d.ReadRun(id)

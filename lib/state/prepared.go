@@ -18,7 +18,7 @@ import (
 // Prepared returns what is known of container id where stages of the pipe have made it and no process has it in its
 // hands: no more than what they wrote down.
 func (d Dir) Prepared(id string) (c *Container, ok bool) {
-	if _, err := os.Stat(d.Config(id)); !errors.Is(err, fs.ErrNotExist) || d.inHands(id) || d.Owner(id) != Active {
+	if _, err := os.Stat(d.Config(id)); !errors.Is(err, fs.ErrNotExist) || d.isOwned(id) || d.Extent(id) != Active {
 		return nil, false
 	}
 	c = &Container{ID: id, Spec: spec.New(id), Prepared: true}

@@ -116,7 +116,7 @@ func TestLocksExcludeEachOther(t *testing.T) {
 	for name, take := range map[string]func() (func(), error){
 		"container": func() (func(), error) { return d.Lock("0123456789ab") },
 		"shared":    func() (func(), error) { return d.LockShared(NetworkLock) },
-		"briefly":   func() (func(), error) { return d.LockBriefly("layer") },
+		"briefly":   func() (func(), error) { return d.LockObject("layer") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var inside atomic.Int32
@@ -145,7 +145,7 @@ func TestLeftLocks(t *testing.T) {
 	d := newDir(t)
 	left := func(want ...string) {
 		t.Helper()
-		got, err := d.LeftLocks()
+		got, err := d.OrphanedLocks()
 		must(t, err)
 		if !slices.Equal(got, want) {
 			t.Errorf("left: %q, not %q", got, want)
@@ -155,11 +155,11 @@ func TestLeftLocks(t *testing.T) {
 	network, err := d.LockShared(NetworkLock)
 	must(t, err)
 	network() // one that lasts is none that is left
-	held, err := d.LockBriefly("volume-held")
+	held, err := d.LockObject("volume-held")
 	must(t, err)
 	must(t, os.WriteFile(d.LockPath("volume-killed"), nil, 0o600))
 	left("volume-killed")
-	taken, err := d.LockBriefly("volume-killed")
+	taken, err := d.LockObject("volume-killed")
 	must(t, err)
 	left()
 	taken()
@@ -172,12 +172,12 @@ func TestLeftLocks(t *testing.T) {
 		t.Errorf("there are: %s", got)
 	}
 
-	unlock, err := d.LockNoting("export-1", "/there")
+	unlock, err := d.LockWithNote("export-1", "/there")
 	must(t, err)
 	unlock()
 	left()
 	must(t, os.WriteFile(d.LockPath("export-1"), []byte("/there"), 0o600))
-	note, unlock, err := d.LockNoted("export-1")
+	note, unlock, err := d.LockReadNote("export-1")
 	must(t, err)
 	unlock()
 	if note != "/there" {
@@ -200,7 +200,7 @@ func TestBriefLocksBesideLookers(t *testing.T) {
 					return
 				default:
 				}
-				left, err := d.LeftLocks()
+				left, err := d.OrphanedLocks()
 				must(t, err)
 				for _, name := range left {
 					must(t, d.DropLock(name))
@@ -211,7 +211,7 @@ func TestBriefLocksBesideLookers(t *testing.T) {
 	var inside atomic.Int32
 	for range 20 {
 		race(20, func(int) error {
-			unlock, err := d.LockBriefly("volume-one")
+			unlock, err := d.LockObject("volume-one")
 			if err != nil {
 				return err
 			}
@@ -233,7 +233,7 @@ func TestBriefLocksBesideLookers(t *testing.T) {
 // TestReadersLock: they keep out who changes, not each other, and make no file.
 func TestReadersLock(t *testing.T) {
 	d := newDir(t)
-	unlock, err := d.LockReading("images")
+	unlock, err := d.LockForReading("images")
 	must(t, err)
 	unlock()
 	if _, err := os.Stat(filepath.Join(d.Run, "locks")); err == nil {
@@ -242,7 +242,7 @@ func TestReadersLock(t *testing.T) {
 	unlock, err = d.LockShared("images")
 	must(t, err)
 	reader := func() error {
-		unlock, err := d.LockReading("images")
+		unlock, err := d.LockForReading("images")
 		if err == nil {
 			unlock()
 		}
@@ -257,7 +257,7 @@ func TestReadersLock(t *testing.T) {
 		unlock()
 		must(t, <-waiting)
 	}
-	unlock, err = d.LockReading("images")
+	unlock, err = d.LockForReading("images")
 	must(t, err)
 	must(t, reader())
 	go func() {

@@ -39,14 +39,14 @@ func TestHoldAndLetGo(t *testing.T) {
 			if tt.before != (Run{}) {
 				must(t, WriteVolatile(filepath.Join(d.Runtime(held), RunFile), tt.before))
 			}
-			must(t, d.Hold(held))
+			must(t, d.Acquire(held))
 			if run, err := d.ReadRun(held); err != nil || run != tt.during {
 				t.Errorf("held: %+v, %v", run, err)
 			}
 			if ids, err := d.Abandoned(); err != nil || len(ids) != 0 {
 				t.Errorf("abandoned: %v, %v", ids, err)
 			}
-			d.LetGo(held)
+			d.Release(held)
 			if run, err := d.ReadRun(held); err != nil || run != tt.after {
 				t.Errorf("let go: %+v, %v", run, err)
 			}
@@ -55,7 +55,7 @@ func TestHoldAndLetGo(t *testing.T) {
 			}
 		})
 	}
-	if err := newDir(t).Hold("../x"); err == nil {
+	if err := newDir(t).Acquire("../x"); err == nil {
 		t.Error("a path is held")
 	}
 }
@@ -68,7 +68,7 @@ func TestLetGoBesideASweep(t *testing.T) {
 	unlock, err := d.Lock(held)
 	must(t, err)
 	done := make(chan bool)
-	go func() { d.LetGo(held); close(done) }()
+	go func() { d.Release(held); close(done) }()
 	time.Sleep(20 * time.Millisecond) // so that it waits; if it does not yet, there is nothing to see
 	must(t, os.RemoveAll(d.Runtime(held)))
 	unlock()
@@ -81,9 +81,9 @@ func TestLetGoBesideASweep(t *testing.T) {
 func TestLetGoOfAnothers(t *testing.T) {
 	_, other := selfAndDead(t)
 	d := newDir(t)
-	must(t, d.Hold(held))
+	must(t, d.Acquire(held))
 	must(t, WriteVolatile(filepath.Join(d.Runtime(held), RunFile), Run{Monitor: other}))
-	d.LetGo(held)
+	d.Release(held)
 	if run, err := d.ReadRun(held); err != nil || run.Monitor != other {
 		t.Errorf("%+v, %v", run, err)
 	}
@@ -121,7 +121,7 @@ func TestAbandoned(t *testing.T) {
 // where it was quicker, and removes the directory, the note comes all the same.
 func TestHoldAndTheSweep(t *testing.T) {
 	d := newDir(t)
-	for name, do := range map[string]func(){"hold": func() { _ = d.Hold(held) }, "let go": func() { d.LetGo(held) }} {
+	for name, do := range map[string]func(){"hold": func() { _ = d.Acquire(held) }, "let go": func() { d.Release(held) }} {
 		unlock, err := d.Lock(held)
 		must(t, err)
 		done := make(chan bool)
@@ -157,14 +157,14 @@ func TestHoldAndTheSweep(t *testing.T) {
 				}
 			}
 		}()
-		must(t, d.Hold(held))
+		must(t, d.Acquire(held))
 		time.Sleep(100 * time.Microsecond)
 		close(stop)
 		<-swept
 		if run, err := d.ReadRun(held); err != nil || !run.Monitor.Alive() {
 			t.Fatalf("the note is gone: %+v, %v", run, err)
 		}
-		d.LetGo(held)
+		d.Release(held)
 	}
 }
 

@@ -9,20 +9,20 @@ func TestAttend(t *testing.T) {
 	d := newDir(t)
 	const other = "fffffffffffe"
 	look := func() (this, that bool) {
-		attended, done := d.Attended()
+		attended, done := d.MonitorBytes()
 		defer done()
 		return attended(held), attended(other)
 	}
 	if this, that := look(); this || that {
 		t.Error("attended before anybody was there")
 	}
-	first := d.Attend(held)
-	again := d.Attend(held) // as a monitor does while who started it is still there
+	first := d.LockMonitorByte(held)
+	again := d.LockMonitorByte(held) // as a monitor does while who started it is still there
 	if this, that := look(); !this || that {
 		t.Errorf("one is attended: %t, and the other: %t", this, that)
 	}
 	must(t, first.Close())
-	defer d.Attend(other).Close()
+	defer d.LockMonitorByte(other).Close()
 	if this, that := look(); !this || !that {
 		t.Errorf("both are attended: %t, %t", this, that)
 	}
@@ -37,7 +37,7 @@ func TestAbandonedWhileAttended(t *testing.T) {
 	d := newDir(t)
 	_, dead := selfAndDead(t)
 	must(t, WriteVolatile(filepath.Join(d.Runtime(held), RunFile), Run{Init: dead, Monitor: dead}))
-	staying := d.Attend(held)
+	staying := d.LockMonitorByte(held)
 	if ids, err := d.Abandoned(); err != nil || len(ids) != 0 {
 		t.Errorf("while it is attended: %v, %v", ids, err)
 	}

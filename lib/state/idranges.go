@@ -11,24 +11,24 @@ import (
 // of systemd-nspawn, and below where programs take them for negative.
 const (
 	firstUsers    = 0x70000000
-	RangeOfUsers  = 1 << 16 // ids for one container
+	IDRangeSize   = 1 << 16 // ids for one container
 	rangesOfUsers = 0x0fff
 )
 
-// Users is where the ranges are claimed.
-func (d Dir) Users() string { return filepath.Join(d.Root, "users") }
+// IDRanges is where the ranges are claimed.
+func (d Dir) IDRanges() string { return filepath.Join(d.Root, "users") }
 
-// ClaimUsers gives container id a range of users and groups, and returns its first. A claim whose container
+// ClaimIDRange gives container id a range of users and groups, and returns its first. A claim whose container
 // is gone is taken over.
-func (d Dir) ClaimUsers(id string) (uint32, error) {
-	unlock, err := d.LockBriefly("users")
+func (d Dir) ClaimIDRange(id string) (uint32, error) {
+	unlock, err := d.LockObject("users")
 	if err != nil {
 		return 0, err
 	}
 	defer unlock()
 	for n := range rangesOfUsers {
-		first := uint32(firstUsers + n*RangeOfUsers)
-		path := filepath.Join(d.Users(), strconv.FormatUint(uint64(first), 10))
+		first := uint32(firstUsers + n*IDRangeSize)
+		path := filepath.Join(d.IDRanges(), strconv.FormatUint(uint64(first), 10))
 		err := Claim(path, id)
 		var taken *TakenError
 		if errors.As(err, &taken) && d.gone(taken.Holder) {
@@ -47,5 +47,5 @@ func (d Dir) ClaimUsers(id string) (uint32, error) {
 	return 0, fmt.Errorf("all %d ranges of users are taken", rangesOfUsers)
 }
 
-// ReleaseUsers gives the range of container id back. It is idempotent.
-func (d Dir) ReleaseUsers(id string) error { return ReleaseAll(d.Users(), id) }
+// ReleaseIDRange gives the range of container id back. It is idempotent.
+func (d Dir) ReleaseIDRange(id string) error { return ReleaseAll(d.IDRanges(), id) }

@@ -12,8 +12,8 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Remain is something of ours that nobody owns: what a crash, or a hand, has left behind.
-type Remain struct {
+// Orphan is something of ours that nobody owns: what a crash, or a hand, has left behind.
+type Orphan struct {
 	Kind   string                      `json:"kind"` // container, attachment, mount, namespace, link, rule, cgroup, lease, port, name, volume, network, layer, blob or file; "broken ..." of what Remove mends
 	Name   string                      `json:"name"` // a path, where it has one
 	Reason string                      `json:"reason"`
@@ -21,29 +21,29 @@ type Remain struct {
 	Remove func(context.Context) error `json:"-"`              // looks again whether somebody owns it by now; nil: for the user to decide
 }
 
-// Owner says what of a container may be there.
-type Owner int
+// Extent says what of a container may be there.
+type Extent int
 
 // From nothing to everything.
 const (
-	Nobody  Owner = iota // there is no such container
-	Stopped              // it is kept: files, name, addresses and volumes, but nothing that is the kernel's
-	Active               // it runs, is in the hands of a command, or was prepared by a stage of the pipe
+	Absent  Extent = iota // there is no such container
+	Stopped               // it is kept: files, name, addresses and volumes, but nothing that is the kernel's
+	Active                // it runs, is in the hands of a command, or was prepared by a stage of the pipe
 )
 
-// Owner tells what container id owns.
-func (d Dir) Owner(id string) Owner {
-	if d.Look(id).Held() {
+// Extent tells what container id owns.
+func (d Dir) Extent(id string) Extent {
+	if d.Look(id).Owned() {
 		return Active
 	}
 	if d.gone(id) {
-		return Nobody
+		return Absent
 	}
 	if d.Kept(id) { // also one that has lost its document
 		return Stopped
 	}
 	if _, err := os.Stat(d.Config(id)); err == nil {
-		return Nobody // it was to go when it ended
+		return Absent // it was to go when it ended
 	}
 	// No document of it here: somebody may hold it in a file, for as long as what it stands for is there.
 	n, err := d.ReadNet(id)
@@ -54,58 +54,58 @@ func (d Dir) Owner(id string) Owner {
 	case err == nil && n.Mode != "" && linux.CheckNetNS(d.NetNS(id)) == nil, rootErr == nil && linux.IsMountPoint(d.Rootfs(id)):
 		return Active
 	}
-	return Nobody
+	return Absent
 }
 
-// inHands reports whether a process that lives has container id in its hands, or it cannot be told that none has.
-func (d Dir) inHands(id string) bool { return d.Look(id).Held() }
+// isOwned reports whether a process that lives has container id in its hands, or it cannot be told that none has.
+func (d Dir) isOwned(id string) bool { return d.Look(id).Owned() }
 
-// IfFree does something under the lock of container id, unless a process has it in its hands.
-func (d Dir) IfFree(id string, do func() error) error {
+// IfUnowned does something under the lock of container id, unless a process has it in its hands.
+func (d Dir) IfUnowned(id string, do func() error) error {
 	unlock, err := d.Lock(id)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if !d.inHands(id) {
+	if !d.isOwned(id) {
 		err = do()
 	}
-	if d.gone(id) && !d.Noted(id) {
+	if d.gone(id) && !d.HasRunFile(id) {
 		_ = os.RemoveAll(d.Runtime(id)) // the lock made it
 	}
 	return err
 }
 
-// Unless does something under the lock of container id, unless its owner is by now more than the given one.
-func (d Dir) Unless(id string, more Owner, do func() error) error {
+// IfAtMost does something under the lock of container id, unless its owner is by now more than the given one.
+func (d Dir) IfAtMost(id string, more Extent, do func() error) error {
 	unlock, err := d.Lock(id)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	owner := d.Owner(id)
+	owner := d.Extent(id)
 	if owner > more {
 		return nil
 	}
 	err = do()
-	if owner == Nobody && d.gone(id) {
+	if owner == Absent && d.gone(id) {
 		_ = os.RemoveAll(d.Runtime(id)) // the lock made it
 	}
 	return err
 }
 
-// Remains returns what of the state directory alone nobody owns: names of containers that are gone, and
+// Orphans returns what of the state directory alone nobody owns: names of containers that are gone, and
 // temporary files.
-func (d Dir) Remains() ([]Remain, error) {
-	var found []Remain
+func (d Dir) Orphans() ([]Orphan, error) {
+	var found []Orphan
 	entries, err := list(d.Names())
 	for _, e := range entries {
 		path := filepath.Join(d.Names(), e.Name())
 		holder := d.nameHolder(e.Name())
-		if strings.HasPrefix(e.Name(), TempPrefix) || !d.gone(holder) || d.Owner(holder) == Active {
+		if strings.HasPrefix(e.Name(), TempPrefix) || !d.gone(holder) || d.Extent(holder) == Active {
 			continue
 		}
-		found = append(found, Remain{Kind: "name", Name: path, Reason: "container " + holder + " is gone", Remove: func(context.Context) error {
+		found = append(found, Orphan{Kind: "name", Name: path, Reason: "container " + holder + " is gone", Remove: func(context.Context) error {
 			if !d.gone(holder) {
 				return nil
 			}
@@ -114,7 +114,7 @@ func (d Dir) Remains() ([]Remain, error) {
 	}
 	temps, tempErr := d.temps()
 	for _, path := range temps {
-		found = append(found, Remain{Kind: "file", Name: path, Reason: "it was being written when its writer was killed", Remove: func(context.Context) error {
+		found = append(found, Orphan{Kind: "file", Name: path, Reason: "it was being written when its writer was killed", Remove: func(context.Context) error {
 			return linux.RemoveAll(path)
 		}})
 	}
@@ -137,11 +137,11 @@ func (d Dir) DropTemps(id string) {
 // DropAllTemps removes the temporary files of all writers of small files that were killed, where their locks tell no more: a
 // reboot took those. Each goes under the lock that its writer would have.
 func (d Dir) DropAllTemps() error {
-	for lock, dir := range map[string]string{"names": d.Names(), "users": d.Users()} {
+	for lock, dir := range map[string]string{"names": d.Names(), "users": d.IDRanges()} {
 		if !hasTemps(dir) {
 			continue
 		}
-		unlock, err := d.LockBriefly(lock)
+		unlock, err := d.LockObject(lock)
 		if err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (d Dir) DropAllTemps() error {
 	errs := []error{err}
 	for _, id := range ids {
 		if hasTemps(d.Bundle(id)) {
-			errs = append(errs, d.IfFree(id, func() error { d.DropTemps(id); return nil }))
+			errs = append(errs, d.IfUnowned(id, func() error { d.DropTemps(id); return nil }))
 		}
 	}
 	return errors.Join(errs...)

@@ -37,10 +37,10 @@ func resumable(dir string, e os.DirEntry) bool {
 	return err == nil && time.Since(info.ModTime()) < resumeTime
 }
 
-// Remains returns the blobs and layers that no image, container or running pull needs: what the next removal of an
+// Orphans returns the blobs and layers that no image, container or running pull needs: what the next removal of an
 // image would take away, and the next pull, but for what is kept for a pull to go on from.
-func (s *Store) Remains() ([]state.Remain, error) {
-	unlock, err := s.dir.LockReading(state.ImagesLock)
+func (s *Store) Orphans() ([]state.Orphan, error) {
+	unlock, err := s.dir.LockForReading(state.ImagesLock)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (s *Store) Remains() ([]state.Remain, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []state.Remain
+	var found []state.Orphan
 	blobs := filepath.Join(s.dir.Images(), v1.ImageBlobsDir)
 	for _, place := range []struct {
 		kind, dir string
@@ -75,7 +75,7 @@ func (s *Store) Remains() ([]state.Remain, error) {
 			if place.needed[strings.TrimPrefix(e.Name(), state.TempPrefix)] {
 				continue
 			}
-			r := state.Remain{Kind: place.kind, Name: filepath.Join(place.dir, e.Name()), Reason: "no image, container or pull needs it"}
+			r := state.Orphan{Kind: place.kind, Name: filepath.Join(place.dir, e.Name()), Reason: "no image, container or pull needs it"}
 			spare := sparing(resumable)
 			if resumable(place.dir, e) {
 				r.Kept, r.Reason, spare = true, "kept for a day, for the next pull to go on from", nil

@@ -13,30 +13,30 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Remains returns the mounts in bundles of containers that do not run, and the volumes that a container did not take
+// Orphans returns the mounts in bundles of containers that do not run, and the volumes that a container did not take
 // with it. A volume that a container was removed without is the user's (KeepVolumes), and so is one with a name.
-func (m *Manager) Remains() ([]state.Remain, error) {
+func (m *Manager) Orphans() ([]state.Orphan, error) {
 	mounts, mountErr := m.strayMounts()
 	volumes, volumeErr := m.strayVolumes()
 	return append(mounts, volumes...), errors.Join(mountErr, volumeErr)
 }
 
-func (m *Manager) strayMounts() ([]state.Remain, error) {
+func (m *Manager) strayMounts() ([]state.Orphan, error) {
 	points, err := mountPoints()
-	var found []state.Remain
+	var found []state.Orphan
 	for i := len(points) - 1; i >= 0; i-- { // the last mounted goes first
 		path := points[i]
 		rest, ours := strings.CutPrefix(path, m.dir.Containers()+"/")
 		id, _, _ := strings.Cut(rest, "/")
-		if !ours || !state.IsID(id) || m.dir.Owner(id) == state.Active && path == m.dir.Rootfs(id) {
+		if !ours || !state.IsID(id) || m.dir.Extent(id) == state.Active && path == m.dir.Rootfs(id) {
 			continue
 		}
 		least := state.Stopped
-		if m.dir.Owner(id) == state.Active { // beside its root: nothing of ours is mounted there
+		if m.dir.Extent(id) == state.Active { // beside its root: nothing of ours is mounted there
 			least = state.Active
 		}
-		found = append(found, state.Remain{Kind: "mount", Name: path, Reason: "its container does not run", Remove: func(context.Context) error {
-			return m.dir.Unless(id, least, func() error {
+		found = append(found, state.Orphan{Kind: "mount", Name: path, Reason: "its container does not run", Remove: func(context.Context) error {
+			return m.dir.IfAtMost(id, least, func() error {
 				linux.Trace("umount", "-l", path)
 				err := linux.Unmount(path, linux.MntDetach|linux.UmountNofollow)
 				if errors.Is(err, fs.ErrNotExist) || !linux.IsMountPoint(path) {
@@ -67,12 +67,12 @@ func mountPoints() ([]string, error) {
 	return points, lines.Err()
 }
 
-func (m *Manager) strayVolumes() ([]state.Remain, error) {
+func (m *Manager) strayVolumes() ([]state.Orphan, error) {
 	entries, err := os.ReadDir(m.dir.Volumes())
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	var found []state.Remain
+	var found []state.Orphan
 	for _, e := range entries {
 		path := filepath.Join(m.dir.Volumes(), e.Name())
 		stray := func() (reason string) {
@@ -81,13 +81,13 @@ func (m *Manager) strayVolumes() ([]state.Remain, error) {
 			switch {
 			case errors.Is(err, fs.ErrNotExist) && state.Settled(path) && emptyDir(filepath.Join(path, "data")):
 				return "it was being made when its maker was killed"
-			case err == nil && info.Container != "" && !info.Kept && m.dir.Owner(info.Container) == state.Nobody && !m.dir.Kept(info.Container):
+			case err == nil && info.Container != "" && !info.Kept && m.dir.Extent(info.Container) == state.Absent && !m.dir.Kept(info.Container):
 				return "container " + info.Container + ", whose anonymous volume it was, is gone"
 			}
 			return ""
 		}
 		if reason := stray(); reason != "" {
-			found = append(found, state.Remain{Kind: "volume", Name: path, Reason: reason, Remove: func(context.Context) error {
+			found = append(found, state.Orphan{Kind: "volume", Name: path, Reason: reason, Remove: func(context.Context) error {
 				if stray() == "" {
 					return nil
 				}

@@ -13,7 +13,7 @@ func TestUsersOfContainers(t *testing.T) {
 		if err := os.MkdirAll(d.Bundle(id), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		n, err := d.ClaimUsers(id)
+		n, err := d.ClaimIDRange(id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -23,7 +23,7 @@ func TestUsersOfContainers(t *testing.T) {
 		t.Errorf("%x", first)
 	}
 	// One that was given back, and that of a container which is gone, are given again.
-	if err := d.ReleaseUsers(ids[1]); err != nil {
+	if err := d.ReleaseIDRange(ids[1]); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(d.Bundle(ids[0])); err != nil {
@@ -34,11 +34,11 @@ func TestUsersOfContainers(t *testing.T) {
 		if err := os.MkdirAll(d.Bundle(id), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := d.ClaimUsers(id); err != nil || got != want {
+		if got, err := d.ClaimIDRange(id); err != nil || got != want {
 			t.Errorf("%x %v, want %x", got, err, want)
 		}
 	}
-	if err := d.ReleaseUsers("ffffffffffff"); err != nil {
+	if err := d.ReleaseIDRange("ffffffffffff"); err != nil {
 		t.Error(err)
 	}
 }

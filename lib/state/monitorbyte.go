@@ -11,12 +11,12 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Attend says that this process stays with container id until it closes the file, or ends, whatever ends it: it
+// LockMonitorByte says that this process stays with container id until it closes the file, or ends, whatever ends it: it
 // locks the byte whose number is the id in a file that all share. So a search for orphans passes over hundreds of
 // containers that run by one system call each. And the kernel shows the lock to every process that has the file, in
 // whatever namespaces, where pids mean nothing ([Dir.Look]). A monitor that executes its program anew hands the file on.
-// Where it fails the file is nil, and the note alone tells whose the container is ([Dir.Hold]).
-func (d Dir) Attend(id string) *os.File {
+// Where it fails the file is nil, and the note alone tells whose the container is ([Dir.Acquire]).
+func (d Dir) LockMonitorByte(id string) *os.File {
 	file, err := os.OpenFile(d.attended(), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		_ = d.makeLocks() // where they cannot be made, neither can the file
@@ -29,8 +29,8 @@ func (d Dir) Attend(id string) *os.File {
 	return file
 }
 
-// Attended returns what reports whether a process stays with a container.
-func (d Dir) Attended() (attended func(id string) bool, close func()) {
+// MonitorBytes returns what reports whether a process stays with a container.
+func (d Dir) MonitorBytes() (attended func(id string) bool, close func()) {
 	file := sync.OnceValue(func() *os.File { // most have a note that tells
 		file, _ := os.Open(d.attended()) // none, nobody
 		return file

@@ -7,11 +7,11 @@ import (
 	"path/filepath"
 )
 
-// Hold notes that this process has container id in its hands: what is made for it and is in no other
+// Acquire notes that this process has container id in its hands: what is made for it and is in no other
 // file yet is lost with this process. What a SIGKILL leaves is thereby found by the next one
 // ([Dir.Abandoned]). A container that runs is in its monitor's hands already. It takes the container's
 // lock, and so does LetGo: who sees that there is no note, or whose it is, must be right until it has acted.
-func (d Dir) Hold(id string) error {
+func (d Dir) Acquire(id string) error {
 	if err := CheckID(id); err != nil {
 		return err
 	}
@@ -20,15 +20,15 @@ func (d Dir) Hold(id string) error {
 		return err
 	}
 	defer unlock()
-	err = d.HoldLocked(id)
-	if err != nil && !d.Noted(id) && d.gone(id) {
+	err = d.AcquireLocked(id)
+	if err != nil && !d.HasRunFile(id) && d.gone(id) {
 		_ = os.RemoveAll(d.Runtime(id)) // the lock made it
 	}
 	return err
 }
 
-// HoldLocked is [Dir.Hold] for those who have the container's lock.
-func (d Dir) HoldLocked(id string) error {
+// AcquireLocked is [Dir.Acquire] for those who have the container's lock.
+func (d Dir) AcquireLocked(id string) error {
 	run, err := d.ReadRun(id)
 	if err == nil && run.Init.Life() != Dead || err != nil && d.Look(id).Program != Dead {
 		return nil
@@ -42,10 +42,10 @@ func (d Dir) HoldLocked(id string) error {
 	})
 }
 
-// LetGo takes this process's note away. That of another process, which took over meanwhile, stays, and
+// Release takes this process's note away. That of another process, which took over meanwhile, stays, and
 // so does that of a container that runs. Where there is no note, nor a container, the directory is of somebody who
 // looked whether there was anything to clean up, and goes, too.
-func (d Dir) LetGo(id string) {
+func (d Dir) Release(id string) {
 	self, err := FindProcess(os.Getpid())
 	if err != nil || CheckID(id) != nil {
 		return
@@ -58,7 +58,7 @@ func (d Dir) LetGo(id string) {
 		return
 	}
 	defer unlock()
-	if run, err := d.ReadRun(id); err == nil && run == (Run{Monitor: self}) || !d.Noted(id) && d.gone(id) {
+	if run, err := d.ReadRun(id); err == nil && run == (Run{Monitor: self}) || !d.HasRunFile(id) && d.gone(id) {
 		_ = os.RemoveAll(d.Runtime(id))
 	}
 }
@@ -74,7 +74,7 @@ func (d Dir) Abandoned() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	attended, done := d.Attended()
+	attended, done := d.MonitorBytes()
 	defer done()
 	var ids []string
 	for _, e := range entries {
@@ -85,14 +85,14 @@ func (d Dir) Abandoned() ([]string, error) {
 	return ids, nil
 }
 
-// Noted reports whether a note says who has, or had, container id in its hands.
-func (d Dir) Noted(id string) bool {
+// HasRunFile reports whether a note says who has, or had, container id in its hands.
+func (d Dir) HasRunFile(id string) bool {
 	_, err := os.Stat(filepath.Join(d.Runtime(id), RunFile))
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
 func (d Dir) abandoned(id string, attended func(string) bool) bool {
-	if !d.Noted(id) {
+	if !d.HasRunFile(id) {
 		if d.gone(id) {
 			return true
 		}
@@ -100,5 +100,5 @@ func (d Dir) abandoned(id string, attended func(string) bool) bool {
 		_, err := os.Lstat(filepath.Join(d.Runtime(id), TempPrefix+RunFile))
 		return err == nil
 	}
-	return !d.look(id, attended).Held()
+	return !d.look(id, attended).Owned()
 }

@@ -17,9 +17,9 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Remains returns what of networks nobody owns: links and bridges, namespaces, rules, leases, claims on ports, and
+// Orphans returns what of networks nobody owns: links and bridges, namespaces, rules, leases, claims on ports, and
 // networks that were not finished. What of our networks another program broke comes last.
-func (m *Manager) Remains(ctx context.Context) ([]state.Remain, error) {
+func (m *Manager) Orphans(ctx context.Context) ([]state.Orphan, error) {
 	networks, listErr := m.List()
 	links, linkErr := m.strayLinks(networks)
 	rules, ruleErr := m.strayRules(ctx, networks)
@@ -46,7 +46,7 @@ func (m *Manager) tornLinks(networks []Network) map[string]bool {
 }
 
 // strayLinks finds links on our bridges that no container has, and bridges that no network has.
-func (m *Manager) strayLinks(networks []Network) ([]state.Remain, error) {
+func (m *Manager) strayLinks(networks []Network) ([]state.Orphan, error) {
 	links, err := netlink.LinkList()
 	for tries := 0; errors.Is(err, netlink.ErrDumpInterrupted) && tries < 100; tries++ { // one came or went meanwhile
 		links, err = netlink.LinkList()
@@ -55,7 +55,7 @@ func (m *Manager) strayLinks(networks []Network) ([]state.Remain, error) {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
 	bridges, torn := make(map[int]bool), m.tornLinks(networks)
-	var found []state.Remain
+	var found []state.Orphan
 	for _, link := range links {
 		a := link.Attrs()
 		if !m.aliased(a.Name, a.Alias) {
@@ -66,7 +66,7 @@ func (m *Manager) strayLinks(networks []Network) ([]state.Remain, error) {
 			continue
 		}
 		if !slices.ContainsFunc(networks, func(n Network) bool { return n.Link == a.Name }) {
-			found = append(found, state.Remain{Kind: "link", Name: a.Name, Reason: "no network has this bridge", Remove: func(ctx context.Context) error {
+			found = append(found, state.Orphan{Kind: "link", Name: a.Name, Reason: "no network has this bridge", Remove: func(ctx context.Context) error {
 				return errors.Join(m.uninstallRules(ctx, networkTag(a.Name), true), deleteLink(a.Name))
 			}})
 		}
@@ -77,7 +77,7 @@ func (m *Manager) strayLinks(networks []Network) ([]state.Remain, error) {
 	}
 	for _, link := range links {
 		if name := link.Attrs().Name; bridges[link.Attrs().MasterIndex] && strings.HasPrefix(name, "veth-") && !wanted[name] {
-			found = append(found, state.Remain{Kind: "link", Name: name, Reason: "no container that runs is connected by it", Remove: func(context.Context) error {
+			found = append(found, state.Orphan{Kind: "link", Name: name, Reason: "no container that runs is connected by it", Remove: func(context.Context) error {
 				if wanted, err := m.wantedLinks(); err != nil || wanted[name] {
 					return err
 				}
@@ -93,7 +93,7 @@ func (m *Manager) wantedLinks() (map[string]bool, error) {
 	ids, err := m.dir.IDs()
 	wanted := make(map[string]bool)
 	for _, id := range ids {
-		if m.dir.Owner(id) != state.Active {
+		if m.dir.Extent(id) != state.Active {
 			continue
 		}
 		n, err := m.dir.ReadNet(id)
@@ -148,7 +148,7 @@ func ownerOf(line string) (o owner) {
 
 // strayRules finds the rules of containers that do not run, and of bridges that are not there. The firewall is that of
 // the whole host: the rules of a container are ours where they lead into one of our networks.
-func (m *Manager) strayRules(ctx context.Context, networks []Network) ([]state.Remain, error) {
+func (m *Manager) strayRules(ctx context.Context, networks []Network) ([]state.Orphan, error) {
 	var lines []string
 	err := m.lookAtFamilies(true, func(f family, v variant) error {
 		saved, err := v.save(ctx, f)
@@ -168,7 +168,7 @@ func (m *Manager) strayRules(ctx context.Context, networks []Network) ([]state.R
 	if err != nil {
 		return nil, err
 	}
-	var found []state.Remain
+	var found []state.Orphan
 	seen := make(map[string]bool)
 	for _, line := range lines {
 		o := ownerOf(line)
@@ -179,17 +179,17 @@ func (m *Manager) strayRules(ctx context.Context, networks []Network) ([]state.R
 		switch {
 		case o.network && isGone(o.name):
 			reason = "the bridge " + o.name + " is gone"
-		case !o.network && state.IsID(o.name) && inSubnets(o.to, networks) && m.dir.Owner(o.name) != state.Active:
+		case !o.network && state.IsID(o.name) && inSubnets(o.to, networks) && m.dir.Extent(o.name) != state.Active:
 			reason = "container " + o.name + " does not run"
 		default:
 			continue
 		}
 		seen[o.tag()] = true
-		found = append(found, state.Remain{Kind: "rule", Name: o.tag(), Reason: reason, Remove: func(ctx context.Context) error {
+		found = append(found, state.Orphan{Kind: "rule", Name: o.tag(), Reason: reason, Remove: func(ctx context.Context) error {
 			if o.network {
 				return m.uninstallRules(ctx, o.tag(), true)
 			}
-			return m.dir.Unless(o.name, state.Stopped, func() error { return m.uninstallRules(ctx, o.tag(), true) })
+			return m.dir.IfAtMost(o.name, state.Stopped, func() error { return m.uninstallRules(ctx, o.tag(), true) })
 		}})
 	}
 	return found, nil
@@ -220,8 +220,8 @@ func inSubnets(addr netip.Addr, networks []Network) bool {
 
 // strayClaims finds the leases and the claims on ports of those that are gone. A stopped container has its addresses,
 // and no ports.
-func (m *Manager) strayClaims() ([]state.Remain, error) {
-	var found []state.Remain
+func (m *Manager) strayClaims() ([]state.Orphan, error) {
+	var found []state.Orphan
 	leases, err := filepath.Glob(filepath.Join(m.dir.Networks(), "*", "leases", "*"))
 	ports, portErr := filepath.Glob(filepath.Join(m.portDir(), "*"))
 	for _, path := range append(leases, ports...) {
@@ -234,14 +234,14 @@ func (m *Manager) strayClaims() ([]state.Remain, error) {
 				continue // torn, and of a container that is there
 			}
 		}
-		stray := func() bool { return m.gone(holder) && m.dir.Owner(holder) == state.Nobody }
+		stray := func() bool { return m.gone(holder) && m.dir.Extent(holder) == state.Absent }
 		if filepath.Dir(path) == m.portDir() {
-			kind, stray = "port", func() bool { return m.gone(holder) || m.dir.Owner(holder) != state.Active }
+			kind, stray = "port", func() bool { return m.gone(holder) || m.dir.Extent(holder) != state.Active }
 		}
 		if !stray() || state.Holder(path) != holder { // it goes before its container does
 			continue
 		}
-		found = append(found, state.Remain{Kind: kind, Name: path, Reason: "container " + holder + " does not hold it any more", Remove: func(context.Context) error {
+		found = append(found, state.Orphan{Kind: kind, Name: path, Reason: "container " + holder + " does not hold it any more", Remove: func(context.Context) error {
 			return m.locked(func() error {
 				if !stray() {
 					return nil
@@ -259,28 +259,28 @@ func (m *Manager) strayClaims() ([]state.Remain, error) {
 }
 
 // strayNamespaces finds the namespaces that we made for containers that do not run.
-func (m *Manager) strayNamespaces() ([]state.Remain, error) {
+func (m *Manager) strayNamespaces() ([]state.Orphan, error) {
 	entries, err := os.ReadDir(filepath.Dir(m.dir.NetNS("x")))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	var found []state.Remain
+	var found []state.Orphan
 	for _, e := range entries {
 		id := e.Name()
-		if !state.IsID(id) || m.dir.Owner(id) == state.Active {
+		if !state.IsID(id) || m.dir.Extent(id) == state.Active {
 			continue
 		}
-		found = append(found, state.Remain{Kind: "namespace", Name: m.dir.NetNS(id), Reason: "its container does not run", Remove: func(context.Context) error {
-			return m.dir.Unless(id, state.Stopped, func() error { return linux.RemoveNetNS(m.dir.NetNS(id)) })
+		found = append(found, state.Orphan{Kind: "namespace", Name: m.dir.NetNS(id), Reason: "its container does not run", Remove: func(context.Context) error {
+			return m.dir.IfAtMost(id, state.Stopped, func() error { return linux.RemoveNetNS(m.dir.NetNS(id)) })
 		}})
 	}
 	return found, err
 }
 
 // unfinished finds networks whose maker was killed before it wrote what they are.
-func (m *Manager) unfinished() []state.Remain {
+func (m *Manager) unfinished() []state.Orphan {
 	entries, _ := os.ReadDir(m.dir.Networks()) // none, no directory
-	var found []state.Remain
+	var found []state.Orphan
 	for _, e := range entries {
 		stray := func() bool {
 			_, err := os.Stat(m.networkPath(e.Name()))
@@ -289,7 +289,7 @@ func (m *Manager) unfinished() []state.Remain {
 		if !e.IsDir() || !stray() {
 			continue
 		}
-		found = append(found, state.Remain{Kind: "network", Name: m.path(e.Name()), Reason: "it was being made when its maker was killed", Remove: func(context.Context) error {
+		found = append(found, state.Orphan{Kind: "network", Name: m.path(e.Name()), Reason: "it was being made when its maker was killed", Remove: func(context.Context) error {
 			return m.locked(func() error {
 				if !stray() {
 					return nil
@@ -302,15 +302,15 @@ func (m *Manager) unfinished() []state.Remain {
 }
 
 // strayAttachments finds the namespaces of others that were connected, and are gone.
-func (m *Manager) strayAttachments() ([]state.Remain, error) {
+func (m *Manager) strayAttachments() ([]state.Orphan, error) {
 	ids, err := m.dir.IDs()
-	var found []state.Remain
+	var found []state.Orphan
 	for _, id := range ids {
 		n, err := m.dir.ReadNet(id)
 		if err != nil || n.NetNS == "" || !m.lost(id, n) {
 			continue
 		}
-		found = append(found, state.Remain{Kind: "attachment", Name: m.dir.Bundle(id), Reason: "the namespace " + n.NetNS + " is gone", Remove: m.Sweep})
+		found = append(found, state.Orphan{Kind: "attachment", Name: m.dir.Bundle(id), Reason: "the namespace " + n.NetNS + " is gone", Remove: m.Sweep})
 	}
 	return found, err
 }

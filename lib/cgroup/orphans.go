@@ -69,14 +69,14 @@ func preparedFor(dir string) (age time.Duration, ok bool) {
 	return time.Since(time.Unix(seconds, 0)), err == nil
 }
 
-// Remains returns the groups of containers that do not run, or are not there at all, of this set of state. A group with
+// Orphans returns the groups of containers that do not run, or are not there at all, of this set of state. A group with
 // processes in it is in use.
-func (m *Manager) Remains() ([]state.Remain, error) {
+func (m *Manager) Orphans() ([]state.Orphan, error) {
 	ts, err := hostTrees()
 	if err != nil {
 		return nil, err
 	}
-	var found []state.Remain
+	var found []state.Orphan
 	var errs []error
 	seen, own := make(map[string]bool), m.dir.Mark()
 	for _, t := range ts {
@@ -86,7 +86,7 @@ func (m *Manager) Remains() ([]state.Remain, error) {
 		}
 		for _, e := range entries {
 			id := e.Name()
-			if !e.IsDir() || !state.IsID(id) || seen[id] || m.dir.Owner(id) == state.Active {
+			if !e.IsDir() || !state.IsID(id) || seen[id] || m.dir.Extent(id) == state.Active {
 				continue
 			}
 			if setOf(filepath.Join(t.dir(m.base), id)) != own {
@@ -104,9 +104,9 @@ func (m *Manager) Remains() ([]state.Remain, error) {
 			if pids, err := g.Procs(); err != nil || len(pids) > 0 {
 				continue
 			}
-			r := state.Remain{Kind: "cgroup", Name: filepath.Join(t.dir(m.base), id), Reason: "no container runs in it",
+			r := state.Orphan{Kind: "cgroup", Name: filepath.Join(t.dir(m.base), id), Reason: "no container runs in it",
 				Remove: func(ctx context.Context) error {
-					return m.dir.Unless(id, state.Stopped, func() error { return g.Remove(ctx) })
+					return m.dir.IfAtMost(id, state.Stopped, func() error { return g.Remove(ctx) })
 				}}
 			switch age, prepared := preparedFor(r.Name); {
 			case prepared && age < state.Forgotten:
