@@ -13,7 +13,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-var update = flag.Bool("update", false, "write the table of limits into the README")
+var update = flag.Bool("update", false, "write the table of limits into doc/limits.md")
 
 // samples are the options of [Limits] with a value each. Those of block devices are given as they stand in the
 // document: a test's host need not have the device.
@@ -40,11 +40,11 @@ func samples() map[string]any {
 	}
 }
 
-// The README says of each option what is written on either kind of host, or why not. What it says is what the plans
+// doc/limits.md says of each option what is written on either kind of host, or why not. What it says is what the plans
 // are; `go test ./lib/cgroup -run TestTable -update` writes it anew.
 func TestTable(t *testing.T) {
 	const begin, end = "| option | docker's name | cgroup v1 | cgroup v2 |\n", "\n\n"
-	data, err := os.ReadFile("../../README.md")
+	data, err := os.ReadFile("../../doc/limits.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,9 +59,9 @@ func TestTable(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatalf("the README's table is not what is done (-update writes it):\n%s", want)
+		t.Fatalf("the table of doc/limits.md is not what is done (-update writes it):\n%s", want)
 	}
-	if err := os.WriteFile("../../README.md", []byte(text[:from]+want+text[from+length:]), 0o644); err != nil {
+	if err := os.WriteFile("../../doc/limits.md", []byte(text[:from]+want+text[from+length:]), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -25,7 +25,7 @@
 //	             beside it, unmount, bundle
 //
 // Beside 500 containers that run, the same takes about 12 ms of processor time more, nearly all of it the kernel's:
-// scripts/bench.d/README.md.
+// doc/speed.md.
 //
 // Taken away so far: a second Go runtime inside the container (8.1), six fsyncs of what a crash may lose (2.9; what
 // is kept is on the disk before its program starts, state.Dir.Persist), mount points in each container's own layer

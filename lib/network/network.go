@@ -12,7 +12,7 @@
 // What a connection costs is nearly all the kernel's: 1.3 ms to make the namespace and the links, and 10 to 30 ms until
 // they are deleted, beside which all else is done ([links.delete]). Some 190 system calls by five sockets are ours, both
 // ways counted; with a port, one process of the firewall each way, which runs meanwhile. How that was
-// measured, and what was tried, stands in scripts/bench.d/README.md.
+// measured, and what was tried, stands in doc/speed.md.
 //
 // The network mydocker0 always exists. Its bridge is made by the first container that uses it.
 package network

@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
 # md-spawn as the OCI runtime of other engines: podman, containerd with md-net as its CNI plugin, docker and Swarm. Their
-# configuration files are those of cmd/md-spawn/README.md and README.md.
+# configuration files are those of doc/engines.md.
 load lib
 
-readme=$BATS_TEST_DIRNAME/../../cmd/md-spawn/README.md
+engines=$BATS_TEST_DIRNAME/../../doc/engines.md
 
 setup_file() {
   own_files
@@ -40,17 +40,17 @@ own_hierarchies() {
   done </proc/self/cgroup
 }
 
-# install_text FILE... writes what the READMEs say stands in a file.
+# install_text FILE... writes each file as doc/engines.md shows it.
 install_text() {
   local file
   for file; do
     mkdir -p "$(dirname "$file")"
-    cat "$readme" "$BATS_TEST_DIRNAME/../../README.md" | awk -v "name=in \`$file\`" '
+    awk -v "name=in \`$file\`" '
       inside && /^```/ {exit}
       inside {print}
       index($0, name) {found = 1}
-      found && /^```/ {inside = 1}' >"$file"
-    [[ -s $file ]] || fail "the READMEs have no text for $file"
+      found && /^```/ {inside = 1}' "$engines" >"$file"
+    [[ -s $file ]] || fail "doc/engines.md has no text for $file"
   done
 }
 

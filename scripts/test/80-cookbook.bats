@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# The README's cookbook, and the examples of the tools' own pages: what a test is named after is run as it
-# stands there, in a directory with a Makefile and a page, and prints what stands there.
+# doc/cookbook.md, and the examples of the tools' own pages: each test runs the code below the heading that it is named
+# after, in a directory with a Makefile and a page, and compares its output with the block that follows.
 load lib
 
 top=$BATS_TEST_DIRNAME/../..
@@ -37,7 +37,7 @@ prints() {
   want=$(block "$@" '')
   [[ -z $want ]] || matches "$want" "$output"
 }
-recipe() { prints "$top/README.md" "### $BATS_TEST_DESCRIPTION"; }
+recipe() { prints "$top/doc/cookbook.md" "## $BATS_TEST_DESCRIPTION"; }
 examples() { prints "$top/$BATS_TEST_DESCRIPTION" '## Examples'; }
 
 # matches WANT GOT : ...... in WANT is anything, or nothing.
@@ -49,7 +49,7 @@ matches() {
 }
 
 @test "every recipe has a test here, and the other way round" {
-  same "$(sed -n '/^## Cookbook/,/^## /s/^### //p' "$top/README.md" | sort)" \
+  same "$(sed -n "s/^## //p" "$top/doc/cookbook.md" | sort)" \
     "$(sed -nE 's/^@test "(.*)" \{ recipe; .*/\1/p' "$BATS_TEST_FILENAME" | sort)"
   same "$(cd "$top" && printf '%s\n' cmd/*/README.md)" \
     "$(sed -nE 's/^@test "(.*)" \{ examples; .*/\1/p' "$BATS_TEST_FILENAME" | sort)"
