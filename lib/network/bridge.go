@@ -114,7 +114,7 @@ func (m *Manager) bringUp(ctx context.Context, n *Network) (netlink.Link, error)
 	if b != nil && b.fault(*n) == "" {
 		link, err = b.link, m.mendRules(ctx)
 	} else {
-		link, err = m.raiseBridge(ctx, r, n, b)
+		link, err = m.raiseBridge(ctx, r, n)
 	}
 	if err != nil {
 		return nil, err
@@ -126,18 +126,18 @@ func (m *Manager) bringUp(ctx context.Context, n *Network) (netlink.Link, error)
 	return link, err
 }
 
-// raiseBridge makes the bridge of a network, or mends one that is not as it was made; b is nil where there is none. A
-// network that has no bridge yet chooses its name and addresses here, under a lock of the host.
-func (m *Manager) raiseBridge(ctx context.Context, r rtnl, n *Network, b *bridge) (netlink.Link, error) {
+// raiseBridge makes the bridge of a network, or mends one that is not as it was made. A network that has no bridge yet
+// chooses its name and addresses here, under a lock of the host.
+func (m *Manager) raiseBridge(ctx context.Context, r rtnl, n *Network) (netlink.Link, error) {
 	defer lockHost()()
 	if n.Link == "" {
-		err := m.settleDefault(n)
-		if err == nil {
-			b, err = m.findBridge(r, n)
-		}
-		if err != nil {
+		if err := m.settleDefault(n); err != nil {
 			return nil, err
 		}
+	}
+	b, err := m.findBridge(r, n) // another set of state may have made one of that name before we had the lock
+	if err != nil {
+		return nil, err
 	}
 	if b == nil {
 		if err := m.chooseAgain(n); err != nil {

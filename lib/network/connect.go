@@ -140,9 +140,6 @@ func (m *Manager) disconnect(ctx context.Context, id string, n state.Net, i int)
 // was taken, and notes that it was.
 func (m *Manager) leadAgain(ctx context.Context, id string, n state.Net) error {
 	if outlet(n, ipv4) >= 0 {
-		if err := m.claimPorts(ctx, n.Ports, id); err != nil {
-			return err
-		}
 		if err := errors.Join(m.routeAgain(id, n), m.publish(ctx, id, n), m.openPorts6(n)); err != nil {
 			return err
 		}

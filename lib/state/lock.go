@@ -98,7 +98,15 @@ func (d Dir) LockShared(name string) (unlock func(), err error) {
 // LockHost takes a lock that all sets of state on this host share, whatever directories they have: they have its links and
 // addresses in common. The file is outside of their directories, as that of iptables is.
 func LockHost(name string) (unlock func(), err error) {
-	return lockFile("/run/mydocker-"+name+".lock", func() error { return os.MkdirAll("/run", 0o755) })
+	path := "/run/mydocker-" + name + ".lock"
+	release, err := lockFile(path, func() error { return os.MkdirAll(filepath.Dir(path), 0o755) })
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		os.Remove(path) // while it is held: a waiter looks again
+		release()
+	}, nil
 }
 
 // LockForReading is [Dir.LockShared] for who only looks: several do at once, and none while somebody changes. It makes no

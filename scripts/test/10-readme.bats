@@ -275,6 +275,6 @@ user_databases="$show_databases
   rm -rf /root/mysql
   # The state directory itself, its empty directories and the empty store may stay.
   "$leakcheck" compare "$BATS_FILE_TMPDIR/before" \
-    '^\+ files /(var/lib|run)/mydocker(/(images(/(blobs(/sha256)?|oci-layout|index\.json))?|ground(/(dev|proc|sys|etc(/(hostname|hosts|resolv\.conf))?))?|layers|containers|names|networks|volumes|netns|ports|pulls|locks(/[a-z]+)?)?)?$'
+    '^\+ files /(var/lib|run)/mydocker(/(images(/(blobs(/sha256)?|sources|oci-layout|index\.json))?|ground(/(dev|proc|sys|etc(/(hostname|hosts|resolv\.conf))?))?|layers|containers|names|networks|volumes|netns|ports|pulls|locks(/[a-z]+)?)?)?$'
   same '' "$(find /var/lib/mydocker/layers /var/lib/mydocker/images/blobs/sha256 -mindepth 1 2>/dev/null)"
 }
