@@ -154,7 +154,7 @@ func (m *Manager) settleConnections(ctx context.Context, id string, n state.Net)
 		n.Joining = ""
 		return m.writeNet(id, n)
 	}
-	if err := m.unpublish(ctx, id, n); err != nil {
+	if err := m.retract(ctx, id, n); err != nil {
 		return err
 	}
 	return m.leadAgain(ctx, id, n)

@@ -143,6 +143,14 @@ func conf(list []byte, at int) int32 {
 	return int32(binary.NativeEndian.Uint32(list[4*at:]))
 }
 
+// unfinished reports whether the bridge is down and no container is on it: a command was killed while it made the bridge,
+// and the next container of the network completes it.
+func (b *bridge) unfinished(links []netlink.Link) bool {
+	index := b.link.Attrs().Index
+	return b.link.Attrs().Flags&net.FlagUp == 0 &&
+		!slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().MasterIndex == index })
+}
+
 // fault returns what a network's bridge is not as it was made ([Manager.makeBridge]), "" where it is whole. Of a
 // sysctl that the kernel does not tell nothing is said.
 func (b *bridge) fault(n Network) string {
@@ -363,8 +371,12 @@ func (m *Manager) faults(ctx context.Context) ([]state.Orphan, error) {
 	add := func(kind, name, reason string) {
 		found = append(found, state.Orphan{Kind: kind, Name: name, Reason: reason, Remove: m.reload})
 	}
+	links, linkErr := netlink.LinkList()
 	var networks []Network
 	upErr := m.eachUp(func(n Network, b *bridge) {
+		if linkErr == nil && b.unfinished(links) {
+			return
+		}
 		networks = append(networks, n)
 		if reason := b.fault(n); reason != "" {
 			add(kindBroken+" network", n.Name, reason)
@@ -389,7 +401,7 @@ func (m *Manager) faults(ctx context.Context) ([]state.Orphan, error) {
 		}
 		return err
 	})
-	return found, errors.Join(upErr, looseErr, ruleErr)
+	return found, errors.Join(linkErr, upErr, looseErr, ruleErr)
 }
 
 // kindBroken is said of what is there and is not whole: to remove that is to mend it.

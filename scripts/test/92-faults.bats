@@ -28,7 +28,7 @@ all_well() {
 
 @test "the harm is done: a tool that is killed leaves what system check finds" {
   # A kill right before the process that would clean up does anything is the proof that the sweep can fail.
-  "$faults/../../build/tools/faults" killall 60 mydocker run --rm -p 8080:80 busybox true || [[ $? == 137 ]]
+  "$faults/../../build/tools/faults" killall 200 mydocker run --rm -p 8080:80 busybox true || [[ $? == 137 ]]
   run mydocker system check
   [[ $status == 1 ]] || fail "nothing was harmed: $output"
   does mydocker run --rm busybox true
