@@ -43,6 +43,9 @@ func (e *Engine) sweep(ctx context.Context) (found bool) {
 			e.rootfs.Warn("clean up after what had the lock %s: %v", lock, err)
 		}
 	}
+	if found { // the killed command may have been making a bridge
+		state.DropHostLock(state.BridgesLock)
+	}
 	return found
 }
 

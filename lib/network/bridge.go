@@ -177,7 +177,7 @@ func (m *Manager) findBridge(r rtnl, n *Network) (*bridge, error) {
 // lockHost takes the lock under which bridges are made, whatever state directory they are of: two must not choose the
 // same name or the same addresses at once. Where there is no place for the lock, nothing is held.
 func lockHost() (unlock func()) {
-	unlock, err := state.LockHost("bridges")
+	unlock, err := state.LockHost(state.BridgesLock)
 	if err != nil {
 		return func() {}
 	}

@@ -98,7 +98,7 @@ func (d Dir) LockShared(name string) (unlock func(), err error) {
 // LockHost takes a lock that all sets of state on this host share, whatever directories they have: they have its links and
 // addresses in common. The file is outside of their directories, as that of iptables is.
 func LockHost(name string) (unlock func(), err error) {
-	path := "/run/mydocker-" + name + ".lock"
+	path := hostLockPath(name)
 	release, err := lockFile(path, func() error { return os.MkdirAll(filepath.Dir(path), 0o755) })
 	if err != nil {
 		return nil, err
@@ -108,6 +108,21 @@ func LockHost(name string) (unlock func(), err error) {
 		release()
 	}, nil
 }
+
+// BridgesLock is held while bridges are made, whatever state directory they are of.
+const BridgesLock = "bridges"
+
+// DropHostLock removes the file of a lock of the host whose holder was killed.
+func DropHostLock(name string) {
+	if _, err := os.Stat(hostLockPath(name)); err != nil {
+		return
+	}
+	if release, err := LockHost(name); err == nil {
+		release()
+	}
+}
+
+func hostLockPath(name string) string { return "/run/mydocker-" + name + ".lock" }
 
 // LockForReading is [Dir.LockShared] for who only looks: several do at once, and none while somebody changes. It makes no
 // file: where there is none, nobody has changed anything since the machine started.
