@@ -2,6 +2,9 @@
 # What a container costs, as counts: times say little on a machine that does other things, counts are the same
 # each time. A bound lies a little above what is needed today: who comes over it looks at what came in
 # (strace -f), and takes it out again or raises the bound with a reason.
+#
+# Raised by 40 for run, and by 10 for exec: the container's own null device for masks and streams (15), flows of an
+# address forgotten (10), the pid namespace that a pid belongs to (6), bundles and marks looked at by the sweep (6).
 load lib
 
 setup_file() { warm_up busybox; }
@@ -51,7 +54,7 @@ those_of() {
 
 @test "a container with an address starts no further process, and one with a port one" {
   traced mydocker run --rm busybox true
-  at_most 'run' 1260 "$(wc -l <"$trace.calls")"
+  at_most 'run' 1300 "$(wc -l <"$trace.calls")"
   same 3 "$(programs | wc -l)"
   # Two of the host's links (one asks, one makes), of the namespace's, of the firewall, and of the flows that are
   # forgotten at the end.
@@ -63,7 +66,7 @@ those_of() {
 @test "a program beside another: system calls" {
   mydocker run -d --name box busybox sleep 100
   traced mydocker exec box true
-  at_most 'exec' 335 "$(wc -l <"$trace.calls")"
+  at_most 'exec' 345 "$(wc -l <"$trace.calls")"
 }
 
 @test "a container that goes with its program does not wait for the disk, and one that is kept is on it" {
@@ -90,7 +93,7 @@ those_of() {
   at_most 'run beside 8 others' $((alone + 8 * 4)) "$among"
   mydocker exec box1 true
   traced mydocker exec box1 true
-  at_most 'exec beside 8 others' 335 "$(wc -l <"$trace.calls")"
+  at_most 'exec beside 8 others' 345 "$(wc -l <"$trace.calls")"
   # Six small files of each are read, in one piece, and the table is written in one piece.
   traced mydocker ps
   at_most 'ps of 8' $((80 + 8 * 20)) "$(wc -l <"$trace.calls")"
