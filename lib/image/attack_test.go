@@ -273,7 +273,7 @@ func setType(header []byte, kind byte) {
 }
 
 // What a sparse file leaves out takes no place, and what is in it is in it.
-func TestHoles(t *testing.T) {
+func TestSparseFiles(t *testing.T) {
 	to := t.TempDir()
 	content := make([]byte, 5*chunkSize+17)
 	content[2*chunkSize] = 1
@@ -292,7 +292,7 @@ func TestHoles(t *testing.T) {
 }
 
 // Holes count: no archive claims the disk again and again, nor is it unpacked when nobody wants it any more.
-func TestManyHoles(t *testing.T) {
+func TestHolesCountAsUsedSpace(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	u, err := newUnpacker(ctx, t.TempDir())
 	if err != nil {
@@ -317,7 +317,7 @@ func TestManyHoles(t *testing.T) {
 }
 
 // Many names of one file below are one copy of it.
-func TestLinksToOneBelow(t *testing.T) {
+func TestHardLinksShareOneCopy(t *testing.T) {
 	low, top := t.TempDir(), t.TempDir()
 	if err := unpackInto(t, low, tarOf(file("big", "content"))); err != nil {
 		t.Fatal(err)
@@ -335,7 +335,7 @@ func TestLinksToOneBelow(t *testing.T) {
 }
 
 // A stream that wants a window of more than maxWindow is refused before it gets that memory.
-func TestWindow(t *testing.T) {
+func TestZstdWindowIsBounded(t *testing.T) {
 	archive := tarOf(file("a", strings.Repeat("1", 1<<20)))
 	var b bytes.Buffer
 	w, err := zstd.NewWriter(&b, zstd.WithWindowSize(1<<29))
@@ -367,7 +367,7 @@ func TestTooManyLayers(t *testing.T) {
 }
 
 // Two programs that unpack into one store at once, one of them killed in the middle, leave one whole layer.
-func TestTwoUnpacks(t *testing.T) {
+func TestConcurrentUnpacks(t *testing.T) {
 	s := newStore(t)
 	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", noise(300000)), file("b", "2")))
 	ctx, kill := context.WithCancel(context.Background())

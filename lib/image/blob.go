@@ -38,14 +38,14 @@ func (p *pull) openBlob(ctx context.Context, l *layer) (*blob, error) {
 	path := p.store.blobPath(l.desc.Digest)
 	b := &blob{path: path, hash: l.desc.Digest.Algorithm().Hash(), limit: l.desc.Size}
 	var err error
-	if p.store.hasBlob(l) && p.shows(ctx, l) {
-		b.report = func(size int64) { p.news(l, Unpacking, size) }
+	if p.store.hasBlob(l) && p.sourceHas(ctx, l) {
+		b.report = func(size int64) { p.report(l, Unpacking, size) }
 		b.stored = true
 		b.file, err = os.Open(path)
 		b.in = b.file
 		return b, err
 	}
-	b.report = func(size int64) { p.news(l, Downloading, size) }
+	b.report = func(size int64) { p.report(l, Downloading, size) }
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (b *blob) verify(l *layer) error {
 		if b.stored {
 			os.Remove(b.path)
 		}
-		return &wrongContent{what: "blob", want: l.desc.Digest, got: got}
+		return &contentError{what: "blob", want: l.desc.Digest, got: got}
 	case b.size != b.limit:
 		return fmt.Errorf("it has %d bytes, the manifest says %d", b.size, b.limit)
 	}

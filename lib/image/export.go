@@ -58,9 +58,9 @@ func (s *Store) Export(ctx context.Context, arg, to string, stdout io.Writer) er
 	case "-":
 		return e.writeArchive(ctx, stdout)
 	case schemeLayout:
-		return s.noted(file, "/", func(string) error { return e.writeLayout(ctx, file) })
+		return s.withExportNote(file, "/", func(string) error { return e.writeLayout(ctx, file) })
 	case schemeOCIArchive, schemeDockerArchive:
-		return s.noted(file, "", func(temp string) error { return e.writeFile(ctx, file, temp) })
+		return s.withExportNote(file, "", func(temp string) error { return e.writeFile(ctx, file, temp) })
 	}
 	return fmt.Errorf("destination %.300q: want ocidir:DIR, oci-archive:FILE, docker-archive:FILE or -", to)
 }

@@ -30,8 +30,8 @@ func TestSplitDestination(t *testing.T) {
 	}
 }
 
-// TestExportComesBack: what one store writes, another one reads, under the same name and digest.
-func TestExportComesBack(t *testing.T) {
+// TestExportRoundTrip: what one store writes, another one reads, under the same name and digest.
+func TestExportRoundTrip(t *testing.T) {
 	requireRoot(t)
 	ctx, top, from := context.Background(), t.TempDir(), newStore(t)
 	layer := tarOf(dir("etc"), file("etc/motd", "hi"))

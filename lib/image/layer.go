@@ -26,18 +26,18 @@ func (p *pull) fetchLayer(ctx context.Context, l *layer) error {
 		return err
 	}
 	defer unlock()
-	if p.store.hasLayer(l) && p.shows(ctx, l) {
-		p.news(l, Exists, l.desc.Size)
+	if p.store.hasLayer(l) && p.sourceHas(ctx, l) {
+		p.report(l, Exists, l.desc.Size)
 		return nil
 	}
 	there, err := p.store.readLayer(l.chain)
 	unpacked := err == nil && there.DiffID == l.diff
 	for try := 1; ; try++ {
 		err := p.tryLayer(ctx, l, unpacked)
-		var wrong *wrongContent
+		var wrong *contentError
 		if !errors.As(err, &wrong) || try == maxTries {
 			if err == nil {
-				p.news(l, Complete, l.desc.Size)
+				p.report(l, Complete, l.desc.Size)
 			}
 			return err
 		}
@@ -62,7 +62,7 @@ func (s *Store) hasBlob(l *layer) bool {
 // right.
 func (p *pull) tryLayer(ctx context.Context, l *layer, unpacked bool) error {
 	if unpacked {
-		return p.link(ctx, l)
+		return p.linkBlob(ctx, l)
 	}
 	tmp := filepath.Join(p.store.dir.Layers(), state.TempPrefix+l.chain.Encoded())
 	root := filepath.Join(tmp, layerFS)
@@ -96,8 +96,8 @@ func (p *pull) tryLayer(ctx context.Context, l *layer, unpacked bool) error {
 	return p.store.addLayer(tmp, Layer{ChainID: l.chain, DiffID: l.diff, Size: u.size, Blobs: []digest.Digest{l.desc.Digest}})
 }
 
-// link finds out whether the blob holds the layer that is unpacked already, and notes that it does.
-func (p *pull) link(ctx context.Context, l *layer) error {
+// linkBlob finds out whether the blob holds the layer that is unpacked already, and notes that it does.
+func (p *pull) linkBlob(ctx context.Context, l *layer) error {
 	diff, err := p.stream(ctx, l, nil)
 	if err != nil {
 		return err
@@ -188,8 +188,8 @@ func (p *pull) stream(ctx context.Context, l *layer, u *unpacker) (digest.Digest
 	if err := blob.commit(); err != nil {
 		return "", err
 	}
-	p.shown.Store(l.desc.Digest, true)
-	p.remember(l.desc.Digest)
+	p.answers.Store(l.desc.Digest, true)
+	p.noteSource(l.desc.Digest)
 	return diff, nil
 }
 

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestOwnersThatNobodyIs: to chown(2), -1 means that nothing is to change, and the file would be root's.
-func TestOwnersThatNobodyIs(t *testing.T) {
+// TestUnpackRefusesInvalidOwners: to chown(2), -1 means that nothing is to change, and the file would be root's.
+func TestUnpackRefusesInvalidOwners(t *testing.T) {
 	requireRoot(t)
 	for _, h := range []tar.Header{{Uid: 1<<32 - 1}, {Gid: 1<<32 - 1}, {Uid: 1 << 32}} {
 		h.Name, h.Mode, h.Typeflag, h.Format = "setuid", 0o4755, tar.TypeReg, tar.FormatPAX

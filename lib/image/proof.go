@@ -61,8 +61,8 @@ func (p *pull) known(d digest.Digest) bool {
 	return err == nil && strings.Contains("\n"+string(data), "\n"+p.repository+"\n")
 }
 
-// remember notes that the pull's repository has the blob. Without the note it is asked once more.
-func (p *pull) remember(d digest.Digest) {
+// noteSource notes that the pull's repository has the blob. Without the note it is asked once more.
+func (p *pull) noteSource(d digest.Digest) {
 	if p.repository == "" || p.known(d) {
 		return
 	}
@@ -87,21 +87,21 @@ func appendLine(path, line string) error {
 	return err
 }
 
-// shows reports whether the source has the layer's blob, which is in the store. It is asked once in a pull, however often
+// sourceHas reports whether the source has the layer's blob, which is in the store. It is asked once in a pull, however often
 // the image has the layer.
-func (p *pull) shows(ctx context.Context, l *layer) bool {
-	shown, asked := p.shown.Load(l.desc.Digest)
+func (p *pull) sourceHas(ctx context.Context, l *layer) bool {
+	shown, asked := p.answers.Load(l.desc.Digest)
 	if !asked {
-		shown = p.known(l.desc.Digest) || p.ask(ctx, l.desc)
-		p.shown.Store(l.desc.Digest, shown)
+		shown = p.known(l.desc.Digest) || p.askSource(ctx, l.desc)
+		p.answers.Store(l.desc.Digest, shown)
 	}
 	return shown.(bool)
 }
 
-func (p *pull) ask(ctx context.Context, d v1.Descriptor) bool {
+func (p *pull) askSource(ctx context.Context, d v1.Descriptor) bool {
 	remote, ok := p.src.(Remote)
 	if !ok {
-		return p.rereads(ctx, d)
+		return p.localSourceHas(ctx, d)
 	}
 	f, err := os.Open(p.store.blobPath(d.Digest))
 	if err != nil {
@@ -111,7 +111,7 @@ func (p *pull) ask(ctx context.Context, d v1.Descriptor) bool {
 	if !peek(ctx, remote, d, f, d.Size) {
 		return false
 	}
-	p.remember(d.Digest)
+	p.noteSource(d.Digest)
 	return true
 }
 
@@ -134,8 +134,8 @@ func peek(ctx context.Context, src Remote, d v1.Descriptor, f io.ReaderAt, size 
 	return true
 }
 
-// rereads reports whether a source on this machine has the blob, by reading all of it.
-func (p *pull) rereads(ctx context.Context, d v1.Descriptor) bool {
+// localSourceHas reports whether a source on this machine has the blob, by reading all of it.
+func (p *pull) localSourceHas(ctx context.Context, d v1.Descriptor) bool {
 	r, err := p.src.Blob(ctx, d, 0)
 	if err != nil {
 		return false

@@ -66,7 +66,7 @@ func layoutOf(t *testing.T, f *fake) Source {
 }
 
 // An image that names what another one brought gets none of it, unless its source has it too.
-func TestNothingForAName(t *testing.T) {
+func TestLayersNeedProof(t *testing.T) {
 	for _, compression := range []string{v1.MediaTypeImageLayer, v1.MediaTypeImageLayerGzip} {
 		base, private := tarOf(file("base", "1")), tarOf(file("secret", secret))
 		owner := newFake(t, "corp/private", compression, base, private)
@@ -114,7 +114,7 @@ func TestNothingForAName(t *testing.T) {
 }
 
 // A private image's manifest, in the index of another source, is asked for there.
-func TestNoManifestForAName(t *testing.T) {
+func TestManifestNeedsProof(t *testing.T) {
 	s := newStore(t)
 	owner := newFake(t, "corp/private", v1.MediaTypeImageLayer, tarOf(file("secret", secret)))
 	mustPull(t, s, owner)
@@ -126,7 +126,7 @@ func TestNoManifestForAName(t *testing.T) {
 }
 
 // What came of a pull that broke off is of use to the repository that has the same, and to no other.
-func TestNoPartForAName(t *testing.T) {
+func TestPartialBlobNeedsProof(t *testing.T) {
 	layer := tarOf(file("secret", noise(20000)))
 	owner := newFake(t, "corp/private", v1.MediaTypeImageLayerGzip, layer)
 	blob := layerBlob(owner)
@@ -182,7 +182,7 @@ func TestPeeks(t *testing.T) {
 }
 
 // A store of the release before says nothing of blobs and sources. It is used: nothing is fetched a second time.
-func TestStoreOfBefore(t *testing.T) {
+func TestStoreOfPreviousRelease(t *testing.T) {
 	s := newStore(t)
 	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", noise(20000))))
 	img := mustPull(t, s, src).Image
@@ -207,7 +207,7 @@ func TestStoreOfBefore(t *testing.T) {
 }
 
 // An archive of docker save names its layers by the diff ids of its configuration: a file of the same length is not one.
-func TestArchiveOfNames(t *testing.T) {
+func TestDockerArchiveWithOtherLayer(t *testing.T) {
 	private := tarOf(file("secret", secret))
 	s := newStore(t)
 	owner := newFake(t, "corp/private", v1.MediaTypeImageLayer, private)
@@ -226,7 +226,7 @@ func TestArchiveOfNames(t *testing.T) {
 }
 
 // Sizes of layouts and archives are compared, too.
-func TestSizesOfLayouts(t *testing.T) {
+func TestLayoutSizesAreChecked(t *testing.T) {
 	for name, edit := range map[string]func(f *fake){
 		"of the manifest":          func(f *fake) { f.root.Size++ },
 		"of the configuration":     func(f *fake) { f.edit(func(m *v1.Manifest) { m.Config.Size-- }) },
@@ -259,7 +259,7 @@ func TestSizesOfLayouts(t *testing.T) {
 }
 
 // A blob that is not as long as its manifest says is not given away.
-func TestExportOfDamage(t *testing.T) {
+func TestExportRefusesDamagedBlob(t *testing.T) {
 	s := newStore(t)
 	src := newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1")))
 	mustPull(t, s, src)

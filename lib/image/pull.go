@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
@@ -67,7 +66,7 @@ type pull struct {
 	record   string // the file that says what it needs
 
 	repository string   // the source's, if it is remote
-	shown      sync.Map // digest to bool: whether the source showed that it has the blob
+	answers    sync.Map // digest to bool: whether the source showed that it has the blob
 }
 
 // layer is one layer of a pull.
@@ -85,7 +84,7 @@ type layer struct {
 func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress func(Event)) (result *Result, err error) {
 	id := state.NewID()
 	p := &pull{store: s, src: src, progress: progress, repository: repository(src), record: filepath.Join(s.pullsDir(), id+".json")}
-	doc, want, err := p.find(ctx, opts.Platform)
+	doc, want, err := p.findManifest(ctx, opts.Platform)
 	if err != nil {
 		return nil, err
 	}
@@ -116,22 +115,8 @@ func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress 
 	return p.commit()
 }
 
-// dropUnneeded removes the configuration of an image that did not come to be. What came of its layers stays, for the
-// next pull to go on from.
-func (s *Store) dropUnneeded(config digest.Digest) {
-	index, unlock, err := s.lockIndex()
-	if err != nil {
-		return
-	}
-	defer unlock()
-	if n, err := s.needed(index); err == nil && !n.blobs[config.Encoded()] {
-		_ = os.Remove(s.blobPath(config)) // else the next sweep does
-		_ = os.Remove(s.sourcesPath(config))
-	}
-}
-
-// find reads the manifest for the platform.
-func (p *pull) find(ctx context.Context, platform string) (*document, v1.Platform, error) {
+// findManifest reads the manifest for the platform.
+func (p *pull) findManifest(ctx context.Context, platform string) (*document, v1.Platform, error) {
 	want, err := ParsePlatform(platform)
 	if err != nil {
 		return nil, want, err
@@ -141,7 +126,7 @@ func (p *pull) find(ctx context.Context, platform string) (*document, v1.Platfor
 		return nil, want, err
 	}
 	if pinned := p.src.Reference().Digest; pinned != "" && pinned != p.root.Digest {
-		return nil, want, &wrongContent{what: "image", want: pinned, got: p.root.Digest}
+		return nil, want, &contentError{what: "image", want: pinned, got: p.root.Digest}
 	}
 	if err := checkDescriptor(p.root); err != nil {
 		return nil, want, err
@@ -215,7 +200,7 @@ func (p *pull) fetchConfig(ctx context.Context, d v1.Descriptor) ([]byte, error)
 	if err := p.store.writeBlob(d.Digest, data); err != nil {
 		return nil, err
 	}
-	p.remember(d.Digest)
+	p.noteSource(d.Digest)
 	return data, nil
 }
 
@@ -265,11 +250,11 @@ func (p *pull) fetchLayers(ctx context.Context, parallel int) error {
 	var missing []*layer
 	for _, l := range p.layers {
 		if p.known(l.desc.Digest) && p.store.hasLayer(l) {
-			p.news(l, Exists, l.desc.Size)
+			p.report(l, Exists, l.desc.Size)
 			close(l.done)
 			continue
 		}
-		p.news(l, Waiting, 0)
+		p.report(l, Waiting, 0)
 		missing = append(missing, l)
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -286,7 +271,7 @@ func (p *pull) fetchLayers(ctx context.Context, parallel int) error {
 	return group.Wait()
 }
 
-func (p *pull) news(l *layer, status Status, current int64) {
+func (p *pull) report(l *layer, status Status, current int64) {
 	p.progress(Event{Status: status, Layer: shortID(l.desc.Digest), Index: l.index, Current: current, Total: l.desc.Size})
 }
 
@@ -306,7 +291,7 @@ func (p *pull) commit() (*Result, error) {
 			return nil, err
 		}
 	}
-	p.remember(p.desc.Digest)
+	p.noteSource(p.desc.Digest)
 	index, err := p.store.readIndex()
 	if err != nil {
 		return nil, err
@@ -332,59 +317,4 @@ func (p *pull) commit() (*Result, error) {
 	}
 	result.Image, err = p.store.Resolve(arg)
 	return result, err
-}
-
-// addEntry puts an entry at the end of the index, and reports whether that changes anything. An image
-// that loses its last name to it stays, without a name: containers may use it.
-func addEntry(index *v1.Index, entry v1.Descriptor) bool {
-	name := entry.Annotations[v1.AnnotationRefName]
-	count := make(map[digest.Digest]int)
-	for _, old := range index.Manifests {
-		count[old.Digest]++
-	}
-	kept := index.Manifests[:0:0]
-	for _, old := range index.Manifests {
-		oldName := old.Annotations[v1.AnnotationRefName]
-		same := old.Digest == entry.Digest
-		switch {
-		case same && (name == "" || oldName == name && sourceDigest(old) == sourceDigest(entry)):
-			return false
-		case same && (oldName == name || oldName == ""):
-			continue
-		case oldName == name && name != "":
-			if count[old.Digest] > 1 {
-				continue
-			}
-			delete(old.Annotations, v1.AnnotationRefName)
-		}
-		kept = append(kept, old)
-	}
-	index.Manifests = append(kept, entry)
-	return true
-}
-
-// writeBlob wants the store's lock.
-func (s *Store) writeBlob(d digest.Digest, data []byte) error {
-	path := s.blobPath(d)
-	if old, err := os.ReadFile(path); err == nil && d.Algorithm().FromBytes(old) == d {
-		return nil
-	}
-	return state.WriteFile(path, data, 0o600)
-}
-
-// writeIndex wants the store's lock.
-func (s *Store) writeIndex(index *v1.Index) error {
-	done, err := s.dir.LockObject(indexLock)
-	if err != nil {
-		return err
-	}
-	defer done()
-	layout := filepath.Join(s.dir.Images(), v1.ImageLayoutFile)
-	if _, err := os.Stat(layout); err != nil {
-		if err := state.WriteJSON(layout, v1.ImageLayout{Version: v1.ImageLayoutVersion}); err != nil {
-			return err
-		}
-	}
-	index.Versioned = specs.Versioned{SchemaVersion: 2}
-	return state.WriteJSON(s.indexPath(), index)
 }

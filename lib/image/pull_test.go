@@ -252,7 +252,7 @@ func TestPullManyAtOnce(t *testing.T) {
 	}
 }
 
-func TestPullTriesAgain(t *testing.T) {
+func TestPullRetries(t *testing.T) {
 	s := newStore(t)
 	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", "1")))
 	src.change = func(n int, data []byte) io.Reader {
@@ -363,7 +363,7 @@ func TestPullRefuses(t *testing.T) {
 }
 
 // What came before the source failed is not asked for again; what is not right of it does no harm.
-func TestPullGoesOn(t *testing.T) {
+func TestPullResumes(t *testing.T) {
 	const kept = 3000
 	dead := errors.New("the line is dead")
 	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", noise(20000))))
@@ -507,7 +507,7 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-func TestNameMovesOn(t *testing.T) {
+func TestTagMovesToNewImage(t *testing.T) {
 	s := newStore(t)
 	old := mustPull(t, s, newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1")))).Image
 	mustPull(t, s, newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "2"))))

@@ -1,12 +1,9 @@
 package image
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,10 +13,6 @@ import (
 
 	"github.com/weikeit/mydocker/lib/state"
 )
-
-// Manifests and configurations are read into memory, so they are bounded (docker and containerd
-// bound manifests at 4 and 8 MiB).
-const maxDocument = 8 << 20
 
 // Resolve returns the image that the user means: a name (mysql:5.7.25; without a tag, latest; or with a
 // digest), else a digest (of the image, or of its manifest), else the beginning of exactly one image
@@ -82,13 +75,6 @@ func named(entry v1.Descriptor, ref Reference) bool {
 		return own.Repo() == ref.Repo() && (ref.Digest == entry.Digest || ref.Digest == sourceDigest(entry))
 	}
 	return own == ref
-}
-
-func sourceDigest(entry v1.Descriptor) digest.Digest {
-	if d := digest.Digest(entry.Annotations[annotationSource]); checkDigest(d) == nil {
-		return d
-	}
-	return entry.Digest
 }
 
 // List returns all images, the newest first. One that cannot be read does not hide the others: it
@@ -180,62 +166,4 @@ func (s *Store) readLayer(chain digest.Digest) (Layer, error) {
 	}
 	l.Dir = filepath.Join(s.layerPath(chain), layerFS)
 	return l, err
-}
-
-// readIndex returns the index of the layout; an empty one where there is no store yet.
-func (s *Store) readIndex() (*v1.Index, error) {
-	index := &v1.Index{MediaType: v1.MediaTypeImageIndex}
-	index.SchemaVersion = 2
-	if err := state.ReadJSON(s.indexPath(), index); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("image store: %w", err)
-	}
-	return index, nil
-}
-
-func (s *Store) readManifest(d v1.Descriptor) (*v1.Manifest, error) {
-	m := &v1.Manifest{}
-	if err := s.readBlobJSON(d, m); err != nil {
-		return nil, fmt.Errorf("manifest: %w", err)
-	}
-	if err := checkDigest(m.Config.Digest); err != nil {
-		return nil, fmt.Errorf("manifest %s: configuration: %w", shortID(d.Digest), err)
-	}
-	return m, nil
-}
-
-func (s *Store) readBlobJSON(d v1.Descriptor, v any) error {
-	data, err := s.readBlob(d.Digest)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("blob %s: %w", shortID(d.Digest), err)
-	}
-	return nil
-}
-
-// readBlob reads a small blob. It is not hashed again: it was when it came in, and nobody but root
-// writes here.
-func (s *Store) readBlob(d digest.Digest) ([]byte, error) {
-	if err := checkDigest(d); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(s.blobPath(d))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("blob %s is not there", shortID(d))
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readBounded(f)
-}
-
-// readBounded reads a document whole, or returns an error where it is too long to be one.
-func readBounded(r io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
-	if err == nil && len(data) > maxDocument {
-		err = fmt.Errorf("a document of more than %d MiB", maxDocument>>20)
-	}
-	return data, err
 }

@@ -21,9 +21,9 @@ const (
 	exportLock  = "export-" // and a number: an image is being written to the file or layout that the lock's file names
 )
 
-// noted writes an image to a path outside the store: do gets the name of a temporary file beside it. The note of a
+// withExportNote writes an image to a path outside the store: do gets the name of a temporary file beside it. The note of a
 // layout ends with a slash.
-func (s *Store) noted(path, suffix string, do func(temp string) error) error {
+func (s *Store) withExportNote(path, suffix string, do func(temp string) error) error {
 	id := state.NewID()
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -69,7 +69,7 @@ func (s *Store) Settle(lock string) (ours bool, err error) {
 	if id, ok := strings.CutPrefix(lock, exportLock); ok && state.IsID(id) {
 		return true, s.settleExport(id)
 	}
-	spare := sparing(resumable)
+	spare := keepFunc(resumable)
 	switch kind, rest, _ := strings.Cut(lock, "-"); {
 	case lock == removalLock:
 		spare = nil
@@ -78,7 +78,7 @@ func (s *Store) Settle(lock string) (ours bool, err error) {
 	default:
 		return false, nil
 	}
-	err = s.collect(spare)
+	err = s.sweepOrphans(spare)
 	unlock, lockErr := s.dir.LockObject(lock) // not before: what is done needs it as well
 	if lockErr == nil {
 		unlock()

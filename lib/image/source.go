@@ -156,18 +156,18 @@ func checkContent(d v1.Descriptor, data []byte) error {
 		return fmt.Errorf("document %s: it has %d bytes, its descriptor says %d", shortID(d.Digest), len(data), d.Size)
 	}
 	if got := d.Digest.Algorithm().FromBytes(data); got != d.Digest {
-		return &wrongContent{what: "document", want: d.Digest, got: got}
+		return &contentError{what: "document", want: d.Digest, got: got}
 	}
 	return nil
 }
 
-// wrongContent says that a source gave something else than its name says. Another try may help.
-type wrongContent struct {
+// contentError says that a source gave something else than its name says. Another try may help.
+type contentError struct {
 	what      string
 	want, got digest.Digest
 }
 
-func (e *wrongContent) Error() string {
+func (e *contentError) Error() string {
 	return fmt.Sprintf("%s %s: the content is of %s: the source is damaged, or somebody changed it on the way", e.what, e.want, e.got)
 }
 

@@ -134,7 +134,7 @@ func TestLinkedEtcStaysInside(t *testing.T) {
 	}
 }
 
-func TestOtherUsersHaveNoCapabilities(t *testing.T) {
+func TestNonRootUsersHaveNoCapabilities(t *testing.T) {
 	root, _ := openTree(t, map[string]string{"etc/passwd": passwd})
 	for who, want := range map[string]int{"root": 1, "mysql": 0} {
 		caps := []string{"CAP_CHOWN"}

@@ -32,13 +32,13 @@ var errStalled = fmt.Errorf("the download stalled: less than %d KiB in %s", stal
 
 // body is a blob on its way from a registry or its mirrors.
 type body struct {
-	source *source
-	desc   v1.Descriptor
-	ctx    context.Context // of the blob: Close ends it
-	cancel context.CancelFunc
-	offset int64 // of the next byte
-	since  int64 // the offset at which the answer began
-	vain   int   // answers in a row that brought nothing
+	source       *source
+	desc         v1.Descriptor
+	ctx          context.Context // of the blob: Close ends it
+	cancel       context.CancelFunc
+	offset       int64 // of the next byte
+	answerStart  int64 // the offset at which the answer began
+	emptyAnswers int   // answers in a row that brought nothing
 
 	mu     sync.Mutex // Close may come at any time
 	answer *answer
@@ -57,7 +57,7 @@ func (s *source) Blob(ctx context.Context, d v1.Descriptor, offset int64) (io.Re
 
 // open asks for what follows the offset.
 func (b *body) open() error {
-	return b.source.each(b.ctx, what("", b.desc.Digest), func(ctx context.Context, c *client) error {
+	return b.source.each(b.ctx, target("", b.desc.Digest), func(ctx context.Context, c *client) error {
 		p := &part{offset: b.offset}
 		ctx, cancel := context.WithCancel(context.WithValue(ctx, partKey{}, p))
 		// Without the size, which is not believed, and the urls, which are not followed.
@@ -78,7 +78,7 @@ func (b *body) open() error {
 			a.close()
 			return err
 		}
-		b.since = b.offset
+		b.answerStart = b.offset
 		b.set(a)
 		return nil
 	})
@@ -88,7 +88,7 @@ func (b *body) open() error {
 func (s *source) Peek(ctx context.Context, d v1.Descriptor, offset int64, n int) (data []byte, err error) {
 	ctx, stop := context.WithTimeout(ctx, stallTimeout)
 	defer stop()
-	err = s.each(ctx, what("", d.Digest), func(ctx context.Context, c *client) error {
+	err = s.each(ctx, target("", d.Digest), func(ctx context.Context, c *client) error {
 		p := &part{offset: offset, length: int64(n)}
 		r, err := c.rc.BlobGet(context.WithValue(ctx, partKey{}, p), c.ref("", d.Digest), descriptor.Descriptor{MediaType: d.MediaType, Digest: d.Digest})
 		if err != nil {
@@ -137,16 +137,16 @@ func (b *body) Read(p []byte) (int, error) {
 
 // resume opens the blob again where an answer broke off.
 func (b *body) resume(cause error) error {
-	if b.offset > b.since {
-		b.vain = 0
+	if b.offset > b.answerStart {
+		b.emptyAnswers = 0
 	}
-	for ; b.vain < maxResumes; b.vain++ {
+	for ; b.emptyAnswers < maxResumes; b.emptyAnswers++ {
 		slog.Debug("a download broke off and is resumed", "cause", cause, "offset", b.offset)
-		if err := sleep(b.ctx, resumeDelay<<b.vain); err != nil {
+		if err := sleep(b.ctx, resumeDelay<<b.emptyAnswers); err != nil {
 			return err
 		}
 		if cause = b.open(); cause == nil {
-			b.vain++ // until it brings something
+			b.emptyAnswers++ // until it brings something
 			return nil
 		}
 	}
@@ -170,8 +170,8 @@ type answer struct {
 	cancel   context.CancelFunc
 	watchdog *time.Timer
 	stalled  atomic.Bool
-	spent    time.Duration // reading, and
-	seen     int64         // what came meanwhile
+	readTime time.Duration // reading, and
+	received int64         // target came meanwhile
 }
 
 // Read implements io.Reader, as long as something comes.
@@ -180,12 +180,12 @@ func (a *answer) Read(p []byte) (int, error) {
 	a.watchdog.Reset(stallTimeout)
 	n, err := a.body.Read(p)
 	a.watchdog.Stop()
-	a.seen += int64(n)
-	if a.spent += time.Since(begun); a.spent >= stallTimeout {
-		if a.seen < stallBytes {
+	a.received += int64(n)
+	if a.readTime += time.Since(begun); a.readTime >= stallTimeout {
+		if a.received < stallBytes {
 			a.stalled.Store(true)
 		}
-		a.spent, a.seen = 0, 0
+		a.readTime, a.received = 0, 0
 	}
 	if err != io.EOF && a.stalled.Load() {
 		err = errStalled

@@ -83,7 +83,7 @@ func addCertificates(config *tls.Config, dir string) error {
 		case ".cert":
 			err = addPair(config, path, strings.TrimSuffix(path, ext)+".key")
 		case ".key":
-			err = needs(strings.TrimSuffix(path, ext)+".cert", path)
+			err = requireFile(strings.TrimSuffix(path, ext)+".cert", path)
 		}
 		if err != nil {
 			return err
@@ -109,7 +109,7 @@ func addAuthority(config *tls.Config, path string) (err error) {
 }
 
 func addPair(config *tls.Config, cert, key string) error {
-	if err := needs(key, cert); err != nil {
+	if err := requireFile(key, cert); err != nil {
 		return err
 	}
 	certData, err := readSmall(cert)
@@ -128,8 +128,8 @@ func addPair(config *tls.Config, cert, key string) error {
 	return nil
 }
 
-// needs returns an error where the other half of a client's certificate is missing.
-func needs(partner, path string) error {
+// requireFile returns an error where the other half of a client's certificate is missing.
+func requireFile(partner, path string) error {
 	_, err := os.Stat(partner)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("there is no %s beside it: a client's certificate is a .cert with a .key, an authority's a .crt", filepath.Base(partner))

@@ -48,7 +48,7 @@ func hang(t *testing.T, n int) func(w http.ResponseWriter, data []byte) {
 	}
 }
 
-func TestFaultsThatPass(t *testing.T) {
+func TestTransientFaults(t *testing.T) {
 	const half = 512 << 10
 	for name, c := range map[string]struct {
 		fault func(t *testing.T) func(w http.ResponseWriter, data []byte)
@@ -103,7 +103,7 @@ func TestFaultsThatPass(t *testing.T) {
 
 // The layer that never becomes right is asked for three times, the one that never comes a few more; what
 // comes in small pieces comes.
-func TestFaultsThatStay(t *testing.T) {
+func TestPermanentFaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault func(w http.ResponseWriter, data []byte)
 		want  string
@@ -194,7 +194,7 @@ func TestRetryAfter(t *testing.T) {
 
 // A pull that was interrupted in the middle of a layer ends long before the stall time-out, and the next
 // one, of another process for all that it knows, fetches the rest alone.
-func TestInterruptedPullGoesOn(t *testing.T) {
+func TestInterruptedPullResumes(t *testing.T) {
 	s, store := newServer(t), newStore(t)
 	ctx, stop := context.WithCancel(context.Background())
 	half := len(s.blobs[s.layer]) / 2
@@ -258,7 +258,7 @@ func TestManyAtOnce(t *testing.T) {
 
 // A login goes to the registry and to nobody else: not to a host that it redirects to, nor to one that it
 // says gives tokens.
-func TestLoginStays(t *testing.T) {
+func TestLoginStaysWithRegistry(t *testing.T) {
 	for _, kind := range []string{"redirect", "realm", "realm with a token"} {
 		t.Run(kind, func(t *testing.T) {
 			s := newServer(t)

@@ -153,7 +153,7 @@ func (s *source) Manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) 
 
 func (s *source) manifest(ctx context.Context, tag string, d digest.Digest) (v1.Descriptor, []byte, error) {
 	var found manifest.Manifest
-	err := s.each(ctx, what(tag, d), func(ctx context.Context, c *client) (err error) {
+	err := s.each(ctx, target(tag, d), func(ctx context.Context, c *client) (err error) {
 		found, err = c.rc.ManifestGet(ctx, c.ref(tag, d))
 		return err
 	})
@@ -193,7 +193,7 @@ func (s *source) each(ctx context.Context, what string, do func(context.Context,
 	return errors.New(strings.Join(reasons, "; "))
 }
 
-func what(tag string, d digest.Digest) string {
+func target(tag string, d digest.Digest) string {
 	if d != "" {
 		return "content " + d.String()
 	}

@@ -56,7 +56,7 @@ type transport struct {
 // refusal is what came of requests that were refused.
 type refusal struct {
 	status atomic.Int32 // of the last; 0: there was none
-	weary  atomic.Bool  // it was waited for long enough: regclient asks again and again
+	gaveUp atomic.Bool  // it was waited for long enough: regclient asks again and again
 }
 
 type refusalKey struct{}
@@ -140,7 +140,7 @@ func (t *transport) roundTrip(req *http.Request, token bool) (*http.Response, er
 		req = req.Clone(req.Context())
 		req.Header.Set("Range", p.header())
 	}
-	resp, err := t.persist(req)
+	resp, err := t.sendPatiently(req)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (t *transport) roundTrip(req *http.Request, token bool) (*http.Response, er
 			return nil, fmt.Errorf("asked for what follows byte %d, and was given %.100q", p.offset, resp.Header.Get("Content-Range"))
 		}
 		p.start, p.ranged = p.offset, true
-		resp.StatusCode = http.StatusOK // what regclient waits for
+		resp.StatusCode = http.StatusOK // target regclient waits for
 	}
 	return resp, nil
 }
@@ -248,9 +248,9 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// persist sends a request, again while the registry is busy.
-func (t *transport) persist(req *http.Request) (*http.Response, error) {
-	weary := &refusalOf(req).weary
+// sendPatiently sends a request, again while the registry is busy.
+func (t *transport) sendPatiently(req *http.Request) (*http.Response, error) {
+	weary := &refusalOf(req).gaveUp
 	for n := 0; ; n++ {
 		resp, err := t.send(req)
 		if err != nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {

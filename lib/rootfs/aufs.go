@@ -18,7 +18,7 @@ import (
 type aufs struct{}
 
 func (aufs) mount(ctx context.Context, p place, layers []string) error {
-	if p.users != nil {
+	if p.userns != nil {
 		return errors.New("--userns: aufs cannot show files with the ids of other users: use overlay2 or vfs")
 	}
 	if strings.ContainsAny(p.bundle, ":,=") {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,7 +96,7 @@ func (c *container) fill(ctx context.Context, s *spec.Spec) error {
 		return err
 	}
 	c.posture.applyDevices(s)
-	if err := c.applyUsers(s); err != nil {
+	if err := c.applyIDMap(s); err != nil {
 		return err
 	}
 	if err := c.fillProcess(s, root); err != nil {
@@ -121,9 +120,9 @@ func (c *container) fill(ctx context.Context, s *spec.Spec) error {
 		}
 		mounts = append(mounts, mount)
 	}
-	s.Mounts = spareDev(addMounts(s.Mounts, mounts))
+	s.Mounts = dropDevMounts(addMounts(s.Mounts, mounts))
 	for _, mount := range mounts {
-		if err := makeTarget(root, s.Mounts, mount); err != nil {
+		if err := makeMountPoint(root, s.Mounts, mount); err != nil {
 			return err
 		}
 	}
@@ -197,94 +196,4 @@ func (c *container) undo(ctx context.Context) (err error) {
 		os.Remove(dir) // fails where somebody uses it meanwhile, and should
 	}
 	return err
-}
-
-// makeTarget makes the mount point of one of our mounts in the root, unless it lies in another mount.
-func makeTarget(root *linux.Root, all []specs.Mount, mount specs.Mount) error {
-	for _, other := range all {
-		if beneath(mount.Destination, other.Destination) {
-			return nil
-		}
-	}
-	if mount.Type == "bind" {
-		info, err := os.Stat(mount.Source)
-		if err != nil {
-			return err
-		}
-		if !info.IsDir() {
-			f, err := root.CreateFile(mount.Destination, 0o644)
-			if err != nil {
-				return fmt.Errorf("make mount point: %w", err)
-			}
-			return f.Close()
-		}
-	}
-	f, err := root.MkdirAll(mount.Destination, 0o755)
-	if err != nil {
-		return fmt.Errorf("make mount point: %w", err)
-	}
-	return f.Close()
-}
-
-// makeCwd makes the working directory where the image has none, as docker does.
-func makeCwd(root *linux.Root, all []specs.Mount, cwd string) error {
-	for _, mount := range all {
-		if cwd == mount.Destination || beneath(cwd, mount.Destination) {
-			return nil
-		}
-	}
-	f, err := root.MkdirAll(cwd, 0o755)
-	if err != nil {
-		return fmt.Errorf("make working directory: %w", err)
-	}
-	return f.Close()
-}
-
-// beneath reports whether path lies in dir, and is not dir itself. Both are clean.
-func beneath(path, dir string) bool {
-	return path != dir && strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
-}
-
-// spareDev leaves out what the document mounts in /dev where that is a bind of a directory which has no place for it: a
-// mount point would be made there, and stay.
-func spareDev(mounts []specs.Mount) []specs.Mount {
-	source := ""
-	return slices.DeleteFunc(mounts, func(m specs.Mount) bool {
-		if filepath.Clean(m.Destination) == "/dev" {
-			source = ""
-			if m.Type == "bind" {
-				source = m.Source
-			}
-		}
-		if source == "" || m.Type == "bind" || !beneath(m.Destination, "/dev") {
-			return false
-		}
-		info, err := os.Stat(filepath.Join(source, strings.TrimPrefix(m.Destination, "/dev")))
-		return err != nil || !info.IsDir()
-	})
-}
-
-// addMounts puts ours into the document's mounts: in place of one with the same destination, else
-// before the first that lies in ours, else last. Those of ours come parents first.
-func addMounts(mounts, ours []specs.Mount) []specs.Mount {
-	sortByDepth(ours)
-	out := append([]specs.Mount(nil), mounts...)
-next:
-	for _, mount := range ours {
-		for i := range out {
-			if filepath.Clean(out[i].Destination) == mount.Destination {
-				out[i] = mount
-				continue next
-			}
-		}
-		at := len(out)
-		for i := range out {
-			if beneath(out[i].Destination, mount.Destination) {
-				at = i
-				break
-			}
-		}
-		out = append(out[:at], append([]specs.Mount{mount}, out[at:]...)...)
-	}
-	return out
 }

@@ -36,23 +36,23 @@ func driverNamed(name string) (driver, error) {
 
 // place is where a driver works: all in the container's bundle, but for the ground.
 type place struct {
-	ground string
-	bundle string
-	diff   string
-	work   string
-	root   string
-	users  *os.File   // the user namespace by which the root is seen; nil for the host's
-	owner  *[2]uint32 // the container's root on the host, user and group, then
+	mountPoints string
+	bundle      string
+	diff        string
+	work        string
+	root        string
+	userns      *os.File   // the user namespace by which the root is seen; nil for the host's
+	rootIDs     *[2]uint32 // the container's root on the host, user and group, then
 }
 
 func (m *Manager) place(id string) place {
 	bundle := m.dir.Bundle(id)
 	return place{
-		ground: m.dir.MountPoints(),
-		bundle: bundle,
-		diff:   filepath.Join(bundle, "diff"),
-		work:   filepath.Join(bundle, "work"),
-		root:   m.dir.Rootfs(id),
+		mountPoints: m.dir.MountPoints(),
+		bundle:      bundle,
+		diff:        filepath.Join(bundle, "diff"),
+		work:        filepath.Join(bundle, "work"),
+		root:        m.dir.Rootfs(id),
 	}
 }
 

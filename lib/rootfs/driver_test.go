@@ -48,7 +48,7 @@ func TestDriversStackLayers(t *testing.T) {
 	requireRoot(t)
 	for _, name := range []string{"overlay2", "vfs"} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFixture(t)
 			h.image("test:latest", justRun, unionLayers()...)
 			s := h.mustMount(Options{Driver: Driver{StorageDriver: name}})
 			checkUnion(t, s.Root.Path)
@@ -93,11 +93,11 @@ func checkUnion(t *testing.T, root string) {
 	}
 }
 
-func TestKeptContainerIsMountedAgain(t *testing.T) {
+func TestRemountKeptContainer(t *testing.T) {
 	requireRoot(t)
 	for _, name := range []string{"overlay2", "vfs"} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFixture(t)
 			h.image("test:latest", justRun, files(map[string]string{"a": "one"}))
 			s := h.mustMount(Options{Identity: Identity{Name: "keeper"}, Driver: Driver{StorageDriver: name}})
 			mustWrite(t, filepath.Join(s.Root.Path, "a"), "two", 0o644)
@@ -131,7 +131,7 @@ func TestKeptContainerIsMountedAgain(t *testing.T) {
 // TestManyLayers needs more options than mount(2) takes.
 func TestManyLayers(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	var layers []layer
 	for i := range 120 {
 		layers = append(layers, files(map[string]string{fmt.Sprintf("f%d", i): "x", "last": fmt.Sprint(i)}))
@@ -148,7 +148,7 @@ func TestManyLayers(t *testing.T) {
 func TestNoLayers(t *testing.T) {
 	requireRoot(t)
 	for _, name := range []string{"overlay2", "vfs"} {
-		h := newHouse(t)
+		h := newFixture(t)
 		h.image("test:latest", justRun)
 		s := h.mustMount(Options{Driver: Driver{StorageDriver: name}})
 		mustWrite(t, filepath.Join(s.Root.Path, "a"), "one", 0o644)
@@ -158,7 +158,7 @@ func TestNoLayers(t *testing.T) {
 // TestOddPaths has the characters in the path that part overlayfs' options.
 func TestOddPaths(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	odd := state.Dir{Root: h.dir.Root + `/a,b:c\d e`, Run: h.dir.Run}
 	h.Manager = New(odd)
 	h.image("test:latest", justRun, files(map[string]string{"a": "one"}), files(map[string]string{"b": "two"}))
@@ -170,7 +170,7 @@ func TestOddPaths(t *testing.T) {
 
 func TestOverlayOnOverlay(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	h.image("test:latest", justRun, files(map[string]string{"a": "one"}))
 	lower := h.mustMount(Options{})
 	inner := New(state.Dir{Root: filepath.Join(lower.Root.Path, "state"), Run: h.dir.Run})
@@ -190,7 +190,7 @@ func TestAufsWithoutKernel(t *testing.T) {
 	if supported("aufs") {
 		t.Skip("this kernel has aufs")
 	}
-	h := newHouse(t)
+	h := newFixture(t)
 	h.image("test:latest", justRun, files(map[string]string{"a": "one"}))
 	_, err := h.mount(Options{Driver: Driver{StorageDriver: "aufs"}})
 	if err == nil || !strings.Contains(err.Error(), "this kernel has no aufs") {
@@ -231,13 +231,13 @@ func TestTrace(t *testing.T) {
 	old := slog.Default()
 	t.Cleanup(func() { slog.SetDefault(old) })
 	slog.SetDefault(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	h := newHouse(t)
+	h := newFixture(t)
 	h.image("test:latest", justRun, files(map[string]string{"a": "1"}), files(map[string]string{"b": "1"}))
 	s := h.mustMount(Options{})
 	p, record := h.place(s.ID()), h.record(s.ID())
 	must(t, h.Unmount(context.Background(), s.ID()))
 	for _, want := range []string{
-		"mount -t overlay -o lowerdir=" + record.Layers[1] + ":" + record.Layers[0] + ":" + p.ground + ",upperdir=" + p.diff + ",workdir=" + p.work + " overlay " + p.root,
+		"mount -t overlay -o lowerdir=" + record.Layers[1] + ":" + record.Layers[0] + ":" + p.mountPoints + ",upperdir=" + p.diff + ",workdir=" + p.work + " overlay " + p.root,
 		"umount -l " + p.root, "rm -rf " + p.bundle, "mkdir -p " + p.work + " " + p.root,
 	} {
 		if !strings.Contains(out.String(), `msg="`+want+`"`) {

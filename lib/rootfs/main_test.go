@@ -56,20 +56,20 @@ func requireRoot(t *testing.T) {
 	t.Skip("mounts need root")
 }
 
-// house is a state directory with a manager, and a stand-in for md-rootfs on the PATH.
-type house struct {
+// fixture is a state directory with a manager, and a stand-in for md-rootfs on the PATH.
+type fixture struct {
 	*Manager
 	t        *testing.T
 	warnings []string
 }
 
-func newHouse(t *testing.T) *house {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	top := t.TempDir()
 	tool := filepath.Join(top, "bin", "md-rootfs")
 	mustWrite(t, tool, "#!/bin/sh\n", 0o755)
 	t.Setenv("PATH", filepath.Dir(tool)+":"+os.Getenv("PATH"))
-	h := &house{Manager: New(state.Dir{Root: filepath.Join(top, "lib"), Run: filepath.Join(top, "run")}), t: t}
+	h := &fixture{Manager: New(state.Dir{Root: filepath.Join(top, "lib"), Run: filepath.Join(top, "run")}), t: t}
 	h.Warn = func(format string, args ...any) { h.warnings = append(h.warnings, fmt.Sprintf(format, args...)) }
 	t.Cleanup(func() { // else TempDir could not remove what is mounted
 		ids, _ := h.dir.IDs()
@@ -86,7 +86,7 @@ func newHouse(t *testing.T) *house {
 type layer func(t *testing.T, dir string)
 
 // image puts an image into the store: its layers as a pull leaves them, the lowest first.
-func (h *house) image(name string, config v1.ImageConfig, layers ...layer) {
+func (h *fixture) image(name string, config v1.ImageConfig, layers ...layer) {
 	h.t.Helper()
 	var diffs []digest.Digest
 	chain := digest.Digest("")
@@ -113,7 +113,7 @@ func (h *house) image(name string, config v1.ImageConfig, layers ...layer) {
 	mustWrite(h.t, filepath.Join(h.dir.Images(), "index.json"), string(data), 0o600)
 }
 
-func (h *house) blob(v any) v1.Descriptor {
+func (h *fixture) blob(v any) v1.Descriptor {
 	h.t.Helper()
 	data, err := json.Marshal(v)
 	must(h.t, err)
@@ -123,19 +123,19 @@ func (h *house) blob(v any) v1.Descriptor {
 }
 
 // mount mounts image "test:latest" and returns the document.
-func (h *house) mount(o Options, args ...string) (*spec.Spec, error) {
+func (h *fixture) mount(o Options, args ...string) (*spec.Spec, error) {
 	s := spec.New(state.NewID())
 	return s, h.Mount(o, "test", args)(context.Background(), s)
 }
 
-func (h *house) mustMount(o Options, args ...string) *spec.Spec {
+func (h *fixture) mustMount(o Options, args ...string) *spec.Spec {
 	h.t.Helper()
 	s, err := h.mount(o, args...)
 	must(h.t, err)
 	return s
 }
 
-func (h *house) record(id string) Record {
+func (h *fixture) record(id string) Record {
 	h.t.Helper()
 	record, err := ReadRecord(h.dir, id)
 	must(h.t, err)
@@ -143,7 +143,7 @@ func (h *house) record(id string) Record {
 }
 
 // leaks returns what containers, names, volumes and mounts there are in the state directory.
-func (h *house) leaks() []string {
+func (h *fixture) leaks() []string {
 	h.t.Helper()
 	var found []string
 	for _, dir := range []string{h.dir.Containers(), h.dir.Names(), h.dir.Volumes()} {

@@ -35,7 +35,7 @@ func findMount(t *testing.T, s *spec.Spec, destination string) specs.Mount {
 
 func TestDocument(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	h.LookupEnv = func(string) (string, bool) { return "", false }
 	h.image("test:latest", v1.ImageConfig{
 		Entrypoint: []string{"/entry"}, Cmd: []string{"cmd"}, Env: []string{"PATH=/bin", "A=image"}, User: "mysql",
@@ -84,7 +84,7 @@ func TestDocument(t *testing.T) {
 
 func TestVolumes(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	h.image("test:latest", v1.ImageConfig{Cmd: []string{"x"}, Volumes: map[string]struct{}{"/data": {}, "/covered": {}}},
 		func(t *testing.T, dir string) {
 			files(map[string]string{"data/file": "image", "real/in": "image", "covered/x": "image"})(t, dir)
@@ -139,7 +139,7 @@ func TestVolumes(t *testing.T) {
 // root they mean something: the image has a directory of the same path as the one outside.
 func TestMountPointsStayInside(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	outside := t.TempDir()
 	h.image("test:latest", justRun, func(t *testing.T, dir string) {
 		mustMkdir(t, filepath.Join(dir, outside), 0o755)
@@ -170,7 +170,7 @@ func TestMountPointsStayInside(t *testing.T) {
 // TestFailureLeavesNothing fails at each step that can.
 func TestFailureLeavesNothing(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	h.image("test:latest", justRun, files(map[string]string{"file": "x", "data/a": "x"}))
 	source := filepath.Join(t.TempDir(), "a/b")
 	taken := h.mustMount(Options{Identity: Identity{Name: "taken"}})
@@ -206,7 +206,7 @@ func TestFailureLeavesNothing(t *testing.T) {
 
 func TestForeignDocument(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	h.image("test:latest", v1.ImageConfig{Env: []string{"A=image"}})
 	const foreign = `{"ociVersion":"1.0.2","process":{"terminal":true,"user":{"uid":5,"gid":6},"args":["sh"],"env":["A=doc","TERM=vt100"],"cwd":"/srv",
 		"future":1},"hostname":"runc","root":{"path":"rootfs"},"mounts":[{"destination":"/etc","type":"tmpfs","source":"tmpfs"}]}`
@@ -227,9 +227,9 @@ func TestForeignDocument(t *testing.T) {
 	}
 }
 
-func TestOneNameManyWish(t *testing.T) {
+func TestConcurrentMountsWithOneName(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	h.image("test:latest", justRun, files(map[string]string{"data/a": "x"}))
 	var wg sync.WaitGroup
 	errs := make([]error, 20)
@@ -256,7 +256,7 @@ func TestOneNameManyWish(t *testing.T) {
 
 func TestDiff(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	h.image("test:latest", justRun, files(map[string]string{"a": "1", "b": "1", "dir/x": "1", "dir/y": "1", "whole/x": "1", "whole/z": "1"}), files(map[string]string{"dir/z": "2"}))
 	s := h.mustMount(Options{Files: Files{Volume: []string{"/dev/null:/etc/hosts", "/dev/null:/etc/hostname", "/dev/null:/etc/resolv.conf"}}})
 	root := s.Root.Path
@@ -319,7 +319,7 @@ func TestCopyKeepsEverything(t *testing.T) {
 // TestUmask has a caller who closes all he makes to others: the container's other users must not notice.
 func TestUmask(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	h.image("test:latest", justRun)
 	old := syscall.Umask(0o077)
 	t.Cleanup(func() { syscall.Umask(old) })
@@ -335,9 +335,9 @@ func TestUmask(t *testing.T) {
 	}
 }
 
-func TestUnmountLeavesWhatRuns(t *testing.T) {
+func TestUnmountRefusesRunningContainer(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	h.image("test:latest", justRun)
 	s := h.mustMount(Options{})
 	self, err := state.FindProcess(os.Getpid())

@@ -70,8 +70,8 @@ type plan struct {
 	hosts      []string // more lines of hosts
 	env        []program.Variable
 	labels     map[string]string
-	tmpfs      []tmpfs
-	volumes    []volume
+	tmpfs      []tmpfsOption
+	volumes    []volumeOption
 	taken      map[string]bool // destinations of tmpfs and volumes
 	stopSignal string
 	posture    posture

@@ -16,13 +16,13 @@ import (
 // Orphans returns the mounts in bundles of containers that do not run, and the volumes that a container did not take
 // with it. A volume that a container was removed without is the user's (KeepVolumes), and so is one with a name.
 func (m *Manager) Orphans() ([]state.Orphan, error) {
-	mounts, mountErr := m.strayMounts()
-	volumes, volumeErr := m.strayVolumes()
+	mounts, mountErr := m.orphanedMounts()
+	volumes, volumeErr := m.orphanedVolumes()
 	return append(mounts, volumes...), errors.Join(mountErr, volumeErr)
 }
 
-func (m *Manager) strayMounts() ([]state.Orphan, error) {
-	points, err := mountPoints()
+func (m *Manager) orphanedMounts() ([]state.Orphan, error) {
+	points, err := mountedPaths()
 	var found []state.Orphan
 	for i := len(points) - 1; i >= 0; i-- { // the last mounted goes first
 		path := points[i]
@@ -49,8 +49,8 @@ func (m *Manager) strayMounts() ([]state.Orphan, error) {
 	return found, err
 }
 
-// mountPoints returns where something is mounted, in the order of mounting (proc_pid_mountinfo(5)).
-func mountPoints() ([]string, error) {
+// mountedPaths returns where something is mounted, in the order of mounting (proc_pid_mountinfo(5)).
+func mountedPaths() ([]string, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func mountPoints() ([]string, error) {
 	return points, lines.Err()
 }
 
-func (m *Manager) strayVolumes() ([]state.Orphan, error) {
+func (m *Manager) orphanedVolumes() ([]state.Orphan, error) {
 	entries, err := os.ReadDir(m.dir.Volumes())
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil

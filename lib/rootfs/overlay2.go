@@ -20,14 +20,14 @@ func (overlay2) mount(_ context.Context, p place, layers []string) error {
 	if err := p.mkdiff(layers); err != nil {
 		return err
 	}
-	if err := makeGround(p.ground); err != nil {
+	if err := makeMountPointLayer(p.mountPoints); err != nil {
 		return err
 	}
-	return p.mapped(append(reversed(layers), p.ground, p.bundle), func(dirs []string) error {
+	return p.mapped(append(reversed(layers), p.mountPoints, p.bundle), func(dirs []string) error {
 		last := len(dirs) - 1
 		o := linux.Overlay{Lower: dirs[:last], Upper: p.diff, Work: p.work, Target: p.root}
-		if p.users != nil { // both by one mount
-			o.Owner = p.owner
+		if p.userns != nil { // both by one mount
+			o.Owner = p.rootIDs
 			o.Upper, o.Work = filepath.Join(dirs[last], filepath.Base(p.diff)), filepath.Join(dirs[last], filepath.Base(p.work))
 		}
 		return explainOverlay(linux.MountOverlay(o), p)

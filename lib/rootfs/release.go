@@ -35,7 +35,7 @@ func (m *Manager) Remount(ctx context.Context, s *spec.Spec) error {
 	if err != nil {
 		return err
 	}
-	users, err := openUsers(s)
+	users, err := openUserns(s)
 	if err != nil {
 		return err
 	}

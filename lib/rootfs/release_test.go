@@ -12,8 +12,8 @@ import (
 )
 
 // A removal that cannot give back all keeps the record of what that is, and the next one goes on from there.
-func TestRemoveKeepsTheRecordOfWhatIsLeft(t *testing.T) {
-	h := newHouse(t)
+func TestFailedRemoveKeepsRecord(t *testing.T) {
+	h := newFixture(t)
 	const id = "0123456789ab"
 	must(t, writeRecord(h.dir, id, &Record{Name: "web"}))
 	must(t, h.dir.ClaimName("web", id))

@@ -87,7 +87,7 @@ func (m *Manager) Mount(o Options, ref string, args []string) spec.Stage {
 		if err := c.fill(ctx, s); err != nil {
 			return err
 		}
-		if err := c.mapFiles(ctx, s); err != nil {
+		if err := c.mapIDs(ctx, s); err != nil {
 			return err
 		}
 		return s.AddRelease(m.dir.Env(), "md-rootfs", "umount", id)

@@ -37,7 +37,7 @@ type posture struct {
 	devices     []device
 	sysctls     map[string]string
 	groups      []string
-	users       usersOption
+	idMap       idMapOption
 }
 
 // capabilities are some by name, or all.
@@ -92,10 +92,10 @@ func parseSecurity(o Security) (posture, error) {
 	if p.sysctls, err = parseSysctls(o.Sysctl); err != nil {
 		return p, err
 	}
-	if p.users, err = parseUsers(o.Userns); err != nil {
+	if p.idMap, err = parseUserns(o.Userns); err != nil {
 		return p, err
 	}
-	return p, p.checkUsers()
+	return p, p.checkIDMap()
 }
 
 // parseCapabilities reads names with or without CAP_, in any case.

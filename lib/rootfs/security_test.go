@@ -113,7 +113,7 @@ func TestSeccompFollowsCapabilities(t *testing.T) {
 	}
 }
 
-func TestPrivilegedSeesAndWrites(t *testing.T) {
+func TestPrivileged(t *testing.T) {
 	s := postured(t, Security{Privileged: true})
 	for _, m := range s.Mounts {
 		if slices.Contains(m.Options, "ro") {
@@ -143,21 +143,21 @@ func TestDeviceOptions(t *testing.T) {
 	}
 }
 
-func TestUsersOption(t *testing.T) {
+func TestParseUserns(t *testing.T) {
 	for _, tt := range []struct {
 		word string
-		want usersOption
+		want idMapOption
 	}{
-		{"", usersOption{}}, {"host", usersOption{given: true}}, {"auto", usersOption{given: true, own: true, auto: true, size: 65536}},
-		{"100000:200000:65536", usersOption{true, true, false, 100000, 200000, 65536}},
-		{"1:1:4294967293", usersOption{true, true, false, 1, 1, 4294967293}},
+		{"", idMapOption{}}, {"host", idMapOption{given: true}}, {"auto", idMapOption{given: true, own: true, auto: true, size: 65536}},
+		{"100000:200000:65536", idMapOption{true, true, false, 100000, 200000, 65536}},
+		{"1:1:4294967293", idMapOption{true, true, false, 1, 1, 4294967293}},
 	} {
-		if got, err := parseUsers(tt.word); err != nil || got != tt.want {
+		if got, err := parseUserns(tt.word); err != nil || got != tt.want {
 			t.Errorf("%q: %+v %v", tt.word, got, err)
 		}
 	}
 	for _, bad := range []string{"keep-id", "1:2", "1:2:0", "0:0:65536", "5:0:1", "-1:1:1", "1:1:4294967296", "1:1:4294967295", "4294967295:1:1", "1:1:1:1", "a:b:c", " auto"} {
-		if got, err := parseUsers(bad); err == nil || !strings.Contains(err.Error(), "--userns") {
+		if got, err := parseUserns(bad); err == nil || !strings.Contains(err.Error(), "--userns") {
 			t.Errorf("%q: %+v %v", bad, got, err)
 		}
 	}

@@ -40,9 +40,9 @@ func archiveOf(t *testing.T) []byte {
 	return out.Bytes()
 }
 
-func TestRootsThatAreNoImage(t *testing.T) {
+func TestTreeAsRoot(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o755))
 	mustWrite(t, filepath.Join(dir, "etc/motd"), "hi", 0o640)
@@ -69,9 +69,9 @@ func TestRootsThatAreNoImage(t *testing.T) {
 	}
 }
 
-func TestTreesThatCannotBe(t *testing.T) {
+func TestInvalidTrees(t *testing.T) {
 	requireRoot(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	torn := filepath.Join(t.TempDir(), "torn.tgz")
 	mustWrite(t, torn, string(archiveOf(t)[:60]), 0o600)
 	for _, ref := range []string{"/nonexistent", "./nonexistent", "/dev/null", torn, "-"} {

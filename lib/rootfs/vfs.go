@@ -28,8 +28,8 @@ func (vfs) mount(ctx context.Context, p place, layers []string) error {
 		return err
 	}
 	// Bound, not used in place: the root is a mount whatever the driver, and goes like one.
-	if p.users != nil {
-		return linux.AttachMapped(p.diff, p.root, p.users)
+	if p.userns != nil {
+		return linux.AttachMapped(p.diff, p.root, p.userns)
 	}
 	return linux.Mount(p.diff, p.root, "", linux.MsBind, "")
 }

@@ -111,7 +111,7 @@ func verified(t *testing.T, host, certDir string) error {
 
 // A login, and a client's certificate, are for one scheme, host and port. What a registry redirects to gets neither, nor
 // does a realm elsewhere, unless both it and the registry are verified.
-func TestLoginIsForOneOrigin(t *testing.T) {
+func TestLoginIsBoundToOrigin(t *testing.T) {
 	type situation struct {
 		secure bool   // the registry and the other speak https, and are verified
 		kind   string // of the login
@@ -120,7 +120,7 @@ func TestLoginIsForOneOrigin(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		situation
-		want string // what the other is sent: part of it
+		want string // target the other is sent: part of it
 	}{
 		{"blob, basic", situation{kind: "blob"}, ""},
 		{"blob, basic, https", situation{kind: "blob", secure: true}, ""},
@@ -221,7 +221,7 @@ func TestOrigin(t *testing.T) {
 }
 
 // What a request for a token redirects to is not asked: its answer would be sent to the registry.
-func TestTokenFromElsewhere(t *testing.T) {
+func TestTokenRedirectIsNotFollowed(t *testing.T) {
 	s := newServer(t)
 	other := newElsewhere(t, false, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"Token":"of the cloud"}`) })
 	var seen []string
@@ -293,8 +293,8 @@ func TestEndlessAnswers(t *testing.T) {
 		status int
 		header string
 		begin  string
-		slow   string // what is said of a slow one
-		long   string // what is said of a long one
+		slow   string // target is said of a slow one
+		long   string // target is said of a long one
 	}{
 		"token":    {path: "/token", status: 200, begin: `{"token":"`, slow: "takes longer than", long: "gives no token: its answer is longer than 64 KiB"},
 		"manifest": {path: "/manifests/", status: 200, begin: `{"schemaVersion":2,"x":"`, slow: "takes longer than", long: "its answer is longer than 4096 KiB"},
@@ -308,7 +308,7 @@ func TestEndlessAnswers(t *testing.T) {
 		for _, kind := range []string{"slow", "long"} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				if name == "config" && kind == "slow" {
-					t.Skip("the stall time-out holds for it: TestFaultsThatPass")
+					t.Skip("the stall time-out holds for it: TestTransientFaults")
 				}
 				s := newServer(t)
 				s.fault = func(w http.ResponseWriter, r *http.Request) bool {

@@ -13,14 +13,14 @@ import (
 // and taken away again: that costs more than the mounts themselves, and `md-rootfs diff` would show
 // them as changes of the program.
 
-// groundFiles and groundDirs are the mount points of the document that a pipe starts with, and of etc.go.
+// mountPointFiles and groundDirs are the mount points of the document that a pipe starts with, and of etc.go.
 var (
-	groundDirs  = []string{"dev", "etc", "proc", "sys"}
-	groundFiles = []string{"etc/" + HostsFile, "etc/" + HostnameFile, "etc/" + ResolvFile}
+	mountPointDirs  = []string{"dev", "etc", "proc", "sys"}
+	mountPointFiles = []string{"etc/" + HostsFile, "etc/" + HostnameFile, "etc/" + ResolvFile}
 )
 
-// makeGround makes the ground if it is not there. It appears as a whole.
-func makeGround(ground string) error {
+// makeMountPointLayer makes the ground if it is not there. It appears as a whole.
+func makeMountPointLayer(ground string) error {
 	if _, err := os.Lstat(ground); err == nil {
 		return nil
 	}
@@ -30,11 +30,11 @@ func makeGround(ground string) error {
 	}
 	defer os.RemoveAll(tmp)
 	errs := []error{os.Chmod(tmp, 0o755)}
-	for _, dir := range groundDirs {
+	for _, dir := range mountPointDirs {
 		path := filepath.Join(tmp, dir)
 		errs = append(errs, os.Mkdir(path, 0o755), os.Chmod(path, 0o755)) // whatever the umask
 	}
-	for _, file := range groundFiles {
+	for _, file := range mountPointFiles {
 		path := filepath.Join(tmp, file)
 		errs = append(errs, os.WriteFile(path, nil, 0o644), os.Chmod(path, 0o644))
 	}

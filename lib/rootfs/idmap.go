@@ -18,21 +18,21 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// usersOption is what --userns says: nothing, the host's users, or others.
-type usersOption struct {
+// idMapOption is what --userns says: nothing, the host's users, or others.
+type idMapOption struct {
 	given, own, auto bool
 	uid, gid, size   uint32 // the first of the host's that the container's are, and how many
 }
 
-// parseUsers reads auto, host or UID:GID:SIZE.
-func parseUsers(word string) (o usersOption, err error) {
+// parseUserns reads auto, host or UID:GID:SIZE.
+func parseUserns(word string) (o idMapOption, err error) {
 	switch word {
 	case "":
 		return o, nil
 	case "host":
-		return usersOption{given: true}, nil
+		return idMapOption{given: true}, nil
 	case "auto":
-		return usersOption{given: true, own: true, auto: true, size: state.IDRangeSize}, nil
+		return idMapOption{given: true, own: true, auto: true, size: state.IDRangeSize}, nil
 	}
 	parts := strings.Split(word, ":")
 	var numbers [3]uint32
@@ -43,7 +43,7 @@ func parseUsers(word string) (o usersOption, err error) {
 		}
 		numbers[i] = uint32(n)
 	}
-	o = usersOption{given: true, own: true, uid: numbers[0], gid: numbers[1], size: numbers[2]}
+	o = idMapOption{given: true, own: true, uid: numbers[0], gid: numbers[1], size: numbers[2]}
 	if end := uint64(max(o.uid, o.gid)) + uint64(o.size); o.size == 0 || end > 1<<32-1 {
 		return o, fmt.Errorf("--userns %.80q: want a size from 1, and ids up to 4294967294", word)
 	}
@@ -53,10 +53,10 @@ func parseUsers(word string) (o usersOption, err error) {
 	return o, nil
 }
 
-// checkUsers refuses options that would do nothing: what a container with users of its own is in, is the host's, and
+// checkIDMap refuses options that would do nothing: what a container with users of its own is in, is the host's, and
 // its root has no power over it.
-func (p *posture) checkUsers() error {
-	if !p.users.own {
+func (p *posture) checkIDMap() error {
+	if !p.idMap.own {
 		return nil
 	}
 	if p.privileged || p.add.all {
@@ -70,9 +70,9 @@ func (p *posture) checkUsers() error {
 	return nil
 }
 
-// applyUsers writes the users of the document.
-func (c *container) applyUsers(s *spec.Spec) error {
-	o := c.posture.users
+// applyIDMap writes the users of the document.
+func (c *container) applyIDMap(s *spec.Spec) error {
+	o := c.posture.idMap
 	if !o.given {
 		return nil
 	}
@@ -95,15 +95,15 @@ func (c *container) applyUsers(s *spec.Spec) error {
 	return nil
 }
 
-// ownUsers reports whether the container has users of its own whose numbers the document says.
-func ownUsers(s *spec.Spec) bool {
+// hasIDMap reports whether the container has users of its own whose numbers the document says.
+func hasIDMap(s *spec.Spec) bool {
 	ns, ok := s.Namespace(specs.UserNamespace)
 	return ok && ns.Path == "" && len(s.Linux.UIDMappings) > 0 && len(s.Linux.GIDMappings) > 0
 }
 
-// openUsers makes the user namespace by which the container sees its files; nil where it has the host's.
-func openUsers(s *spec.Spec) (*os.File, error) {
-	if !ownUsers(s) {
+// openUserns makes the user namespace by which the container sees its files; nil where it has the host's.
+func openUserns(s *spec.Spec) (*os.File, error) {
+	if !hasIDMap(s) {
 		return nil, nil
 	}
 	return linux.NewUserNS(idMaps(s.Linux.UIDMappings), idMaps(s.Linux.GIDMappings))
@@ -122,10 +122,10 @@ func idMaps(mappings []specs.LinuxIDMapping) []linux.IDMap {
 	return maps
 }
 
-// mapFiles shows the container its files as its users': until here they were made ready as the host's. The root is
+// mapIDs shows the container its files as its users': until here they were made ready as the host's. The root is
 // mounted once more, and what is bound into it says so in the document.
-func (c *container) mapFiles(ctx context.Context, s *spec.Spec) error {
-	users, err := openUsers(s)
+func (c *container) mapIDs(ctx context.Context, s *spec.Spec) error {
+	users, err := openUserns(s)
 	if err != nil || users == nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (m *Manager) mountFor(ctx context.Context, d driver, s *spec.Spec, layers [
 	if users != nil {
 		uid, _ := linux.Outward(idMaps(s.Linux.UIDMappings), 0)
 		gid, _ := linux.Outward(idMaps(s.Linux.GIDMappings), 0)
-		p.users, p.owner = users, &[2]uint32{uid, gid}
+		p.userns, p.rootIDs = users, &[2]uint32{uid, gid}
 	}
 	err := d.mount(ctx, p, layers)
 	if users != nil && (errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EOPNOTSUPP)) {
@@ -173,7 +173,7 @@ func (m *Manager) mountFor(ctx context.Context, d driver, s *spec.Spec, layers [
 // mapped attaches directories as the place's users see them, for a mount that is made of them, and takes them away
 // again when do has made it: what it has is its own. Without users they are what they are.
 func (p place) mapped(dirs []string, do func(dirs []string) error) (err error) {
-	if p.users == nil {
+	if p.userns == nil {
 		return do(dirs)
 	}
 	top := filepath.Join(p.bundle, "mapped")
@@ -190,7 +190,7 @@ func (p place) mapped(dirs []string, do func(dirs []string) error) (err error) {
 		if err := os.MkdirAll(at, 0o700); err != nil {
 			return err
 		}
-		if err := linux.AttachMapped(dir, at, p.users); err != nil {
+		if err := linux.AttachMapped(dir, at, p.userns); err != nil {
 			return errors.Join(err, os.Remove(at))
 		}
 		out = append(out, at)

@@ -34,7 +34,7 @@ func (m *Manager) lockVolume(name string) (unlock func(), err error) {
 func (m *Manager) volumeDir(name string) string  { return filepath.Join(m.dir.Volumes(), name) }
 func (m *Manager) volumeData(name string) string { return filepath.Join(m.volumeDir(name), "data") }
 
-func (m *Manager) volumeRecords(volumes []volume) []Volume {
+func (m *Manager) volumeRecords(volumes []volumeOption) []Volume {
 	var records []Volume
 	for _, v := range volumes {
 		r := Volume{Name: v.name, Source: v.source, Destination: v.destination, ReadOnly: v.readOnly, Anonymous: v.anonymous}
@@ -47,7 +47,7 @@ func (m *Manager) volumeRecords(volumes []volume) []Volume {
 }
 
 // prepareVolume makes what the volume is a mount of, and returns the mount.
-func (c *container) prepareVolume(ctx context.Context, v volume, root *linux.Root) (specs.Mount, error) {
+func (c *container) prepareVolume(ctx context.Context, v volumeOption, root *linux.Root) (specs.Mount, error) {
 	if v.name == "" {
 		return v.mount(v.source), c.makeSource(v.source)
 	}
@@ -89,7 +89,7 @@ func (c *container) makeSource(source string) error {
 	return nil
 }
 
-func (c *container) createVolume(v volume) error {
+func (c *container) createVolume(v volumeOption) error {
 	dir := c.volumeDir(v.name)
 	info := VolumeInfo{Created: time.Now()}
 	if v.anonymous {
@@ -120,7 +120,7 @@ func (c *container) createVolume(v volume) error {
 // fillVolume copies what the image has at the volume's destination into an empty volume, with the
 // directory's owner and mode. It is copied aside first, so that a broken copy is not taken for a
 // filled volume.
-func (c *container) fillVolume(ctx context.Context, v volume, root *linux.Root) error {
+func (c *container) fillVolume(ctx context.Context, v volumeOption, root *linux.Root) error {
 	data := c.volumeData(v.name)
 	entries, err := os.ReadDir(data)
 	if err != nil || len(entries) > 0 {

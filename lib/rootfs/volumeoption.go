@@ -16,8 +16,8 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// volume is one -v, or one VOLUME of the image.
-type volume struct {
+// volumeOption is one -v, or one VOLUME of the image.
+type volumeOption struct {
 	word        string // as the user wrote it
 	name        string // of a named or, once it has one, an anonymous volume
 	anonymous   bool
@@ -28,7 +28,7 @@ type volume struct {
 	noCopy      bool
 }
 
-func (v volume) String() string { return v.word }
+func (v volumeOption) String() string { return v.word }
 
 // parseVolume reads the grammar of -v:
 //
@@ -36,8 +36,8 @@ func (v volume) String() string { return v.word }
 //
 // A source that starts with / . or ~ is a bind; another is the name of a volume; none makes an
 // anonymous volume. Options are ro, rw, nocopy (volumes), and [r]shared, [r]slave, [r]private (binds).
-func parseVolume(word, home string) (volume, error) {
-	v := volume{word: word}
+func parseVolume(word, home string) (volumeOption, error) {
+	v := volumeOption{word: word}
 	parts := strings.Split(word, ":")
 	if slices.Contains(parts, "") || len(parts) > 3 {
 		return v, errors.New("want [SOURCE:]DESTINATION[:OPTIONS]")
@@ -61,7 +61,7 @@ func parseVolume(word, home string) (volume, error) {
 	return v, nil
 }
 
-func (v *volume) setSource(source, home string) error {
+func (v *volumeOption) setSource(source, home string) error {
 	switch {
 	case strings.ContainsRune(source, 0):
 		return errors.New("the source has a NUL byte")
@@ -81,7 +81,7 @@ func (v *volume) setSource(source, home string) error {
 	return err
 }
 
-func (v *volume) setOptions(options []string) error {
+func (v *volumeOption) setOptions(options []string) error {
 	access := ""
 	for _, option := range options {
 		switch option {
@@ -126,7 +126,7 @@ func (p *plan) addImageVolumes(declared map[string]struct{}) error {
 		}
 		if !p.taken[destination] {
 			p.taken[destination] = true
-			p.volumes = append(p.volumes, volume{word: destination, anonymous: true, destination: destination})
+			p.volumes = append(p.volumes, volumeOption{word: destination, anonymous: true, destination: destination})
 		}
 	}
 	for i := range p.volumes {
@@ -138,7 +138,7 @@ func (p *plan) addImageVolumes(declared map[string]struct{}) error {
 }
 
 // mount returns the document's mount of the volume, whose data lies at source.
-func (v volume) mount(source string) specs.Mount {
+func (v volumeOption) mount(source string) specs.Mount {
 	options := []string{"rbind"}
 	if v.readOnly {
 		options = append(options, "ro")
@@ -165,54 +165,4 @@ func propagateRoot(s *spec.Spec, propagation string) {
 			l.RootfsPropagation = "rslave"
 		}
 	}
-}
-
-// tmpfs is one --tmpfs.
-type tmpfs struct {
-	destination string
-	options     []string
-}
-
-// parseTmpfs reads DESTINATION[:OPTION,…]. Options are those of tmpfs(5) and the plain ones of
-// mount(8); without others it is nosuid, nodev, noexec and as large as the kernel lets it be.
-func parseTmpfs(word string) (tmpfs, error) {
-	place, options, _ := strings.Cut(word, ":")
-	destination, err := checkDestination(place)
-	if err != nil {
-		return tmpfs{}, err
-	}
-	t := tmpfs{destination: destination, options: []string{"nosuid", "nodev", "noexec"}}
-	if options == "" {
-		return t, nil
-	}
-	for _, option := range strings.Split(options, ",") {
-		if !isTmpfsOption(option) {
-			return tmpfs{}, fmt.Errorf("option %.80q: not one of tmpfs", option)
-		}
-		t.options = slices.DeleteFunc(t.options, func(o string) bool { return o == option || o == "no"+option })
-		t.options = append(t.options, option)
-	}
-	return t, nil
-}
-
-func isTmpfsOption(option string) bool {
-	if key, value, valued := strings.Cut(option, "="); valued {
-		known := slices.Contains([]string{"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks"}, key)
-		return known && value != "" && strings.Trim(value, "0123456789kKmMgG%") == ""
-	}
-	return slices.Contains([]string{
-		"ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync",
-		"noatime", "relatime", "strictatime", "nodiratime",
-	}, option)
-}
-
-func (t tmpfs) mount() specs.Mount {
-	return specs.Mount{Destination: t.destination, Type: "tmpfs", Source: "tmpfs", Options: t.options}
-}
-
-// sortByDepth puts parents before what lies in them.
-func sortByDepth(mounts []specs.Mount) {
-	slices.SortStableFunc(mounts, func(a, b specs.Mount) int {
-		return strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/")
-	})
 }

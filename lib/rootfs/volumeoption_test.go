@@ -16,17 +16,17 @@ import (
 func TestParseVolume(t *testing.T) {
 	tests := []struct {
 		word  string
-		want  volume // word is filled in
+		want  volumeOption // word is filled in
 		error string
 	}{
-		{word: "/data", want: volume{anonymous: true, destination: "/data"}},
-		{word: "/a:/b", want: volume{source: "/a", destination: "/b"}},
-		{word: "/a/../c/:/b/../d/", want: volume{source: "/c", destination: "/d"}},
-		{word: "~:/b", want: volume{source: "/home/me", destination: "/b"}},
-		{word: "~/x:/b:ro", want: volume{source: "/home/me/x", destination: "/b", readOnly: true}},
-		{word: "db:/b:rw,nocopy", want: volume{name: "db", destination: "/b", noCopy: true}},
-		{word: "/a:/b:ro,rslave", want: volume{source: "/a", destination: "/b", readOnly: true, propagation: "rslave"}},
-		{word: "/a:/b:shared", want: volume{source: "/a", destination: "/b", propagation: "shared"}},
+		{word: "/data", want: volumeOption{anonymous: true, destination: "/data"}},
+		{word: "/a:/b", want: volumeOption{source: "/a", destination: "/b"}},
+		{word: "/a/../c/:/b/../d/", want: volumeOption{source: "/c", destination: "/d"}},
+		{word: "~:/b", want: volumeOption{source: "/home/me", destination: "/b"}},
+		{word: "~/x:/b:ro", want: volumeOption{source: "/home/me/x", destination: "/b", readOnly: true}},
+		{word: "db:/b:rw,nocopy", want: volumeOption{name: "db", destination: "/b", noCopy: true}},
+		{word: "/a:/b:ro,rslave", want: volumeOption{source: "/a", destination: "/b", readOnly: true, propagation: "rslave"}},
+		{word: "/a:/b:shared", want: volumeOption{source: "/a", destination: "/b", propagation: "shared"}},
 		{word: "", error: "want [SOURCE:]DESTINATION[:OPTIONS]"},
 		{word: ":/b", error: "want [SOURCE:]DESTINATION[:OPTIONS]"},
 		{word: "/a:", error: "want [SOURCE:]DESTINATION[:OPTIONS]"},
@@ -92,7 +92,7 @@ func TestParseTmpfs(t *testing.T) {
 	}
 }
 
-func TestDestinationsAreTakenOnce(t *testing.T) {
+func TestDuplicateDestinations(t *testing.T) {
 	m := New(state.Dir{Root: "/nowhere", Run: "/nowhere"})
 	for _, o := range []Options{
 		{Files: Files{Volume: []string{"/a:/x", "/b:/x/"}}},
@@ -128,7 +128,7 @@ func TestCheckOptions(t *testing.T) {
 }
 
 func TestAddImageVolumes(t *testing.T) {
-	p := &plan{volumes: []volume{{destination: "/a", source: "/x"}}, taken: map[string]bool{"/a": true, "/t": true}}
+	p := &plan{volumes: []volumeOption{{destination: "/a", source: "/x"}}, taken: map[string]bool{"/a": true, "/t": true}}
 	if err := p.addImageVolumes(map[string]struct{}{"/a/": {}, "b": {}, "/b/": {}, "/c/../d": {}, "/t": {}}); err != nil {
 		t.Fatal(err)
 	}
@@ -149,8 +149,8 @@ func TestAddImageVolumes(t *testing.T) {
 	}
 }
 
-// TestSpareDev: no mount point is made in a directory of the host's that is bound at /dev.
-func TestSpareDev(t *testing.T) {
+// TestDropDevMounts: no mount point is made in a directory of the host's that is bound at /dev.
+func TestDropDevMounts(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "pts"), 0o755); err != nil {
 		t.Fatal(err)
@@ -160,11 +160,11 @@ func TestSpareDev(t *testing.T) {
 	file := specs.Mount{Destination: "/dev/log", Type: "bind", Source: dir}
 	sys := specs.Mount{Destination: "/sys", Type: "sysfs"}
 	want := []specs.Mount{bind, pts, file, sys}
-	if got := spareDev([]specs.Mount{bind, pts, shm, file, sys}); !reflect.DeepEqual(got, want) {
+	if got := dropDevMounts([]specs.Mount{bind, pts, shm, file, sys}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	own := []specs.Mount{{Destination: "/dev", Type: "tmpfs"}, pts, shm}
-	if got := spareDev(slices.Clone(own)); !reflect.DeepEqual(got, own) {
+	if got := dropDevMounts(slices.Clone(own)); !reflect.DeepEqual(got, own) {
 		t.Errorf("got %v, want %v", got, own)
 	}
 }

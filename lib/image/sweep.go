@@ -1,0 +1,198 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/spec"
+	"github.com/weikeit/mydocker/lib/state"
+)
+
+// needs is what must stay: the names in blobs/ and layers/.
+type needs struct{ blobs, layers map[string]bool }
+
+// needed returns what the index and the running pulls need. Where that cannot be told of an image,
+// nothing may be removed.
+func (s *Store) needed(index *v1.Index) (needs, error) {
+	n := needs{blobs: make(map[string]bool), layers: make(map[string]bool)}
+	for _, entry := range index.Manifests {
+		manifest, err := s.readManifest(entry)
+		if err != nil {
+			return n, err
+		}
+		var config v1.Image
+		if err := s.readBlobJSON(manifest.Config, &config); err != nil {
+			return n, err
+		}
+		n.blobs[entry.Digest.Encoded()] = true
+		n.blobs[manifest.Config.Digest.Encoded()] = true
+		for _, l := range manifest.Layers {
+			if checkDigest(l.Digest) == nil {
+				n.blobs[l.Digest.Encoded()] = true
+			}
+		}
+		for _, chain := range chainIDs(config.RootFS.DiffIDs) {
+			n.layers[chain.Encoded()] = true
+		}
+	}
+	if err := s.neededByContainers(n); err != nil {
+		return n, err
+	}
+	return n, s.neededByPulls(n)
+}
+
+// neededByContainers adds the layers under containers, whatever the index says: it may have been lost.
+func (s *Store) neededByContainers(n needs) error {
+	var unknown error
+	list, err := s.dir.List(func(err error) { unknown = err })
+	if err = errors.Join(err, unknown); err != nil {
+		return err
+	}
+	for _, c := range list {
+		id := digest.Digest(c.Spec.Annotation(spec.AnnotationImageID))
+		if id == "" {
+			continue
+		}
+		var config v1.Image
+		if err := s.readBlobJSON(v1.Descriptor{Digest: id}, &config); err != nil {
+			return fmt.Errorf("container %s: image: %w", c.ID, err)
+		}
+		n.blobs[id.Encoded()] = true
+		for _, chain := range chainIDs(config.RootFS.DiffIDs) {
+			n.layers[chain.Encoded()] = true
+		}
+	}
+	return nil
+}
+
+func (s *Store) neededByPulls(n needs) error {
+	entries, err := os.ReadDir(s.pullsDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(s.pullsDir(), e.Name())
+		var record pullRecord
+		if err := state.ReadJSON(path, &record); err != nil || record.Process.Life() == state.Dead {
+			os.Remove(path)
+			continue
+		}
+		for _, d := range record.Blobs {
+			n.blobs[d.Encoded()] = true
+		}
+		for _, d := range record.Chains {
+			n.layers[d.Encoded()] = true
+		}
+	}
+	return nil
+}
+
+// sweep removes the blobs and layers that nothing needs, but for those that spare, if it is not nil, speaks for. It
+// returns the chain ids of the layers and how many bytes all had. It wants the store's lock. A store that lost its
+// index may still serve containers: nothing is removed.
+func (s *Store) sweep(index *v1.Index, spare keepFunc) (gone []digest.Digest, bytes int64, err error) {
+	if _, err := os.Stat(s.indexPath()); err != nil {
+		return nil, 0, nil
+	}
+	n, err := s.needed(index)
+	if err != nil {
+		return nil, 0, err
+	}
+	blobs := filepath.Join(s.dir.Images(), v1.ImageBlobsDir)
+	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
+		dir := filepath.Join(blobs, algorithm.String())
+		_, err := sweepDir(dir, n.blobs, spare, func(name string) {
+			if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				bytes += info.Size()
+			}
+		})
+		if err != nil {
+			return nil, bytes, err
+		}
+	}
+	if _, err := sweepDir(s.sourcesDir(), n.blobs, spare, func(string) {}); err != nil {
+		return nil, bytes, err
+	}
+	names, err := sweepDir(s.dir.Layers(), n.layers, spare, func(name string) {
+		if l, err := s.readLayer(digest.NewDigestFromEncoded(digest.SHA256, name)); err == nil {
+			bytes += l.Size
+		}
+	})
+	for _, name := range names {
+		gone = append(gone, digest.NewDigestFromEncoded(digest.SHA256, name))
+	}
+	return gone, bytes, err
+}
+
+// sweepDir removes the entries of dir that are not needed nor spared, under their name or while they are made,
+// and returns the names of the whole ones. Each is shown to count before it goes.
+func sweepDir(dir string, needed map[string]bool, spare keepFunc, count func(name string)) (gone []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, e := range entries {
+		name, temporary := strings.CutPrefix(e.Name(), state.TempPrefix)
+		if needed[name] || spare != nil && spare(dir, e) {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		count(e.Name())
+		if !temporary {
+			gone = append(gone, name)
+			// Half a removed layer must not look whole.
+			tmp := filepath.Join(dir, state.TempPrefix+"gone-"+name)
+			if err := os.Rename(path, tmp); err != nil {
+				return gone, err
+			}
+			path = tmp
+		}
+		linux.Trace("rm", "-rf", path)
+		if err := linux.RemoveAll(path); err != nil {
+			return gone, err
+		}
+	}
+	return gone, nil
+}
+
+// resumeTime is how long what came of a pull that was broken off is kept, from when it was written last.
+const resumeTime = 24 * time.Hour
+
+// keepFunc speaks for an entry of a directory of blobs or layers that nothing needs.
+type keepFunc func(dir string, e os.DirEntry) bool
+
+// resumable reports whether an entry is what the next pull of an image can go on from: a blob, whole or in part, or a
+// whole layer, of a pull that was broken off not long ago.
+func resumable(dir string, e os.DirEntry) bool {
+	name, temporary := strings.CutPrefix(e.Name(), state.TempPrefix)
+	if digest.SHA256.Validate(name) != nil && digest.SHA512.Validate(name) != nil {
+		return false
+	}
+	if e.IsDir() {
+		if _, err := os.Stat(filepath.Join(dir, name, layerFile)); err != nil || temporary {
+			return false
+		}
+	}
+	info, err := e.Info()
+	return err == nil && time.Since(info.ModTime()) < resumeTime
+}
+
+// sweepOrphans removes all that nothing needs, but for what is spared.
+func (s *Store) sweepOrphans(spare keepFunc) error {
+	index, unlock, err := s.lockIndex()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	_, _, err = s.sweep(index, spare)
+	return err
+}
