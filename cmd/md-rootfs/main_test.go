@@ -32,7 +32,7 @@ func TestErrorsAreOneLine(t *testing.T) {
 		{[]string{"mount"}, 2, "md-rootfs: mount: "},
 		{[]string{"mount", "--nonsense", "x"}, 2, "--nonsense"},
 		{[]string{"mount", "-s", "zfs", "busybox"}, 2, `md-rootfs: mount: storage driver "zfs": want overlay2, aufs or vfs`},
-		{[]string{"mount", "busybox", "-v", "/a:/", "sh"}, 2, "destination cannot be /"},
+		{[]string{"mount", "busybox", "-v", "/a:/", "sh"}, 2, "destination must not be /"},
 		{[]string{"mount", "busybox", "sh", "-v", "/a:/"}, 1, `image "busybox": not found (md-pull gets it)`},
 		{[]string{"mount", "-t", "--tty=false", "--entrypoint", "", "-e", "A=b,c", "busybox", "--", "-x"}, 1, "not found"},
 		{[]string{"mount", "--spec", "-", "busybox"}, 1, "no document"},

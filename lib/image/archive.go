@@ -16,26 +16,26 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// archive is the files of a tar archive, read where they lie.
+// archive gives random access to the files of an uncompressed tar archive.
 type archive struct {
 	file    *os.File
-	entries map[string]span
-	links   map[string]string
+	entries map[string]span   // regular files by name
+	links   map[string]string // targets of symbolic and hard links
 }
 
-// span is where the content of an entry lies in the archive.
+// span is the position of an entry's content in the archive.
 type span struct{ start, size int64 }
 
-// openArchive opens an archive of an image; scheme says of which kind, "" for either. It closes in.
+// openArchive opens an image archive. scheme selects the kind; "" means either. It takes over in, if that is a file.
 func (s *Store) openArchive(ctx context.Context, in io.Reader, scheme, base, tag string) (Source, error) {
 	file, err := s.seekable(ctx, in)
 	if err != nil {
-		return nil, fmt.Errorf("read the archive: %w", err)
+		return nil, fmt.Errorf("read archive: %w", err)
 	}
 	a, err := readArchive(ctx, file)
 	if err != nil {
 		file.Close()
-		return nil, fmt.Errorf("read the archive: %w", err)
+		return nil, fmt.Errorf("read archive: %w", err)
 	}
 	_, isOCI := a.entries[v1.ImageLayoutFile]
 	_, isDocker := a.entries[dockerList]
@@ -46,7 +46,7 @@ func (s *Store) openArchive(ctx context.Context, in io.Reader, scheme, base, tag
 	case isDocker && scheme != schemeOCIArchive:
 		src, err = openDocker(a, tag)
 	default:
-		err = errors.New("read the archive: it holds no image: want an OCI layout, or what docker save writes")
+		err = errors.New("read archive: neither an OCI layout nor an archive of docker save")
 	}
 	if err != nil {
 		file.Close()
@@ -54,8 +54,8 @@ func (s *Store) openArchive(ctx context.Context, in io.Reader, scheme, base, tag
 	return src, err
 }
 
-// seekable returns the archive uncompressed, as a file that can be read at any place. What is copied
-// for that has no name: it is gone with the process.
+// seekable returns the uncompressed archive as a file with random access. A copy is an unlinked file, which the kernel
+// removes with the process.
 func (s *Store) seekable(ctx context.Context, in io.Reader) (*os.File, error) {
 	file, isFile := in.(*os.File)
 	if isFile {
@@ -79,7 +79,7 @@ func (s *Store) seekable(ctx context.Context, in io.Reader) (*os.File, error) {
 	return tmp, nil
 }
 
-// unnamed makes a file without a name, on the disk of the images.
+// unnamed creates an unlinked temporary file on the file system of the images.
 func (s *Store) unnamed() (*os.File, error) {
 	done, err := s.dir.LockObject(pullLock + state.NewID())
 	if err != nil {
@@ -87,12 +87,17 @@ func (s *Store) unnamed() (*os.File, error) {
 	}
 	defer done()
 	tmp, err := os.CreateTemp(s.dir.Images(), state.TempPrefix)
-	if err == nil {
-		err = os.Remove(tmp.Name())
+	if err != nil {
+		return nil, err
 	}
-	return tmp, err
+	if err := os.Remove(tmp.Name()); err != nil {
+		tmp.Close()
+		return nil, err
+	}
+	return tmp, nil
 }
 
+// spool copies from, decompressed, to a file.
 func spool(ctx context.Context, to io.Writer, from io.Reader) error {
 	ctx, stop := context.WithCancel(ctx)
 	raw := readAhead(ctx, fill{from})
@@ -111,7 +116,7 @@ func spool(ctx context.Context, to io.Writer, from io.Reader) error {
 	return err
 }
 
-// readArchive notes where in the archive which file lies. A name that comes again replaces the first.
+// readArchive reads the positions of all files. A later entry replaces an earlier one with the same name.
 func readArchive(ctx context.Context, file *os.File) (*archive, error) {
 	a := &archive{file: file, entries: make(map[string]span), links: make(map[string]string)}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
@@ -129,7 +134,7 @@ func readArchive(ctx context.Context, file *os.File) (*archive, error) {
 		name := cleanName(h.Name)
 		switch h.Typeflag {
 		case tar.TypeReg:
-			start, err := file.Seek(0, io.SeekCurrent) // the reader takes no more than the header
+			start, err := file.Seek(0, io.SeekCurrent) // tar.Reader does not read past the header
 			if err != nil {
 				return nil, err
 			}
@@ -143,10 +148,10 @@ func readArchive(ctx context.Context, file *os.File) (*archive, error) {
 	return nil, ctx.Err()
 }
 
-// cleanName makes a name comparable. It is a key, never a path.
+// cleanName normalizes a name for use as a map key. The result is never used as a path.
 func cleanName(name string) string { return path.Clean("/" + name)[1:] }
 
-// find returns where the file lies, through links of the archive: layers may be shared so.
+// find returns the position of a file. It follows links in the archive, by which images share layers.
 func (a *archive) find(name string) (span, bool) {
 	name = cleanName(name)
 	for range 10 {
@@ -162,7 +167,7 @@ func (a *archive) find(name string) (span, bool) {
 func (a *archive) Open(name string) (io.ReadCloser, error) {
 	s, ok := a.find(name)
 	if !ok {
-		return nil, fmt.Errorf("the archive has no file %.300q: %w", name, fs.ErrNotExist)
+		return nil, fmt.Errorf("read archive: %.300q: %w", name, fs.ErrNotExist)
 	}
 	return io.NopCloser(io.NewSectionReader(a.file, s.start, s.size)), nil
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// victim is a place beside a layer's directory, with a file and a directory that no layer may touch.
+// victim is a directory next to that of a layer, with a file and a directory that no layer may change.
 type victim struct {
 	dir, file string
 	before    string
@@ -39,7 +39,7 @@ func newVictim(t *testing.T) *victim {
 	return v
 }
 
-// look describes all that an attack could change.
+// look describes everything that an attack could change.
 func (v *victim) look(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
@@ -61,8 +61,8 @@ func (v *victim) look(t *testing.T) string {
 	return b.String() + tree(t, v.dir)
 }
 
-// TestAttacksWithinALayer unpacks what would reach the victim if links were followed, or names believed. Whether
-// it unpacks does not matter: what is outside may not change, nor get in.
+// TestAttacksWithinALayer unpacks archives that would reach the victim if the unpacker followed links or trusted names.
+// Whether they unpack does not matter: files outside must not change, nor appear in the layer.
 func TestAttacksWithinALayer(t *testing.T) {
 	requireRoot(t)
 	attributes := map[string]string{paxXattr + "trusted.evil": "1", paxXattr + "user.evil": "1"}
@@ -126,16 +126,16 @@ func TestAttacksWithinALayer(t *testing.T) {
 				t.Errorf("unpacked with %v, and changed\n%s\nto\n%s", err, v.before, got)
 			}
 			if got := tree(t, to); strings.Contains(got, "=secret") {
-				t.Errorf("a file of the host got in:\n%s", got)
+				t.Errorf("host file in layer:\n%s", got)
 			}
 			if left, _ := os.ReadDir(filepath.Dir(v.dir)); len(left) != 2 {
-				t.Errorf("something got out: %v", left)
+				t.Errorf("files outside the layer: %v", left)
 			}
 		})
 	}
 }
 
-// TestAttacksAcrossLayers has a lower layer lay a trap that the one above walks into.
+// TestAttacksAcrossLayers unpacks a lower layer with links that the layer above it would follow.
 func TestAttacksAcrossLayers(t *testing.T) {
 	requireRoot(t)
 	for name, c := range map[string]struct {
@@ -182,17 +182,17 @@ func TestAttacksAcrossLayers(t *testing.T) {
 				t.Errorf("the layer below changed from\n%s\nto\n%s", below, got)
 			}
 			if got := tree(t, top); strings.Contains(got, "=secret") || strings.Contains(got, " Dc") {
-				t.Errorf("a file of the host, or a device by another name, got in:\n%s", got)
+				t.Errorf("host file, or device under another name, in layer:\n%s", got)
 			}
 		})
 	}
 }
 
-// TestBombs are small archives that would fill the disk, the memory or the day.
+// TestBombs unpacks small archives that would exhaust disk, memory or time.
 func TestBombs(t *testing.T) {
 	for name, c := range map[string]struct {
 		archive func() []byte
-		want    string // "": it is harmless, and unpacks
+		want    string // "" if it unpacks
 	}{
 		"deep":                            {func() []byte { return tarOf(file(strings.Repeat("d/", 50000)+"f", "1")) }, "name too long"},
 		"deep, within what a path may be": {func() []byte { return tarOf(file(strings.Repeat("d/", 1900)+"f", "1")) }, ""},
@@ -223,7 +223,7 @@ func TestBombs(t *testing.T) {
 				t.Errorf("got %.300v, want %q", err, c.want)
 			}
 			if err != nil && len(err.Error()) > 6000 {
-				t.Errorf("a message of %d bytes", len(err.Error()))
+				t.Errorf("error has %d bytes", len(err.Error()))
 			}
 			if err := os.RemoveAll(to); err != nil {
 				t.Error(err)
@@ -232,13 +232,13 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// sparse is an archive with a sparse file as GNU tar writes it, version 0.1 of the format in PAX records.
+// sparse returns an archive with a sparse file in GNU tar's format 0.1, in PAX records.
 func sparse(size, sparseMap string) []byte {
 	blocks := fmt.Sprint(strings.Count(sparseMap, ",")/2 + 1)
 	return withRecords([][2]string{{"GNU.sparse.size", size}, {"GNU.sparse.numblocks", blocks}, {"GNU.sparse.map", sparseMap}, {"GNU.sparse.name", "s"}})
 }
 
-// withRecords is an archive of one empty file with PAX records that the package would not write.
+// withRecords returns an archive of an empty file with PAX records that archive/tar does not write.
 func withRecords(list [][2]string) []byte {
 	records := ""
 	for _, r := range list {
@@ -261,7 +261,7 @@ func withRecords(list [][2]string) []byte {
 	return b.Bytes()
 }
 
-// setType changes the type of a header and makes its checksum right (POSIX pax, "ustar Interchange Format").
+// setType changes the type of a header and updates its checksum (POSIX pax, "ustar Interchange Format").
 func setType(header []byte, kind byte) {
 	header[156] = kind
 	copy(header[148:156], "        ")
@@ -272,7 +272,7 @@ func setType(header []byte, kind byte) {
 	copy(header[148:156], fmt.Sprintf("%06o\x00 ", sum))
 }
 
-// What a sparse file leaves out takes no place, and what is in it is in it.
+// TestSparseFiles checks that holes use no space and that the data around them is right.
 func TestSparseFiles(t *testing.T) {
 	to := t.TempDir()
 	content := make([]byte, 5*chunkSize+17)
@@ -287,11 +287,11 @@ func TestSparseFiles(t *testing.T) {
 		}
 	}
 	if info, _ := os.Stat(filepath.Join(to, "tail")); info.Sys().(*syscall.Stat_t).Blocks*512 >= int64(len(tail)) {
-		t.Errorf("zeros take %d blocks", info.Sys().(*syscall.Stat_t).Blocks)
+		t.Errorf("zeros use %d blocks", info.Sys().(*syscall.Stat_t).Blocks)
 	}
 }
 
-// Holes count: no archive claims the disk again and again, nor is it unpacked when nobody wants it any more.
+// TestHolesCountAsUsedSpace checks that an archive with many holes fails with ENOSPC, and that cancellation stops it.
 func TestHolesCountAsUsedSpace(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	u, err := newUnpacker(ctx, t.TempDir())
@@ -316,7 +316,7 @@ func TestHolesCountAsUsedSpace(t *testing.T) {
 	}
 }
 
-// Many names of one file below are one copy of it.
+// TestHardLinksShareOneCopy checks that several hard links to a file of a lower layer share one copy.
 func TestHardLinksShareOneCopy(t *testing.T) {
 	low, top := t.TempDir(), t.TempDir()
 	if err := unpackInto(t, low, tarOf(file("big", "content"))); err != nil {
@@ -334,7 +334,7 @@ func TestHardLinksShareOneCopy(t *testing.T) {
 	}
 }
 
-// A stream that wants a window of more than maxWindow is refused before it gets that memory.
+// TestZstdWindowIsBounded checks that a stream with a window over maxWindow is refused before the allocation.
 func TestZstdWindowIsBounded(t *testing.T) {
 	archive := tarOf(file("a", strings.Repeat("1", 1<<20)))
 	var b bytes.Buffer
@@ -343,14 +343,14 @@ func TestZstdWindowIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Write(archive)
-	w.Flush() // so that the size is not in the header, and the window is
+	w.Flush() // so that the header has the window instead of the size
 	w.Close()
 	if _, err := pullFrom(newStore(t), newFake(t, "x", v1.MediaTypeImageLayerZstd, archive).withLayer(b.Bytes())); err == nil || !strings.Contains(err.Error(), "window") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// withLayer puts another blob in the place of the first layer's.
+// withLayer replaces the blob of the first layer.
 func (f *fake) withLayer(data []byte) *fake {
 	return f.edit(func(m *v1.Manifest) { m.Layers[0] = f.add(m.Layers[0].MediaType, data) })
 }
@@ -361,12 +361,12 @@ func TestTooManyLayers(t *testing.T) {
 			m.Layers = append(m.Layers, m.Layers[0])
 		}
 	})
-	if _, err := pullFrom(newStore(t), src); err == nil || !strings.Contains(err.Error(), "no kernel stacks more") {
+	if _, err := pullFrom(newStore(t), src); err == nil || !strings.Contains(err.Error(), "overlayfs supports only") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// Two programs that unpack into one store at once, one of them killed in the middle, leave one whole layer.
+// TestConcurrentUnpacks pulls in two processes, one of which is killed, and checks that the layer is complete.
 func TestConcurrentUnpacks(t *testing.T) {
 	s := newStore(t)
 	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", noise(300000)), file("b", "2")))

@@ -16,24 +16,24 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// blob is a layer's blob on its way. What has come of it when the source fails, or the process dies, stays
-// under its temporary name, and the next pull of a repository that has the same goes on from there. That part is read and hashed again with the
-// rest, so nobody has to know what a crash left of it.
+// blob is the blob of a layer during a pull. If the source fails or the process dies, the received part stays under its
+// temporary name. The next pull from a repository with the same blob resumes it; it reads and hashes the kept part
+// again, so a crash cannot leave undetected damage.
 type blob struct {
-	in     io.Reader // the part that is there, then the rest
-	rest   io.Closer // the source's; nil: none is needed
-	file   *os.File  // where it is kept until it is verified; with stored, where it is
-	stored bool      // it is in the store, whole
+	in     io.Reader // the kept part, then the rest
+	rest   io.Closer // of the source; nil if nothing is left to fetch
+	file   *os.File  // temporary file, or the blob in the store
+	stored bool      // the blob is complete in the store
 	path   string
 	hash   hash.Hash
-	size   int64 // that has been taken
-	kept   int64 // that was there before
-	limit  int64
-	broken bool // what has come of it is of no use
+	size   int64 // bytes hashed so far
+	kept   int64 // bytes that an earlier pull received
+	limit  int64 // size in the manifest
+	broken bool  // the temporary file is useless
 	report func(size int64)
 }
 
-// openBlob opens the layer's blob in the store, or else at the source.
+// openBlob opens the blob of a layer in the store or, if it is not there, at the source.
 func (p *pull) openBlob(ctx context.Context, l *layer) (*blob, error) {
 	path := p.store.blobPath(l.desc.Digest)
 	b := &blob{path: path, hash: l.desc.Digest.Algorithm().Hash(), limit: l.desc.Size}
@@ -59,14 +59,14 @@ func (p *pull) openBlob(ctx context.Context, l *layer) (*blob, error) {
 	return b, nil
 }
 
-// openRest opens at the source what is not there yet.
+// openRest opens the missing part at the source.
 func (b *blob) openRest(ctx context.Context, src Source, l *layer) error {
 	info, err := b.file.Stat()
 	if err != nil {
 		return err
 	}
 	b.kept = info.Size()
-	// What is there came of a pull of whatever image named the blob.
+	// The kept part may come from another image and another source (proof.go).
 	remote, ok := src.(Remote)
 	if b.kept > b.limit || b.kept > 0 && !(ok && peek(ctx, remote, l.desc, b.file, b.kept)) {
 		b.kept = 0
@@ -90,7 +90,7 @@ func (b *blob) temp() string {
 	return filepath.Join(filepath.Dir(b.path), state.TempPrefix+filepath.Base(b.path))
 }
 
-// pieceSize is how much a slow source may bring until it is taken: what has not been is lost with the process.
+// pieceSize is the number of bytes after which received data is written. A crash loses less than that.
 const pieceSize = 64 << 10
 
 // Fill implements filler.
@@ -105,17 +105,17 @@ func (b *blob) Fill(buf []byte) ([]byte, error) {
 	return buf[:n], err
 }
 
-// take is given all of the blob piece by piece.
+// take hashes a piece of the blob, and writes it unless it was kept.
 func (b *blob) take(data []byte) error {
 	if b.size+int64(len(data)) > b.limit {
 		b.broken = true
-		return fmt.Errorf("it is longer than the %d bytes that the manifest says", b.limit)
+		return fmt.Errorf("blob is longer than %d bytes, its size in the manifest", b.limit)
 	}
 	b.hash.Write(data)
 	fresh := data[min(max(b.kept-b.size, 0), int64(len(data))):]
 	if !b.stored && len(fresh) > 0 {
 		if err := linux.WriteUncached(b.file, fresh, b.size+int64(len(data)-len(fresh))); err != nil {
-			b.broken = errors.Is(err, syscall.ENOSPC) // somebody needs the place
+			b.broken = errors.Is(err, syscall.ENOSPC) // free the space
 			return err
 		}
 	}
@@ -124,8 +124,8 @@ func (b *blob) take(data []byte) error {
 	return nil
 }
 
-// verify returns an error where the blob is not what it should be. One in the store is taken away, so
-// that another try asks the source.
+// verify checks digest and size of the complete blob. It removes a damaged blob from the store, so that a retry fetches
+// it.
 func (b *blob) verify(l *layer) error {
 	got := digest.NewDigest(l.desc.Digest.Algorithm(), b.hash)
 	b.broken = true
@@ -136,12 +136,12 @@ func (b *blob) verify(l *layer) error {
 		}
 		return &contentError{what: "blob", want: l.desc.Digest, got: got}
 	case b.size != b.limit:
-		return fmt.Errorf("it has %d bytes, the manifest says %d", b.size, b.limit)
+		return fmt.Errorf("blob has %d bytes, want %d (manifest)", b.size, b.limit)
 	}
 	return nil
 }
 
-// commit makes the blob count: all of it is on the disk before it has its name.
+// commit renames the blob to its final name, after it is synced to the disk.
 func (b *blob) commit() error {
 	if b.stored {
 		return nil
@@ -152,7 +152,7 @@ func (b *blob) commit() error {
 	return os.Rename(b.temp(), b.path)
 }
 
-// interrupt ends a read of the source that is waiting.
+// interrupt unblocks a read of the source.
 func (b *blob) interrupt() {
 	if b.rest != nil {
 		b.rest.Close()
@@ -163,6 +163,6 @@ func (b *blob) close() {
 	b.interrupt()
 	b.file.Close()
 	if !b.stored && (b.broken || b.size == 0 && b.kept == 0) {
-		os.Remove(b.temp()) // gone if it counts
+		os.Remove(b.temp()) // after commit, it no longer exists
 	}
 }

@@ -15,18 +15,17 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// dockerList is the file by which an archive of docker save is known.
+// dockerList is the file that lists the images of a docker save archive.
 const dockerList = "manifest.json"
 
-// dockerEntry is one image in manifest.json of docker save.
+// dockerEntry is an image in manifest.json of docker save.
 type dockerEntry struct {
 	Config   string
 	RepoTags []string
 	Layers   []string
 }
 
-// dockerArchive is the source of an image in an archive of docker save, which has no manifest of its
-// own: one is made.
+// dockerArchive is an image in a docker save archive. The archive has no image manifest, so describe creates one.
 type dockerArchive struct {
 	files    *archive
 	ref      Reference
@@ -41,7 +40,7 @@ func openDocker(a *archive, name string) (Source, error) {
 	}
 	var list []dockerEntry
 	if err := json.Unmarshal(data, &list); err != nil {
-		return nil, fmt.Errorf("read the archive: %s: %w", dockerList, err)
+		return nil, fmt.Errorf("read archive: %s: %w", dockerList, err)
 	}
 	entry, ref, err := pickDocker(list, name)
 	if err != nil {
@@ -49,11 +48,12 @@ func openDocker(a *archive, name string) (Source, error) {
 	}
 	d := &dockerArchive{files: a, ref: ref, blobs: make(map[digest.Digest]string)}
 	if err := d.describe(entry); err != nil {
-		return nil, fmt.Errorf("read the archive: %w", err)
+		return nil, fmt.Errorf("read archive: %w", err)
 	}
 	return d, nil
 }
 
+// pickDocker returns the image with the name, or the only image if name is empty.
 func pickDocker(list []dockerEntry, name string) (dockerEntry, Reference, error) {
 	var want Reference
 	if name != "" {
@@ -74,16 +74,16 @@ func pickDocker(list []dockerEntry, name string) (dockerEntry, Reference, error)
 	}
 	switch {
 	case len(list) == 0:
-		return dockerEntry{}, want, errors.New("the archive has no image")
+		return dockerEntry{}, want, errors.New("archive has no image")
 	case name != "":
-		return dockerEntry{}, want, fmt.Errorf("the archive has no image %.100q: there are %s", name, strings.Join(names, ", "))
+		return dockerEntry{}, want, fmt.Errorf("archive has no image %.100q, only %s", name, strings.Join(names, ", "))
 	case len(list) > 1:
-		return dockerEntry{}, want, fmt.Errorf("the archive has several images: say which, as in FILE:NAME: %s", strings.Join(names, ", "))
+		return dockerEntry{}, want, fmt.Errorf("archive has several images: choose one with FILE:NAME: %s", strings.Join(names, ", "))
 	}
 	return list[0], want, nil
 }
 
-// describe makes the manifest.
+// describe creates the manifest.
 func (d *dockerArchive) describe(entry dockerEntry) error {
 	config, err := readFile(d.files, entry.Config)
 	if err != nil {
@@ -101,7 +101,7 @@ func (d *dockerArchive) describe(entry dockerEntry) error {
 	}
 	d.blobs[m.Config.Digest] = entry.Config
 	if len(entry.Layers) != len(parsed.RootFS.DiffIDs) {
-		return fmt.Errorf("%.300q speaks of %d layers, %s of %d", entry.Config, len(parsed.RootFS.DiffIDs), dockerList, len(entry.Layers))
+		return fmt.Errorf("%.300q lists %d layers, but %s lists %d", entry.Config, len(parsed.RootFS.DiffIDs), dockerList, len(entry.Layers))
 	}
 	for i, name := range entry.Layers {
 		layer, err := d.describeLayer(name, parsed.RootFS.DiffIDs[i])
@@ -115,13 +115,13 @@ func (d *dockerArchive) describe(entry dockerEntry) error {
 	return err
 }
 
-// describeLayer names a layer's blob. The digest of an uncompressed one stands in the configuration, and
-// [Pull] checks it; so only a compressed one is read here.
+// describeLayer returns the descriptor of a layer. The digest of an uncompressed layer is its diff id, which [Pull]
+// checks; only a compressed layer is read here.
 func (d *dockerArchive) describeLayer(name string, diff digest.Digest) (v1.Descriptor, error) {
 	layer := v1.Descriptor{MediaType: v1.MediaTypeImageLayer, Digest: diff}
 	s, ok := d.files.find(name)
 	if !ok {
-		return layer, fmt.Errorf("the archive has no file %.300q: %w", name, fs.ErrNotExist)
+		return layer, fmt.Errorf("layer %.300q: %w", name, fs.ErrNotExist)
 	}
 	layer.Size = s.size
 	content := io.NewSectionReader(d.files.file, s.start, s.size)
@@ -150,7 +150,7 @@ func (d *dockerArchive) Root(context.Context) (v1.Descriptor, []byte, error) {
 	return v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromBytes(d.manifest), Size: int64(len(d.manifest))}, d.manifest, nil
 }
 
-// Manifest implements Source. There is no index.
+// Manifest implements Source. The archive has no index.
 func (d *dockerArchive) Manifest(context.Context, v1.Descriptor) ([]byte, error) {
 	return slices.Clone(d.manifest), nil
 }
@@ -159,7 +159,7 @@ func (d *dockerArchive) Manifest(context.Context, v1.Descriptor) ([]byte, error)
 func (d *dockerArchive) Blob(_ context.Context, want v1.Descriptor, offset int64) (io.ReadCloser, error) {
 	name, ok := d.blobs[want.Digest]
 	if !ok {
-		return nil, fmt.Errorf("blob %s is not in the archive", want.Digest)
+		return nil, fmt.Errorf("read archive: no blob %s", want.Digest)
 	}
 	return openAt(d.files, name, offset)
 }

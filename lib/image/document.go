@@ -14,8 +14,8 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Manifests and configurations are read into memory, so they are bounded (docker and containerd
-// bound manifests at 4 and 8 MiB).
+// maxDocument limits manifests and configurations, which are read into memory. Docker and containerd limit manifests to
+// 4 and 8 MiB.
 const maxDocument = 8 << 20
 
 func (s *Store) readManifest(d v1.Descriptor) (*v1.Manifest, error) {
@@ -40,15 +40,14 @@ func (s *Store) readBlobJSON(d v1.Descriptor, v any) error {
 	return nil
 }
 
-// readBlob reads a small blob. It is not hashed again: it was when it came in, and nobody but root
-// writes here.
+// readBlob reads a small blob. It does not verify the digest again: the pull did, and only root can write here.
 func (s *Store) readBlob(d digest.Digest) ([]byte, error) {
 	if err := checkDigest(d); err != nil {
 		return nil, err
 	}
 	f, err := os.Open(s.blobPath(d))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("blob %s is not there", shortID(d))
+		return nil, fmt.Errorf("blob %s is missing", shortID(d))
 	}
 	if err != nil {
 		return nil, err
@@ -57,7 +56,7 @@ func (s *Store) readBlob(d digest.Digest) ([]byte, error) {
 	return readBounded(f)
 }
 
-// writeBlob wants the store's lock.
+// writeBlob writes a small blob. The caller must hold the store's lock.
 func (s *Store) writeBlob(d digest.Digest, data []byte) error {
 	path := s.blobPath(d)
 	if old, err := os.ReadFile(path); err == nil && d.Algorithm().FromBytes(old) == d {
@@ -66,11 +65,14 @@ func (s *Store) writeBlob(d digest.Digest, data []byte) error {
 	return state.WriteFile(path, data, 0o600)
 }
 
-// readBounded reads a document whole, or returns an error where it is too long to be one.
+// readBounded reads a document of at most maxDocument bytes.
 func readBounded(r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
-	if err == nil && len(data) > maxDocument {
-		err = fmt.Errorf("a document of more than %d MiB", maxDocument>>20)
+	if err != nil {
+		return data, err
 	}
-	return data, err
+	if len(data) > maxDocument {
+		return nil, fmt.Errorf("document is larger than %d MiB", maxDocument>>20)
+	}
+	return data, nil
 }

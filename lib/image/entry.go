@@ -37,13 +37,14 @@ func (u *unpacker) directory(parent linux.Dir, name string, h *tar.Header) error
 	return u.attributes(parent, base, h)
 }
 
-// create makes an entry with its attributes in place of what an earlier entry of the layer made.
+// create creates an entry with its attributes. It replaces an earlier entry of the layer with the same name.
 func (u *unpacker) create(parent linux.Dir, base string, h *tar.Header, make func() error) error {
 	err := make()
 	if errors.Is(err, fs.ErrExist) {
-		if err = u.remove(parent, base); err == nil {
-			err = make()
+		if err := u.remove(parent, base); err != nil {
+			return err
 		}
+		err = make()
 	}
 	if err != nil {
 		return err
@@ -73,8 +74,8 @@ func (u *unpacker) file(parent linux.Dir, base string, h *tar.Header, content io
 	})
 }
 
-// writeContent writes a file. Where a whole buffer is zero, the file has a hole: a sparse
-// file of the archive may be of any size.
+// writeContent writes the content of a file. A buffer of zeros becomes a hole, since a sparse file in the archive may
+// have any size.
 func (u *unpacker) writeContent(f *os.File, content io.Reader) (size int64, err error) {
 	holes := false
 	for end := false; !end; {
@@ -87,7 +88,7 @@ func (u *unpacker) writeContent(f *os.File, content io.Reader) (size int64, err 
 		case len(data) == 0:
 			err = nil
 		case len(data) == len(u.buffer) && isZero(data):
-			if err := u.ctx.Err(); err != nil { // there may be many
+			if err := u.ctx.Err(); err != nil { // a sparse file may have any number of them
 				return size, err
 			}
 			holes = true
@@ -117,7 +118,7 @@ func (u *unpacker) special(parent linux.Dir, base string, h *tar.Header) error {
 	case tar.TypeChar:
 		kind = syscall.S_IFCHR
 		if h.Devmajor == 0 && h.Devminor == 0 {
-			return errors.New("a character device 0:0 would remove a file of the layers below unseen")
+			return errors.New("character device 0:0 is not allowed: it would act as a whiteout")
 		}
 	case tar.TypeBlock:
 		kind = syscall.S_IFBLK
@@ -127,10 +128,10 @@ func (u *unpacker) special(parent linux.Dir, base string, h *tar.Header) error {
 	})
 }
 
-// attributes sets owner, permissions and extended attributes, in the order in which none takes
-// another away: chown(2) clears setuid bits and capabilities.
+// attributes sets owner, permissions and extended attributes, in this order: chown(2) clears setuid bits and
+// capabilities.
 func (u *unpacker) attributes(parent linux.Dir, base string, h *tar.Header) error {
-	if uint64(h.Uid) >= uint64(linux.NoID) || uint64(h.Gid) >= uint64(linux.NoID) { // it would stay root's
+	if uint64(h.Uid) >= uint64(linux.NoID) || uint64(h.Gid) >= uint64(linux.NoID) { // -1 would leave the owner root
 		return fmt.Errorf("owner %d:%d: want ids from 0 to %d", h.Uid, h.Gid, linux.NoID-1)
 	}
 	if err := parent.Chown(base, h.Uid, h.Gid); err != nil {
@@ -151,23 +152,22 @@ func (u *unpacker) attributes(parent linux.Dir, base string, h *tar.Header) erro
 	return nil
 }
 
-// setXattr sets an attribute of the archive, but for those by which overlayfs would be told what no
-// layer may say: to show another file, or to hide some.
+// setXattr sets an extended attribute, except those of overlayfs: a layer could redirect or hide files with them.
 func setXattr(parent linux.Dir, base, key string, value []byte) error {
 	if strings.HasPrefix(key, "trusted.overlay.") || strings.HasPrefix(key, "user.overlay.") {
-		slog.Debug("attribute of a layer left out", "file", base, "attribute", key)
+		slog.Debug("skip attribute of overlayfs", "file", base, "attribute", key)
 		return nil
 	}
 	err := parent.SetXattr(base, key, value)
 	if errors.Is(err, syscall.ENOTSUP) {
-		slog.Debug("attribute of a layer left out: the file system cannot hold it", "file", base, "attribute", key)
+		slog.Debug("skip attribute: not supported by file system", "file", base, "attribute", key)
 		return nil
 	}
 	return err
 }
 
-// whiteout does what an entry ".wh.NAME" says: NAME of the layers below is gone. What this layer itself
-// has under that name stays, wherever in the archive it stands.
+// whiteout applies an entry ".wh.NAME": it removes NAME of the layers below. An entry NAME of the same layer stays,
+// whether it comes before or after the whiteout.
 func (u *unpacker) whiteout(parent linux.Dir, base string) error {
 	if base == whiteoutOpaque {
 		return parent.SetXattr(".", opaqueXattr, []byte(opaqueValue))
@@ -177,21 +177,20 @@ func (u *unpacker) whiteout(parent linux.Dir, base string) error {
 	}
 	name := strings.TrimPrefix(base, whiteoutPrefix)
 	if name == "" || name == "." || name == ".." {
-		return errors.New("a whiteout of no name")
+		return errors.New("whiteout has no name")
 	}
 	err := parent.Mknod(name, syscall.S_IFCHR, 0, 0)
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	st, err := parent.Stat(name)
-	if err == nil && st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
-		err = parent.SetXattr(name, opaqueXattr, []byte(opaqueValue))
+	if err != nil || st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
+		return err
 	}
-	return err
+	return parent.SetXattr(name, opaqueXattr, []byte(opaqueValue))
 }
 
-// hardLink makes name another name of the file target of this layer, or puts that off to the end where
-// this layer has no such file.
+// hardLink links name to target. If this layer does not have target, it is left to copyUp.
 func (u *unpacker) hardLink(parent linux.Dir, name, target string) error {
 	base := path.Base(name)
 	linked, err := u.linkWithin(parent, base, target)
@@ -205,7 +204,7 @@ func (u *unpacker) hardLink(parent linux.Dir, name, target string) error {
 	return nil
 }
 
-// linkWithin makes the hard link if this layer has the target.
+// linkWithin creates the hard link and returns true if this layer has target.
 func (u *unpacker) linkWithin(parent linux.Dir, base, target string) (bool, error) {
 	dir, err := u.root.OpenDir(path.Dir("./" + target))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
@@ -223,13 +222,13 @@ func (u *unpacker) linkWithin(parent linux.Dir, base, target string) (bool, erro
 	case err != nil:
 		return false, err
 	case st.Mode&syscall.S_IFMT == syscall.S_IFDIR || target == "":
-		return false, fmt.Errorf("hard link to the directory %.300q", target)
+		return false, fmt.Errorf("hard link to %.300q: target is a directory", target)
 	case isWhiteout(st.Mode, st.Rdev):
-		return false, fmt.Errorf("hard link to %.300q, which the layer removes", target)
+		return false, fmt.Errorf("hard link to %.300q: target is removed by the same layer", target)
 	}
 	if old, err := parent.Stat(base); err == nil {
 		if old.Ino == st.Ino {
-			return true, nil // its own name
+			return true, nil // already linked
 		}
 		if err := u.remove(parent, base); err != nil {
 			return false, err

@@ -19,12 +19,11 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// export is an image on its way out of the store: its blobs are open, so that a removal meanwhile does
-// not matter, and its documents are written for it alone.
+// export is an image that is being exported. Its blobs are open, so a concurrent removal does not matter.
 type export struct {
-	entry v1.Descriptor // of its index, with the name it shall have there
+	entry v1.Descriptor // for index.json, with the name of the image
 	blobs []exportBlob
-	list  []byte // manifest.json, by which docker load finds it
+	list  []byte // manifest.json for docker load
 }
 
 type exportBlob struct {
@@ -39,14 +38,14 @@ func (e *export) close() {
 	}
 }
 
-// Export writes an image of the store to where [Store.OpenSource] reads one:
+// Export writes an image of the store in a form that [Store.OpenSource] reads:
 //
-//	ocidir:DIR[:TAG]            an OCI image layout, which may hold other images
-//	oci-archive:FILE[:TAG]      the same in a tar archive
-//	docker-archive:FILE[:NAME]  the same, with the list that docker load reads
-//	-                           the same, to stdout
+//	ocidir:DIR[:TAG]            OCI image layout; other images in it stay
+//	oci-archive:FILE[:TAG]      tar archive that is an OCI image layout and that docker load reads
+//	docker-archive:FILE[:NAME]  the same
+//	-                           the same, on stdout
 //
-// Without TAG or NAME it keeps its own.
+// Without TAG or NAME, the image keeps its name.
 func (s *Store) Export(ctx context.Context, arg, to string, stdout io.Writer) error {
 	scheme, file, name := splitDestination(to)
 	e, err := s.openExport(arg, name)
@@ -65,8 +64,8 @@ func (s *Store) Export(ctx context.Context, arg, to string, stdout io.Writer) er
 	return fmt.Errorf("destination %.300q: want ocidir:DIR, oci-archive:FILE, docker-archive:FILE or -", to)
 }
 
-// splitDestination parts SCHEME:PATH[:NAME] at the first colon of the path, as skopeo does: what does
-// not exist yet cannot tell more.
+// splitDestination splits SCHEME:PATH[:NAME] at the first colon of the path, as skopeo does. The path may not exist yet,
+// so it cannot be used to tell where NAME starts.
 func splitDestination(to string) (scheme, file, name string) {
 	for _, scheme := range []string{schemeLayout, schemeOCIArchive, schemeDockerArchive} {
 		if rest, ok := strings.CutPrefix(to, scheme); ok && rest != "" {
@@ -80,7 +79,7 @@ func splitDestination(to string) (scheme, file, name string) {
 	return "", "", ""
 }
 
-// openExport opens all of an image, under the store's lock.
+// openExport opens all blobs of an image, under the store's lock.
 func (s *Store) openExport(arg, name string) (*export, error) {
 	unlock, err := s.Lock()
 	if err != nil {
@@ -121,8 +120,8 @@ func (s *Store) openExport(arg, name string) (*export, error) {
 	return e, err
 }
 
-// exportNames are the annotations that say how the image is called: the tag, as OCI has it, and the full
-// name, as containerd and docker do.
+// exportNames returns the annotations for the name of the image: the tag as in OCI, and the full name as written by
+// containerd and docker.
 func exportNames(ref Reference, name string) map[string]string {
 	names := make(map[string]string)
 	if ref.Path != "" {
@@ -142,18 +141,19 @@ func (e *export) add(path string, d v1.Descriptor) error {
 		return err
 	}
 	info, err := file.Stat()
-	if err == nil && info.Size() != d.Size {
-		err = fmt.Errorf("blob %s has %d bytes, the manifest says %d", shortID(d.Digest), info.Size(), d.Size)
-	}
 	if err != nil {
 		file.Close()
 		return err
+	}
+	if info.Size() != d.Size {
+		file.Close()
+		return fmt.Errorf("blob %s has %d bytes, want %d (manifest)", shortID(d.Digest), info.Size(), d.Size)
 	}
 	e.blobs = append(e.blobs, exportBlob{digest: d.Digest, size: info.Size(), file: file})
 	return nil
 }
 
-// writeFile writes the archive as a whole: under its name stands the old one or the new one.
+// writeFile writes the archive to temp and renames it to path, which has the old or the new archive at any time.
 func (e *export) writeFile(ctx context.Context, path, temp string) (err error) {
 	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -164,13 +164,7 @@ func (e *export) writeFile(ctx context.Context, path, temp string) (err error) {
 			os.Remove(file.Name())
 		}
 	}()
-	err = e.writeArchive(ctx, file)
-	if err == nil {
-		err = file.Chmod(0o644)
-	}
-	if cerr := file.Close(); err == nil {
-		err = cerr
-	}
+	err = errors.Join(e.writeArchive(ctx, file), file.Chmod(0o644), file.Close())
 	if err != nil {
 		return err
 	}
@@ -213,22 +207,24 @@ func (e *export) writeArchive(ctx context.Context, w io.Writer) error {
 	return out.Close()
 }
 
-// copyAll copies a blob. It looks at ctx now and then, and leaves a copy between two files to the kernel.
+// copyAll copies a blob in pieces and checks ctx between them. io.CopyN lets the kernel copy between two files.
 func copyAll(ctx context.Context, to io.Writer, from io.Reader) error {
 	const piece = 8 << 20
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if _, err := io.CopyN(to, from, piece); errors.Is(err, io.EOF) {
+		_, err := io.CopyN(to, from, piece)
+		if errors.Is(err, io.EOF) {
 			return nil
-		} else if err != nil {
+		}
+		if err != nil {
 			return err
 		}
 	}
 }
 
-// distinct are the blobs, each once: an image may have a layer twice.
+// distinct returns the blobs without duplicates: an image may have the same layer twice.
 func (e *export) distinct() []exportBlob {
 	seen := make(map[digest.Digest]bool)
 	return slices.DeleteFunc(slices.Clone(e.blobs), func(b exportBlob) bool {
@@ -238,8 +234,8 @@ func (e *export) distinct() []exportBlob {
 	})
 }
 
-// writeLayout adds the image to a layout in a directory, which is made if it is missing: the blobs first,
-// the index that names them last.
+// writeLayout adds the image to a layout directory and creates it if it is missing. The blobs are written first, the
+// index last.
 func (e *export) writeLayout(ctx context.Context, dir string) error {
 	var index v1.Index
 	err := state.ReadJSON(filepath.Join(dir, v1.ImageIndexFile), &index)
@@ -253,7 +249,7 @@ func (e *export) writeLayout(ctx context.Context, dir string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := writeStream(ctx, filepath.Join(dir, blobName(v1.Descriptor{Digest: b.digest})), b); err != nil {
+		if err := writeExportBlob(ctx, filepath.Join(dir, blobName(v1.Descriptor{Digest: b.digest})), b); err != nil {
 			return err
 		}
 	}
@@ -267,9 +263,9 @@ func (e *export) writeLayout(ctx context.Context, dir string) error {
 	return writePublic(filepath.Join(dir, v1.ImageIndexFile), exportIndex(append(kept, e.entry)))
 }
 
-func writeStream(ctx context.Context, path string, b exportBlob) error {
+func writeExportBlob(ctx context.Context, path string, b exportBlob) error {
 	if info, err := os.Stat(path); err == nil && info.Size() == b.size {
-		return nil // named by its digest: it is the same
+		return nil // named by its digest, so it is the same blob
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -279,20 +275,18 @@ func writeStream(ctx context.Context, path string, b exportBlob) error {
 	if err != nil {
 		return err
 	}
-	err = copyAll(ctx, out, b.file)
-	if cerr := out.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
+	if err := errors.Join(copyAll(ctx, out, b.file), out.Close()); err != nil {
 		os.Remove(tmp)
+		return err
 	}
-	return err
+	if err := os.Rename(tmp, path); err != nil {
+		os.Remove(tmp)
+		return err
+	}
+	return nil
 }
 
-// writePublic writes a document that others than root may read: a layout is for giving away.
+// writePublic writes a document that is readable for all users, unlike those of the store.
 func writePublic(path string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {

@@ -30,7 +30,7 @@ func TestSplitDestination(t *testing.T) {
 	}
 }
 
-// TestExportRoundTrip: what one store writes, another one reads, under the same name and digest.
+// TestExportRoundTrip exports from one store and pulls into another, and compares name and digest.
 func TestExportRoundTrip(t *testing.T) {
 	requireRoot(t)
 	ctx, top, from := context.Background(), t.TempDir(), newStore(t)
@@ -51,7 +51,7 @@ func TestExportRoundTrip(t *testing.T) {
 			t.Fatalf("%s: %v", to, err)
 		}
 		if result.Image.ConfigDigest != was.ConfigDigest || result.Image.Name() != "origin:1" {
-			t.Errorf("%s: came back as %s %s", to, result.Image.Name(), result.Image.ConfigDigest)
+			t.Errorf("%s: pulled as %s %s", to, result.Image.Name(), result.Image.ConfigDigest)
 		}
 	}
 	var out bytes.Buffer
@@ -59,7 +59,7 @@ func TestExportRoundTrip(t *testing.T) {
 		t.Errorf("to stdout: %d bytes, %v", out.Len(), err)
 	}
 	if err := from.Export(ctx, "origin:1", "oci-archive:"+top+"/none/x", nil); err == nil {
-		t.Error("a directory that is not there was no error")
+		t.Error("missing directory: no error")
 	}
 	if left, _ := filepath.Glob(top + "/" + state.TempPrefix + "*"); left != nil {
 		t.Errorf("left behind: %v", left)

@@ -14,8 +14,8 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// FuzzDocuments pulls an image whose manifest and configuration a stranger wrote. Whatever they say, the pull ends,
-// nothing lies outside the store's own directories, and what it says worked can be read.
+// FuzzDocuments pulls an image with an arbitrary manifest and configuration. The pull must end, write nothing outside
+// the store's directories, and on success the image must be readable.
 func FuzzDocuments(f *testing.F) {
 	src := newFake(f, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", "1")))
 	var m v1.Manifest
@@ -26,7 +26,7 @@ func FuzzDocuments(f *testing.F) {
 	f.Fuzz(func(t *testing.T, manifest, config []byte, mediaType string) {
 		s := newStore(t)
 		src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", "1")))
-		// The configuration is what the manifest names, or the manifest would never get that far.
+		// The manifest names this configuration; otherwise the pull would not read it.
 		named := src.add(v1.MediaTypeImageConfig, config)
 		what := func(d v1.Descriptor) []byte { return fmt.Appendf(nil, `"%s","size":%d`, d.Digest, d.Size) }
 		manifest = bytes.Replace(manifest, what(m.Config), what(named), 1)
@@ -48,7 +48,7 @@ func FuzzDocuments(f *testing.F) {
 	})
 }
 
-// FuzzArchive opens what a stranger calls an archive of an image, and pulls from it.
+// FuzzArchive pulls from arbitrary image archives.
 func FuzzArchive(f *testing.F) {
 	src := newFake(f, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", "1")))
 	var m v1.Manifest

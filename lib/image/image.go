@@ -1,47 +1,46 @@
-// Package image is the store of images, and what fills it but for registries (lib/registry does
-// those, so that the programs that only read the store link no HTTP).
+// Package image is the image store, with pull from layouts and archives. Registries are in lib/registry, so that
+// programs that only read the store do not link HTTP.
 //
-// The store is two directories of the state. images/ is an OCI image layout (image-spec,
-// image-layout.md), which skopeo and others read as it is:
+// The store is two directories of the state. images/ is an OCI image layout (image-spec, image-layout.md), which skopeo
+// and other tools can read:
 //
-//	index.json                   one entry per name; org.opencontainers.image.ref.name holds the
-//	                             familiar name (mysql:5.7.25). An entry without it lost its name to
-//	                             a newer image.
-//	blobs/sha256/<hex>           manifests, configurations and layers, byte for byte as their source
-//	                             has them
-//	sources/<hex>                the repositories that have the blob, a name a line: see proof.go
-//	blobs/sha256/.tmp-<hex>      what has come of a layer: it stays when its pull breaks off, or is killed,
-//	                             and the next pull of the image goes on from there
+//	index.json                   one entry per name; org.opencontainers.image.ref.name is the familiar
+//	                             name (mysql:5.7.25). An image that lost its name to a newer image has
+//	                             an entry without a name.
+//	blobs/sha256/<hex>           manifests, configurations and layers, as received from the source
+//	blobs/sha256/.tmp-<hex>      partly received layer; stays after an interrupted pull, and the next
+//	                             pull resumes it
+//	sources/<hex>                repositories that have the blob, one name per line: see proof.go
 //
-// layers/ holds the layers unpacked, each once however many images share it, under its chain id
-// (image-spec, config.md "Layer ChainID"):
+// layers/ has the unpacked layers. Images share them; each is stored once, under its chain id (image-spec, config.md
+// "Layer ChainID"):
 //
-//	layers/<chain id>/fs         a lower directory of overlayfs: a removed file is a character device
-//	                             0:0, a directory that hides those below has trusted.overlay.opaque=y
-//	layers/<chain id>/layer.json written last: where it is, the layer is whole and on the disk
-//	layers/.tmp-<chain id>       being unpacked
+//	layers/<chain id>/fs         lower directory of overlayfs: a whiteout is a character device 0:0,
+//	                             an opaque directory has trusted.overlay.opaque=y
+//	layers/<chain id>/layer.json written last: its presence means that the layer is complete on disk
+//	layers/.tmp-<chain id>       layer that is being unpacked
 //
-// Who changes what under which lock (flock, in the state's run directory):
+// Locks (flock(2), in the run directory of the state) and what they protect:
 //
 //	images          index.json, pulls/, and every removal
-//	layer-<chain>   layers/<chain> and its temporary directory, while it is fetched
+//	layer-<chain>   layers/<chain> and its temporary directory, while the layer is fetched
 //	blob-<digest>   a layer's blob or a configuration, while it is fetched
-//	index, removal  the same, as notes that a command was about these when it was killed (settle.go)
-//	pulls/<id>.json which blobs and layers a running pull needs, before the index says so
+//	index, removal  nothing; their files tell that a command was killed during a write or a removal (settle.go)
 //
-// Where the time of a pull goes: processor seconds for the test bed's mysql, 108 MB of gzip that are 460 MB in 8,000
-// files, and what was done about it. On two cores and a file system in memory that takes 1.1 s, where curl |
-// gzip -dc | tar x takes 2.4 and gzip -dc alone 2.0.
+// pulls/<id>.json lists the blobs and layers that a running pull needs until the index names them.
 //
-//	inflate                  1.4   klauspost/compress (compress/gzip: 2.0); on a core of its own, stream.go
-//	diff id                  0.35  SHA-256 by the processor's instructions, beside it; no second pass
-//	files                    0.45  half of it copies into the page cache; parents are kept open, five calls a file
-//	blob                     0.15  hashed as it comes (regclient's own pass is left out), and kept out of the cache
-//	network                  0.1   in pieces of 64 KiB and more
-//	sync at the end          0.04  on ext4; 0.25 before large files were sent to the disk while the next are unpacked
+// CPU seconds of a pull of the test image mysql (108 MB of gzip, 460 MB unpacked, 8,000 files), and how each part was
+// reduced. On two cores and tmpfs the pull takes 1.1 s; curl | gzip -dc | tar x takes 2.4 s, gzip -dc alone 2.0 s.
 //
-// A removal keeps what the index, a container or a pull whose process lives needs, and nothing else,
-// so it also takes away what a killed pull left.
+//	inflate        1.4   klauspost/compress (compress/gzip: 2.0), on its own core (stream.go)
+//	diff id        0.35  SHA-256 instructions, concurrently; no second pass
+//	files          0.45  half of it is copying into the page cache; parents stay open, five system calls per file
+//	blob           0.15  hashed while received (regclient's pass is skipped), and kept out of the page cache
+//	network        0.1   pieces of at least 64 KiB
+//	final sync     0.04  on ext4; was 0.25 before writeback of large files started during the unpacking
+//
+// A removal keeps what the index, a container or a running pull needs, and removes everything else, including what a
+// killed pull left.
 package image
 
 import (
@@ -59,27 +58,26 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// The annotations of an index entry that are ours.
+// Our annotations of an index entry.
 const (
 	annotationCreated = "mydocker.created" // time of the pull, RFC 3339
-	annotationSource  = "mydocker.digest"  // what the name stood for at its source: often that of an index
+	annotationSource  = "mydocker.digest"  // digest at the source, often that of an index
 )
 
-// Store is the image store of one state directory. It holds nothing but paths: any number of
-// processes may use the same store.
+// Store is the image store of a state directory. It has only paths: any number of processes may use the same store.
 type Store struct {
 	dir state.Dir
 }
 
-// Open returns the store in the state directory. It makes nothing.
+// Open returns the store in the state directory. It creates no files.
 func Open(dir state.Dir) *Store { return &Store{dir: dir} }
 
-// Image is one image of the store.
+// Image is an image of the store.
 type Image struct {
 	ID           string        // the first 12 hexadecimal digits of ConfigDigest
 	ConfigDigest digest.Digest // what docker calls the image id
-	Digest       digest.Digest // what the name stood for at its source: of an index, or of the manifest
-	References   []Reference   // its names, in the order of the index; none: newer images took them all
+	Digest       digest.Digest // digest at the source: of an index or of the manifest
+	References   []Reference   // names, in the order of the index; empty if newer images took them
 	Manifest     v1.Descriptor
 	Config       v1.Image
 	Layers       []Layer // lowest first
@@ -87,17 +85,17 @@ type Image struct {
 	Size         int64 // bytes of the unpacked layers
 }
 
-// Layer is one unpacked layer.
+// Layer is an unpacked layer.
 type Layer struct {
-	ChainID digest.Digest `json:"chainID"` // names the layer together with all below it
+	ChainID digest.Digest `json:"chainID"` // identifies the layer and all layers below it
 	DiffID  digest.Digest `json:"diffID"`  // of the uncompressed archive
 	Size    int64         `json:"size"`    // bytes of its files
-	// Blobs are those that were uncompressed here and gave DiffID. One that is not among them is not believed.
+	// Blobs that this store decompressed to DiffID. Other blobs are not trusted to contain the layer.
 	Blobs []digest.Digest `json:"blobs,omitempty"`
-	Dir   string          `json:"-"` // a lower directory of overlayfs
+	Dir   string          `json:"-"` // lower directory of overlayfs
 }
 
-// LayerDirs returns the directories of the unpacked layers, the lowest first.
+// LayerDirs returns the directories of the unpacked layers, lowest first.
 func (i *Image) LayerDirs() []string {
 	dirs := make([]string, len(i.Layers))
 	for n, l := range i.Layers {
@@ -106,7 +104,7 @@ func (i *Image) LayerDirs() []string {
 	return dirs
 }
 
-// Name returns the image's first name, and its id where it has none.
+// Name returns the first name of the image, or its id if it has no name.
 func (i *Image) Name() string {
 	if len(i.References) == 0 {
 		return i.ID
@@ -114,7 +112,8 @@ func (i *Image) Name() string {
 	return i.References[0].String()
 }
 
-// NameOf returns the familiar name that the user meant by arg, or the image's first where that was an id.
+// NameOf returns the name of the image that the user gave as arg, in familiar form. If arg was an id, it returns
+// [Image.Name].
 func (i *Image) NameOf(arg string) string {
 	if ref, err := ParseReference(arg); err == nil && slices.Contains(i.References, ref) {
 		return ref.String()
@@ -122,15 +121,15 @@ func (i *Image) NameOf(arg string) string {
 	return i.Name()
 }
 
-// Lock keeps the store's names as they are: nothing is tagged or removed until unlock. Whoever makes
-// a container holds it from [Store.Resolve] until the container's files name the image.
+// Lock locks the store: no other process tags or removes images until unlock. The creator of a container holds it from
+// [Store.Resolve] until the container's record names the image.
 //
-// What a writer of the index left who was killed goes now: nobody else can be writing.
+// Lock removes temporary files of killed writers, since no other process can be writing.
 func (s *Store) Lock() (unlock func(), err error) {
 	if unlock, err = s.dir.LockShared(state.ImagesLock); err != nil {
 		return nil, err
 	}
-	entries, _ := os.ReadDir(s.dir.Images()) // a store that is not there yet has none
+	entries, _ := os.ReadDir(s.dir.Images()) // a missing directory has none
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), state.TempPrefix) {
 			_ = os.Remove(filepath.Join(s.dir.Images(), e.Name()))
@@ -139,7 +138,7 @@ func (s *Store) Lock() (unlock func(), err error) {
 	return unlock, nil
 }
 
-// lockIndex is [Store.Lock] for who changes the names, and reads them.
+// lockIndex locks the store and returns the index, for a change.
 func (s *Store) lockIndex() (index *v1.Index, unlock func(), err error) {
 	if unlock, err = s.Lock(); err != nil {
 		return nil, nil, err
@@ -151,23 +150,23 @@ func (s *Store) lockIndex() (index *v1.Index, unlock func(), err error) {
 	return index, unlock, nil
 }
 
-// lockRemoval is [Store.lockIndex] for who removes images, and then what none needs.
+// lockRemoval is [Store.lockIndex] for a removal. If the process is killed, [Store.Settle] continues the removal.
 func (s *Store) lockRemoval() (index *v1.Index, unlock func(), err error) {
 	done, err := s.dir.LockObject(removalLock)
 	if err != nil {
 		return nil, nil, err
 	}
-	index, free, err := s.lockIndex()
+	index, unlockIndex, err := s.lockIndex()
 	if err != nil {
 		done()
 		return nil, nil, err
 	}
-	return index, func() { free(); done() }, nil
+	return index, func() { unlockIndex(); done() }, nil
 }
 
 func (s *Store) indexPath() string { return filepath.Join(s.dir.Images(), v1.ImageIndexFile) }
 
-// blobPath wants a digest that [checkDigest] has passed.
+// blobPath requires a digest that passed [checkDigest].
 func (s *Store) blobPath(d digest.Digest) string {
 	return filepath.Join(s.dir.Images(), v1.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
 }
@@ -176,7 +175,7 @@ func (s *Store) layerPath(chain digest.Digest) string {
 	return filepath.Join(s.dir.Layers(), chain.Encoded())
 }
 
-// The parts of a layer's directory.
+// Parts of a layer's directory.
 const (
 	layerFS   = "fs"
 	layerFile = "layer.json"
@@ -195,6 +194,6 @@ func chainIDs(diffIDs []digest.Digest) []digest.Digest {
 	return chain
 }
 
-// shortID returns the form in which people see a digest, 12 digits. It wants a digest that
-// [checkDigest] has passed.
+// shortID returns the first 12 hexadecimal digits of a digest, for output. It requires a digest that passed
+// [checkDigest].
 func shortID(d digest.Digest) string { return d.Encoded()[:12] }

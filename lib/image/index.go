@@ -14,17 +14,17 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// readIndex returns the index of the layout; an empty one where there is no store yet.
+// readIndex returns the index of the store, which is empty if the store does not exist yet.
 func (s *Store) readIndex() (*v1.Index, error) {
 	index := &v1.Index{MediaType: v1.MediaTypeImageIndex}
 	index.SchemaVersion = 2
 	if err := state.ReadJSON(s.indexPath(), index); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("image store: %w", err)
+		return nil, fmt.Errorf("read image store: %w", err)
 	}
 	return index, nil
 }
 
-// writeIndex wants the store's lock.
+// writeIndex writes the index and, in a new store, the oci-layout file. The caller must hold the store's lock.
 func (s *Store) writeIndex(index *v1.Index) error {
 	done, err := s.dir.LockObject(indexLock)
 	if err != nil {
@@ -41,8 +41,8 @@ func (s *Store) writeIndex(index *v1.Index) error {
 	return state.WriteJSON(s.indexPath(), index)
 }
 
-// addEntry puts an entry at the end of the index, and reports whether that changes anything. An image
-// that loses its last name to it stays, without a name: containers may use it.
+// addEntry appends an entry to the index and reports whether the index changed. An image that loses its last name stays
+// in the index without a name, since containers may use it.
 func addEntry(index *v1.Index, entry v1.Descriptor) bool {
 	name := entry.Annotations[v1.AnnotationRefName]
 	count := make(map[digest.Digest]int)

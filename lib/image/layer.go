@@ -16,10 +16,10 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Whatever is wrong with a source, it is asked at most so often for one layer.
+// maxTries is the number of attempts to fetch a layer with the right content.
 const maxTries = 3
 
-// fetchLayer brings one layer into the store, unless it or somebody else did before.
+// fetchLayer fetches and unpacks a layer, unless the store has it.
 func (p *pull) fetchLayer(ctx context.Context, l *layer) error {
 	unlock, err := p.store.lock(ctx, "layer-"+l.chain.Encoded())
 	if err != nil {
@@ -30,50 +30,50 @@ func (p *pull) fetchLayer(ctx context.Context, l *layer) error {
 		p.report(l, Exists, l.desc.Size)
 		return nil
 	}
-	there, err := p.store.readLayer(l.chain)
-	unpacked := err == nil && there.DiffID == l.diff
+	stored, err := p.store.readLayer(l.chain)
+	unpacked := err == nil && stored.DiffID == l.diff
 	for try := 1; ; try++ {
 		err := p.tryLayer(ctx, l, unpacked)
+		if err == nil {
+			p.report(l, Complete, l.desc.Size)
+			return nil
+		}
 		var wrong *contentError
 		if !errors.As(err, &wrong) || try == maxTries {
-			if err == nil {
-				p.report(l, Complete, l.desc.Size)
-			}
 			return err
 		}
 	}
 }
 
-// hasLayer reports whether the layer is unpacked, and known to be what its blob holds. The diff id is compared as
-// well: the chain id of one layer may be claimed as the diff id of another.
+// hasLayer reports whether the layer is unpacked and was unpacked from this blob. It also compares the diff id: an image
+// could name the chain id of one layer as the diff id of another.
 func (s *Store) hasLayer(l *layer) bool {
-	there, err := s.readLayer(l.chain)
-	return err == nil && there.DiffID == l.diff && slices.Contains(there.Blobs, l.desc.Digest) && s.hasBlob(l)
+	stored, err := s.readLayer(l.chain)
+	return err == nil && stored.DiffID == l.diff && slices.Contains(stored.Blobs, l.desc.Digest) && s.hasBlob(l)
 }
 
-// hasBlob reports whether the layer's blob is there. Its size is a sign; its digest is checked when it
+// hasBlob reports whether the store has the layer's blob. It checks only the size; the digest is checked when the blob
 // is read.
 func (s *Store) hasBlob(l *layer) bool {
 	info, err := os.Stat(s.blobPath(l.desc.Digest))
 	return err == nil && info.Size() == l.desc.Size
 }
 
-// tryLayer fetches the blob and unpacks it meanwhile, in a directory that gets its name when all is
-// right.
+// tryLayer fetches the blob and unpacks it at the same time, into a temporary directory that is renamed after all checks.
 func (p *pull) tryLayer(ctx context.Context, l *layer, unpacked bool) error {
 	if unpacked {
 		return p.linkBlob(ctx, l)
 	}
 	tmp := filepath.Join(p.store.dir.Layers(), state.TempPrefix+l.chain.Encoded())
 	root := filepath.Join(tmp, layerFS)
-	if err := linux.RemoveAll(tmp); err != nil { // of a pull that was killed
+	if err := linux.RemoveAll(tmp); err != nil { // left by a killed pull
 		return err
 	}
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return err
 	}
 	defer linux.RemoveAll(tmp)
-	if err := os.Chmod(root, 0o755); err != nil { // what the root directory is where the layer says nothing
+	if err := os.Chmod(root, 0o755); err != nil { // default, if the layer has no entry for its root
 		return err
 	}
 	linux.Trace("tar", "-xpf", p.store.blobPath(l.desc.Digest), "-C", root)
@@ -89,14 +89,14 @@ func (p *pull) tryLayer(ctx context.Context, l *layer, unpacked bool) error {
 	if diff != l.diff {
 		return wrongDiff(l, diff)
 	}
-	// The blob's lock is given back by now: a layer below may need it.
+	// stream has released the blob's lock, which a lower layer may need.
 	if err := u.finish(func() ([]string, error) { return p.waitLower(ctx, l) }); err != nil {
 		return err
 	}
 	return p.store.addLayer(tmp, Layer{ChainID: l.chain, DiffID: l.diff, Size: u.size, Blobs: []digest.Digest{l.desc.Digest}})
 }
 
-// linkBlob finds out whether the blob holds the layer that is unpacked already, and notes that it does.
+// linkBlob checks that the blob contains the layer that is already unpacked, and adds the blob to layer.json.
 func (p *pull) linkBlob(ctx context.Context, l *layer) error {
 	diff, err := p.stream(ctx, l, nil)
 	if err != nil {
@@ -105,23 +105,23 @@ func (p *pull) linkBlob(ctx context.Context, l *layer) error {
 	if diff != l.diff {
 		return wrongDiff(l, diff)
 	}
-	there, err := p.store.readLayer(l.chain)
-	if err != nil || slices.Contains(there.Blobs, l.desc.Digest) {
+	stored, err := p.store.readLayer(l.chain)
+	if err != nil || slices.Contains(stored.Blobs, l.desc.Digest) {
 		return err
 	}
-	there.Blobs = slices.DeleteFunc(there.Blobs, func(d digest.Digest) bool {
+	stored.Blobs = slices.DeleteFunc(stored.Blobs, func(d digest.Digest) bool {
 		_, err := os.Stat(p.store.blobPath(d))
 		return err != nil
 	})
-	there.Blobs = append(there.Blobs, l.desc.Digest)
-	return state.WriteJSON(filepath.Join(p.store.layerPath(l.chain), layerFile), there)
+	stored.Blobs = append(stored.Blobs, l.desc.Digest)
+	return state.WriteJSON(filepath.Join(p.store.layerPath(l.chain), layerFile), stored)
 }
 
 func wrongDiff(l *layer, diff digest.Digest) error {
-	return fmt.Errorf("unpacked content is of %s, but the image's configuration says %s", diff, l.diff)
+	return fmt.Errorf("unpacked layer has digest %s, want %s (image configuration)", diff, l.diff)
 }
 
-// waitLower waits for the layers below l and returns their directories.
+// waitLower waits until the layers below l are complete, and returns their directories.
 func (p *pull) waitLower(ctx context.Context, l *layer) ([]string, error) {
 	var dirs []string
 	for _, below := range l.lower {
@@ -135,7 +135,7 @@ func (p *pull) waitLower(ctx context.Context, l *layer) ([]string, error) {
 	return dirs, nil
 }
 
-// addLayer makes the unpacked layer in tmp count: all of it is on the disk before its marker is.
+// addLayer adds the unpacked layer in tmp to the store. Its files are synced to the disk before layer.json is written.
 func (s *Store) addLayer(tmp string, l Layer) error {
 	if err := linux.SyncFS(tmp); err != nil {
 		return err
@@ -144,14 +144,14 @@ func (s *Store) addLayer(tmp string, l Layer) error {
 		return err
 	}
 	final := s.layerPath(l.ChainID)
-	if err := linux.RemoveAll(final); err != nil { // one without a marker
+	if err := linux.RemoveAll(final); err != nil { // a layer without layer.json
 		return err
 	}
 	return os.Rename(tmp, final)
 }
 
-// stream reads the layer's blob once, from the store or else from the source into the store, and
-// hands it to u, if there is one, uncompressed. It returns the digest of the uncompressed archive.
+// stream reads the layer's blob once, from the store or from the source, and unpacks it with u unless u is nil. It adds
+// a fetched blob to the store. It returns the digest of the uncompressed archive.
 func (p *pull) stream(ctx context.Context, l *layer, u *unpacker) (digest.Digest, error) {
 	unlock, err := p.store.lock(ctx, "blob-"+l.desc.Digest.Encoded())
 	if err != nil {
@@ -165,17 +165,17 @@ func (p *pull) stream(ctx context.Context, l *layer, u *unpacker) (digest.Digest
 	defer blob.close()
 	inner, stop := context.WithCancel(ctx)
 	compressed := readAhead(inner, blob, blob.take)
-	defer func() { // blob is not to be closed while it is read
+	defer func() { // blob must not be closed while it is read
 		stop()
 		blob.interrupt()
 		<-compressed.done
 	}()
 	diff, unpackErr := extract(inner, compressed, l.diff.Algorithm(), u)
 	if errno := syscall.Errno(0); errors.As(unpackErr, &errno) {
-		return "", unpackErr // of the disk or the network
+		return "", unpackErr // from the disk or the network
 	}
-	// The archive may end before its blob does. And damage shows first as a broken archive: only the
-	// digest of the whole blob tells whether another try may help.
+	// The archive may end before the blob. And a damaged blob fails first as a broken archive; only the digest of the
+	// whole blob shows that a retry may help.
 	if _, err := io.Copy(io.Discard, compressed); err != nil {
 		return "", err
 	}
@@ -193,7 +193,8 @@ func (p *pull) stream(ctx context.Context, l *layer, u *unpacker) (digest.Digest
 	return diff, nil
 }
 
-// extract unpacks a compressed archive, if u is not nil, and returns the digest of what it was uncompressed.
+// extract decompresses an archive and unpacks it with u unless u is nil. It returns the digest of the uncompressed
+// archive.
 func extract(ctx context.Context, compressed io.Reader, algorithm digest.Algorithm, u *unpacker) (digest.Digest, error) {
 	plain, closer, err := decompress(compressed)
 	if err != nil {
@@ -205,7 +206,7 @@ func extract(ctx context.Context, compressed io.Reader, algorithm digest.Algorit
 		digester.Hash().Write(b)
 		return nil
 	})
-	// The decompressor is not to be closed while it reads.
+	// The decompressor must not be closed while it reads.
 	defer func() {
 		stop()
 		<-archive.done
@@ -216,13 +217,13 @@ func extract(ctx context.Context, compressed io.Reader, algorithm digest.Algorit
 			return "", err
 		}
 	}
-	if _, err := io.Copy(io.Discard, archive); err != nil { // what pads the archive's end
+	if _, err := io.Copy(io.Discard, archive); err != nil { // padding after the archive
 		return "", err
 	}
 	return digester.Digest(), nil
 }
 
-// lock waits for a lock of the store, or for the end of the context.
+// lock acquires a lock of the store. It returns early if ctx is done.
 func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error) {
 	type result struct {
 		unlock func()

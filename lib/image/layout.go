@@ -16,28 +16,27 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// The prefixes of names that are not of a registry, as skopeo and others know them.
+// Prefixes of names that are not in a registry, as in skopeo.
 const (
 	schemeLayout        = "ocidir:"
 	schemeOCIArchive    = "oci-archive:"
 	schemeDockerArchive = "docker-archive:"
 )
 
-// IsLocal reports whether a name is of a source without a registry.
+// IsLocal reports whether name is an image layout or an archive, not an image in a registry.
 func IsLocal(name string) bool {
 	return name == "-" || strings.HasPrefix(name, schemeLayout) || strings.HasPrefix(name, schemeOCIArchive) || strings.HasPrefix(name, schemeDockerArchive)
 }
 
-// OpenSource opens a source without a registry:
+// OpenSource opens a local source:
 //
-//	ocidir:DIR[:TAG]            an OCI image layout
-//	oci-archive:FILE[:TAG]      the same in a tar archive
-//	docker-archive:FILE[:NAME]  what docker save writes
+//	ocidir:DIR[:TAG]            OCI image layout
+//	oci-archive:FILE[:TAG]      OCI image layout in a tar archive
+//	docker-archive:FILE[:NAME]  archive of docker save
 //	-                           either kind of archive, from stdin
 //
-// Archives may be compressed by gzip or zstd. One that cannot be read at any place, as stdin, is first
-// copied to a file without a name in the store's file system. Without TAG the only image is
-// meant, or latest.
+// An archive may be compressed with gzip or zstd. If it is compressed or not seekable, it is first copied to an unlinked
+// file in the store's file system. Without TAG, the source must have a single image or one tagged latest.
 func (s *Store) OpenSource(ctx context.Context, name string, stdin io.Reader) (Source, error) {
 	if rest, ok := strings.CutPrefix(name, schemeLayout); ok {
 		dir, tag, err := splitTag(rest)
@@ -64,10 +63,10 @@ func (s *Store) OpenSource(ctx context.Context, name string, stdin io.Reader) (S
 		}
 		return s.openArchive(ctx, f, scheme, filepath.Base(file), tag)
 	}
-	return nil, fmt.Errorf("image %.300q: no archive and no layout", name)
+	return nil, fmt.Errorf("open image %.300q: want ocidir:, oci-archive:, docker-archive: or -", name)
 }
 
-// splitTag parts PATH[:TAG]. Both may hold colons: the shortest path that exists is meant.
+// splitTag splits PATH[:TAG]. Both may contain colons: PATH is the shortest prefix that exists.
 func splitTag(arg string) (file, tag string, err error) {
 	for i := 0; i <= len(arg); i++ {
 		if i < len(arg) && arg[i] != ':' {
@@ -80,9 +79,9 @@ func splitTag(arg string) (file, tag string, err error) {
 	return "", "", fmt.Errorf("open %.300q: %w", arg, fs.ErrNotExist)
 }
 
-// files are the files of a layout, in a directory or in an archive, by their path in it.
+// files gives access to the files of a layout in a directory or an archive.
 type files interface {
-	// Open opens a regular file.
+	// Open opens a regular file by its path in the layout.
 	Open(name string) (io.ReadCloser, error)
 	Close() error
 }
@@ -96,7 +95,7 @@ func (d layoutDir) Open(name string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() { // a fifo would be waited for
+	if !info.Mode().IsRegular() { // opening a FIFO would block
 		return nil, fmt.Errorf("%s: not a regular file", path)
 	}
 	return os.Open(path)
@@ -104,27 +103,27 @@ func (d layoutDir) Open(name string) (io.ReadCloser, error) {
 
 func (layoutDir) Close() error { return nil }
 
-// layout is the source of an image in an OCI image layout.
+// layout is an image in an OCI image layout.
 type layout struct {
 	files files
 	ref   Reference
 	root  v1.Descriptor
 }
 
-// What containerd, and docker since version 25, write beside the tag.
+// annotationFullName has the full name of an image. containerd writes it, and docker since version 25.
 const annotationFullName = "io.containerd.image.name"
 
 func openLayout(files files, base, tag string) (Source, error) {
 	data, err := readFile(files, v1.ImageIndexFile)
 	if err != nil {
-		return nil, fmt.Errorf("read the image layout: %w", err)
+		return nil, fmt.Errorf("read image layout: %w", err)
 	}
 	var index v1.Index
 	if err := json.Unmarshal(data, &index); err != nil {
-		return nil, fmt.Errorf("read the image layout: %s: %w", v1.ImageIndexFile, err)
+		return nil, fmt.Errorf("read image layout: %s: %w", v1.ImageIndexFile, err)
 	}
 	if err := checkSizes(index.Manifests); err != nil {
-		return nil, fmt.Errorf("read the image layout: %s: %w", v1.ImageIndexFile, err)
+		return nil, fmt.Errorf("read image layout: %s: %w", v1.ImageIndexFile, err)
 	}
 	d, err := pick(index.Manifests, tag)
 	if err != nil {
@@ -133,7 +132,8 @@ func openLayout(files files, base, tag string) (Source, error) {
 	return &layout{files: files, ref: layoutName(d, base), root: d}, nil
 }
 
-// pick finds the entry of an index that the tag means.
+// pick returns the entry of an index with the tag, full name or digest. Without a tag, it returns the entry tagged
+// latest or the only image.
 func pick(entries []v1.Descriptor, tag string) (v1.Descriptor, error) {
 	var names []string
 	for _, d := range entries {
@@ -150,22 +150,22 @@ func pick(entries []v1.Descriptor, tag string) (v1.Descriptor, error) {
 	}
 	switch {
 	case len(entries) == 0:
-		return v1.Descriptor{}, errors.New("the image layout is empty")
+		return v1.Descriptor{}, errors.New("image layout is empty")
 	case tag != "":
-		return v1.Descriptor{}, fmt.Errorf("the image layout has no image %.100q: there are %s", tag, strings.Join(names, ", "))
-	case len(entries) > 1 && !allOneName(entries):
-		return v1.Descriptor{}, fmt.Errorf("the image layout has several images: say which, as in PATH:TAG: %s", strings.Join(names, ", "))
+		return v1.Descriptor{}, fmt.Errorf("image layout has no image %.100q, only %s", tag, strings.Join(names, ", "))
+	case len(entries) > 1 && !sameDigest(entries):
+		return v1.Descriptor{}, fmt.Errorf("image layout has several images: choose one with PATH:TAG: %s", strings.Join(names, ", "))
 	}
 	return entries[0], nil
 }
 
-// allOneName reports whether the entries are one image under one name.
-func allOneName(entries []v1.Descriptor) bool {
+// sameDigest reports whether all entries have the same digest.
+func sameDigest(entries []v1.Descriptor) bool {
 	return !slices.ContainsFunc(entries, func(d v1.Descriptor) bool { return d.Digest != entries[0].Digest })
 }
 
-// layoutName is the name of an image from a layout: the annotation's if that is more than a tag, else
-// the name of the directory or file with the tag.
+// layoutName returns the name of an image from a layout: the one in the annotations if it is more than a tag, else base,
+// the name of the directory or file, with the tag.
 func layoutName(d v1.Descriptor, base string) Reference {
 	tag := d.Annotations[v1.AnnotationRefName]
 	for _, full := range []string{d.Annotations[annotationFullName], tag} {
@@ -183,7 +183,7 @@ func layoutName(d v1.Descriptor, base string) Reference {
 	}
 	ref, err := ParseReference(strings.ToLower(base))
 	if err != nil {
-		return Reference{} // it has its id
+		return Reference{} // no name, only the id
 	}
 	return ref
 }
@@ -215,7 +215,7 @@ func (l *layout) Blob(_ context.Context, d v1.Descriptor, offset int64) (io.Read
 	return openAt(l.files, blobName(d), offset)
 }
 
-// openAt opens a file from that byte on.
+// openAt opens a file and skips offset bytes.
 func openAt(f files, name string, offset int64) (io.ReadCloser, error) {
 	r, err := f.Open(name)
 	if err != nil {
@@ -231,7 +231,7 @@ func openAt(f files, name string, offset int64) (io.ReadCloser, error) {
 // Close implements Source.
 func (l *layout) Close() error { return l.files.Close() }
 
-// blobName wants a digest that [checkDigest] has passed.
+// blobName requires a digest that passed [checkDigest].
 func blobName(d v1.Descriptor) string {
 	return path.Join(v1.ImageBlobsDir, d.Digest.Algorithm().String(), d.Digest.Encoded())
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Orphans returns the blobs and layers that no image, container or running pull needs: what the next removal of an
-// image would take away, and the next pull, but for what is kept for a pull to go on from.
+// Orphans returns the blobs and layers that no image, container or running pull needs. The next removal of an image
+// removes them; so does the next pull, except those that a pull can resume.
 func (s *Store) Orphans() ([]state.Orphan, error) {
 	unlock, err := s.dir.LockForReading(state.ImagesLock)
 	if err != nil {
@@ -23,7 +23,7 @@ func (s *Store) Orphans() ([]state.Orphan, error) {
 	}
 	defer unlock()
 	if _, err := os.Stat(s.indexPath()); err != nil {
-		return nil, nil // a store that lost its index may still serve containers
+		return nil, nil // without an index, containers may still use the layers
 	}
 	index, err := s.readIndex()
 	if err != nil {
@@ -52,13 +52,13 @@ func (s *Store) Orphans() ([]state.Orphan, error) {
 			if place.needed[strings.TrimPrefix(e.Name(), state.TempPrefix)] {
 				continue
 			}
-			r := state.Orphan{Kind: place.kind, Name: filepath.Join(place.dir, e.Name()), Reason: "no image, container or pull needs it"}
-			spare := keepFunc(resumable)
+			o := state.Orphan{Kind: place.kind, Name: filepath.Join(place.dir, e.Name()), Reason: "not needed by any image, container or pull"}
+			keep := keepFunc(resumable)
 			if resumable(place.dir, e) {
-				r.Kept, r.Reason, spare = true, "kept for a day, for the next pull to go on from", nil
+				o.Kept, o.Reason, keep = true, "kept for a day, so that a pull can resume", nil
 			}
-			r.Remove = func(context.Context) error { return s.sweepOrphans(spare) }
-			found = append(found, r)
+			o.Remove = func(context.Context) error { return s.sweepOrphans(keep) }
+			found = append(found, o)
 		}
 	}
 	return found, nil

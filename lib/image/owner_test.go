@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestUnpackRefusesInvalidOwners: to chown(2), -1 means that nothing is to change, and the file would be root's.
+// TestUnpackRefusesInvalidOwners checks that owner -1 is refused: chown(2) would leave the file with owner root.
 func TestUnpackRefusesInvalidOwners(t *testing.T) {
 	requireRoot(t)
 	for _, h := range []tar.Header{{Uid: 1<<32 - 1}, {Gid: 1<<32 - 1}, {Uid: 1 << 32}} {

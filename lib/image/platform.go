@@ -8,7 +8,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// ParsePlatform reads OS/ARCH[/VARIANT], or OS or ARCH alone; what is missing is the host's.
+// ParsePlatform parses OS/ARCH[/VARIANT], OS or ARCH. Missing parts are those of the host.
 func ParsePlatform(s string) (v1.Platform, error) {
 	host := v1.Platform{OS: runtime.GOOS, Architecture: runtime.GOARCH}
 	if s == "" {
@@ -34,8 +34,7 @@ func ParsePlatform(s string) (v1.Platform, error) {
 	return host, nil
 }
 
-// architecture turns the names that uname(1) and others have for an architecture into Go's, which
-// images use (image-spec, config.md).
+// architecture converts names of uname(1) and others to those of Go, which images use (image-spec, config.md).
 func architecture(name string) string {
 	switch name {
 	case "x86_64", "x86-64":
@@ -50,8 +49,8 @@ func architecture(name string) string {
 	return name
 }
 
-// fits reports whether an image for platform have runs where want is wanted. A variant counts if it
-// is asked for; with exact, an image that asks for a later one than the architecture's first does not fit.
+// fits reports whether an image for platform have matches want. The variants must be equal if want has one or with
+// exact; a platform without a variant has the default of its architecture.
 func fits(want, have v1.Platform, exact bool) bool {
 	if want.OS != have.OS || want.Architecture != architecture(have.Architecture) {
 		return false
@@ -62,7 +61,7 @@ func fits(want, have v1.Platform, exact bool) bool {
 	return !exact || variant(have) == variant(want)
 }
 
-// variant returns the variant, and the usual one of the architecture where none is said.
+// variant returns the variant, or the default of the architecture.
 func variant(p v1.Platform) string {
 	switch {
 	case p.Variant != "":

@@ -28,7 +28,7 @@ func TestChoosePlatform(t *testing.T) {
 	}
 	for _, bad := range []string{"/", "linux/", "a/b/c/d", "linux/\x1b"} {
 		if _, err := ParsePlatform(bad); err == nil {
-			t.Errorf("%q is taken", bad)
+			t.Errorf("%q is accepted", bad)
 		}
 	}
 }

@@ -14,29 +14,28 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Nothing of the store is given out for its name. Digests, diff ids and chain ids are no secrets: they stand in
-// manifests, logs and listings. An image that only named those of a private one would get its files, with a program
-// of its own on top. So what is there already counts for a pull only if its source has the same:
+// A pull must prove that its source has a blob before it may use the copy in the store. Digests, diff ids and chain ids
+// are not secret: they appear in manifests, logs and listings. Without proof, a malicious image could name the layers of
+// a private image and get its files, with its own program on top. The proofs are:
 //
-//   - A repository brought it before, which sources/<hex> notes, or shows a piece of it, at a place that it cannot
-//     foresee. That is one small request where the alternative is a second download.
-//   - A layout or an archive has it: it is read and hashed.
-//   - Manifests and configurations are small: they are fetched again.
+//   - A repository sent the blob before, as recorded in sources/<hex>, or returns the right piece of it at a random
+//     offset. That is one small request instead of a second download.
+//   - A layout or an archive contains the blob: the pull reads and hashes it.
+//   - Manifests and configurations are small, so they are fetched again.
 //
-// And a blob stands for an unpacked layer only if it was uncompressed here, and gave that layer's diff id.
+// In addition, a blob stands for an unpacked layer only if this store decompressed it to the layer's diff id.
 
-// Remote is a source whose blobs take time to fetch. Its reference is the one that it was asked for, never one that it
-// chose.
+// Remote is a source that is expensive to fetch from. Its reference is the requested one, never chosen by the source.
 type Remote interface {
 	Source
-	// Peek returns n bytes of a blob from offset on, without fetching the rest.
+	// Peek returns n bytes of a blob at offset, without fetching the rest.
 	Peek(ctx context.Context, d v1.Descriptor, offset int64, n int) ([]byte, error)
 }
 
-// peekSize is the length of the piece that a repository has to show.
+// peekSize is the length of the piece that a repository must return as proof.
 const peekSize = 4 << 10
 
-// repository returns the name under which a source's blobs are noted: none for those that are read again.
+// repository returns the name of a remote source's repository, or "" for a local source.
 func repository(src Source) string {
 	if _, ok := src.(Remote); !ok {
 		return ""
@@ -47,12 +46,12 @@ func repository(src Source) string {
 
 func (s *Store) sourcesDir() string { return filepath.Join(s.dir.Images(), "sources") }
 
-// sourcesPath wants a digest that [checkDigest] has passed.
+// sourcesPath requires a digest that passed [checkDigest].
 func (s *Store) sourcesPath(d digest.Digest) string {
 	return filepath.Join(s.sourcesDir(), d.Encoded())
 }
 
-// known reports whether the pull's repository has brought or shown the blob before.
+// known reports whether the pull's repository is recorded as a source of the blob.
 func (p *pull) known(d digest.Digest) bool {
 	if p.repository == "" {
 		return false
@@ -61,17 +60,17 @@ func (p *pull) known(d digest.Digest) bool {
 	return err == nil && strings.Contains("\n"+string(data), "\n"+p.repository+"\n")
 }
 
-// noteSource notes that the pull's repository has the blob. Without the note it is asked once more.
+// noteSource records the pull's repository as a source of the blob. If that fails, the next pull asks again.
 func (p *pull) noteSource(d digest.Digest) {
 	if p.repository == "" || p.known(d) {
 		return
 	}
-	err := os.MkdirAll(p.store.sourcesDir(), 0o700)
-	if err == nil {
-		err = appendLine(p.store.sourcesPath(d), p.repository)
+	if err := os.MkdirAll(p.store.sourcesDir(), 0o700); err != nil {
+		slog.Debug("record source of blob", "cause", err)
+		return
 	}
-	if err != nil {
-		slog.Debug("the source of a blob is not noted", "cause", err)
+	if err := appendLine(p.store.sourcesPath(d), p.repository); err != nil {
+		slog.Debug("record source of blob", "cause", err)
 	}
 }
 
@@ -87,15 +86,15 @@ func appendLine(path, line string) error {
 	return err
 }
 
-// sourceHas reports whether the source has the layer's blob, which is in the store. It is asked once in a pull, however often
-// the image has the layer.
+// sourceHas reports whether the source proves that it has the layer's blob, which is in the store. It asks the source
+// once per pull, even if the image has the layer several times.
 func (p *pull) sourceHas(ctx context.Context, l *layer) bool {
-	shown, asked := p.answers.Load(l.desc.Digest)
-	if !asked {
-		shown = p.known(l.desc.Digest) || p.askSource(ctx, l.desc)
-		p.answers.Store(l.desc.Digest, shown)
+	if has, asked := p.answers.Load(l.desc.Digest); asked {
+		return has.(bool)
 	}
-	return shown.(bool)
+	has := p.known(l.desc.Digest) || p.askSource(ctx, l.desc)
+	p.answers.Store(l.desc.Digest, has)
+	return has
 }
 
 func (p *pull) askSource(ctx context.Context, d v1.Descriptor) bool {
@@ -115,7 +114,7 @@ func (p *pull) askSource(ctx context.Context, d v1.Descriptor) bool {
 	return true
 }
 
-// peek reports whether the source shows a piece of the blob's first size bytes as it is in f.
+// peek reports whether the source returns the same bytes as f at a random offset in the blob's first size bytes.
 func peek(ctx context.Context, src Remote, d v1.Descriptor, f io.ReaderAt, size int64) bool {
 	n := min(size, peekSize)
 	if n == 0 {
@@ -128,13 +127,13 @@ func peek(ctx context.Context, src Remote, d v1.Descriptor, f io.ReaderAt, size 
 	}
 	got, err := src.Peek(ctx, d, offset, int(n))
 	if err != nil || !bytes.Equal(got, want) {
-		slog.Debug("a blob is fetched again: its source does not show that it has it", "blob", d.Digest, "cause", err)
+		slog.Debug("fetch blob again: source did not prove that it has it", "blob", d.Digest, "cause", err)
 		return false
 	}
 	return true
 }
 
-// localSourceHas reports whether a source on this machine has the blob, by reading all of it.
+// localSourceHas reports whether a local source has the blob. It reads and hashes all of it.
 func (p *pull) localSourceHas(ctx context.Context, d v1.Descriptor) bool {
 	r, err := p.src.Blob(ctx, d, 0)
 	if err != nil {

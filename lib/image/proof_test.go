@@ -16,7 +16,7 @@ import (
 
 const secret = "the private image's secret"
 
-// withDiffs lets the configuration of a fake name other diff ids.
+// withDiffs replaces the diff ids in the configuration of a fake.
 func (f *fake) withDiffs(diffs ...digest.Digest) *fake {
 	return f.edit(func(m *v1.Manifest) {
 		var config v1.Image
@@ -26,7 +26,7 @@ func (f *fake) withDiffs(diffs ...digest.Digest) *fake {
 	})
 }
 
-// without takes a blob away from a fake, whose manifest goes on naming it.
+// without removes a blob from a fake. The manifest still names it.
 func (f *fake) without(d digest.Digest) *fake {
 	delete(f.blobs, d)
 	return f
@@ -39,7 +39,7 @@ func manifestOf(f *fake) v1.Manifest {
 	return m
 }
 
-// layoutOf opens a fake as a layout, which is no remote source.
+// layoutOf writes a fake as a layout and opens it as a local source.
 func layoutOf(t *testing.T, f *fake) Source {
 	t.Helper()
 	dir := t.TempDir()
@@ -65,7 +65,8 @@ func layoutOf(t *testing.T, f *fake) Source {
 	return src
 }
 
-// An image that names what another one brought gets none of it, unless its source has it too.
+// TestLayersNeedProof checks that an image that names the layers of another image does not get them, unless its source
+// has them too.
 func TestLayersNeedProof(t *testing.T) {
 	for _, compression := range []string{v1.MediaTypeImageLayer, v1.MediaTypeImageLayerGzip} {
 		base, private := tarOf(file("base", "1")), tarOf(file("secret", secret))
@@ -92,11 +93,11 @@ func TestLayersNeedProof(t *testing.T) {
 					mustPull(t, s, owner)
 					var source Source = src
 					if local {
-						src.ref = owner.ref // a layout may say that it is called so
+						src.ref = owner.ref // a layout may claim any name
 						source = layoutOf(t, src)
 					}
 					if r, err := pullFrom(s, source); err == nil {
-						t.Errorf("local %v: it is given %v", local, r.Image.LayerDirs())
+						t.Errorf("local %v: pull got %v", local, r.Image.LayerDirs())
 					}
 					clean(t, s)
 					img, err := s.Resolve("corp/private")
@@ -113,7 +114,8 @@ func TestLayersNeedProof(t *testing.T) {
 	}
 }
 
-// A private image's manifest, in the index of another source, is asked for there.
+// TestManifestNeedsProof checks that the manifest of a private image, listed in the index of another source, is
+// requested from that source.
 func TestManifestNeedsProof(t *testing.T) {
 	s := newStore(t)
 	owner := newFake(t, "corp/private", v1.MediaTypeImageLayer, tarOf(file("secret", secret)))
@@ -121,11 +123,11 @@ func TestManifestNeedsProof(t *testing.T) {
 	thief := newFake(t, "thief", v1.MediaTypeImageLayer)
 	thief.root = thief.addJSON(v1.MediaTypeImageIndex, v1.Index{Manifests: []v1.Descriptor{owner.root}})
 	if _, err := pullFrom(s, thief); err == nil {
-		t.Error("it is given the image")
+		t.Error("pull got the private image")
 	}
 }
 
-// What came of a pull that broke off is of use to the repository that has the same, and to no other.
+// TestPartialBlobNeedsProof checks that a partial blob is resumed only from a repository that has the same blob.
 func TestPartialBlobNeedsProof(t *testing.T) {
 	layer := tarOf(file("secret", noise(20000)))
 	owner := newFake(t, "corp/private", v1.MediaTypeImageLayerGzip, layer)
@@ -144,13 +146,13 @@ func TestPartialBlobNeedsProof(t *testing.T) {
 			source = layoutOf(t, thief)
 		}
 		if _, err := pullFrom(s, source); err == nil {
-			t.Errorf("local %v: it is given the blob", local)
+			t.Errorf("local %v: pull got the blob", local)
 		}
 	}
 }
 
-// A repository that shows that it has a blob is not asked for it, and not to show it again; nor is one that lies about a
-// piece believed.
+// TestPeeks checks that a repository that proves to have a blob is not asked for the blob, nor for another proof, and
+// that a wrong piece is not accepted as proof.
 func TestPeeks(t *testing.T) {
 	s := newStore(t)
 	layer := tarOf(file("a", noise(20000)))
@@ -168,7 +170,7 @@ func TestPeeks(t *testing.T) {
 	}
 	liar := newFake(t, "liar", v1.MediaTypeImageLayerGzip, layer)
 	liar.blobs[layerBlob(liar)] = make([]byte, len(liar.blobs[layerBlob(liar)]))
-	if _, err := pullFrom(s, liar); err == nil || !strings.Contains(err.Error(), "the content is of") {
+	if _, err := pullFrom(s, liar); err == nil || !strings.Contains(err.Error(), "content has digest") {
 		t.Errorf("got %v", err)
 	}
 	for _, arg := range []string{"one", "two", "two:2"} {
@@ -181,7 +183,8 @@ func TestPeeks(t *testing.T) {
 	}
 }
 
-// A store of the release before says nothing of blobs and sources. It is used: nothing is fetched a second time.
+// TestStoreOfPreviousRelease checks that a store without blobs in layer.json and without sources/ is used: nothing is
+// fetched again.
 func TestStoreOfPreviousRelease(t *testing.T) {
 	s := newStore(t)
 	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", noise(20000))))
@@ -206,7 +209,8 @@ func TestStoreOfPreviousRelease(t *testing.T) {
 	}
 }
 
-// An archive of docker save names its layers by the diff ids of its configuration: a file of the same length is not one.
+// TestDockerArchiveWithOtherLayer checks an archive of docker save whose layer has the right size but another diff id
+// than in the configuration.
 func TestDockerArchiveWithOtherLayer(t *testing.T) {
 	private := tarOf(file("secret", secret))
 	s := newStore(t)
@@ -220,12 +224,12 @@ func TestDockerArchiveWithOtherLayer(t *testing.T) {
 	}
 	defer src.Close()
 	if r, err := pullFrom(s, src); err == nil {
-		t.Errorf("it is given %v", r.Image.LayerDirs())
+		t.Errorf("pull got %v", r.Image.LayerDirs())
 	}
 	clean(t, s)
 }
 
-// Sizes of layouts and archives are compared, too.
+// TestLayoutSizesAreChecked checks sizes in the documents of layouts and archives.
 func TestLayoutSizesAreChecked(t *testing.T) {
 	for name, edit := range map[string]func(f *fake){
 		"of the manifest":          func(f *fake) { f.root.Size++ },
@@ -242,7 +246,7 @@ func TestLayoutSizesAreChecked(t *testing.T) {
 			src := newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1")), there)
 			edit(src)
 			if _, err := pullFrom(s, layoutOf(t, src)); err == nil {
-				t.Error("it is taken")
+				t.Error("image is accepted")
 			}
 			clean(t, s)
 		})
@@ -253,12 +257,12 @@ func TestLayoutSizesAreChecked(t *testing.T) {
 		dir := t.TempDir()
 		os.WriteFile(filepath.Join(dir, v1.ImageIndexFile), []byte(index), 0o600)
 		if _, err := openLayout(layoutDir(dir), "x", ""); err == nil {
-			t.Errorf("size %s is taken", size)
+			t.Errorf("size %s is accepted", size)
 		}
 	}
 }
 
-// A blob that is not as long as its manifest says is not given away.
+// TestExportRefusesDamagedBlob checks that a blob with another size than in the manifest is not exported.
 func TestExportRefusesDamagedBlob(t *testing.T) {
 	s := newStore(t)
 	src := newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1")))

@@ -52,8 +52,8 @@ func TestPrune(t *testing.T) {
 	}
 }
 
-// While images that share a layer are pulled, removed and pruned at once, each pull that succeeds gives a whole
-// image, and so is every image that is there in the end.
+// TestPullDuringRemoval pulls, removes and prunes images that share a layer concurrently. Each successful pull must
+// return a complete image, and all remaining images must be complete.
 func TestPullDuringRemoval(t *testing.T) {
 	s := newStore(t)
 	base := tarOf(file("base", noise(30000)))
@@ -66,7 +66,7 @@ func TestPullDuringRemoval(t *testing.T) {
 	for i, src := range sources {
 		pulls.Go(func() {
 			for range 6 {
-				// Its own end of the race is decided with the store's lock, so what it returns was whole then.
+				// Pull resolves the image under the store's lock, so the result was complete at that time.
 				if r, err := pullFrom(s, src); err != nil || len(r.Image.Layers) != 2 || r.Image.Name() != fmt.Sprintf("x%d:latest", i) {
 					t.Errorf("pull: %v", err)
 				}
@@ -90,7 +90,7 @@ func TestPullDuringRemoval(t *testing.T) {
 	for i, src := range sources {
 		img := mustPull(t, s, src).Image
 		if got := tree(t, img.LayerDirs()[0]) + tree(t, img.LayerDirs()[1]); got != "base="+noise(30000)+fmt.Sprintf("\nown=%d\n", i) {
-			t.Errorf("x%d is not whole: %d bytes", i, len(got))
+			t.Errorf("x%d is not complete: %d bytes", i, len(got))
 		}
 	}
 	clean(t, s)

@@ -3,7 +3,6 @@ package image
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,16 +18,16 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// PullOptions say what of a source is wanted.
+// PullOptions are the options of [Pull].
 type PullOptions struct {
-	Platform string // OS/ARCH[/VARIANT]; empty: the host's
-	Parallel int    // layers at once; 0: three
+	Platform string // OS/ARCH[/VARIANT]; default: the host's
+	Parallel int    // layers fetched at once; default: 3
 }
 
-// Status is how far a layer has come, in docker's words.
+// Status is the progress of a layer, in docker's words.
 type Status string
 
-// The stations of a pull. Started is of the whole image, and comes once there is something to pull.
+// Statuses of a pull. Started is about the whole image, after its manifest and configuration were read.
 const (
 	Started     Status = "Pulling"
 	Waiting     Status = "Pulling fs layer"
@@ -38,49 +37,49 @@ const (
 	Exists      Status = "Already exists"
 )
 
-// Event is one piece of news of a pull. Events come from several goroutines.
+// Event reports progress of a pull. Events come from several goroutines.
 type Event struct {
 	Status  Status
-	Layer   string // the first 12 digits of its blob's digest
-	Index   int    // of the layer, 0 the lowest
-	Current int64  // bytes that have come, of Total
+	Layer   string // first 12 digits of the blob's digest
+	Index   int    // of the layer, 0 is the lowest
+	Current int64  // bytes processed, of Total
 	Total   int64
 }
 
-// Result is what a pull did.
+// Result is the result of a pull.
 type Result struct {
 	Image *Image
-	New   bool // something changed; else the store had all of it under this name
+	New   bool // false if the store already had this image under this name
 }
 
-// pull is one pull at work.
+// pull is a running pull.
 type pull struct {
 	store    *Store
 	src      Source
 	progress func(Event)
-	root     v1.Descriptor // what the name stands for
-	desc     v1.Descriptor // the manifest for the platform
+	root     v1.Descriptor // manifest or index that the name refers to
+	desc     v1.Descriptor // manifest for the platform
 	manifest []byte
 	config   []byte
 	layers   []*layer
-	record   string // the file that says what it needs
+	record   string // path of the pullRecord
 
-	repository string   // the source's, if it is remote
-	answers    sync.Map // digest to bool: whether the source showed that it has the blob
+	repository string   // of a remote source
+	answers    sync.Map // digest to bool: whether the source proved that it has the blob
 }
 
-// layer is one layer of a pull.
+// layer is a layer of a pull.
 type layer struct {
 	index int
 	desc  v1.Descriptor
 	diff  digest.Digest
 	chain digest.Digest
 	lower []*layer
-	done  chan struct{} // closed when it is in the store
+	done  chan struct{} // closed when the store has the layer
 }
 
-// Pull brings an image into the store. What is there already is not fetched again. Nothing counts as
-// there before its digest was checked and it is on the disk, and no name before all of its image is.
+// Pull fetches an image into the store, except parts that the store already has. A part gets its final name after its
+// digest was checked and it was synced to the disk. The name of the image is written last.
 func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress func(Event)) (result *Result, err error) {
 	id := state.NewID()
 	p := &pull{store: s, src: src, progress: progress, repository: repository(src), record: filepath.Join(s.pullsDir(), id+".json")}
@@ -88,15 +87,15 @@ func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress 
 	if err != nil {
 		return nil, err
 	}
-	ended, err := s.dir.LockObject(pullLock + id)
+	unlock, err := s.dir.LockObject(pullLock + id)
 	if err != nil {
 		return nil, err
 	}
-	defer ended()
+	defer unlock()
 	defer func() {
 		os.Remove(p.record)
 		if err != nil {
-			s.dropUnneeded(doc.Config.Digest)
+			s.dropConfig(doc.Config.Digest)
 		}
 	}()
 	if err := p.register(doc.Config.Digest); err != nil {
@@ -105,7 +104,7 @@ func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress 
 	if err := p.readConfig(ctx, doc, opts.Platform, want); err != nil {
 		return nil, err
 	}
-	if err := p.register(doc.Config.Digest); err != nil { // again: now its layers are known
+	if err := p.register(doc.Config.Digest); err != nil { // again, now with the layers
 		return nil, err
 	}
 	progress(Event{Status: Started})
@@ -115,7 +114,7 @@ func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress 
 	return p.commit()
 }
 
-// findManifest reads the manifest for the platform.
+// findManifest reads the manifest for the platform, through indexes.
 func (p *pull) findManifest(ctx context.Context, platform string) (*document, v1.Platform, error) {
 	want, err := ParsePlatform(platform)
 	if err != nil {
@@ -135,10 +134,16 @@ func (p *pull) findManifest(ctx context.Context, platform string) (*document, v1
 		return nil, want, err
 	}
 	p.desc = p.root
-	doc, err := parseDocument(p.desc, p.manifest)
-	for depth := 0; err == nil && doc.Manifests != nil; depth++ {
-		if depth == 4 {
-			return nil, want, errors.New("indexes within indexes, more than four deep")
+	for depth := 0; ; depth++ {
+		doc, err := parseDocument(p.desc, p.manifest)
+		if err != nil {
+			return nil, want, err
+		}
+		if doc.Manifests == nil {
+			return doc, want, doc.check()
+		}
+		if depth == maxIndexDepth {
+			return nil, want, fmt.Errorf("read manifest: more than %d nested indexes", maxIndexDepth)
 		}
 		if p.desc, err = choose(doc.Manifests, want); err != nil {
 			return nil, want, err
@@ -146,21 +151,19 @@ func (p *pull) findManifest(ctx context.Context, platform string) (*document, v1
 		if p.manifest, err = p.document(ctx, p.desc, p.src.Manifest); err != nil {
 			return nil, want, err
 		}
-		doc, err = parseDocument(p.desc, p.manifest)
 	}
-	if err == nil {
-		err = doc.check()
-	}
-	return doc, want, err
 }
 
-// document returns a small blob, from the store where it has it and the source is known to.
+// maxIndexDepth limits the nesting of indexes.
+const maxIndexDepth = 4
+
+// document returns a manifest or configuration: from the store if the source is known to have it, else from get.
 func (p *pull) document(ctx context.Context, d v1.Descriptor, get func(context.Context, v1.Descriptor) ([]byte, error)) ([]byte, error) {
 	if err := checkDescriptor(d); err != nil {
 		return nil, err
 	}
 	if d.Size > maxDocument {
-		return nil, fmt.Errorf("document %s: size %d, more than %d MiB", shortID(d.Digest), d.Size, maxDocument>>20)
+		return nil, fmt.Errorf("document %s: size %d exceeds %d MiB", shortID(d.Digest), d.Size, maxDocument>>20)
 	}
 	if p.known(d.Digest) {
 		if data, err := p.store.readBlob(d.Digest); err == nil && checkContent(d, data) == nil {
@@ -174,7 +177,7 @@ func (p *pull) document(ctx context.Context, d v1.Descriptor, get func(context.C
 	return data, checkContent(d, data)
 }
 
-// fetchConfig returns the configuration, which is in the store then: of many pulls at once, one fetches it.
+// fetchConfig returns the configuration and adds it to the store. Of concurrent pulls, only one fetches it.
 func (p *pull) fetchConfig(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	unlock, err := p.store.lock(ctx, "blob-"+d.Digest.Encoded())
 	if err != nil {
@@ -192,11 +195,11 @@ func (p *pull) fetchConfig(ctx context.Context, d v1.Descriptor) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	free, err := p.store.Lock() // a sweep takes away files with names like those in writing
+	unlockStore, err := p.store.Lock() // a concurrent sweep would remove the temporary file
 	if err != nil {
 		return nil, err
 	}
-	defer free()
+	defer unlockStore()
 	if err := p.store.writeBlob(d.Digest, data); err != nil {
 		return nil, err
 	}
@@ -204,6 +207,7 @@ func (p *pull) fetchConfig(ctx context.Context, d v1.Descriptor) ([]byte, error)
 	return data, nil
 }
 
+// readConfig reads the configuration, checks it against the manifest, and sets the manifest and the layers.
 func (p *pull) readConfig(ctx context.Context, doc *document, platform string, want v1.Platform) error {
 	data, err := p.fetchConfig(ctx, *doc.Config)
 	if err != nil {
@@ -211,18 +215,18 @@ func (p *pull) readConfig(ctx context.Context, doc *document, platform string, w
 	}
 	var config v1.Image
 	if err := json.Unmarshal(data, &config); err != nil {
-		return fmt.Errorf("configuration: %w", err)
+		return fmt.Errorf("read configuration: %w", err)
 	}
 	diffIDs := config.RootFS.DiffIDs
 	if len(diffIDs) != len(doc.Layers) {
-		return fmt.Errorf("configuration: it speaks of %d layers, the manifest of %d", len(diffIDs), len(doc.Layers))
+		return fmt.Errorf("configuration lists %d layers, but manifest lists %d", len(diffIDs), len(doc.Layers))
 	}
 	if platform != "" && !fits(want, config.Platform, false) {
-		return fmt.Errorf("no image for platform %s: there is only %.100q", platformString(want), platformString(config.Platform))
+		return fmt.Errorf("no image for platform %s, only %.100q", platformString(want), platformString(config.Platform))
 	}
 	for i, d := range diffIDs {
 		if err := checkDigest(d); err != nil {
-			return fmt.Errorf("configuration: layer %d: %w", i, err)
+			return fmt.Errorf("read configuration: layer %d: %w", i, err)
 		}
 	}
 	p.config = data
@@ -241,8 +245,8 @@ func (p *pull) readConfig(ctx context.Context, doc *document, platform string, w
 	return nil
 }
 
-// fetchLayers brings the layers into the store, several at once. They start in their order, so that
-// whoever waits for a lower one waits for one that has started.
+// fetchLayers fetches the layers, several at once. They start lowest first, so that a layer that waits for a lower one
+// waits for one that has started.
 func (p *pull) fetchLayers(ctx context.Context, parallel int) error {
 	if parallel <= 0 {
 		parallel = 3
@@ -275,9 +279,9 @@ func (p *pull) report(l *layer, status Status, current int64) {
 	p.progress(Event{Status: status, Layer: shortID(l.desc.Digest), Index: l.index, Current: current, Total: l.desc.Size})
 }
 
-// commit writes the small blobs and, last, the name.
+// commit writes manifest and configuration and, last, the name.
 func (p *pull) commit() (*Result, error) {
-	// The layers must be on the disk before the index says that they are.
+	// The layers must be on the disk before the index lists them.
 	if err := linux.SyncFS(p.store.dir.Layers()); err != nil {
 		return nil, err
 	}
@@ -310,7 +314,7 @@ func (p *pull) commit() (*Result, error) {
 			return nil, err
 		}
 	}
-	// With the lock: nobody removes it before the caller knows of it.
+	// Still locked, so that no other process removes the image before.
 	arg := p.src.Reference().String()
 	if arg == "" {
 		arg = p.desc.Digest.String()

@@ -27,7 +27,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// fake is a source in memory. It counts what it is asked for.
+// fake is a source in memory. It counts requests.
 type fake struct {
 	ref   Reference
 	root  v1.Descriptor
@@ -36,8 +36,8 @@ type fake struct {
 	mu     sync.Mutex
 	asked  map[digest.Digest]int
 	peeks  int
-	served int64                              // bytes of layers that it gave, or would have
-	change func(n int, data []byte) io.Reader // of the n-th answer for a layer
+	served int64                              // bytes of layers that it served, or would have served
+	change func(n int, data []byte) io.Reader // changes the n-th answer for a layer
 }
 
 func (f *fake) Reference() Reference { return f.ref }
@@ -99,7 +99,7 @@ func (f *fake) addJSON(mediaType string, v any) v1.Descriptor {
 	return f.add(mediaType, data)
 }
 
-// compressions are what layers may be compressed by, by their media type.
+// compressions are the compressors for layers, by media type.
 var compressions = map[string]func([]byte) []byte{
 	v1.MediaTypeImageLayer: func(b []byte) []byte { return b },
 	v1.MediaTypeImageLayerGzip: func(b []byte) []byte {
@@ -115,7 +115,7 @@ var compressions = map[string]func([]byte) []byte{
 	},
 }
 
-// newFake makes an image of the layers.
+// newFake returns a fake image with the layers.
 func newFake(t testing.TB, name string, compression string, layers ...[]byte) *fake {
 	t.Helper()
 	f := &fake{blobs: make(map[digest.Digest][]byte), asked: make(map[digest.Digest]int)}
@@ -163,7 +163,7 @@ func mustPull(t testing.TB, s *Store, src Source) *Result {
 	return r
 }
 
-// clean checks that nothing is left of what was under way.
+// clean checks that there are no temporary files and pull records.
 func clean(t testing.TB, s *Store) {
 	t.Helper()
 	filepath.WalkDir(s.dir.Root, func(path string, d os.DirEntry, err error) error {
@@ -222,7 +222,7 @@ func TestPullShares(t *testing.T) {
 	}
 }
 
-// The same blob twice, hard links to a lower layer: a pull must not wait for itself.
+// TestPullWaitsForLower pulls an image with the same blob twice and hard links to a lower layer. It must not deadlock.
 func TestPullWaitsForLower(t *testing.T) {
 	s := newStore(t)
 	twice := tarOf(hardlink("b", "a"))
@@ -281,32 +281,32 @@ func TestPullRefuses(t *testing.T) {
 				return bytes.NewReader(data)
 			}
 			return f
-		}(), "the content is of sha256:"},
+		}(), "content has digest"},
 		"cut off": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			f.change = func(_ int, data []byte) io.Reader { return bytes.NewReader(data[:len(data)/2]) }
 			return f
-		}(), "the content is of sha256:"},
+		}(), "content has digest"},
 		"longer than said": {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size-- }), "longer than"},
-		"shorter":          {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size++ }), "the manifest says"},
+		"shorter":          {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size++ }), "(manifest)"},
 		"no size":          {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size = -1 }), "size -1"},
 		"other content": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			return f.edit(func(m *v1.Manifest) { m.Layers[0] = f.add(gz, compressions[gz](tarOf(file("evil", "1")))) })
-		}(), "unpacked content"},
+		}(), "unpacked layer"},
 		"no archive": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			return f.edit(func(m *v1.Manifest) { m.Layers[0] = f.add(gz, bytes.Repeat([]byte("x"), 2000)) })
 		}(), "invalid tar header"},
-		"config longer than said":  {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size-- }), "its descriptor says"},
-		"config shorter than said": {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size++ }), "its descriptor says"},
-		"config without end":       {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size = 1 << 40 }), "more than 8 MiB"},
+		"config longer than said":  {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size-- }), "(descriptor)"},
+		"config shorter than said": {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size++ }), "(descriptor)"},
+		"config without end":       {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size = 1 << 40 }), "exceeds 8 MiB"},
 		"config of no size":        {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size = -1 }), "size -1"},
 		"root of another size": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			f.root.Size++
 			return f
-		}(), "its descriptor says"},
+		}(), "(descriptor)"},
 		"root of no size": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			f.root.Size = -1
@@ -317,7 +317,7 @@ func TestPullRefuses(t *testing.T) {
 			f.root.Size++
 			f.root = f.addJSON(v1.MediaTypeImageIndex, v1.Index{Manifests: []v1.Descriptor{f.root}})
 			return f
-		}(), "its descriptor says"},
+		}(), "(descriptor)"},
 		"in an index, of no size, not chosen": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			other := f.root
@@ -328,20 +328,20 @@ func TestPullRefuses(t *testing.T) {
 		"digest as a path": {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Digest = "sha256:../../../../x" }), "digest"},
 		"config's digest":  {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Digest = "" }), "digest"},
 		"foreign layer":    {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].URLs = []string{"http://evil/"} }), "foreign"},
-		"encrypted":        {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].MediaType += "+encrypted" }), "not understood"},
-		"a chart":          {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.MediaType = "application/vnd.cncf.helm.config.v1+json" }), "not an image"},
-		"fewer layers":     {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers = nil }), "speaks of 1 layers"},
+		"encrypted":        {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].MediaType += "+encrypted" }), "unsupported media type"},
+		"a chart":          {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.MediaType = "application/vnd.cncf.helm.config.v1+json" }), "not a container image"},
+		"fewer layers":     {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers = nil }), "lists 1 layers"},
 		"both kinds": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			f.root = f.add(v1.MediaTypeImageManifest, []byte(strings.Replace(string(f.blobs[f.root.Digest]), "{", `{"manifests":[],`, 1)))
 			return f
-		}(), "index as well"},
+		}(), "both a manifest and an index"},
 		"schema 1": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			f.root = f.add(dockerSchema1+"prettyjws", []byte(`{"schemaVersion":1}`))
 			return f
 		}(), "schema 1"},
-		"not pinned": {newFake(t, "x@"+someDigest, gz, layer), "the content is of"},
+		"not pinned": {newFake(t, "x@"+someDigest, gz, layer), "content has digest"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t)
@@ -355,17 +355,18 @@ func TestPullRefuses(t *testing.T) {
 			}
 			for d, n := range c.src.asked {
 				if n > maxTries {
-					t.Errorf("%s was asked for %d times", d, n)
+					t.Errorf("%s was requested %d times", d, n)
 				}
 			}
 		})
 	}
 }
 
-// What came before the source failed is not asked for again; what is not right of it does no harm.
+// TestPullResumes checks that a pull does not fetch data again that an interrupted pull received, and that it detects
+// damage in that data.
 func TestPullResumes(t *testing.T) {
 	const kept = 3000
-	dead := errors.New("the line is dead")
+	dead := errors.New("connection lost")
 	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", noise(20000))))
 	layer := layerBlob(src)
 	size := int64(len(src.blobs[layer]))
@@ -409,7 +410,7 @@ func TestPullResumes(t *testing.T) {
 	}
 }
 
-// noise is content that hardly compresses.
+// noise returns content that hardly compresses.
 func noise(n int) string {
 	random := rand.New(rand.NewPCG(1, 2))
 	b := make([]byte, n)
@@ -419,7 +420,7 @@ func noise(n int) string {
 	return string(b)
 }
 
-// layerBlob is the digest of a fake's first layer.
+// layerBlob returns the digest of a fake's first layer.
 func layerBlob(f *fake) digest.Digest {
 	var m v1.Manifest
 	json.Unmarshal(f.blobs[f.root.Digest], &m)
@@ -462,11 +463,11 @@ func TestPlatforms(t *testing.T) {
 	e := only.root
 	e.Platform = &v1.Platform{OS: "linux", Architecture: "s390x"}
 	only.root = only.addJSON(v1.MediaTypeImageIndex, v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: []v1.Descriptor{e}})
-	if _, err := pullFrom(s, only); err == nil || !strings.Contains(err.Error(), "there are linux/s390x") {
+	if _, err := pullFrom(s, only); err == nil || !strings.Contains(err.Error(), "only linux/s390x") {
 		t.Error(err)
 	}
 	if _, err := Pull(context.Background(), s, src, PullOptions{Platform: "a/b/c/d"}, nil); err == nil {
-		t.Error("a platform of four parts is taken")
+		t.Error("platform with four parts is accepted")
 	}
 }
 
@@ -516,15 +517,15 @@ func TestTagMovesToNewImage(t *testing.T) {
 		t.Fatalf("%v %+v", err, list)
 	}
 	if img, err := s.Resolve(old.ID); err != nil || img.Name() != old.ID {
-		t.Errorf("%v: the old image is gone, and a container may use it", err)
+		t.Errorf("%v: the old image is gone, though a container may use it", err)
 	}
 	if _, err := s.Remove(old.ID, func(*Image) error { return nil }); err != nil {
 		t.Error(err)
 	}
 }
 
-// What a killed pull leaves is taken away by the next, but for what that could go on from, for a day; what a running
-// one needs is not.
+// TestSweep checks that a pull removes what killed pulls left, except for a day what a pull can resume, and that it
+// keeps what a running pull needs.
 func TestSweep(t *testing.T) {
 	s := newStore(t)
 	mustPull(t, s, newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1"))))
@@ -540,7 +541,7 @@ func TestSweep(t *testing.T) {
 			}
 		}
 	}
-	whole := filepath.Join(s.dir.Layers(), young) // and the one that has no such file is not
+	whole := filepath.Join(s.dir.Layers(), young) // the other one has no layer.json and is incomplete
 	os.WriteFile(filepath.Join(whole, layerFile), []byte("{}"), 0o600)
 	long := time.Now().Add(-2 * resumeTime)
 	for _, path := range []string{filepath.Join(s.dir.Layers(), hex), s.blobPath(digest.Digest("sha256:" + hex)), filepath.Join(s.dir.Images(), "blobs/sha256", state.TempPrefix+hex)} {
@@ -561,12 +562,12 @@ func TestSweep(t *testing.T) {
 		t.Errorf("got\n%s", all)
 	}
 	os.Remove(running)
-	remains, err := s.Orphans()
+	orphans, err := s.Orphans()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var kept, lost []string
-	for _, r := range remains {
+	for _, r := range orphans {
 		list := &lost
 		if r.Kept {
 			list = &kept
@@ -577,10 +578,10 @@ func TestSweep(t *testing.T) {
 		t.Errorf("kept %v, want %v; lost %v", kept, want, lost)
 	}
 	os.Chtimes(whole, long, long)
-	if remains, _ = s.Orphans(); !slices.ContainsFunc(remains, func(r state.Orphan) bool { return r.Name == whole && !r.Kept }) {
-		t.Errorf("after a day: %+v", remains)
+	if orphans, _ = s.Orphans(); !slices.ContainsFunc(orphans, func(r state.Orphan) bool { return r.Name == whole && !r.Kept }) {
+		t.Errorf("after a day: %+v", orphans)
 	}
-	for _, r := range remains { // each kind removes its own
+	for _, r := range orphans { // each kind removes its orphans
 		if !r.Kept {
 			if err := r.Remove(context.Background()); err != nil {
 				t.Error(err)
@@ -598,7 +599,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// A store whose index is lost keeps its layers: containers may run on them.
+// TestLostIndex checks that a store without index keeps its layers, since containers may use them.
 func TestLostIndex(t *testing.T) {
 	s := newStore(t)
 	img := mustPull(t, s, newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1")))).Image
@@ -616,7 +617,7 @@ func TestLostIndex(t *testing.T) {
 	if err := state.WriteFile(s.dir.Config("0123456789ab"), []byte(doc), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"y", "z"} { // the second sees the index that the first made
+	for _, name := range []string{"y", "z"} { // the second reads the index that the first created
 		mustPull(t, s, newFake(t, name, v1.MediaTypeImageLayer, tarOf(file(name, "1"))))
 	}
 	if got := tree(t, img.LayerDirs()[0]); got != "a=1\n" {
@@ -624,7 +625,7 @@ func TestLostIndex(t *testing.T) {
 	}
 }
 
-// The first pull ever leaves nothing that the second does not clean.
+// TestFirstPullKilled checks that the second pull removes everything that the first one left in a new store.
 func TestFirstPullKilled(t *testing.T) {
 	s := newStore(t)
 	bad := newFake(t, "y", v1.MediaTypeImageLayer, tarOf(file("b", "1"))).edit(func(m *v1.Manifest) { m.Layers[0].Size++ })
@@ -695,7 +696,7 @@ func TestArchives(t *testing.T) {
 		}
 		s := newStore(t)
 		for arg, want := range map[string]string{"ocidir:/none": "does not exist", "ocidir:" + dir + ":v9": `no image "v9"`, "docker-archive:" + dir + "/d.tar:x": "no image",
-			"oci-archive:" + dir + "/d.tar": "no image", "-": "no image"} {
+			"oci-archive:" + dir + "/d.tar": "neither an OCI", "-": "neither an OCI"} {
 			if _, err := s.OpenSource(context.Background(), arg, strings.NewReader("")); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v", arg, err)
 			}
@@ -703,7 +704,7 @@ func TestArchives(t *testing.T) {
 	}
 }
 
-// A docker manifest is kept as an OCI one, and found by its own digest.
+// TestDockerManifest checks that a docker manifest is stored as OCI and found by its original digest.
 func TestDockerManifest(t *testing.T) {
 	s := newStore(t)
 	src := newFake(t, "x", v1.MediaTypeImageLayerGzip, tarOf(file("a", "1"))).edit(func(m *v1.Manifest) {

@@ -13,7 +13,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// pullRecord says what a running pull needs.
+// pullRecord has the blobs and layers that a running pull needs. While its process lives, no removal deletes them.
 type pullRecord struct {
 	Process state.Process   `json:"process"`
 	Blobs   []digest.Digest `json:"blobs"`
@@ -22,8 +22,8 @@ type pullRecord struct {
 
 func (s *Store) pullsDir() string { return filepath.Join(s.dir.Run, "pulls") }
 
-// register keeps what the pull needs, as far as it knows that, from being removed, and takes away what killed
-// pulls left, but for what they can still go on from.
+// register writes the pull's record, with the layers if they are known. Then it also sweeps the store, except what
+// interrupted pulls can resume.
 func (p *pull) register(config digest.Digest) error {
 	unlock, err := p.store.Lock()
 	if err != nil {
@@ -46,16 +46,16 @@ func (p *pull) register(config digest.Digest) error {
 	if err := state.WriteVolatile(p.record, record); err != nil {
 		return err
 	}
-	if len(p.layers) == 0 { // what there is of its layers is not to be swept away
+	if len(p.layers) == 0 { // the record does not protect the layers yet
 		return nil
 	}
 	if _, _, err := p.store.sweep(index, resumable); err != nil {
-		slog.Debug("remains of other pulls are left where they are", "cause", err)
+		slog.Debug("skip sweep of image store", "cause", err)
 	}
 	return nil
 }
 
-// prepare makes the store if it is new, and returns its index. It wants the store's lock.
+// prepare creates the store if it does not exist, and returns its index. The caller must hold the store's lock.
 func (s *Store) prepare() (*v1.Index, error) {
 	if err := os.MkdirAll(s.dir.Layers(), 0o700); err != nil {
 		return nil, err
@@ -70,16 +70,18 @@ func (s *Store) prepare() (*v1.Index, error) {
 	return index, nil
 }
 
-// dropUnneeded removes the configuration of an image that did not come to be. What came of its layers stays, for the
-// next pull to go on from.
-func (s *Store) dropUnneeded(config digest.Digest) {
+// dropConfig removes the configuration of a failed pull, if nothing else needs it. Its layers stay, so that the next
+// pull can resume.
+func (s *Store) dropConfig(config digest.Digest) {
 	index, unlock, err := s.lockIndex()
 	if err != nil {
 		return
 	}
 	defer unlock()
-	if n, err := s.needed(index); err == nil && !n.blobs[config.Encoded()] {
-		_ = os.Remove(s.blobPath(config)) // else the next sweep does
-		_ = os.Remove(s.sourcesPath(config))
+	n, err := s.needed(index)
+	if err != nil || n.blobs[config.Encoded()] {
+		return
 	}
+	_ = os.Remove(s.blobPath(config)) // on failure, the next sweep removes it
+	_ = os.Remove(s.sourcesPath(config))
 }

@@ -8,17 +8,16 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// The registry and the namespace that a short name stands in, and the tag that a bare name means.
+// Defaults for short names.
 const (
 	defaultDomain    = "docker.io"
 	defaultNamespace = "library/"
 	defaultTag       = "latest"
 )
 
-// Reference names an image the way users of docker write it, in full: mysql is docker.io,
-// library/mysql, latest. Either Tag or Digest is set: a digest says all, so a tag beside it is dropped.
-// The grammar is that of the distribution project (reference package), without its regular
-// expressions, which would be compiled at each start of a program that links this package.
+// Reference is the full name of an image. The short name mysql stands for docker.io, library/mysql, latest. Either Tag
+// or Digest is set: a tag next to a digest is dropped. The grammar is that of distribution/reference; its regular
+// expressions are not used, since every program that links them would compile them at start.
 type Reference struct {
 	Domain string // docker.io, 127.0.0.1:5000
 	Path   string // library/mysql
@@ -26,7 +25,7 @@ type Reference struct {
 	Digest digest.Digest
 }
 
-// ParseReference reads a name: [DOMAIN/]PATH[:TAG][@DIGEST].
+// ParseReference parses a name: [DOMAIN/]PATH[:TAG][@DIGEST].
 func ParseReference(s string) (Reference, error) {
 	ref, err := parseReference(s)
 	if err != nil {
@@ -44,28 +43,28 @@ func parseReference(s string) (Reference, error) {
 			return ref, err
 		}
 	}
-	// A colon after the last slash starts the tag, one before it a port.
+	// A colon after the last slash starts the tag; a colon before it, a port.
 	if i := strings.LastIndexByte(name, ':'); i >= 0 && !strings.Contains(name[i:], "/") {
 		if name, ref.Tag = name[:i], name[i+1:]; !isTag(ref.Tag) {
-			return ref, fmt.Errorf("tag %.140q: want up to 128 of letters, digits, _ . -, not . or - first", ref.Tag)
+			return ref, fmt.Errorf("tag %.140q: want up to 128 letters, digits, _ . or -, and not . or - first", ref.Tag)
 		}
 	}
 	switch {
 	case name == "":
-		return ref, errors.New("it is empty")
+		return ref, errors.New("name is empty")
 	case isID(s):
-		return ref, errors.New("64 hexadecimal digits are an image id")
+		return ref, errors.New("64 hexadecimal digits are reserved for image ids")
 	}
 	ref.Domain, ref.Path = splitDomain(name)
 	switch {
 	case !isDomain(ref.Domain):
 		return ref, fmt.Errorf("registry %.300q: want HOST or HOST:PORT", ref.Domain)
-	case len(ref.Path) > 255: // without the registry: so does the distribution project since its reference v0.6
-		return ref, errors.New("it is longer than 255 characters")
+	case len(ref.Path) > 255: // without the registry, as in distribution/reference since v0.6
+		return ref, errors.New("name is longer than 255 characters")
 	}
 	for _, part := range strings.Split(ref.Path, "/") {
 		if !isPathComponent(part) {
-			return ref, errors.New("want small letters and digits, parted by . _ __ - or /")
+			return ref, errors.New("want lower-case letters and digits, separated by . _ __ - or /")
 		}
 	}
 	switch {
@@ -77,8 +76,8 @@ func parseReference(s string) (Reference, error) {
 	return ref, nil
 }
 
-// splitDomain parts the registry from the path. The first element is a registry only if it looks
-// like a host: it has a dot, a colon or a capital, or is localhost.
+// splitDomain splits a name into registry and path. The first element is a registry only if it looks like a host: it
+// has a dot, a colon or an upper-case letter, or is localhost.
 func splitDomain(name string) (domain, path string) {
 	first, rest, found := strings.Cut(name, "/")
 	if !found || (!strings.ContainsAny(first, ".:") && first != "localhost" && strings.ToLower(first) == first) {
@@ -106,8 +105,8 @@ func (r Reference) String() string {
 	return r.Repo() + ":" + r.Tag
 }
 
-// Repo returns the name without tag and digest: the familiar one (mysql, 127.0.0.1:5000/foo) where that means the
-// same, in full where it would be read as another (docker.io/localhost/foo).
+// Repo returns the name without tag and digest. It is the familiar form (mysql, 127.0.0.1:5000/foo), or the full one if
+// the familiar form would be parsed as another name (docker.io/localhost/foo).
 func (r Reference) Repo() string {
 	full := r.Domain + "/" + r.Path
 	if r.Domain != defaultDomain {
@@ -123,7 +122,7 @@ func (r Reference) Repo() string {
 	return familiar
 }
 
-// checkDigest returns an error where d is not a digest of a known kind, and so unsafe as a path.
+// checkDigest checks that d is a sha256 or sha512 digest. Other values are not safe in a path.
 func checkDigest(d digest.Digest) error {
 	algorithm, hex, _ := strings.Cut(string(d), ":")
 	if sizes := map[string]int{"sha256": 64, "sha512": 128}; len(hex) != sizes[algorithm] || !isHex(hex) || hex == "" {
@@ -132,7 +131,7 @@ func checkDigest(d digest.Digest) error {
 	return nil
 }
 
-// isID reports whether a name is taken for the id of an image.
+// isID reports whether a name has the form of an image id.
 func isID(name string) bool { return len(name) == 64 && isHex(name) }
 
 func isHex(s string) bool {
@@ -151,7 +150,8 @@ func isTag(s string) bool {
 	return true
 }
 
-// isPathComponent: small letters and digits, parted by one dot, one or two underscores, or dashes.
+// isPathComponent reports whether s has lower-case letters and digits, separated by one dot, one or two underscores, or
+// dashes.
 func isPathComponent(s string) bool {
 	for s != "" {
 		n := strings.IndexFunc(s, func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9') })
@@ -168,7 +168,8 @@ func isPathComponent(s string) bool {
 	return false
 }
 
-// isDomain: names of letters, digits and inner dashes, parted by dots, or [IPv6]; then perhaps a port.
+// isDomain reports whether s is a host, of labels with letters, digits and inner dashes, or an [IPv6] address, with an
+// optional port.
 func isDomain(s string) bool {
 	host, port := s, "0"
 	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, ']') {

@@ -43,7 +43,7 @@ func TestParseReference(t *testing.T) {
 	}
 }
 
-// FuzzParseReference holds our grammar against that of the distribution project.
+// FuzzParseReference compares our grammar with that of distribution/reference.
 func FuzzParseReference(f *testing.F) {
 	for _, s := range []string{"mysql", "a.b:5000/c/d:e@" + someDigest, "[::1]:5/x", "Localhost/x", "a__b-c/d", "docker.io/library/x:1", strings.Repeat("0", 240),
 		"docker.io/0.0/0", "0_0.0/0", "docker.io/localhost/x", "docker.io/" + strings.Repeat("a", 64), strings.Repeat("a", 64) + ":x"} {
@@ -52,12 +52,12 @@ func FuzzParseReference(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		ours, err := ParseReference(s)
 		named, theirErr := reference.ParseNormalizedNamed(s)
-		if theirErr == nil && reference.Domain(named) == "" { // a registry that is none became a part of the path
+		if theirErr == nil && reference.Domain(named) == "" { // an invalid registry became part of the path
 			theirErr = errors.New("no registry")
 		}
 		if (err == nil) != (theirErr == nil) {
 			if err != nil && strings.Contains(s, "@") {
-				return // digests of other kinds, which we refuse
+				return // other digest algorithms, which we refuse
 			}
 			t.Fatalf("%q: ours %v, theirs %v", s, err, theirErr)
 		}
@@ -67,7 +67,7 @@ func FuzzParseReference(f *testing.F) {
 		if ours.Domain != reference.Domain(named) || ours.Path != reference.Path(named) {
 			t.Fatalf("%q: ours %+v, theirs %v", s, ours, named)
 		}
-		// Their familiar names do not all mean the same again.
+		// Not all of their familiar names parse to the same reference.
 		familiar := reference.FamiliarName(named)
 		if meant, err := reference.ParseNormalizedNamed(familiar); err != nil || meant.Name() != named.Name() {
 			familiar = named.Name()
@@ -82,7 +82,7 @@ func FuzzParseReference(f *testing.F) {
 	})
 }
 
-// An image with several names goes by the one that the user said.
+// TestNameOf checks that an image with several names is called by the name that the user gave.
 func TestNameOf(t *testing.T) {
 	img := &Image{ID: "22997ad7f03c"}
 	if got := img.NameOf("bb"); got != img.ID {

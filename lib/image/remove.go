@@ -9,16 +9,16 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Removed is what a removal took away.
+// Removed lists what a removal deleted.
 type Removed struct {
-	Untagged []string        // names: mysql:5.7.25
-	Deleted  []digest.Digest // the image's id and the chain ids of its layers; none while it has names
-	Bytes    int64           // of the layers' files, and of the blobs
+	Untagged []string        // names, such as mysql:5.7.25
+	Deleted  []digest.Digest // image id and chain ids of its layers; empty if other names remain
+	Bytes    int64           // total size of unpacked layers and blobs
 }
 
-// Remove takes a name away, or by an id all names of an image, and with the last name the image and
-// those of its blobs and layers that nothing else needs. Before an image goes, inUse is asked with the
-// store locked; its error (who uses it) stops the removal.
+// Remove removes a name or, given an id, all names of an image. With the last name it removes the image and those of its
+// blobs and layers that nothing else needs. Before that, it calls inUse with the store locked; an error of inUse, which
+// names the users of the image, stops the removal.
 func (s *Store) Remove(arg string, inUse func(*Image) error) (*Removed, error) {
 	index, unlock, err := s.lockRemoval()
 	if err != nil {
@@ -34,7 +34,7 @@ func (s *Store) Remove(arg string, inUse func(*Image) error) (*Removed, error) {
 		return nil, err
 	}
 	if len(entries) > 1 && len(repositories(entries)) > 1 {
-		return nil, fmt.Errorf("image %s has names in several repositories: remove them one by one: %s", img.ID, strings.Join(repositories(entries), " "))
+		return nil, fmt.Errorf("image %s has names in several repositories: remove each by name: %s", img.ID, strings.Join(repositories(entries), " "))
 	}
 	last := len(entries) >= len(img.References)
 	if last {
@@ -56,12 +56,12 @@ func (s *Store) Remove(arg string, inUse func(*Image) error) (*Removed, error) {
 	if last {
 		removed.Deleted = append(removed.Deleted, img.ConfigDigest)
 	}
-	// Not only then: the name may have had a manifest of its own.
+	// Even if names remain: the removed name may have had its own manifest.
 	return removed, removed.sweep(s, index)
 }
 
-// Prune removes the images without a name (newer ones took it), or with all those with names as well, but
-// for those in use, and then what no image, container or pull needs.
+// Prune removes images without a name, or, if all is set, also those with names. It keeps images in use. Then it removes
+// the blobs and layers that no image, container or pull needs.
 func (s *Store) Prune(all bool, used func(*Image) bool) (*Removed, error) {
 	index, unlock, err := s.lockRemoval()
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *Store) Prune(all bool, used func(*Image) bool) (*Removed, error) {
 	var kept []v1.Descriptor
 	for _, entry := range index.Manifests {
 		img, err := s.head(index, entry)
-		if err != nil || !all && len(img.References) > 0 || used(img) { // one that cannot be read is not judged
+		if err != nil || !all && len(img.References) > 0 || used(img) { // unreadable images stay
 			kept = append(kept, entry)
 			continue
 		}
@@ -92,7 +92,7 @@ func (s *Store) Prune(all bool, used func(*Image) bool) (*Removed, error) {
 	return removed, removed.sweep(s, index)
 }
 
-// sweep sweeps the store, and notes what that took away.
+// sweep sweeps the store and adds what that removed.
 func (r *Removed) sweep(s *Store, index *v1.Index) error {
 	chains, bytes, err := s.sweep(index, nil)
 	r.Deleted = append(r.Deleted, chains...)

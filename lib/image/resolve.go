@@ -14,9 +14,9 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Resolve returns the image that the user means: a name (mysql:5.7.25; without a tag, latest; or with a
-// digest), else a digest (of the image, or of its manifest), else the beginning of exactly one image
-// id. The error wraps [state.ErrNotFound] where there is none.
+// Resolve returns the image for arg: a name (mysql:5.7.25; the default tag is latest; or with a digest), else a digest
+// of an image or its manifest, else a unique prefix of an image id. If there is none, the error wraps
+// [state.ErrNotFound].
 func (s *Store) Resolve(arg string) (*Image, error) {
 	index, err := s.readIndex()
 	if err != nil {
@@ -29,7 +29,7 @@ func (s *Store) Resolve(arg string) (*Image, error) {
 	return s.load(index, entries[0])
 }
 
-// match returns the entries of the index that arg means: one for a name, all of one image for an id.
+// match returns the entries of the index for arg: one for a name, all entries of the image for an id.
 func (s *Store) match(index *v1.Index, arg string) ([]v1.Descriptor, error) {
 	if ref, err := ParseReference(arg); err == nil {
 		for _, entry := range index.Manifests {
@@ -60,12 +60,12 @@ func (s *Store) match(index *v1.Index, arg string) ([]v1.Descriptor, error) {
 	case 1:
 		return found, nil
 	}
-	return nil, fmt.Errorf("image %s: more than one id starts so", arg)
+	return nil, fmt.Errorf("image %s: ambiguous id prefix", arg)
 }
 
 func notFound(arg string) error { return fmt.Errorf("image %.300q: %w", arg, state.ErrNotFound) }
 
-// named reports whether ref names the entry: its very name, or its repository with its digest.
+// named reports whether ref names the entry: by its name, or by its repository and digest.
 func named(entry v1.Descriptor, ref Reference) bool {
 	own, err := ParseReference(entry.Annotations[v1.AnnotationRefName])
 	if err != nil {
@@ -77,8 +77,7 @@ func named(entry v1.Descriptor, ref Reference) bool {
 	return own == ref
 }
 
-// List returns all images, the newest first. One that cannot be read does not hide the others: it
-// is reported to bad and left out.
+// List returns all images, newest first. Unreadable images are reported to bad and left out.
 func (s *Store) List(bad func(error)) ([]*Image, error) {
 	index, err := s.readIndex()
 	if err != nil {
@@ -99,7 +98,7 @@ func (s *Store) List(bad func(error)) ([]*Image, error) {
 	return list, nil
 }
 
-// load reads the image of one index entry, with its layers.
+// load reads the image of an index entry with its layers.
 func (s *Store) load(index *v1.Index, entry v1.Descriptor) (*Image, error) {
 	img, err := s.head(index, entry)
 	if err != nil {
@@ -108,10 +107,10 @@ func (s *Store) load(index *v1.Index, entry v1.Descriptor) (*Image, error) {
 	for i, chain := range chainIDs(img.Config.RootFS.DiffIDs) {
 		layer, err := s.readLayer(chain)
 		if err == nil && layer.DiffID != img.Config.RootFS.DiffIDs[i] {
-			err = fmt.Errorf("layer %s is of other content", shortID(chain))
+			err = fmt.Errorf("layer %s has another diff id", shortID(chain))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("image %.300q: %w (pull it again)", img.Name(), err)
+			return nil, fmt.Errorf("image %.300q is damaged, pull it again: %w", img.Name(), err)
 		}
 		img.Layers = append(img.Layers, layer)
 		img.Size += layer.Size
@@ -119,7 +118,7 @@ func (s *Store) load(index *v1.Index, entry v1.Descriptor) (*Image, error) {
 	return img, nil
 }
 
-// head reads what the blobs say of an image. Its names are those of all entries of the same image.
+// head reads manifest and configuration of an image. Its names are those of all entries with the same configuration.
 func (s *Store) head(index *v1.Index, entry v1.Descriptor) (*Image, error) {
 	name := entry.Annotations[v1.AnnotationRefName]
 	if name == "" {
@@ -154,7 +153,7 @@ func (s *Store) head(index *v1.Index, entry v1.Descriptor) (*Image, error) {
 	return img, nil
 }
 
-// readLayer returns the layer if it is whole.
+// readLayer returns a layer, if it is complete.
 func (s *Store) readLayer(chain digest.Digest) (Layer, error) {
 	if err := checkDigest(chain); err != nil {
 		return Layer{}, err
@@ -162,7 +161,7 @@ func (s *Store) readLayer(chain digest.Digest) (Layer, error) {
 	var l Layer
 	err := state.ReadJSON(filepath.Join(s.layerPath(chain), layerFile), &l)
 	if errors.Is(err, fs.ErrNotExist) {
-		return l, fmt.Errorf("layer %s is not there", shortID(chain))
+		return l, fmt.Errorf("layer %s is missing", shortID(chain))
 	}
 	l.Dir = filepath.Join(s.layerPath(chain), layerFS)
 	return l, err

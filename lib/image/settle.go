@@ -13,16 +13,16 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Locks whose files tell that a command was killed ([state.Dir.LeftLocks]), beside those on layers and blobs.
+// Locks whose files remain if a command is killed ([state.Dir.OrphanedLocks]), in addition to those of layers and blobs.
 const (
 	indexLock   = "index"   // index.json is being written
-	removalLock = "removal" // what no image needs is being removed
-	pullLock    = "pull-"   // and a number: a pull
-	exportLock  = "export-" // and a number: an image is being written to the file or layout that the lock's file names
+	removalLock = "removal" // unneeded blobs and layers are being removed
+	pullLock    = "pull-"   // and an id: an image is being pulled
+	exportLock  = "export-" // and an id: an image is being exported to the path in the lock file
 )
 
-// withExportNote writes an image to a path outside the store: do gets the name of a temporary file beside it. The note of a
-// layout ends with a slash.
+// withExportNote calls do with the name of a temporary file next to path, and notes the path plus suffix in a lock file,
+// so that [Store.Settle] can clean up. The suffix of a layout directory is a slash.
 func (s *Store) withExportNote(path, suffix string, do func(temp string) error) error {
 	id := state.NewID()
 	path, err := filepath.Abs(path)
@@ -41,7 +41,7 @@ func tempExport(path, id string) string {
 	return filepath.Join(filepath.Dir(path), state.TempPrefix+id)
 }
 
-// settleExport removes what a writer had not finished.
+// settleExport removes the temporary files of an interrupted export.
 func (s *Store) settleExport(id string) error {
 	path, unlock, err := s.dir.LockReadNote(exportLock + id)
 	if err != nil {
@@ -53,33 +53,33 @@ func (s *Store) settleExport(id string) error {
 		state.RemoveTemps(filepath.Join(path, v1.ImageBlobsDir, digest.SHA256.String()))
 		return nil
 	}
-	if filepath.IsAbs(path) {
-		err = os.Remove(tempExport(path, id))
+	if !filepath.IsAbs(path) {
+		return nil
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+	if err := os.Remove(tempExport(path, id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return err
+	return nil
 }
 
-// Settle brings to an end what the holder of a lock was at when it was killed. What came of a pull stays, for the next
-// one to go on from. ours says that the lock is one of this package. With an error, the lock's file is gone all the same:
-// what is left is found by [Store.Orphans], and no command after this one has to tell of it again.
+// Settle cleans up after a process that was killed with the lock. Data that a pull can resume stays. ours reports whether
+// the lock belongs to this package. Even on error, the lock file is removed, so that only one command reports the error;
+// [Store.Orphans] finds what remains.
 func (s *Store) Settle(lock string) (ours bool, err error) {
 	if id, ok := strings.CutPrefix(lock, exportLock); ok && state.IsID(id) {
 		return true, s.settleExport(id)
 	}
-	spare := keepFunc(resumable)
+	keep := keepFunc(resumable)
 	switch kind, rest, _ := strings.Cut(lock, "-"); {
 	case lock == removalLock:
-		spare = nil
+		keep = nil
 	case lock == indexLock, strings.HasPrefix(lock, pullLock):
 	case (kind == "layer" || kind == "blob") && digest.SHA256.Validate(rest) == nil:
 	default:
 		return false, nil
 	}
-	err = s.sweepOrphans(spare)
-	unlock, lockErr := s.dir.LockObject(lock) // not before: what is done needs it as well
+	err = s.sweepOrphans(keep)
+	unlock, lockErr := s.dir.LockObject(lock) // only now: the sweep takes it as well
 	if lockErr == nil {
 		unlock()
 	}

@@ -11,19 +11,19 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// A stream is handed between its stages in chunks, so that each runs on a processor of its own. They are
-// small enough to stay in its cache, which holds 1 to 2 MiB, while the stages work on one after the other.
+// Stages of a stream run concurrently and pass chunks to each other. The chunks are small enough to stay in the CPU
+// cache (1 to 2 MiB) from one stage to the next.
 const (
 	chunkSize  = 256 << 10
 	chunkCount = 8
 )
 
-// filler gives a stream piece by piece, each in the buffer of that call; the last may come with the error.
+// filler returns a stream in pieces, each in the buffer of the call. The last piece may come with an error.
 type filler interface {
 	Fill(buf []byte) ([]byte, error)
 }
 
-// fill makes a reader a filler.
+// fill adapts an io.Reader to filler.
 type fill struct{ io.Reader }
 
 // Fill implements filler.
@@ -38,18 +38,18 @@ func (f fill) Fill(buf []byte) ([]byte, error) {
 	return buf[:n], err
 }
 
-// A zstd stream may ask its reader for a window of any size. 128 MiB is what zstd itself takes at most
-// unless told otherwise (zstd(1), --long).
+// maxWindow limits the window of a zstd stream, which determines the decoder's memory. 128 MiB is also the default limit
+// of zstd(1), see --long.
 const maxWindow = 128 << 20
 
-// ahead reads from a source in goroutines of its own while its reader works on what came before.
+// ahead reads from a source in its own goroutines, ahead of its reader.
 type ahead struct {
 	ctx    context.Context
 	full   <-chan chunk
 	free   chan []byte
-	done   chan struct{} // closed when the source is not read any more
+	done   chan struct{} // closed when the source is no longer read
 	rest   []byte
-	buffer []byte // the one that rest is in
+	buffer []byte // contains rest
 	err    error
 }
 
@@ -59,13 +59,12 @@ type chunk struct {
 	err    error
 }
 
-// readAhead returns a reader of what src gives. Each stage is given each chunk before the reader sees it, in a
-// goroutine of its own; an error of a stage ends the stream. Who does not read to the end ends the
-// context.
+// readAhead returns a reader of src. Each stage runs in its own goroutine and gets every chunk before the reader; an
+// error of a stage ends the stream. A caller that does not read to the end must cancel ctx.
 func readAhead(ctx context.Context, src filler, stages ...func([]byte) error) *ahead {
 	a := &ahead{ctx: ctx, free: make(chan []byte, chunkCount), done: make(chan struct{})}
 	for range chunkCount {
-		a.free <- nil // made when first used: most streams are short
+		a.free <- nil // allocated on first use: most streams are short
 	}
 	read := make(chan chunk, chunkCount)
 	go a.fill(src, read)
@@ -89,7 +88,7 @@ func (a *ahead) fill(src filler, out chan<- chunk) {
 			buffer = make([]byte, chunkSize)
 		}
 		data, err := src.Fill(buffer)
-		out <- chunk{data, buffer, err} // never waits: there are as many places as buffers
+		out <- chunk{data, buffer, err} // never blocks: the channel has room for all buffers
 		if err != nil {
 			return
 		}
@@ -139,8 +138,8 @@ func (a *ahead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// decompress returns what r holds uncompressed, by the first bytes: what a descriptor says of the
-// compression is not always true. The caller calls closer when done.
+// decompress decompresses r. It detects the format by the first bytes, since the media type is not always right. The
+// caller must call closer when done.
 func decompress(r io.Reader) (plain filler, closer func(), err error) {
 	in := bufio.NewReaderSize(r, chunkSize)
 	magic, err := in.Peek(4)
@@ -164,13 +163,13 @@ func decompress(r io.Reader) (plain filler, closer func(), err error) {
 	return fill{in}, func() {}, nil
 }
 
-// compressed reports whether a file that starts so is compressed in a way that [decompress] knows.
+// compressed reports whether magic, the start of a file, is that of a format that [decompress] supports.
 func compressed(magic []byte) bool { return isGzip(magic) || isZstd(magic) }
 
-// isGzip knows gzip by RFC 1952, 2.3.1.
+// isGzip reports the magic number of gzip (RFC 1952, 2.3.1).
 func isGzip(magic []byte) bool { return bytes.HasPrefix(magic, []byte{0x1f, 0x8b}) }
 
-// isZstd knows zstd by RFC 8878, 3.1.1, and 3.1.2 for a skippable frame at the start.
+// isZstd reports the magic number of zstd (RFC 8878, 3.1.1), or of a skippable frame (3.1.2).
 func isZstd(magic []byte) bool {
 	return bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}) ||
 		len(magic) == 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:], []byte{0x2a, 0x4d, 0x18})

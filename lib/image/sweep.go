@@ -17,11 +17,10 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// needs is what must stay: the names in blobs/ and layers/.
+// needs has the names in blobs/ and layers/ that must stay.
 type needs struct{ blobs, layers map[string]bool }
 
-// needed returns what the index and the running pulls need. Where that cannot be told of an image,
-// nothing may be removed.
+// needed returns what the index, containers and running pulls need. If it returns an error, nothing may be removed.
 func (s *Store) needed(index *v1.Index) (needs, error) {
 	n := needs{blobs: make(map[string]bool), layers: make(map[string]bool)}
 	for _, entry := range index.Manifests {
@@ -50,7 +49,7 @@ func (s *Store) needed(index *v1.Index) (needs, error) {
 	return n, s.neededByPulls(n)
 }
 
-// neededByContainers adds the layers under containers, whatever the index says: it may have been lost.
+// neededByContainers adds the layers of containers. Their images may be missing from the index, if it was lost.
 func (s *Store) neededByContainers(n needs) error {
 	var unknown error
 	list, err := s.dir.List(func(err error) { unknown = err })
@@ -96,10 +95,10 @@ func (s *Store) neededByPulls(n needs) error {
 	return nil
 }
 
-// sweep removes the blobs and layers that nothing needs, but for those that spare, if it is not nil, speaks for. It
-// returns the chain ids of the layers and how many bytes all had. It wants the store's lock. A store that lost its
-// index may still serve containers: nothing is removed.
-func (s *Store) sweep(index *v1.Index, spare keepFunc) (gone []digest.Digest, bytes int64, err error) {
+// sweep removes the blobs and layers that are not needed, except those that keep selects; keep may be nil. It returns
+// the chain ids of the removed layers and the total size. The caller must hold the store's lock. Without an index file,
+// sweep removes nothing, since containers may still use the layers.
+func (s *Store) sweep(index *v1.Index, keep keepFunc) (gone []digest.Digest, bytes int64, err error) {
 	if _, err := os.Stat(s.indexPath()); err != nil {
 		return nil, 0, nil
 	}
@@ -110,7 +109,7 @@ func (s *Store) sweep(index *v1.Index, spare keepFunc) (gone []digest.Digest, by
 	blobs := filepath.Join(s.dir.Images(), v1.ImageBlobsDir)
 	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 		dir := filepath.Join(blobs, algorithm.String())
-		_, err := sweepDir(dir, n.blobs, spare, func(name string) {
+		_, err := sweepDir(dir, n.blobs, keep, func(name string) {
 			if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
 				bytes += info.Size()
 			}
@@ -119,10 +118,10 @@ func (s *Store) sweep(index *v1.Index, spare keepFunc) (gone []digest.Digest, by
 			return nil, bytes, err
 		}
 	}
-	if _, err := sweepDir(s.sourcesDir(), n.blobs, spare, func(string) {}); err != nil {
+	if _, err := sweepDir(s.sourcesDir(), n.blobs, keep, func(string) {}); err != nil {
 		return nil, bytes, err
 	}
-	names, err := sweepDir(s.dir.Layers(), n.layers, spare, func(name string) {
+	names, err := sweepDir(s.dir.Layers(), n.layers, keep, func(name string) {
 		if l, err := s.readLayer(digest.NewDigestFromEncoded(digest.SHA256, name)); err == nil {
 			bytes += l.Size
 		}
@@ -133,23 +132,23 @@ func (s *Store) sweep(index *v1.Index, spare keepFunc) (gone []digest.Digest, by
 	return gone, bytes, err
 }
 
-// sweepDir removes the entries of dir that are not needed nor spared, under their name or while they are made,
-// and returns the names of the whole ones. Each is shown to count before it goes.
-func sweepDir(dir string, needed map[string]bool, spare keepFunc, count func(name string)) (gone []string, err error) {
+// sweepDir removes the entries of dir, complete or temporary, that are neither needed nor selected by keep. It returns
+// the names of the complete ones. It calls count with each entry before the removal.
+func sweepDir(dir string, needed map[string]bool, keep keepFunc, count func(name string)) (gone []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	for _, e := range entries {
 		name, temporary := strings.CutPrefix(e.Name(), state.TempPrefix)
-		if needed[name] || spare != nil && spare(dir, e) {
+		if needed[name] || keep != nil && keep(dir, e) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
 		count(e.Name())
 		if !temporary {
 			gone = append(gone, name)
-			// Half a removed layer must not look whole.
+			// Renamed first, so that a partly removed layer does not look complete.
 			tmp := filepath.Join(dir, state.TempPrefix+"gone-"+name)
 			if err := os.Rename(path, tmp); err != nil {
 				return gone, err
@@ -164,14 +163,14 @@ func sweepDir(dir string, needed map[string]bool, spare keepFunc, count func(nam
 	return gone, nil
 }
 
-// resumeTime is how long what came of a pull that was broken off is kept, from when it was written last.
+// resumeTime is how long data of an interrupted pull is kept, from its last modification.
 const resumeTime = 24 * time.Hour
 
-// keepFunc speaks for an entry of a directory of blobs or layers that nothing needs.
+// keepFunc reports whether an entry of a blob or layer directory is kept although nothing needs it.
 type keepFunc func(dir string, e os.DirEntry) bool
 
-// resumable reports whether an entry is what the next pull of an image can go on from: a blob, whole or in part, or a
-// whole layer, of a pull that was broken off not long ago.
+// resumable is a [keepFunc] that selects what a pull can resume: complete and partial blobs and complete layers of a
+// recently interrupted pull.
 func resumable(dir string, e os.DirEntry) bool {
 	name, temporary := strings.CutPrefix(e.Name(), state.TempPrefix)
 	if digest.SHA256.Validate(name) != nil && digest.SHA512.Validate(name) != nil {
@@ -186,13 +185,13 @@ func resumable(dir string, e os.DirEntry) bool {
 	return err == nil && time.Since(info.ModTime()) < resumeTime
 }
 
-// sweepOrphans removes all that nothing needs, but for what is spared.
-func (s *Store) sweepOrphans(spare keepFunc) error {
+// sweepOrphans locks the store and sweeps it.
+func (s *Store) sweepOrphans(keep keepFunc) error {
 	index, unlock, err := s.lockIndex()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	_, _, err = s.sweep(index, spare)
+	_, _, err = s.sweep(index, keep)
 	return err
 }

@@ -7,15 +7,15 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Tag gives an image one more name. An image that had the name before stays, without it. The error wraps
-// state.ErrNotFound where there is no image that arg means.
+// Tag adds a name to an image. If another image had the name, that image stays without it. If there is no image arg, the
+// error wraps state.ErrNotFound.
 func (s *Store) Tag(arg, name string) error {
 	ref, err := ParseReference(name)
 	if err != nil {
 		return err
 	}
 	if ref.Digest != "" {
-		return fmt.Errorf("name %.300q: a digest is what an image is, not what it is called", name)
+		return fmt.Errorf("image name %.300q: a tag must not have a digest", name)
 	}
 	index, unlock, err := s.lockIndex()
 	if err != nil {

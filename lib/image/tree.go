@@ -7,8 +7,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// UnpackTree unpacks the archive of a whole root file system (tar, compressed by gzip or zstd or not)
-// into dir, which must be empty: with the same care as a layer, and without the store.
+// UnpackTree unpacks a tar archive of a root file system, optionally compressed with gzip or zstd, into the empty
+// directory dir. It applies the same checks as for layers and does not use the store.
 func UnpackTree(ctx context.Context, archive io.Reader, dir string) error {
 	u, err := newUnpacker(ctx, dir)
 	if err != nil {

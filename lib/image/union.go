@@ -13,8 +13,8 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// union is a view of unpacked layers as overlayfs would show them, the highest first. It serves the
-// few entries of a layer that speak of those below without a mount.
+// union is a view of unpacked layers, topmost first, as overlayfs would merge them. It resolves the few entries of a
+// layer that refer to lower layers, without a mount.
 type union []*linux.Root
 
 func openUnion(dirs []string) (union, error) {
@@ -36,8 +36,7 @@ func (u union) close() {
 	}
 }
 
-// lookup returns the directory that holds the visible file of the path; fs.ErrNotExist where there
-// is none. Links on the way are not followed.
+// lookup returns the directory that has the visible file of the path, or fs.ErrNotExist. It does not follow links.
 func (u union) lookup(name string) (linux.Dir, error) {
 	for _, root := range u {
 		dir, verdict, err := find(root, name)
@@ -53,15 +52,16 @@ func (u union) lookup(name string) (linux.Dir, error) {
 	return linux.Dir{}, fs.ErrNotExist
 }
 
-// What one layer says about a path.
+// verdict is what a layer says about a path.
 type verdict int
 
 const (
-	silent verdict = iota // the layers below decide
+	silent verdict = iota // lower layers decide
 	found
-	hidden // it is not there, whatever is below
+	hidden // does not exist, whatever lower layers have
 )
 
+// find looks up a path in one layer. If the result is found, it returns the directory that has the file.
 func find(root *linux.Root, name string) (linux.Dir, verdict, error) {
 	dir, err := root.OpenDir(".")
 	if err != nil {
@@ -98,8 +98,8 @@ func find(root *linux.Root, name string) (linux.Dir, verdict, error) {
 	return dir, silent, nil
 }
 
-// copyUp takes from the layers below what this one needs of them: files that it has another name
-// for, and the attributes of directories that it only passes through.
+// copyUp copies from lower layers what this layer needs: files that it hard-links, and the attributes of directories
+// that have no entry of their own.
 func (u *unpacker) copyUp(below union) error {
 	copies := make(map[string]string) // of files below, by their path there
 	for _, l := range u.links {
@@ -115,8 +115,8 @@ func (u *unpacker) copyUp(below union) error {
 	return nil
 }
 
-// copyLink makes the first link to a file below a copy of it, and the next ones links to that: or a thousand
-// entries would be a thousand copies.
+// copyLink copies a file of a lower layer for the first hard link to it, and links later names to the copy. Otherwise a
+// thousand entries would be a thousand copies.
 func (u *unpacker) copyLink(below union, l hardLink, copies map[string]string) error {
 	parent, err := u.parent(strings.TrimPrefix(path.Dir("/"+l.name), "/"))
 	if err != nil {
@@ -136,7 +136,7 @@ func (u *unpacker) copyLink(below union, l hardLink, copies map[string]string) e
 	}
 	from, err := below.lookup(l.target)
 	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("neither the layer nor those below have it")
+		return errors.New("target is in none of the layers")
 	}
 	if err != nil {
 		return err
@@ -154,24 +154,7 @@ func (u *unpacker) copyFile(from linux.Dir, old string, to linux.Dir, base strin
 	}
 	switch st.Mode & syscall.S_IFMT {
 	case syscall.S_IFREG:
-		if err := u.spend(st.Size); err != nil {
-			return err
-		}
-		src, err := from.OpenFile(old)
-		if err != nil {
-			return err
-		}
-		defer src.Close()
-		dst, err := to.CreateFile(base)
-		if err != nil {
-			return err
-		}
-		n, err := io.Copy(dst, src)
-		u.size += n
-		if cerr := dst.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
+		if err := u.copyContent(from, old, st.Size, to, base); err != nil {
 			return err
 		}
 	case syscall.S_IFLNK:
@@ -183,15 +166,36 @@ func (u *unpacker) copyFile(from linux.Dir, old string, to linux.Dir, base strin
 			return err
 		}
 	case syscall.S_IFDIR:
-		return errors.New("it is a directory")
+		return errors.New("target is a directory")
 	default:
-		return errors.New("it is a special file")
+		return errors.New("target is a special file")
 	}
 	return copyAttributes(from, old, to, base)
 }
 
-// copyDirAttributes gives a directory that the layer only passes through the look that it has below:
-// overlayfs shows the attributes of the highest layer.
+func (u *unpacker) copyContent(from linux.Dir, old string, size int64, to linux.Dir, base string) error {
+	if err := u.spend(size); err != nil {
+		return err
+	}
+	src, err := from.OpenFile(old)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := to.CreateFile(base)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(dst, src)
+	u.size += n
+	if cerr := dst.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// copyDirAttributes copies the attributes of a directory without an entry from the lower layers: overlayfs shows those
+// of the topmost layer.
 func (u *unpacker) copyDirAttributes(below union, name string) error {
 	from, err := below.lookupDir(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -212,7 +216,7 @@ func (u *unpacker) copyDirAttributes(below union, name string) error {
 	return copyAttributes(from, ".", to, ".")
 }
 
-// lookupDir opens the visible directory of the path.
+// lookupDir opens the visible directory of the path, or returns fs.ErrNotExist.
 func (u union) lookupDir(name string) (linux.Dir, error) {
 	if name == "" {
 		if len(u) == 0 {

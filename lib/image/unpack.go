@@ -16,58 +16,55 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// How a layer's archive says that something below is gone (image-spec, layer.md "Whiteouts"), and
-// how overlayfs wants it (kernel, filesystems/overlayfs.rst).
+// Whiteouts in archives (image-spec, layer.md "Whiteouts") and in overlayfs (kernel, filesystems/overlayfs.rst).
 const (
 	whiteoutPrefix = ".wh."
 	whiteoutOpaque = ".wh..wh..opq"
-	whiteoutMeta   = ".wh..wh." // the others of this kind are notes of aufs to itself
+	whiteoutMeta   = ".wh..wh." // other names with this prefix are metadata of aufs
 	opaqueXattr    = "trusted.overlay.opaque"
 	opaqueValue    = "y"
 	paxXattr       = "SCHILY.xattr."
 )
 
-// An archive can ask for more than there is. The last of the disk is not for it.
+// An archive must not fill the disk.
 const (
-	spareBytes = 64 << 20
-	spareFiles = 1024
-	checkEvery = 64 << 20 // bytes written, where an entry counts at least checkEntry
+	spareBytes = 64 << 20 // free space that must remain
+	spareFiles = 1024     // free inodes that must remain
+	checkEvery = 64 << 20 // bytes between checks; an entry counts as at least checkEntry
 	checkEntry = 16 << 10
 )
 
-// unpacker writes one layer's archive into a directory of its own, as a lower directory of overlayfs.
+// unpacker unpacks the archive of a layer into a directory, as a lower directory of overlayfs.
 //
-// The archive is a stranger's. No path of it is checked as text: parents are resolved by the kernel
-// beneath the layer's root, links of the same layer included, and the last element is acted on by the
-// parent's descriptor and never followed. So whatever the names and links say, they mean something
-// within the layer.
+// The archive is untrusted. Paths are not checked as text. The kernel resolves the parent beneath the layer's root,
+// including links of the layer, and the last element is used relative to the parent's descriptor and never followed. So
+// names and links cannot leave the layer.
 type unpacker struct {
 	ctx     context.Context
 	dir     string
 	root    *linux.Root
-	parents map[string]linux.Dir // open directories by their path
-	implied map[string]bool      // directories without an entry of their own; "" is the root
+	parents map[string]linux.Dir // open directories by path
+	implied map[string]bool      // directories without an entry; "" is the root
 	times   []dirTime
-	links   []hardLink // to files of the layers below
+	links   []hardLink // to files of lower layers
 	size    int64
-	unspent int64 // what may be written until the disk is asked again
-	holes   int64 // what the layer's files leave out
+	unspent int64 // bytes until the next check of the free space
+	holes   int64 // bytes in holes
 	buffer  []byte
-	written chan *os.File // large files, on their way to the disk
-	flushed chan struct{} // closed when none is any more
+	written chan *os.File // large files for writeback
+	flushed chan struct{} // closed when flush has returned
 }
 
-// A file of that size is sent to the disk at once, while the next are unpacked: so that little is left
-// to wait for at the end.
+// writebackSize is the size from which writeback of a file starts at once, so that less is left for the final sync.
 const writebackSize = 256 << 10
 
-// dirTime is the time of a directory, set last because entries in it change it.
+// dirTime is the time of a directory. It is set last, since new entries change it.
 type dirTime struct {
 	name string
 	time time.Time
 }
 
-// hardLink is a second name for a file that this layer does not have.
+// hardLink is a hard link to a file that this layer does not have.
 type hardLink struct{ name, target string }
 
 // newUnpacker returns an unpacker into dir, which must be empty.
@@ -90,7 +87,7 @@ func newUnpacker(ctx context.Context, dir string) (*unpacker, error) {
 	return u, nil
 }
 
-// flush starts writing the large files, which may take as long as the disk is busy, and closes them.
+// flush starts writeback of large files, which blocks while the disk is busy, and closes them.
 func (u *unpacker) flush() {
 	defer close(u.flushed)
 	for f := range u.written {
@@ -106,7 +103,7 @@ func (u *unpacker) close() {
 	u.root.Close()
 }
 
-// extract writes the archive. What it says of the layers below is left to finish.
+// extract unpacks the archive. Entries that refer to lower layers are left to finish.
 func (u *unpacker) extract(r io.Reader) error {
 	archive := tar.NewReader(r)
 	for {
@@ -126,7 +123,7 @@ func (u *unpacker) extract(r io.Reader) error {
 	}
 }
 
-// bounded makes sure that a path of the archive, which may be a megabyte long, is not told in full.
+// bounded shortens the path in an error: a path in the archive may be a megabyte long.
 func bounded(err error) error {
 	var at *os.PathError
 	if errors.As(err, &at) && len(at.Path) > 600 {
@@ -135,8 +132,8 @@ func bounded(err error) error {
 	return err
 }
 
-// spend takes n bytes of the disk, or returns an error where they are not there. A sparse file may
-// claim any size in a few bytes of archive.
+// spend accounts for n bytes and returns ENOSPC if the disk does not have them. A few bytes of archive can stand for a
+// sparse file of any size.
 func (u *unpacker) spend(n int64) error {
 	u.unspent -= n
 	if u.unspent >= 0 {
@@ -149,7 +146,7 @@ func (u *unpacker) spend(n int64) error {
 	if err != nil {
 		return err
 	}
-	// Holes count as if they took place: or a small archive could claim the disk a thousand times.
+	// Holes count as used space. Otherwise a small archive could claim the disk many times over.
 	if bytes < spareBytes || uint64(n)+uint64(u.holes) > bytes-spareBytes || files < spareFiles {
 		return fmt.Errorf("%s: %w", u.dir, syscall.ENOSPC)
 	}
@@ -157,7 +154,7 @@ func (u *unpacker) spend(n int64) error {
 	return nil
 }
 
-// entry makes what one entry of the archive describes.
+// entry unpacks an entry of the archive.
 func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil
@@ -165,7 +162,7 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	name := path.Clean("/" + h.Name)[1:]
 	if name == "" {
 		if h.Typeflag != tar.TypeDir {
-			return errors.New("the layer's root is not a directory")
+			return errors.New("root of layer is not a directory")
 		}
 		return u.rootDir(h)
 	}
@@ -189,10 +186,10 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
 		return u.special(parent, base, h)
 	}
-	return fmt.Errorf("entry of unknown type %q", h.Typeflag)
+	return fmt.Errorf("unknown entry type %q", h.Typeflag)
 }
 
-// parent opens the directory that the path means, and makes what of it is missing.
+// parent opens a directory and creates missing parts of its path.
 func (u *unpacker) parent(name string) (linux.Dir, error) {
 	if dir, ok := u.parents[name]; ok {
 		return dir, nil
@@ -218,7 +215,7 @@ func (u *unpacker) closeParents() {
 	clear(u.parents)
 }
 
-// makeParents makes the directories on the way to name that have no entry of their own (yet).
+// makeParents creates the directories on the path to name that have no entry (yet).
 func (u *unpacker) makeParents(name string) (linux.Dir, error) {
 	dir, err := u.root.OpenDir(".")
 	if err != nil {
@@ -229,13 +226,7 @@ func (u *unpacker) makeParents(name string) (linux.Dir, error) {
 		done = path.Join(done, element)
 		next, err := u.root.OpenDir(done)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-			if err = u.makeDir(dir, element, false); err == nil {
-				u.implied[done] = true
-				err = dir.Chmod(element, 0o755)
-			}
-			if err == nil {
-				next, err = u.root.OpenDir(done)
-			}
+			next, err = u.makeImplied(dir, element, done)
 		}
 		dir.Close()
 		if err != nil {
@@ -246,9 +237,20 @@ func (u *unpacker) makeParents(name string) (linux.Dir, error) {
 	return dir, nil
 }
 
-// makeDir makes a directory, or takes the one that is there. Where the layer first removed what stood
-// there below, the new directory must hide it. Something else that is there is an error, unless it
-// is to be replaced.
+// makeImplied creates and opens a directory that has no entry. Its path in the layer is name.
+func (u *unpacker) makeImplied(parent linux.Dir, base, name string) (linux.Dir, error) {
+	if err := u.makeDir(parent, base, false); err != nil {
+		return linux.Dir{}, err
+	}
+	u.implied[name] = true
+	if err := parent.Chmod(base, 0o755); err != nil {
+		return linux.Dir{}, err
+	}
+	return u.root.OpenDir(name)
+}
+
+// makeDir creates a directory, or uses an existing one. If it replaces a whiteout of the same layer, the directory
+// becomes opaque. Any other file is an error unless replace is set.
 func (u *unpacker) makeDir(parent linux.Dir, base string, replace bool) error {
 	err := parent.Mkdir(base)
 	if !errors.Is(err, fs.ErrExist) {
@@ -274,16 +276,16 @@ func (u *unpacker) makeDir(parent linux.Dir, base string, replace bool) error {
 		}
 		return parent.Mkdir(base)
 	}
-	return fmt.Errorf("%q is in the way, or a link to nothing", base)
+	return fmt.Errorf("%q is not a directory, or a dangling link", base)
 }
 
 func isWhiteout(mode uint32, device uint64) bool {
 	return mode&syscall.S_IFMT == syscall.S_IFCHR && device == 0
 }
 
-// remove takes away what a later entry of the same name replaces.
+// remove removes a file or directory that a later entry replaces.
 func (u *unpacker) remove(parent linux.Dir, base string) error {
-	// The open directories may be in it. The one in use is the caller's: it stays open.
+	// Open directories may be inside it. The parent, which the caller uses, stays open.
 	for name, dir := range u.parents {
 		if dir.File != parent.File {
 			dir.Close()
@@ -293,8 +295,8 @@ func (u *unpacker) remove(parent linux.Dir, base string) error {
 	return parent.RemoveAll(base)
 }
 
-// finish does what needs the whole layer, or the layers below. lower returns the directories of those,
-// the lowest first; it may wait for them, and is only called where they are needed.
+// finish completes the layer after all entries: it copies from lower layers and sets directory times. lower returns the
+// directories of the lower layers, lowest first; it may block, and is called only if they are needed.
 func (u *unpacker) finish(lower func() ([]string, error)) error {
 	if len(u.links) > 0 || len(u.implied) > 0 {
 		dirs, err := lower()

@@ -18,7 +18,7 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// requireRoot skips a test that only root can do; where CI says that all must run, it fails instead.
+// requireRoot skips a test that needs root, or fails it if MYDOCKER_MUST_RUN is set.
 func requireRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() == 0 {
@@ -30,7 +30,7 @@ func requireRoot(t *testing.T) {
 	t.Skip("needs root")
 }
 
-// entry is short for a header with content.
+// entry is a tar header with content.
 type entry struct {
 	name, link, content string
 	kind                byte
@@ -42,7 +42,7 @@ type entry struct {
 
 var testTime = time.Unix(1500000000, 0)
 
-// tarOf writes an archive whose files belong to whoever runs the test.
+// tarOf returns an archive. The files belong to the user that runs the test.
 func tarOf(entries ...entry) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -69,7 +69,7 @@ func file(name, content string) entry { return entry{name: name, content: conten
 func symlink(name, to string) entry   { return entry{name: name, link: to, kind: tar.TypeSymlink} }
 func hardlink(name, to string) entry  { return entry{name: name, link: to, kind: tar.TypeLink} }
 
-// unpackInto unpacks an archive over the layers in lower.
+// unpackInto unpacks an archive with the lower layers lower.
 func unpackInto(t testing.TB, to string, archive []byte, lower ...string) error {
 	t.Helper()
 	u, err := newUnpacker(context.Background(), to)
@@ -83,7 +83,7 @@ func unpackInto(t testing.TB, to string, archive []byte, lower ...string) error 
 	return u.finish(func() ([]string, error) { return lower, nil })
 }
 
-// tree lists what is in a directory: name, kind or content.
+// tree lists the files in a directory, with kind or content.
 func tree(t testing.TB, root string) string {
 	t.Helper()
 	var b strings.Builder
@@ -168,7 +168,7 @@ func TestUnpack(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
 			if got := tree(t, outside); strings.Count(got, "\n") != strings.Count(c.want, "\n")+3 {
-				t.Errorf("something got out:\n%s", got)
+				t.Errorf("files outside the layer:\n%s", got)
 			}
 		})
 	}
@@ -179,21 +179,21 @@ func TestUnpackRefuses(t *testing.T) {
 		entries []entry
 		want    string
 	}{
-		"root is a file":             {[]entry{file(".", "1")}, "root is not a directory"},
-		"root is a link":             {[]entry{symlink("/", "/etc")}, "root is not a directory"},
-		"root is a hard link":        {[]entry{file("a", "1"), hardlink("..", "a")}, "root is not a directory"},
-		"parent is a file":           {[]entry{file("a", "1"), file("a/b", "2")}, "in the way"},
-		"parent is a link to naught": {[]entry{symlink("a", "/etc"), file("a/passwd", "1")}, "link to nothing"},
-		"parent is a loop":           {[]entry{symlink("a", "b"), symlink("b", "a"), file("a/x", "1")}, "too many levels"},
-		"hard link to a directory":   {[]entry{dir("a"), hardlink("b", "a")}, "directory"},
-		"hard link to the root":      {[]entry{hardlink("b", ".")}, "directory"},
-		"hard link to nothing":       {[]entry{hardlink("b", "../../../etc/passwd")}, "neither the layer"},
-		"hard link to a removed":     {[]entry{file(".wh.a", ""), hardlink("b", "a")}, "removes"},
-		"whiteout of dots":           {[]entry{file("a/.wh...", "")}, "no name"},
-		"whiteout of nothing":        {[]entry{file("a/.wh.", "")}, "no name"},
-		"hidden whiteout":            {[]entry{{name: "a", kind: tar.TypeChar}}, "0:0"},
-		"long element":               {[]entry{file(strings.Repeat("a", 300), "")}, "name too long"},
-		"unknown type":               {[]entry{{name: "a", kind: 'Q'}}, "unknown type"},
+		"root is a file":            {[]entry{file(".", "1")}, "root of layer is not a directory"},
+		"root is a link":            {[]entry{symlink("/", "/etc")}, "root of layer is not a directory"},
+		"root is a hard link":       {[]entry{file("a", "1"), hardlink("..", "a")}, "root of layer is not a directory"},
+		"parent is a file":          {[]entry{file("a", "1"), file("a/b", "2")}, "is not a directory"},
+		"parent is a dangling link": {[]entry{symlink("a", "/etc"), file("a/passwd", "1")}, "dangling link"},
+		"parent is a loop":          {[]entry{symlink("a", "b"), symlink("b", "a"), file("a/x", "1")}, "too many levels"},
+		"hard link to a directory":  {[]entry{dir("a"), hardlink("b", "a")}, "directory"},
+		"hard link to the root":     {[]entry{hardlink("b", ".")}, "directory"},
+		"hard link to missing file": {[]entry{hardlink("b", "../../../etc/passwd")}, "none of the layers"},
+		"hard link to a removed":    {[]entry{file(".wh.a", ""), hardlink("b", "a")}, "removed by the same layer"},
+		"whiteout of dots":          {[]entry{file("a/.wh...", "")}, "no name"},
+		"whiteout of nothing":       {[]entry{file("a/.wh.", "")}, "no name"},
+		"hidden whiteout":           {[]entry{{name: "a", kind: tar.TypeChar}}, "0:0"},
+		"long element":              {[]entry{file(strings.Repeat("a", 300), "")}, "name too long"},
+		"unknown type":              {[]entry{{name: "a", kind: 'Q'}}, "unknown entry type"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := unpackInto(t, t.TempDir(), tarOf(c.entries...))
@@ -204,7 +204,7 @@ func TestUnpackRefuses(t *testing.T) {
 	}
 }
 
-// A sparse file may claim more than any disk has.
+// TestUnpackTooLarge unpacks a sparse file that is larger than any disk.
 func TestUnpackTooLarge(t *testing.T) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -241,8 +241,8 @@ func TestUnpackAsRoot(t *testing.T) {
 		entry{name: "l", link: "/nowhere", kind: tar.TypeSymlink, pax: map[string]string{paxXattr + "trusted.x": "1"}},
 		entry{name: "null", kind: tar.TypeChar, mode: 0o666, major: 1, minor: 3},
 		dir("d"), file("d/.wh..wh..opq", ""), file("d/x", "1"),
-		file(".wh.e", ""), file("e/f", "1"), // e is new, and hides the one below
-		dir("g"), file(".wh.g", ""))) // so is g
+		file(".wh.e", ""), file("e/f", "1"), // e is new, and hides the lower one
+		dir("g"), file(".wh.g", ""))) // as does g
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,17 +269,17 @@ func TestUnpackAsRoot(t *testing.T) {
 		t.Errorf("null is %x %o", st.Rdev, st.Mode)
 	}
 	if attrs, err := at.Xattrs("o"); err != nil || len(attrs) != 0 {
-		t.Errorf("the layer speaks to overlayfs: %v, %v", attrs, err)
+		t.Errorf("the layer has attributes of overlayfs: %v, %v", attrs, err)
 	}
 	for _, name := range []string{"d", "e", "g"} {
 		if !at.HasXattr(name, opaqueXattr, opaqueValue) {
-			t.Errorf("%s shows what is below", name)
+			t.Errorf("%s shows the lower directory", name)
 		}
 	}
 }
 
 func TestUnpackOverLower(t *testing.T) {
-	requireRoot(t) // whiteouts in the layers between
+	requireRoot(t) // for whiteouts
 	low, mid, top := t.TempDir(), t.TempDir(), t.TempDir()
 	must := func(err error) {
 		t.Helper()
@@ -302,13 +302,13 @@ func TestUnpackOverLower(t *testing.T) {
 		}
 	}
 	for _, hidden := range []string{"o/x", "none"} {
-		if err := unpackInto(t, t.TempDir(), tarOf(hardlink("x", hidden)), low, mid); err == nil || !strings.Contains(err.Error(), "neither") {
+		if err := unpackInto(t, t.TempDir(), tarOf(hardlink("x", hidden)), low, mid); err == nil || !strings.Contains(err.Error(), "none of the layers") {
 			t.Errorf("%s: got %v", hidden, err)
 		}
 	}
 }
 
-// FuzzUnpack unpacks what strangers may send, and looks whether anything outside has changed.
+// FuzzUnpack unpacks arbitrary archives and checks that nothing outside the layer changes.
 func FuzzUnpack(f *testing.F) {
 	f.Add(tarOf(dir("a"), symlink("a/b", "../.."), file("a/b/c", "1"), hardlink("d", "a/b"), file(".wh.x", "")))
 	f.Add(tarOf(symlink("x", "/"), dir("x/y"), file("x/../canary", "2"), hardlink("c", "/../canary")))
@@ -322,14 +322,14 @@ func FuzzUnpack(f *testing.F) {
 		if err := os.Mkdir(to, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		_ = unpackInto(t, to, data) // most are no archives
+		_ = unpackInto(t, to, data) // most inputs are not archives
 		content, err := os.ReadFile(canary)
 		info, _ := os.Lstat(canary)
 		if err != nil || string(content) != "canary" || info.Mode() != 0o600 || info.Sys().(*syscall.Stat_t).Nlink != 1 {
-			t.Fatalf("the file beside the layer changed: %q, %v", content, err)
+			t.Fatalf("the file outside the layer changed: %q, %v", content, err)
 		}
 		if entries, _ := os.ReadDir(outside); len(entries) != 2 {
-			t.Fatalf("something got out: %v", entries)
+			t.Fatalf("files outside the layer: %v", entries)
 		}
 	})
 }

@@ -9,34 +9,34 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Variable is one assignment of the environment; with Unset, the name is taken away.
+// Variable is an assignment of an environment variable, or its removal if Unset is set.
 type Variable struct {
 	Name, Value string
 	Unset       bool
 }
 
-// Lookup finds a variable of the caller, for those that are named without a value: os.LookupEnv.
+// Lookup looks up a variable of the caller's environment, like os.LookupEnv. It is used for names without a value.
 type Lookup func(name string) (string, bool)
 
-// DefaultPath is where programs are found when the image says nothing, as docker has it.
+// DefaultPath is the PATH if the image does not set one, as in docker.
 const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 const (
-	maxEnvFile  = 1 << 20     // bytes: all words of a program come to less, by the kernel's default
-	maxVariable = 128<<10 - 1 // bytes: one word of a program (MAX_ARG_STRLEN in execve(2))
+	maxEnvFile  = 1 << 20     // bytes; the kernel's default limit for arguments and environment is not much larger
+	maxVariable = 128<<10 - 1 // bytes; MAX_ARG_STRLEN in execve(2)
 )
 
-// ParseEnv reads the files of --env-file and then the words of -e.
+// ParseEnv parses the files of --env-file and then the words of -e.
 func (l Lookup) ParseEnv(files, words []string) ([]Variable, error) {
 	var vars []Variable
 	for _, path := range files {
 		data, err := linux.ReadGiven(path, maxEnvFile)
 		if err != nil {
-			return nil, fmt.Errorf("environment file: %w", err)
+			return nil, fmt.Errorf("read environment file: %w", err)
 		}
 		more, err := l.parseEnvFile(string(data))
 		if err != nil {
-			return nil, fmt.Errorf("environment file %s: %w", path, err)
+			return nil, fmt.Errorf("read environment file %s: %w", path, err)
 		}
 		vars = append(vars, more...)
 	}
@@ -50,8 +50,8 @@ func (l Lookup) ParseEnv(files, words []string) ([]Variable, error) {
 	return vars, nil
 }
 
-// parseEnvFile reads lines of NAME=VALUE or NAME. A line that starts with # is a comment; quotes and
-// dollars mean themselves.
+// parseEnvFile parses lines of NAME=VALUE or NAME. A line that starts with # is a comment. Quotes and dollar signs are
+// literal.
 func (l Lookup) parseEnvFile(text string) ([]Variable, error) {
 	var vars []Variable
 	text = strings.TrimPrefix(text, "\ufeff")
@@ -61,28 +61,29 @@ func (l Lookup) parseEnvFile(text string) ([]Variable, error) {
 			continue
 		}
 		if len(line) > maxVariable {
-			return nil, fmt.Errorf("line %d: longer than %d bytes: no program can be given it", n+1, maxVariable)
+			return nil, fmt.Errorf("line %d: longer than %d bytes, the limit of execve", n+1, maxVariable)
 		}
 		v, err := l.parseVariable(line)
-		if err == nil && strings.ContainsFunc(v.Name, unicode.IsSpace) {
-			err = fmt.Errorf("variable %.80q: a space in its name", v.Name)
-		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n+1, err)
+		}
+		if strings.ContainsFunc(v.Name, unicode.IsSpace) {
+			return nil, fmt.Errorf("line %d: variable %.80q: name has a space", n+1, v.Name)
 		}
 		vars = append(vars, v)
 	}
 	return vars, nil
 }
 
-// parseVariable reads NAME=VALUE, or NAME for the caller's value. What the caller has not is left out.
+// parseVariable parses NAME=VALUE, or NAME for the caller's value. If the caller does not have the variable, it is
+// unset.
 func (l Lookup) parseVariable(word string) (Variable, error) {
 	name, value, valued := strings.Cut(word, "=")
 	switch {
 	case name == "":
 		return Variable{}, fmt.Errorf("variable %.80q: want NAME=VALUE", word)
 	case strings.ContainsRune(word, 0):
-		return Variable{}, errors.New("variable: a NUL byte in it")
+		return Variable{}, errors.New("variable has a NUL byte")
 	case valued:
 		return Variable{Name: name, Value: value}, nil
 	}
@@ -90,7 +91,7 @@ func (l Lookup) parseVariable(word string) (Variable, error) {
 	return Variable{Name: name, Value: value, Unset: !found}, nil
 }
 
-// SetEnv applies variables to an environment of NAME=VALUE. A name that is there keeps its place.
+// SetEnv returns env with the variables applied. An existing name keeps its position.
 func SetEnv(env []string, vars []Variable) []string {
 	out := append([]string(nil), env...)
 	for _, v := range vars {
@@ -108,7 +109,7 @@ func SetEnv(env []string, vars []Variable) []string {
 	return out
 }
 
-// DefaultEnv adds what every program finds, where nobody has said it.
+// DefaultEnv adds the defaults whose names env does not have.
 func DefaultEnv(env []string, defaults []Variable) []string {
 	for _, v := range defaults {
 		if indexEnv(env, v.Name) < 0 {

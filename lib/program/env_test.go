@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// caller looks up in the given environment.
+// caller returns a Lookup in the given environment.
 func caller(env map[string]string) Lookup {
 	return func(name string) (string, bool) {
 		value, ok := env[name]

@@ -1,6 +1,5 @@
-// Package program fills in the program of a container: its environment, its user and groups, and those of a
-// further one beside it. It reads only the document, the caller's words, and passwd and group of the
-// container's root, which are a stranger's.
+// Package program fills in the process of a container, or of a further program in it (exec): environment, user and
+// groups. It reads the document, the caller's options, and passwd and group in the container's root, which are untrusted.
 package program
 
 import (
@@ -17,20 +16,20 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// ExecOptions are what a user says about a further program in a running container.
+// ExecOptions are the options for a further program in a running container.
 type ExecOptions struct {
-	Detach      bool     `short:"d" help:"Do not wait for the program's end"`
+	Detach      bool     `short:"d" help:"Do not wait for the program to exit"`
 	Env         []string `short:"e" sep:"none" help:"Set environment variables, e.g. -e key=value"`
 	EnvFile     []string `sep:"none" help:"Set environment variables from a file, one key=value per line"`
 	Workdir     string   `short:"w" help:"Working directory in the container"`
 	User        string   `short:"u" help:"User of the program: name or number, or user:group"`
-	Privileged  bool     `help:"Give the program all capabilities that root has on the host"`
+	Privileged  bool     `help:"Give the program all capabilities of the host's root"`
 	TTY         *bool    `name:"tty" short:"t" help:"Give the program a terminal"`
 	Interactive bool     `short:"i" help:"Keep standard input open"`
 }
 
-// Exec returns the process of a further program in a running container: that of its document,
-// changed by the options. pid is the container's first process, by whose root users are looked up.
+// Exec returns the process for a further program in a running container: the process of the document, changed by the
+// options. Users are looked up in the root of process pid, the container's init.
 func Exec(s *spec.Spec, pid int, o ExecOptions, args []string) (*specs.Process, error) {
 	p := *s.ProcessPart()
 	p.Args, p.CommandLine, p.Terminal = args, "", false
@@ -76,8 +75,8 @@ func Exec(s *spec.Spec, pid int, o ExecOptions, args []string) (*specs.Process, 
 	return &p, nil
 }
 
-// grantable returns the capabilities that can be had in a container: all of them where its users are its own, and they
-// are worth something there alone.
+// grantable returns the capabilities that a program in the container can get. In a user namespace it is all of them,
+// since they apply only there.
 func grantable(s *spec.Spec) linux.Capabilities {
 	if _, own := s.Namespace(specs.UserNamespace); own {
 		return linux.KnownCapabilities()
@@ -85,15 +84,15 @@ func grantable(s *spec.Spec) linux.Capabilities {
 	return linux.HeldCapabilities()
 }
 
-// changeUser gives a copied process another user, with the home and the capabilities of that one.
-func changeUser(p *specs.Process, root *linux.Root, who string) error {
+// changeUser sets the user of a copied process, with the home directory and capabilities of that user.
+func changeUser(p *specs.Process, root *linux.Root, user string) error {
 	if caps := p.Capabilities; caps != nil {
-		// Root has again what the container's bound allows; FillUser takes it from others.
+		// Root gets all capabilities of the bounding set; FillUser drops them for other users.
 		p.Capabilities = &specs.LinuxCapabilities{
 			Bounding: caps.Bounding, Effective: caps.Bounding, Permitted: caps.Bounding,
 		}
 	}
-	home, err := FillUser(p, root, who)
+	home, err := FillUser(p, root, user)
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,10 @@ type account struct {
 	home     string
 }
 
-// lookupUser reads USER[:GROUP], names or numbers, by the container's own passwd and group files. Digits
-// are always a number, whatever names the files have. Without a group it is the user's own, and the
-// others that the user is in come with it. "" is root.
-func lookupUser(root *linux.Root, who string) (account, error) {
-	user, group, grouped := strings.Cut(who, ":")
+// lookupUser looks up USER[:GROUP], names or numbers, in the container's passwd and group files. Digits are always a
+// number, even if a name in the files is the same. Without GROUP, the account has all groups of the user. "" is root.
+func lookupUser(root *linux.Root, word string) (account, error) {
+	user, group, grouped := strings.Cut(word, ":")
 	if user == "" {
 		user = "0"
 	}
@@ -51,13 +50,13 @@ func lookupUser(root *linux.Root, who string) (account, error) {
 	return a, nil
 }
 
-// FillUser writes the process's user, and returns its home. Without a word from user and image, a
-// document that is no root's keeps its user.
-func FillUser(p *specs.Process, root *linux.Root, who string) (home string, err error) {
-	if who == "" && (p.User.UID != 0 || p.User.GID != 0) {
-		who = fmt.Sprintf("%d:%d", p.User.UID, p.User.GID)
+// FillUser sets the user of the process and returns the home directory. user is USER[:GROUP]; if it is empty, the
+// process keeps its user.
+func FillUser(p *specs.Process, root *linux.Root, user string) (home string, err error) {
+	if user == "" && (p.User.UID != 0 || p.User.GID != 0) {
+		user = fmt.Sprintf("%d:%d", p.User.UID, p.User.GID)
 	}
-	account, err := lookupUser(root, who)
+	account, err := lookupUser(root, user)
 	if err != nil {
 		return "", err
 	}
@@ -67,15 +66,16 @@ func FillUser(p *specs.Process, root *linux.Root, who string) (home string, err 
 	return account.home, nil
 }
 
-// dropFromUser takes from a user other than root the capabilities that execve(2) takes when root becomes another: what
-// stays is the bound for setuid programs.
+// dropFromUser drops the capabilities of a non-root user, as the kernel does when root changes its user id
+// (capabilities(7)). The bounding set stays, for setuid programs.
 func dropFromUser(p *specs.Process) {
 	if caps := p.Capabilities; caps != nil && p.User.UID != 0 {
 		caps.Effective, caps.Permitted, caps.Ambient = nil, nil, nil
 	}
 }
 
-// findUser finds a user by name or number. A number needs no line in passwd.
+// findUser finds a user by name or number, and returns the account and its name. A number does not need a line in
+// passwd.
 func findUser(user string, passwd [][]string, readErr error) (account, string, error) {
 	number, isNumber, err := parseNumber("user", user)
 	if err != nil {
@@ -123,7 +123,7 @@ func findGroup(group string, groups [][]string, readErr error) (uint32, error) {
 	return 0, fmt.Errorf("group %.80q: not in the container's /etc/group", group)
 }
 
-// AddGroups gives the process further groups, by the names of the container's own group file.
+// AddGroups adds supplementary groups to the process, by number or by name in the container's group file.
 func AddGroups(p *specs.Process, root *linux.Root, names []string) error {
 	if len(names) == 0 {
 		return nil
@@ -155,8 +155,8 @@ func memberships(user string, groups [][]string) []uint32 {
 	return gids
 }
 
-// parseNumber reads digits as the number of a user or group. What only looks like a number is an
-// error, not a name. The largest of 32 bits means "no change" to the kernel (setresuid(2)).
+// parseNumber parses the number of a user or group. Signed or out-of-range digits are an error, not a name. 2^32-1 is
+// not allowed: it means "no change" to setresuid(2).
 func parseNumber(what, s string) (number uint32, isNumber bool, err error) {
 	digits := strings.TrimLeft(s, "+-")
 	if digits == "" || strings.Trim(digits, "0123456789") != "" {
@@ -177,26 +177,26 @@ func entryNumber(s string) (uint32, bool) {
 	return uint32(n), err == nil && n != math.MaxUint32
 }
 
-// maxDatabase bounds passwd and group, which are the image's, so a stranger's.
+// maxDatabase limits the size of passwd and group, which are untrusted, in bytes.
 const maxDatabase = 1 << 20
 
-// readDatabase reads a file of the container, line by line, parted at colons. It must be a regular
-// file of bounded size, reached within the root; a link in its place is not followed.
+// readDatabase returns the lines of a file in the container's root, split at colons. It must be a regular file of
+// limited size. Its path is resolved within the root, and a link as last element is not followed.
 func readDatabase(root *linux.Root, name string) ([][]string, error) {
 	file, err := root.OpenRegular(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("the container's %s: %w", name, err)
+		return nil, fmt.Errorf("read container's %s: %w", name, err)
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxDatabase+1))
 	if err != nil {
-		return nil, fmt.Errorf("the container's %s: %w", name, err)
+		return nil, fmt.Errorf("read container's %s: %w", name, err)
 	}
 	if len(data) > maxDatabase {
-		return nil, fmt.Errorf("the container's %s is longer than %d bytes", name, maxDatabase)
+		return nil, fmt.Errorf("read container's %s: longer than %d bytes", name, maxDatabase)
 	}
 	var lines [][]string
 	for _, line := range strings.Split(string(data), "\n") {

@@ -87,7 +87,7 @@ func TestLookupUser(t *testing.T) {
 	}
 }
 
-// TestHostileDatabases has what must not be read in passwd's place. A number works all the same.
+// TestHostileDatabases replaces passwd by files that must not be read. A numeric user must still work.
 func TestHostileDatabases(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "passwd")
 	mustWrite(t, outside, "evil:x:0:0::/root:/bin/sh\n")
@@ -116,7 +116,7 @@ func TestHostileDatabases(t *testing.T) {
 	}
 }
 
-// growing makes a file of size bytes that starts with a user's line and goes on with a hole.
+// growing creates a file of size bytes that starts with a user and continues with a hole.
 func growing(path string, size int64) error {
 	if err := os.WriteFile(path, []byte("evil:x:0:0::/root:/bin/sh\n"), 0o644); err != nil {
 		return err

@@ -14,33 +14,33 @@ import (
 	"github.com/regclient/regclient/types/descriptor"
 )
 
-// A download that breaks off, or stalls, goes on where it was, over a new connection: as long as each
-// brings something, and maxResumes times when they bring nothing.
+// An interrupted or stalled download is resumed over a new connection, any number of times while each connection brings
+// data, and maxResumes times in a row without data.
 const (
 	maxResumes = 4
-	// Less than stallBytes in stallTimeout is a stall. An old modem brings ten times that.
+	// Less than stallBytes in stallTimeout is a stall. A 56k modem receives more than ten times as much.
 	stallBytes = 32 << 10
 )
 
-// Variables for the tests alone.
+// Variables, so that tests can change them.
 var (
 	stallTimeout = 60 * time.Second
-	resumeDelay  = 200 * time.Millisecond // before the first try, and twice as long each time
+	resumeDelay  = 200 * time.Millisecond // before the first retry, then doubled each time
 )
 
-var errStalled = fmt.Errorf("the download stalled: less than %d KiB in %s", stallBytes>>10, stallTimeout)
+var errStalled = fmt.Errorf("download stalled: less than %d KiB in %s", stallBytes>>10, stallTimeout)
 
-// body is a blob on its way from a registry or its mirrors.
+// body is a blob that is being downloaded from a registry or its mirrors.
 type body struct {
 	source       *source
 	desc         v1.Descriptor
-	ctx          context.Context // of the blob: Close ends it
+	ctx          context.Context // canceled by Close
 	cancel       context.CancelFunc
 	offset       int64 // of the next byte
-	answerStart  int64 // the offset at which the answer began
-	emptyAnswers int   // answers in a row that brought nothing
+	answerStart  int64 // offset at which the current answer began
+	emptyAnswers int   // answers in a row without data
 
-	mu     sync.Mutex // Close may come at any time
+	mu     sync.Mutex // for answer: Close may be called at any time
 	answer *answer
 }
 
@@ -55,12 +55,12 @@ func (s *source) Blob(ctx context.Context, d v1.Descriptor, offset int64) (io.Re
 	return b, nil
 }
 
-// open asks for what follows the offset.
+// open requests the rest of the blob from the current offset.
 func (b *body) open() error {
 	return b.source.each(b.ctx, target("", b.desc.Digest), func(ctx context.Context, c *client) error {
 		p := &part{offset: b.offset}
 		ctx, cancel := context.WithCancel(context.WithValue(ctx, partKey{}, p))
-		// Without the size, which is not believed, and the urls, which are not followed.
+		// Without size, which is not trusted, and URLs, which are not followed.
 		r, err := c.rc.BlobGet(ctx, c.ref("", b.desc.Digest), descriptor.Descriptor{MediaType: b.desc.MediaType, Digest: b.desc.Digest})
 		if err != nil {
 			cancel()
@@ -69,9 +69,9 @@ func (b *body) open() error {
 		if n := r.Response().ContentLength; n >= 0 && p.start+n != b.desc.Size {
 			cancel()
 			r.Close()
-			return fmt.Errorf("content %s has %d bytes there, the manifest says %d", b.desc.Digest, p.start+n, b.desc.Size)
+			return fmt.Errorf("content %s has %d bytes, want %d (manifest)", b.desc.Digest, p.start+n, b.desc.Size)
 		}
-		// The bare answer: regclient would hash it once more, and go on in its own way where it breaks off.
+		// The plain HTTP body: regclient's reader would hash it again and has its own way to resume.
 		a := &answer{body: r.Response().Body, closer: r, host: c.host, cancel: cancel}
 		a.watchdog = time.AfterFunc(stallTimeout, a.stall)
 		if err := a.skip(b.offset - p.start); err != nil {
@@ -96,7 +96,7 @@ func (s *source) Peek(ctx context.Context, d v1.Descriptor, offset int64, n int)
 		}
 		defer r.Close()
 		if !p.ranged {
-			return errors.New("it knows no ranges")
+			return errors.New("range requests are not supported")
 		}
 		data = make([]byte, n)
 		_, err = io.ReadFull(r.Response().Body, data)
@@ -105,7 +105,7 @@ func (s *source) Peek(ctx context.Context, d v1.Descriptor, offset int64, n int)
 	return data, err
 }
 
-// set puts an answer in the place of the one before.
+// set replaces the current answer. It closes the old one and, if b is closed, the new one.
 func (b *body) set(a *answer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -126,34 +126,34 @@ func (b *body) Read(p []byte) (int, error) {
 		return n, err
 	}
 	host := b.answer.host
-	if failed := b.resume(err); failed != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = fmt.Errorf("the answer broke off: %w", err)
-		}
-		return n, fmt.Errorf("registry %s: %w", host, innermost(err))
+	if b.resume(err) == nil {
+		return n, nil
 	}
-	return n, nil
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("answer is incomplete: %w", err)
+	}
+	return n, fmt.Errorf("registry %s: %w", host, innermost(err))
 }
 
-// resume opens the blob again where an answer broke off.
+// resume opens the blob again at the current offset.
 func (b *body) resume(cause error) error {
 	if b.offset > b.answerStart {
 		b.emptyAnswers = 0
 	}
 	for ; b.emptyAnswers < maxResumes; b.emptyAnswers++ {
-		slog.Debug("a download broke off and is resumed", "cause", cause, "offset", b.offset)
+		slog.Debug("resume interrupted download", "cause", cause, "offset", b.offset)
 		if err := sleep(b.ctx, resumeDelay<<b.emptyAnswers); err != nil {
 			return err
 		}
 		if cause = b.open(); cause == nil {
-			b.emptyAnswers++ // until it brings something
+			b.emptyAnswers++ // reset once the answer brings data
 			return nil
 		}
 	}
 	return cause
 }
 
-// Close implements io.Closer. It may be called while somebody reads.
+// Close implements io.Closer. It may be called during a Read.
 func (b *body) Close() error {
 	b.cancel()
 	b.mu.Lock()
@@ -162,19 +162,19 @@ func (b *body) Close() error {
 	return nil
 }
 
-// answer is what one connection brings of a blob.
+// answer is the response to one request for a blob.
 type answer struct {
 	body     io.ReadCloser
-	closer   io.Closer // of regclient, which counts connections
+	closer   io.Closer // regclient's response, which frees its connection slot
 	host     string
 	cancel   context.CancelFunc
 	watchdog *time.Timer
 	stalled  atomic.Bool
-	readTime time.Duration // reading, and
-	received int64         // target came meanwhile
+	readTime time.Duration // time spent in reads since the last check
+	received int64         // bytes received in that time
 }
 
-// Read implements io.Reader, as long as something comes.
+// Read implements io.Reader. It fails with errStalled if the answer stalls.
 func (a *answer) Read(p []byte) (int, error) {
 	begun := time.Now()
 	a.watchdog.Reset(stallTimeout)
@@ -198,7 +198,7 @@ func (a *answer) stall() {
 	a.cancel()
 }
 
-// skip passes over what is there already, where the server knows no ranges.
+// skip discards data that was received before, if the server does not support ranges.
 func (a *answer) skip(n int64) error {
 	_, err := io.CopyN(io.Discard, a, n)
 	return err

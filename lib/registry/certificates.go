@@ -14,10 +14,10 @@ import (
 	regconfig "github.com/regclient/regclient/config"
 )
 
-// maxCertificates bounds a file of certificates in bytes: all authorities of a system are a quarter of that.
+// maxCertificates limits the size of a certificate file in bytes. The CA bundle of a distribution is a quarter of that.
 const maxCertificates = 1 << 20
 
-// certDirs returns the directories in which there may be one for each registry, the first that counts first
+// certDirs returns the parents of the registries' certificate directories, in order of precedence
 // (containers-certs.d(5), and docker's "Verify repository client with certificates").
 func certDirs() []string {
 	dirs := []string{"/etc/containers/certs.d", "/etc/docker/certs.d"}
@@ -27,11 +27,11 @@ func certDirs() []string {
 	return dirs
 }
 
-// readCertificates returns how TLS is spoken to the registry: with the certificates in dir, or else in the first
-// directory that is named as the registry is in references of images, HOST or HOST:PORT. *.crt are authorities, which
-// count beside the system's; *.cert are the client's certificates, with the *.key beside each.
+// readCertificates returns the TLS configuration for a registry, with the certificates in dir or, by default, in the
+// first existing directory with the name of the registry, HOST or HOST:PORT. A *.crt file is a certificate authority, in
+// addition to those of the system. A *.cert file is a client certificate and needs a *.key file.
 func readCertificates(dir string, e endpoint) (*tls.Config, error) {
-	config := &tls.Config{InsecureSkipVerify: e.insecure} // the user asked for it, or it is loopback
+	config := &tls.Config{InsecureSkipVerify: e.insecure} // only for --insecure and loopback addresses
 	if dir != "" {
 		return config, addCertificates(config, dir)
 	}
@@ -47,8 +47,8 @@ func readCertificates(dir string, e endpoint) (*tls.Config, error) {
 	return config, nil
 }
 
-// hostNames are the names that the directory of a registry may have: no path, whatever a configuration says. That of
-// docker.io may be called as the host is that is asked, as docker has it.
+// hostNames returns the possible directory names of a registry. It refuses names that would be paths, since they may
+// come from a configuration file. The directory of docker.io may also have the name of its API host, as in docker.
 func hostNames(host string) []string {
 	if host == "" || host == "." || host == ".." || strings.ContainsAny(host, "/\x00") {
 		return nil
@@ -59,7 +59,8 @@ func hostNames(host string) []string {
 	return []string{host}
 }
 
-// certificateError is of a file in a directory that is there. It is none of those that say that there is no directory.
+// certificateError is an error about a certificate file. It does not unwrap, so that fs.ErrNotExist always means that
+// the directory is missing.
 type certificateError struct {
 	path string
 	err  error
@@ -69,7 +70,7 @@ func (e *certificateError) Error() string {
 	return fmt.Sprintf("read certificate %s: %v", e.path, e.err)
 }
 
-// addCertificates adds what is in a directory to the configuration.
+// addCertificates adds the certificates in a directory to the configuration.
 func addCertificates(config *tls.Config, dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -103,7 +104,7 @@ func addAuthority(config *tls.Config, path string) (err error) {
 		}
 	}
 	if !config.RootCAs.AppendCertsFromPEM(data) {
-		return &certificateError{path, errors.New("no certificate in it (PEM)")}
+		return &certificateError{path, errors.New("no PEM certificate found")}
 	}
 	return nil
 }
@@ -128,11 +129,11 @@ func addPair(config *tls.Config, cert, key string) error {
 	return nil
 }
 
-// requireFile returns an error where the other half of a client's certificate is missing.
+// requireFile returns an error if the certificate or key that belongs to path is missing.
 func requireFile(partner, path string) error {
 	_, err := os.Stat(partner)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("there is no %s beside it: a client's certificate is a .cert with a .key, an authority's a .crt", filepath.Base(partner))
+		err = fmt.Errorf("missing %s: a client certificate is a .cert file with a .key file, an authority is a .crt file", filepath.Base(partner))
 	}
 	if err != nil {
 		return &certificateError{path, err}
@@ -140,14 +141,14 @@ func requireFile(partner, path string) error {
 	return nil
 }
 
-// readSmall reads a file of certificates. A fifo would be waited for.
+// readSmall reads a certificate file. It refuses special files, since opening a FIFO would block.
 func readSmall(path string) ([]byte, error) {
 	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("not a regular file")
-	}
 	if err != nil {
 		return nil, &certificateError{path, err}
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &certificateError{path, errors.New("not a regular file")}
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -155,11 +156,11 @@ func readSmall(path string) ([]byte, error) {
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxCertificates+1))
-	if err == nil && len(data) > maxCertificates {
-		err = fmt.Errorf("more than %d KiB", maxCertificates>>10)
-	}
 	if err != nil {
 		return nil, &certificateError{path, err}
+	}
+	if len(data) > maxCertificates {
+		return nil, &certificateError{path, fmt.Errorf("file is larger than %d KiB", maxCertificates>>10)}
 	}
 	return data, nil
 }

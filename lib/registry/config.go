@@ -17,7 +17,8 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// EnvConfig names the file with the mirrors; without it the first of configFiles that exists is read.
+// EnvConfig is the variable with the path of registries.conf. By default, ownConfig or systemConfig is read, whichever
+// exists first.
 const EnvConfig = "CONTAINERS_REGISTRIES_CONF"
 
 const (
@@ -25,8 +26,8 @@ const (
 	systemConfig = "/etc/containers/registries.conf"
 )
 
-// config is what of a file in the form of containers-registries.conf(5), version 2, is about where to
-// fetch from. Short names always mean docker.io here, so unqualified-search-registries is not read.
+// config has the mirrors in containers-registries.conf(5), version 2. unqualified-search-registries is ignored, since
+// short names always mean docker.io.
 type config struct {
 	Registries []registryConfig `toml:"registry"`
 }
@@ -46,10 +47,10 @@ type mirrorConfig struct {
 	PullFromMirror string `toml:"pull-from-mirror"` // all, digest-only, tag-only
 }
 
-// maxConfig bounds the file with the mirrors in bytes.
+// maxConfig limits the size of a configuration file in bytes.
 const maxConfig = 1 << 20
 
-// readConfig reads the file with the mirrors; no file is no mirrors.
+// readConfig reads registries.conf. Without a file, there are no mirrors.
 func readConfig() (*config, error) {
 	if err := checkLogins(); err != nil {
 		return nil, err
@@ -68,15 +69,15 @@ func readConfig() (*config, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read mirrors: %s: %w", path, err)
+			return nil, fmt.Errorf("read mirrors from %s: %w", path, err)
 		}
 		return &c, nil
 	}
 	return &config{}, nil
 }
 
-// checkLogins refuses a file of logins without an end. The library that reads it reads it whole, and waits for a FIFO; what
-// it cannot open is no login to it.
+// checkLogins refuses a login file that is a FIFO or too large, since regclient reads it without a limit. A file that
+// cannot be opened is not an error: regclient then has no logins.
 func checkLogins() error {
 	dir := os.Getenv("DOCKER_CONFIG")
 	if home, err := os.UserHomeDir(); dir == "" && err == nil {
@@ -90,15 +91,15 @@ func checkLogins() error {
 	return fmt.Errorf("read logins: %w", err)
 }
 
-// endpoint is one place to fetch a repository from.
+// endpoint is a repository in a registry or mirror.
 type endpoint struct {
 	host     string // docker.io, 127.0.0.1:5000
 	path     string // library/mysql
-	insecure bool   // plain http or unverified https will do
+	insecure bool   // plain HTTP and unverified HTTPS are allowed
 }
 
-// endpoints returns the places of the image, in the order in which they are tried: the mirrors, then
-// the registry itself.
+// endpoints returns the endpoints of an image in the order in which they are tried: the mirrors, then the registry
+// itself.
 func (c *config) endpoints(ref image.Reference, insecure bool) ([]endpoint, error) {
 	name := ref.Domain + "/" + ref.Path
 	r, rest := c.find(name)
@@ -106,7 +107,7 @@ func (c *config) endpoints(ref image.Reference, insecure bool) ([]endpoint, erro
 		return []endpoint{newEndpoint(name, insecure)}, nil
 	}
 	if r.Blocked {
-		return nil, fmt.Errorf("registry %s: blocked by the configuration of mirrors", r.key())
+		return nil, fmt.Errorf("registry %s: blocked in registries.conf", r.key())
 	}
 	var list []endpoint
 	for _, m := range r.Mirrors {
@@ -130,7 +131,7 @@ func (r *registryConfig) key() string {
 	return r.Location
 }
 
-// find returns the entry with the longest prefix of the name, and what of the name follows it.
+// find returns the entry with the longest matching prefix, and the rest of the name.
 func (c *config) find(name string) (best *registryConfig, rest string) {
 	length := -1
 	for i := range c.Registries {
@@ -139,7 +140,7 @@ func (c *config) find(name string) (best *registryConfig, rest string) {
 		if key == "" || len(key) <= length {
 			continue
 		}
-		if domain, ok := strings.CutPrefix(key, "*"); ok { // *.example.com: of hosts alone
+		if domain, ok := strings.CutPrefix(key, "*"); ok { // *.example.com: matches hosts only
 			host, after, _ := strings.Cut(name, "/")
 			if strings.HasSuffix(host, domain) {
 				best, rest, length = r, "/"+after, len(key)
@@ -154,8 +155,7 @@ func (c *config) find(name string) (best *registryConfig, rest string) {
 	return best, rest
 }
 
-// newEndpoint parts HOST/PATH. What listens on the loopback device is this machine: whoever could
-// listen in there needs no network for it.
+// newEndpoint splits HOST/PATH. A loopback address is always insecure: its traffic does not leave this machine.
 func newEndpoint(location string, insecure bool) endpoint {
 	host, p, _ := strings.Cut(location, "/")
 	return endpoint{host: host, path: path.Clean(p), insecure: insecure || isLoopback(host)}

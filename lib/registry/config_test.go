@@ -79,7 +79,7 @@ func TestReadConfig(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "registries.conf")
 	t.Setenv(EnvConfig, path)
 	if _, err := readConfig(); err == nil {
-		t.Error("a file that was named and is not there is no error")
+		t.Error("missing file in EnvConfig: no error")
 	}
 	os.WriteFile(path, []byte("[[registry"), 0o600)
 	if _, err := readConfig(); err == nil || !strings.Contains(err.Error(), path) {

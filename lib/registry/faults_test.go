@@ -17,14 +17,14 @@ import (
 	"github.com/weikeit/mydocker/lib/image"
 )
 
-// shorten makes waits short.
+// shorten shortens all waits.
 func shorten(t testing.TB) {
 	oldWait, oldStall, oldDelay := firstWait, stallTimeout, resumeDelay
 	firstWait, resumeDelay = time.Millisecond, time.Millisecond
 	t.Cleanup(func() { firstWait, stallTimeout, resumeDelay = oldWait, oldStall, oldDelay })
 }
 
-// reset sends a part of the layer and resets the connection.
+// reset sends part of the layer and resets the connection.
 func reset(n int) func(w http.ResponseWriter, data []byte) {
 	return func(w http.ResponseWriter, data []byte) {
 		begin(w, data, n)
@@ -38,7 +38,7 @@ func begin(w http.ResponseWriter, data []byte, n int) {
 	w.(*meter).ResponseWriter.(http.Flusher).Flush()
 }
 
-// hang sends a part and then nothing more.
+// hang sends part of the layer and then hangs.
 func hang(t *testing.T, n int) func(w http.ResponseWriter, data []byte) {
 	done := make(chan struct{})
 	t.Cleanup(func() { close(done) })
@@ -53,7 +53,7 @@ func TestTransientFaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault func(t *testing.T) func(w http.ResponseWriter, data []byte)
 		times int
-		again float64 // how much is fetched twice at most
+		again float64 // maximum share of the layer that is fetched again
 	}{
 		"reset":       {func(*testing.T) func(http.ResponseWriter, []byte) { return reset(half) }, 1, 0.05},
 		"reset early": {func(*testing.T) func(http.ResponseWriter, []byte) { return reset(0) }, maxResumes, 0.05},
@@ -92,7 +92,7 @@ func TestTransientFaults(t *testing.T) {
 				t.Error(err)
 			}
 			if n := s.count(s.layer.String()); n != c.times+1 {
-				t.Errorf("the layer was asked for %d times", n)
+				t.Errorf("the layer was requested %d times", n)
 			}
 			if size, n := len(s.blobs[s.layer]), s.served.Load(); float64(n) > float64(size)*(1+c.again)+64<<10 {
 				t.Errorf("%d bytes were fetched for %d", n, size)
@@ -101,16 +101,15 @@ func TestTransientFaults(t *testing.T) {
 	}
 }
 
-// The layer that never becomes right is asked for three times, the one that never comes a few more; what
-// comes in small pieces comes.
+// TestPermanentFaults checks the number of requests for a layer with wrong content, and for one that never arrives.
 func TestPermanentFaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault func(w http.ResponseWriter, data []byte)
 		want  string
 		most  int
 	}{
-		"wrong":   {func(w http.ResponseWriter, data []byte) { w.Write(bytes.Repeat([]byte("x"), len(data))) }, "the content is of", 3},
-		"resets":  {reset(10), "broke off", maxResumes + 2},
+		"wrong":   {func(w http.ResponseWriter, data []byte) { w.Write(bytes.Repeat([]byte("x"), len(data))) }, "content has digest", 3},
+		"resets":  {reset(10), "answer is incomplete", maxResumes + 2},
 		"hangs":   {nil, "stalled: less than 32 KiB in", maxResumes + 2},
 		"vanish":  {func(w http.ResponseWriter, _ []byte) { w.WriteHeader(http.StatusNotFound) }, "has no image", 2},
 		"busy":    {func(w http.ResponseWriter, _ []byte) { w.WriteHeader(http.StatusServiceUnavailable) }, "answers 503", maxWaits + 2},
@@ -127,7 +126,7 @@ func TestPermanentFaults(t *testing.T) {
 				t.Error(err)
 			}
 			if n := s.count(s.layer.String()); n > c.most {
-				t.Errorf("asked for %d times", n)
+				t.Errorf("requested %d times", n)
 			}
 		})
 	}
@@ -158,7 +157,7 @@ func TestManyPieces(t *testing.T) {
 	}
 }
 
-// What a registry asks for is done, and said.
+// TestRetryAfter checks that a pull waits as long as the registry asks, and tells the user.
 func TestRetryAfter(t *testing.T) {
 	s := newServer(t)
 	var asked []time.Time
@@ -192,8 +191,8 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// A pull that was interrupted in the middle of a layer ends long before the stall time-out, and the next
-// one, of another process for all that it knows, fetches the rest alone.
+// TestInterruptedPullResumes checks that a pull that is interrupted in the middle of a layer ends long before the stall
+// timeout, and that the next pull fetches only the rest.
 func TestInterruptedPullResumes(t *testing.T) {
 	s, store := newServer(t), newStore(t)
 	ctx, stop := context.WithCancel(context.Background())
@@ -219,7 +218,7 @@ func TestInterruptedPullResumes(t *testing.T) {
 	}
 }
 
-// A registry that knows no ranges sends all again, and the pull is right nevertheless.
+// TestNoRanges resumes from a registry without range support, which sends the whole blob.
 func TestNoRanges(t *testing.T) {
 	s := newServer(t)
 	s.fault = func(w http.ResponseWriter, r *http.Request) bool {
@@ -237,7 +236,7 @@ func TestNoRanges(t *testing.T) {
 	}
 }
 
-// Twenty at once fetch each blob once.
+// TestManyAtOnce checks that twenty concurrent pulls fetch each blob once.
 func TestManyAtOnce(t *testing.T) {
 	s, store := newServer(t), newStore(t)
 	var wg sync.WaitGroup
@@ -256,8 +255,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-// A login goes to the registry and to nobody else: not to a host that it redirects to, nor to one that it
-// says gives tokens.
+// TestLoginStaysWithRegistry checks that a login is sent neither to the target of a redirect nor to an unverified realm.
 func TestLoginStaysWithRegistry(t *testing.T) {
 	for _, kind := range []string{"redirect", "realm", "realm with a token"} {
 		t.Run(kind, func(t *testing.T) {
@@ -279,7 +277,7 @@ func TestLoginStaysWithRegistry(t *testing.T) {
 			s.fault = func(w http.ResponseWriter, r *http.Request) bool {
 				switch {
 				case kind == "redirect" && r.Host != s.host():
-					return false // it is the other
+					return false // the request is for the other server
 				case r.Header.Get("Authorization") == "":
 					w.Header().Set("WWW-Authenticate", map[bool]string{true: `Basic realm="x"`,
 						false: `Bearer realm="` + elsewhere + `/token",service="x",scope="repository:library/foo:pull"`}[kind == "redirect"])
@@ -300,7 +298,7 @@ func TestLoginStaysWithRegistry(t *testing.T) {
 				t.Error(err)
 			}
 			if len(stolen) > 0 {
-				t.Errorf("the login went elsewhere: %q", stolen)
+				t.Errorf("the login was sent elsewhere: %q", stolen)
 			}
 		})
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/weikeit/mydocker/lib/image"
 )
 
-// FuzzAnswers pulls from a registry whose headers, token and manifest are a stranger's. Whatever they are, the pull ends,
-// the login stays with the registry, and the message is short.
+// FuzzAnswers pulls from a registry with arbitrary headers, tokens and manifests. The pull must end, send the login only
+// to the registry, and return a short error.
 func FuzzAnswers(f *testing.F) {
 	f.Add(401, `Bearer realm="/token",service="x",scope="repository:library/foo:pull"`, "", "", `{"token":"x","expires_in":-1}`)
 	f.Add(307, "", "http://127.0.0.2:1/x", "0", `{"schemaVersion":2}`)
@@ -19,7 +19,7 @@ func FuzzAnswers(f *testing.F) {
 	s := newServer(f)
 	f.Fuzz(func(t *testing.T, status int, challenge, location, ranges, body string) {
 		if status < 200 || status > 599 {
-			t.Skip("no final answer of HTTP")
+			t.Skip("not a final HTTP status")
 		}
 		s.fault = func(w http.ResponseWriter, r *http.Request) bool {
 			if strings.Contains(r.URL.Path, "/token") {
@@ -51,19 +51,19 @@ func FuzzAnswers(f *testing.F) {
 		defer src.Close()
 		_, _, err = src.Root(ctx)
 		if err != nil && (len(err.Error()) > 1000 || err.Error() == "") {
-			t.Errorf("a message of %d bytes", len(err.Error()))
+			t.Errorf("error has %d bytes", len(err.Error()))
 		}
 	})
 }
 
-// FuzzCertificateName looks for the directory of a registry that a configuration names.
+// FuzzCertificateName checks that no registry name yields a directory name that is a path.
 func FuzzCertificateName(f *testing.F) {
 	f.Add("a.example:5000")
 	f.Add("../x")
 	f.Fuzz(func(t *testing.T, host string) {
 		for _, name := range hostNames(host) {
 			if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
-				t.Errorf("%q: %q is no name", host, name)
+				t.Errorf("%q: %q is not a file name", host, name)
 			}
 		}
 	})

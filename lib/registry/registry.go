@@ -1,11 +1,10 @@
-// Package registry fetches images from registries (OCI distribution-spec, docker's registry API v2)
-// into the store of lib/image. It is linked into md-pull only.
+// Package registry fetches images from registries (OCI distribution-spec, docker's registry API v2) into the store of
+// lib/image. It is linked into md-pull only.
 //
-// Logins are those of docker: ~/.docker/config.json (DOCKER_CONFIG moves it), with its credential helpers. Certificates
-// lie where docker and podman look for them (certificates.go).
-// Mirrors stand in a file in the form of containers-registries.conf(5), version 2:
-// $CONTAINERS_REGISTRIES_CONF, else /etc/mydocker/registries.conf, else
-// /etc/containers/registries.conf. An image keeps its name, wherever its content comes from.
+// Logins are those of docker: config.json in $DOCKER_CONFIG or ~/.docker, and its credential helpers. Certificates are in
+// the directories of docker and podman (certificates.go). Mirrors are in containers-registries.conf(5), version 2:
+// $CONTAINERS_REGISTRIES_CONF, else /etc/mydocker/registries.conf, else /etc/containers/registries.conf. An image keeps
+// its name, whichever mirror it comes from.
 package registry
 
 import (
@@ -33,32 +32,31 @@ import (
 	"github.com/weikeit/mydocker/lib/image"
 )
 
-// Options say how registries are spoken to.
+// Options are the options of [Open].
 type Options struct {
-	Insecure bool              // plain http and unverified https are fine; for loopback addresses they always are
-	CertDir  string            // has the registry's certificates in place of the certs.d directories; mirrors keep theirs
-	Notice   func(text string) // is told why nothing comes for a while; nil: nobody is
+	Insecure bool              // allow plain HTTP and unverified HTTPS; always allowed for loopback addresses
+	CertDir  string            // certificates of the registry, instead of the certs.d directories; not used for mirrors
+	Notice   func(text string) // called with the reason of a delay; may be nil
 }
 
-// maxManifest bounds manifests in bytes, as docker does.
+// maxManifest limits manifests in bytes, as docker does.
 const maxManifest = 4 << 20
 
-// source is an image in a registry, or in a mirror of it.
+// source is an image in a registry and its mirrors.
 type source struct {
 	ref     image.Reference
 	clients []*client    // in the order in which they are tried
-	first   atomic.Int32 // the one that worked last is tried before the others
+	first   atomic.Int32 // index of the client that worked last; it is tried first
 }
 
-// client speaks to one endpoint.
+// client is a client of one endpoint.
 type client struct {
 	endpoint
 	rc        *regclient.RegClient
 	transport *transport
 }
 
-// Open returns the image that the name means as a source. It asks nobody yet, but whether an insecure
-// registry speaks https.
+// Open returns an image as a source. It sends no requests yet; it only checks whether an insecure registry supports TLS.
 func Open(ctx context.Context, name image.Reference, opts Options) (image.Source, error) {
 	c, err := readConfig()
 	if err != nil {
@@ -81,7 +79,7 @@ func Open(ctx context.Context, name image.Reference, opts Options) (image.Source
 		if opts.Notice != nil {
 			c.transport.notice = opts.Notice
 		}
-		c.transport.patient = i == len(endpoints)-1 // before that, there is another to ask
+		c.transport.patient = i == len(endpoints)-1 // otherwise the next endpoint is tried
 		s.clients = append(s.clients, c)
 	}
 	return s, nil
@@ -113,14 +111,14 @@ func newClient(ctx context.Context, e endpoint, certDir string) (*client, error)
 	return &client{endpoint: e, rc: rc, transport: t}, nil
 }
 
-// speaksTLS reports whether an insecure registry answers in TLS.
+// speaksTLS reports whether an insecure registry supports TLS.
 func speaksTLS(ctx context.Context, host string, config *tls.Config) bool {
 	if _, _, err := net.SplitHostPort(host); err != nil {
 		host = net.JoinHostPort(strings.Trim(host, "[]"), "443")
 	}
 	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
 	defer stop()
-	d := tls.Dialer{Config: config} // which verifies nothing: the registry is insecure
+	d := tls.Dialer{Config: config} // verifies nothing: the registry is insecure
 	conn, err := d.DialContext(ctx, "tcp", host)
 	if err != nil {
 		return false
@@ -165,13 +163,13 @@ func (s *source) manifest(ctx context.Context, tag string, d digest.Digest) (v1.
 	return v1.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: int64(len(data))}, data, err
 }
 
-// each tries the endpoints in turn, and returns what all of them said where none has it.
+// each calls do for each endpoint until one succeeds. If all fail, it returns all their errors.
 func (s *source) each(ctx context.Context, what string, do func(context.Context, *client) error) error {
 	var reasons []string
 	first := int(s.first.Load())
 	for i := range s.clients {
 		n := i
-		switch { // first, then the others in their order
+		switch { // s.first, then the others in order
 		case i == 0:
 			n = first
 		case i <= first:
@@ -193,6 +191,7 @@ func (s *source) each(ctx context.Context, what string, do func(context.Context,
 	return errors.New(strings.Join(reasons, "; "))
 }
 
+// target describes a tag or a digest for errors.
 func target(tag string, d digest.Digest) string {
 	if d != "" {
 		return "content " + d.String()
@@ -208,8 +207,8 @@ func (c *client) ref(tag string, d digest.Digest) ref.Ref {
 	return r.SetTag(tag)
 }
 
-// explain turns an error of regclient into one line: what, why, and what to do. Errors are cut: what they quote, an address
-// or the names in a certificate, may be the registry's and as long as it likes.
+// explain turns an error of regclient into one line: what failed, why, and what to do. It truncates quoted errors: they
+// may contain text of any length from the registry, such as addresses and the names in a certificate.
 func (c *client) explain(err error, status int, what string) error {
 	var network net.Error
 	var certificate *tls.CertificateVerificationError
@@ -220,9 +219,9 @@ func (c *client) explain(err error, status int, what string) error {
 	case errors.Is(err, errs.ErrNotFound) || status == http.StatusNotFound:
 		return fmt.Errorf("registry %s has no image %s with %s: check its name and tag", c.host, c.path, what)
 	case fault != nil:
-		return fmt.Errorf("registry %s gives no token: %.300s", c.host, innermost(*fault))
+		return fmt.Errorf("registry %s: get token: %.300s", c.host, innermost(*fault))
 	case errors.Is(err, errs.ErrHTTPUnauthorized), errors.Is(err, errs.ErrNoNewChallenge), errors.Is(err, errs.ErrEmptyChallenge), status == http.StatusForbidden:
-		return fmt.Errorf("registry %s refuses image %s: it needs a login (docker login %s), or there is no such image", c.host, c.path, c.host)
+		return fmt.Errorf("registry %s denies access to image %s: log in (docker login %s), or check the name", c.host, c.path, c.host)
 	case errors.Is(err, errs.ErrHTTPRateLimit) || status == http.StatusTooManyRequests:
 		return fmt.Errorf("registry %s: too many requests: log in, wait, or set up a mirror in %s", c.host, ownConfig)
 	case status >= 500:
@@ -230,9 +229,9 @@ func (c *client) explain(err error, status int, what string) error {
 	case errors.As(err, &certificate):
 		return fmt.Errorf("registry %s: %.300s: add its certificate authority as /etc/docker/certs.d/%s/ca.crt, or use --insecure", c.host, certificate.Err, c.host)
 	case errors.As(err, &record):
-		return fmt.Errorf("registry %s does not speak https: use --insecure if that is meant to be", c.host)
+		return fmt.Errorf("registry %s does not support HTTPS: use --insecure for plain HTTP", c.host)
 	case errors.As(err, &op) && op.Op == "remote error":
-		return fmt.Errorf("registry %s breaks off: %.300s: it may want a client certificate, in /etc/docker/certs.d/%s", c.host, op.Err, c.host)
+		return fmt.Errorf("registry %s closed the connection: %.300s: it may require a client certificate, in /etc/docker/certs.d/%s", c.host, op.Err, c.host)
 	case errors.As(err, &network):
 		return fmt.Errorf("registry %s cannot be reached: %.300s", c.host, innermost(network))
 	}
@@ -242,7 +241,7 @@ func (c *client) explain(err error, status int, what string) error {
 	return fmt.Errorf("registry %s: %.300s", c.host, err)
 }
 
-// innermost takes the request from a network error: its address is long and says nothing new.
+// innermost strips the request from a network error: its URL is long and adds no information.
 func innermost(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
@@ -255,8 +254,7 @@ func innermost(err error) error {
 	return err
 }
 
-// quiet passes regclient's log on as debug messages of ours, whatever it thinks of them. Its traces,
-// which hold whole headers, are left out.
+// quiet logs regclient's messages at debug level. It drops trace messages, which contain complete headers.
 type quiet struct{ attrs []slog.Attr }
 
 // Enabled implements slog.Handler.

@@ -25,7 +25,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// server is a registry in this process with one image, library/foo:1.
+// server is an in-process registry with one image, library/foo:1.
 type server struct {
 	*httptest.Server
 	root  v1.Descriptor
@@ -35,7 +35,7 @@ type server struct {
 	mu       sync.Mutex
 	requests []string
 	served   atomic.Int64 // bytes of the layer
-	// fault answers in place of the registry, and reports whether it has.
+	// fault may answer instead of the registry; it reports whether it did.
 	fault func(w http.ResponseWriter, r *http.Request) bool
 }
 
@@ -68,7 +68,7 @@ func newServer(t testing.TB) *server {
 		Config: config, Layers: []v1.Descriptor{layer}})
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.Close)
-	// Nothing of this machine's configuration counts.
+	// Ignore the configuration of this machine.
 	t.Setenv(EnvConfig, filepath.Join(t.TempDir(), "registries.conf"))
 	os.WriteFile(os.Getenv(EnvConfig), nil, 0o600)
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
@@ -78,7 +78,7 @@ func newServer(t testing.TB) *server {
 
 func (s *server) host() string { return s.Listener.Addr().String() }
 
-// ServeHTTP implements the pulling half of the distribution-spec.
+// ServeHTTP implements the pull part of the distribution-spec.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, r.Method+" "+r.URL.Path)
@@ -108,7 +108,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", testTime, bytes.NewReader(data))
 }
 
-// meter counts what is served of the layer.
+// meter counts the bytes of the layer that are served.
 type meter struct {
 	http.ResponseWriter
 	*server
@@ -131,7 +131,7 @@ func (s *server) count(what string) (n int) {
 	return n
 }
 
-// layerFault is a fault of the layer alone, for its first n answers.
+// layerFault returns a fault for the first n requests for the layer.
 func (s *server) layerFault(n int, fault func(w http.ResponseWriter, data []byte)) {
 	s.fault = func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.URL.Path, s.layer.String()) || s.count(s.layer.String()) > n {
@@ -223,11 +223,11 @@ func TestErrors(t *testing.T) {
 	host := s.host()
 	s.Close()
 	if _, err := pull(t, newStore(t), host+"/foo:1", Options{}); err == nil || !strings.Contains(err.Error(), "cannot be reached: dial tcp "+host) {
-		t.Errorf("nobody listens: %v", err)
+		t.Errorf("closed port: %v", err)
 	}
 }
 
-// logIn writes a login as docker leaves it.
+// logIn writes a login file as docker login does.
 func logIn(t *testing.T, host string, login map[string]any) {
 	writeLogins(t, map[string]any{"auths": map[string]any{host: login}})
 }
@@ -293,7 +293,7 @@ location = %q
 	}
 	_, err = pull(t, store, "foo:2", Options{})
 	if err == nil || !strings.Contains(err.Error(), s.host()+" has no image") || !strings.Contains(err.Error(), "127.0.0.1:1 cannot be reached") {
-		t.Errorf("all places are to be named: %v", err)
+		t.Errorf("error must name all endpoints: %v", err)
 	}
 }
 
@@ -301,7 +301,7 @@ func TestTLS(t *testing.T) {
 	s := newServer(t)
 	secure := httptest.NewTLSServer(s)
 	defer secure.Close()
-	// Loopback needs no --insecure, whether it speaks TLS or not.
+	// Loopback addresses do not need --insecure, with or without TLS.
 	if _, err := pull(t, newStore(t), secure.Listener.Addr().String()+"/library/foo:1", Options{}); err != nil {
 		t.Error(err)
 	}

@@ -16,53 +16,52 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// A registry that is busy (429, 503) is asked again when it says (Retry-After, RFC 9110, 10.2.3), or else after
-// firstWait, and twice as long each time; but not more than maxWaits times, nor after more than longestWait.
-// A mirror is not waited for.
+// A request that a busy registry refuses (429, 503) is retried after the time in Retry-After (RFC 9110, 10.2.3), or after
+// firstWait, doubled each time. It is retried at most maxWaits times, with no wait longer than longestWait. Mirrors are
+// not retried.
 const (
 	maxWaits    = 5
 	longestWait = 10 * time.Minute
 )
 
-// What an answer may be long, in bytes: a registry, or a service that it names, is a stranger. Blobs are bounded by
-// those that read them.
+// Limits on answers, in bytes. A registry, or a token service that it names, is untrusted. Blobs are limited by their
+// readers.
 const (
 	maxHeader = 64 << 10
 	maxToken  = 64 << 10
 	maxError  = 4 << 10
 )
 
-// Variables for the tests alone.
+// Variables, so that tests can change them.
 var (
 	firstWait     = time.Second
-	headerTimeout = 60 * time.Second // how long a server may think about the beginning of an answer
-	answerTimeout = 60 * time.Second // how long an answer may take that is no blob, from the request to its end
+	headerTimeout = 60 * time.Second // from the request to the header of the answer
+	answerTimeout = 60 * time.Second // from the request to the end of an answer that is not a blob
 )
 
-// transport is the way to one registry. It notes refusals, for the message to the user, waits while the
-// registry is busy, asks for the rest of a blob where a part is there, takes no login elsewhere, and bounds answers.
+// transport is the HTTP transport for one registry. It records refusals for error messages, waits while the registry is
+// busy, requests ranges of blobs, sends logins only to the registry, and limits answers.
 type transport struct {
-	own      *http.Transport // to the registry itself
-	other    *http.Transport // to all else that it names: without the client's certificates
-	ctx      context.Context // for requests that bring none: regclient's for tokens
+	own      *http.Transport // to the registry
+	other    *http.Transport // to other hosts, without client certificates
+	ctx      context.Context // for requests without one: regclient's token requests
 	host     string          // of the registry, for messages
-	origin   string          // the one that the login is for
-	verified bool            // it is https, and the certificate is verified
+	origin   string          // origin that the login is for
+	verified bool            // HTTPS with a verified certificate
 	fault    atomic.Pointer[error]
 	notice   func(string)
-	patient  bool // it waits: there is nobody else to ask
+	patient  bool // wait if the registry is busy: there is no other endpoint
 }
 
-// refusal is what came of requests that were refused.
+// refusal records refused requests.
 type refusal struct {
-	status atomic.Int32 // of the last; 0: there was none
-	gaveUp atomic.Bool  // it was waited for long enough: regclient asks again and again
+	status atomic.Int32 // of the last refused request; 0 for none
+	gaveUp atomic.Bool  // do not wait again: regclient retries on its own
 }
 
 type refusalKey struct{}
 
-// noteRefusal returns a context whose requests note their refusals. (regclient returns the status
-// within a text.)
+// noteRefusal returns a context whose requests record their refusals. regclient returns the status only as text.
 func noteRefusal(ctx context.Context) (context.Context, *refusal) {
 	r := new(refusal)
 	return context.WithValue(ctx, refusalKey{}, r), r
@@ -75,12 +74,12 @@ func refusalOf(req *http.Request) *refusal {
 	return new(refusal)
 }
 
-// part is the part of a blob that is asked for, and what came instead. All requests for blobs, and no others, have one.
+// part is the requested range of a blob, and the range of the answer. All requests for blobs, and only those, have one.
 type part struct {
 	offset int64
-	length int64 // 0: all that follows
-	start  int64 // where the answer begins: 0 if the server knows no ranges
-	ranged bool  // the answer is the part
+	length int64 // 0 for the rest of the blob
+	start  int64 // offset of the answer: 0 if the server does not support ranges
+	ranged bool  // the answer is the requested range
 }
 
 type partKey struct{}
@@ -94,7 +93,7 @@ func newTransport(ctx context.Context, e endpoint, own *tls.Config) *transport {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	base.ResponseHeaderTimeout = headerTimeout
 	base.MaxResponseHeaderBytes = maxHeader
-	base.DisableCompression = true // a blob is asked for as it is, and nothing swells on its way in
+	base.DisableCompression = true // blobs are digested as sent, and a compressed answer could exceed the limits
 	base.ReadBufferSize = 64 << 10
 	base.ForceAttemptHTTP2 = true
 	t := &transport{own: base, other: base.Clone(), ctx: ctx, host: e.host, verified: !e.insecure, notice: func(string) {}}
@@ -111,7 +110,7 @@ func (t *transport) close() {
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	// Without the query: what a redirect has in it may be a password.
+	// Without the query, which may contain a secret after a redirect.
 	linux.Trace("curl", "-sS", "-X", req.Method, (&url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path}).String())
 	token := req.Context().Value(refusalKey{}) == nil
 	if !token {
@@ -122,7 +121,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := t.roundTrip(req.WithContext(t.ctx), true)
 	if err != nil {
-		t.fault.Store(&err) // regclient makes a refusal of it
+		t.fault.Store(&err) // regclient reports it as an authorization failure
 	}
 	return resp, err
 }
@@ -151,10 +150,10 @@ func (t *transport) roundTrip(req *http.Request, token bool) (*http.Response, er
 	if p != nil && resp.StatusCode == http.StatusPartialContent {
 		if !strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", p.offset)) {
 			resp.Body.Close()
-			return nil, fmt.Errorf("asked for what follows byte %d, and was given %.100q", p.offset, resp.Header.Get("Content-Range"))
+			return nil, fmt.Errorf("request range from byte %d: got Content-Range %.100q", p.offset, resp.Header.Get("Content-Range"))
 		}
 		p.start, p.ranged = p.offset, true
-		resp.StatusCode = http.StatusOK // target regclient waits for
+		resp.StatusCode = http.StatusOK // regclient expects 200
 	}
 	return resp, nil
 }
@@ -166,15 +165,15 @@ func (p *part) header() string {
 	return fmt.Sprintf("bytes=%d-", p.offset)
 }
 
-// send sends a request once. All but a blob must have come within answerTimeout.
+// send sends a request once. An answer other than a blob must be complete within answerTimeout.
 func (t *transport) send(req *http.Request) (*http.Response, error) {
-	way := t.other
+	base := t.other
 	if originOf(req.URL) == t.origin {
-		way = t.own
+		base = t.own
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
-	timer := time.AfterFunc(answerTimeout, func() { cancel(fmt.Errorf("its answer takes longer than %s", answerTimeout)) })
-	resp, err := way.RoundTrip(req.WithContext(ctx))
+	timer := time.AfterFunc(answerTimeout, func() { cancel(fmt.Errorf("answer takes longer than %s", answerTimeout)) })
+	resp, err := base.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		timer.Stop()
 		cancel(nil)
@@ -187,7 +186,7 @@ func (t *transport) send(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// timedBody is a body whose context ends with it. Where the context ended it, the error says why.
+// timedBody is a body that cancels its context when closed. If the context ends first, Read returns its cause.
 type timedBody struct {
 	io.ReadCloser
 	ctx  context.Context
@@ -207,11 +206,11 @@ func (b *timedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// bound lets the body of an answer be no longer than there is a use for.
+// bound limits the length of an answer's body.
 func (t *transport) bound(resp *http.Response, blob, token bool) {
 	limit := int64(maxManifest)
 	switch {
-	case resp.StatusCode >= 300 && resp.StatusCode < 400: // nothing reads it, but net/http
+	case resp.StatusCode >= 300 && resp.StatusCode < 400: // only net/http would read it
 		resp.Body.Close()
 		resp.Body = http.NoBody
 		return
@@ -229,7 +228,7 @@ func (t *transport) bound(resp *http.Response, blob, token bool) {
 	resp.Body = b
 }
 
-// boundedBody is a body of a limited length. What was wrong with it is noted as the fault.
+// boundedBody is a body of limited length. It records read errors in fault.
 type boundedBody struct {
 	io.ReadCloser
 	limit, left int64
@@ -240,7 +239,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left+1)])
 	b.left -= int64(n)
 	if b.left < 0 {
-		n, b.left, err = n-1, 0, fmt.Errorf("its answer is longer than %d KiB", b.limit>>10)
+		n, b.left, err = n-1, 0, fmt.Errorf("answer is longer than %d KiB", b.limit>>10)
 	}
 	if err != nil && err != io.EOF && b.fault != nil {
 		b.fault.Store(&err)
@@ -248,21 +247,21 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// sendPatiently sends a request, again while the registry is busy.
+// sendPatiently sends a request, and sends it again while the registry is busy.
 func (t *transport) sendPatiently(req *http.Request) (*http.Response, error) {
-	weary := &refusalOf(req).gaveUp
+	gaveUp := &refusalOf(req).gaveUp
 	for n := 0; ; n++ {
 		resp, err := t.send(req)
 		if err != nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
 			return resp, err
 		}
-		wait, told := retryAfter(resp.Header.Get("Retry-After"))
-		if !told {
+		wait, ok := retryAfter(resp.Header.Get("Retry-After"))
+		if !ok {
 			wait = firstWait << n
 		}
-		if !t.patient || req.Body != nil || n == maxWaits || wait > longestWait || weary.Load() {
-			weary.Store(true)
-			resp.Header.Del("Retry-After") // regclient would wait, however long
+		if !t.patient || req.Body != nil || n == maxWaits || wait > longestWait || gaveUp.Load() {
+			gaveUp.Store(true)
+			resp.Header.Del("Retry-After") // regclient would wait without a limit
 			return resp, nil
 		}
 		resp.Body.Close()
@@ -275,7 +274,7 @@ func (t *transport) sendPatiently(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// retryAfter reads the header of that name: seconds, or a date.
+// retryAfter parses a Retry-After header: seconds or a date.
 func retryAfter(value string) (time.Duration, bool) {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second, true
@@ -297,8 +296,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// originOf returns what a login is for: a scheme, a host and a port. Another port of a host, or another host of a
-// domain, may be the service of another user.
+// originOf returns the origin of a URL: scheme, host and port. Logins are bound to an origin: another port of the host,
+// or another host of the domain, may belong to another user.
 func originOf(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -307,26 +306,25 @@ func originOf(u *url.URL) string {
 	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }
 
-// follow returns an error where a redirect is not to be followed: from https to http, and with a request for a token to
-// another host. What is fetched for a token is sent to the registry, which could have any machine near this one asked.
+// follow refuses redirects from HTTPS to HTTP, and redirects of token requests to another host. The answer to a token
+// request is sent to the registry, so a malicious registry could read any server that this machine can reach.
 func follow(req *http.Request, token bool) error {
 	if req.Response == nil {
 		return nil
 	}
 	from := req.Response.Request.URL
 	if from.Scheme == "https" && req.URL.Scheme != "https" || token && !strings.EqualFold(from.Hostname(), req.URL.Hostname()) {
-		return fmt.Errorf("%.100q redirects to %.100q, which is not followed", originOf(from), originOf(req.URL))
+		return fmt.Errorf("redirect from %.100q to %.100q is not followed", originOf(from), originOf(req.URL))
 	}
 	return nil
 }
 
-// guard takes the login from a request that is not for the registry itself: a registry, or a machine on the way to it,
-// may redirect to any place.
+// guard removes the login from a request to another origin than the registry's, since a registry, or a machine on the
+// path to it, may redirect anywhere.
 //
-// The realm, which gives tokens, is often another host: auth.docker.io, gitlab.com. It gets the login by the rule of
-// docker and containers/image, which is that the registry says where: it is given the login in any case if it asks for
-// Basic in place of Bearer. But that is so only of the registry itself, so it must have shown its certificate, and
-// the realm must show one as well.
+// The realm that issues tokens is often another host (auth.docker.io, gitlab.com). As in docker and containers/image,
+// the registry decides which: it could also get the login for itself by asking for Basic instead of Bearer. That holds
+// only for the real registry, so both the registry and the realm must have a verified certificate.
 func (t *transport) guard(req *http.Request, token bool) (*http.Request, error) {
 	to := originOf(req.URL)
 	first := req
@@ -338,15 +336,15 @@ func (t *transport) guard(req *http.Request, token bool) (*http.Request, error) 
 	}
 	login := req.Header.Get("Authorization") != ""
 	if token && req.Response == nil && (login || req.Body != nil) {
-		t.notice(fmt.Sprintf("registry %s wants the login sent to %.100q: it is not", t.host, to))
+		t.notice(fmt.Sprintf("registry %s: login was not sent to %.100q: both must use verified HTTPS", t.host, to))
 	}
 	if req.Body != nil {
 		req.Body.Close()
-		return nil, fmt.Errorf("the login is not sent to %.100q", to)
+		return nil, fmt.Errorf("refuse to send login to %.100q", to)
 	}
 	req = req.Clone(req.Context())
 	req.Header.Del("Authorization")
-	req.Header.Del("Referer") // may be a signed address
+	req.Header.Del("Referer") // may be a signed URL
 	if login && token {
 		query := req.URL.Query()
 		query.Del("account") // the user's name

@@ -26,7 +26,7 @@ import (
 	"github.com/weikeit/mydocker/lib/image"
 )
 
-// elsewhere is a service that the registry names, and notes what logins it was sent.
+// elsewhere is a service that the registry names. It records the logins that it receives.
 type elsewhere struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -63,7 +63,7 @@ func newElsewhere(t *testing.T, secure bool, answer http.HandlerFunc) *elsewhere
 
 func token(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"token":"anonymous"}`) }
 
-// certificates writes the authority of the test servers, and a client's certificate, into a new directory.
+// certificates writes the authority of the test servers and a client certificate to a new directory.
 func certificates(t *testing.T, s *httptest.Server) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -92,7 +92,7 @@ func certificates(t *testing.T, s *httptest.Server) string {
 	return dir
 }
 
-// verified pulls from a registry as if it were not on loopback, where nothing is verified.
+// verified pulls from a registry with verification, as if it were not on a loopback address.
 func verified(t *testing.T, host, certDir string) error {
 	t.Helper()
 	ref, err := image.ParseReference(host + "/library/foo:1")
@@ -109,18 +109,18 @@ func verified(t *testing.T, host, certDir string) error {
 	return err
 }
 
-// A login, and a client's certificate, are for one scheme, host and port. What a registry redirects to gets neither, nor
-// does a realm elsewhere, unless both it and the registry are verified.
+// TestLoginIsBoundToOrigin checks that logins and client certificates are bound to scheme, host and port. The target of
+// a redirect gets neither, nor does a realm at another origin, unless realm and registry are verified.
 func TestLoginIsBoundToOrigin(t *testing.T) {
 	type situation struct {
-		secure bool   // the registry and the other speak https, and are verified
+		secure bool   // both servers use verified HTTPS
 		kind   string // of the login
-		named  bool   // the other is at another host, not only at another port
+		named  bool   // the other server has another host name, not just another port
 	}
 	for _, c := range []struct {
 		name string
 		situation
-		want string // target the other is sent: part of it
+		want string // part of what the other server receives
 	}{
 		{"blob, basic", situation{kind: "blob"}, ""},
 		{"blob, basic, https", situation{kind: "blob", secure: true}, ""},
@@ -147,7 +147,7 @@ func TestLoginIsBoundToOrigin(t *testing.T) {
 					return
 				}
 				w.Header().Set("Docker-Content-Digest", filepath.Base(r.URL.Path))
-				w.Write(s.blobs[s.layer]) // whatever was asked for: it does not matter whether the pull works
+				w.Write(s.blobs[s.layer]) // for any request: the pull may fail
 			})
 			address := other.URL
 			if c.named {
@@ -197,7 +197,7 @@ func TestLoginIsBoundToOrigin(t *testing.T) {
 				t.Errorf("the registry was sent %q (%v)", sent, err)
 			}
 			if other.asked == 0 && !strings.Contains(c.kind, "redirect") && c.kind != "realm token" {
-				t.Errorf("the other service was not asked: %v", err)
+				t.Errorf("the other service got no request: %v", err)
 			}
 		})
 	}
@@ -220,7 +220,8 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-// What a request for a token redirects to is not asked: its answer would be sent to the registry.
+// TestTokenRedirectIsNotFollowed checks that a redirect of a token request is not followed: the answer would be sent to
+// the registry.
 func TestTokenRedirectIsNotFollowed(t *testing.T) {
 	s := newServer(t)
 	other := newElsewhere(t, false, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"Token":"of the cloud"}`) })
@@ -236,8 +237,8 @@ func TestTokenRedirectIsNotFollowed(t *testing.T) {
 		return true
 	}
 	_, err := pull(t, newStore(t), s.host()+"/library/foo:1", Options{})
-	if err == nil || !strings.Contains(err.Error(), "gives no token") || !strings.Contains(err.Error(), "not followed") || other.asked > 0 || strings.Contains(strings.Join(seen, ""), "cloud") {
-		t.Errorf("%v, asked %d times, sent %q", err, other.asked, seen)
+	if err == nil || !strings.Contains(err.Error(), "get token") || !strings.Contains(err.Error(), "not followed") || other.asked > 0 || strings.Contains(strings.Join(seen, ""), "cloud") {
+		t.Errorf("%v, %d requests, sent %q", err, other.asked, seen)
 	}
 }
 
@@ -255,7 +256,7 @@ func TestDowngrade(t *testing.T) {
 			}
 		})
 		if err := verified(t, front.Listener.Addr().String(), certificates(t, front.Server)); err == nil {
-			t.Errorf("%s: it is followed", kind)
+			t.Errorf("%s: redirect is followed", kind)
 		}
 	}
 	if plain.asked > 0 {
@@ -263,7 +264,7 @@ func TestDowngrade(t *testing.T) {
 	}
 }
 
-// endless answers for ever, or, slowly, without end.
+// endless sends an endless answer, fast or slowly.
 func endless(w http.ResponseWriter, begin string) {
 	io.WriteString(w, begin)
 	piece := []byte(strings.Repeat("x", 64<<10))
@@ -283,32 +284,32 @@ func trickle(w http.ResponseWriter, r *http.Request, begin string) {
 	}
 }
 
-// Every answer is bounded in bytes and in time.
+// TestEndlessAnswers checks that every answer is limited in size and time.
 func TestEndlessAnswers(t *testing.T) {
 	old := answerTimeout
 	answerTimeout = 500 * time.Millisecond
 	t.Cleanup(func() { answerTimeout = old })
 	for name, c := range map[string]struct {
-		path   string // of the request that is answered so
+		path   string // of the request with the endless answer
 		status int
 		header string
 		begin  string
-		slow   string // target is said of a slow one
-		long   string // target is said of a long one
+		slow   string // error for a slow answer
+		long   string // error for a long answer
 	}{
-		"token":    {path: "/token", status: 200, begin: `{"token":"`, slow: "takes longer than", long: "gives no token: its answer is longer than 64 KiB"},
-		"manifest": {path: "/manifests/", status: 200, begin: `{"schemaVersion":2,"x":"`, slow: "takes longer than", long: "its answer is longer than 4096 KiB"},
+		"token":    {path: "/token", status: 200, begin: `{"token":"`, slow: "takes longer than", long: "get token: answer is longer than 64 KiB"},
+		"manifest": {path: "/manifests/", status: 200, begin: `{"schemaVersion":2,"x":"`, slow: "takes longer than", long: "answer is longer than 4096 KiB"},
 		"error":    {path: "/manifests/", status: 400, slow: "answers 400", long: "answers 400 Bad Request"},
 		"blob's":   {path: "/blobs/", status: 404, slow: "has no image", long: "has no image"},
 		"no token": {path: "/token", status: 500, slow: "docker login", long: "docker login"},
 		"login":    {path: "/v2/", status: 401, slow: "docker login", long: "docker login"},
 		"redirect": {path: "/manifests/", status: 302, header: "/loop/manifests/1", slow: "", long: ""},
-		"config":   {path: "/blobs/", status: 200, slow: "", long: "its descriptor says"},
+		"config":   {path: "/blobs/", status: 200, slow: "", long: "(descriptor)"},
 	} {
 		for _, kind := range []string{"slow", "long"} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				if name == "config" && kind == "slow" {
-					t.Skip("the stall time-out holds for it: TestTransientFaults")
+					t.Skip("limited by the stall timeout: TestTransientFaults")
 				}
 				s := newServer(t)
 				s.fault = func(w http.ResponseWriter, r *http.Request) bool {
@@ -349,17 +350,17 @@ func TestEndlessAnswers(t *testing.T) {
 	}
 }
 
-// A compressed answer is not uncompressed: it is not what was asked for.
+// TestCompressedAnswer checks that compressed answers are neither requested nor decompressed.
 func TestCompressedAnswer(t *testing.T) {
 	s := newServer(t)
 	s.fault = func(w http.ResponseWriter, r *http.Request) bool {
 		if a := r.Header.Get("Accept-Encoding"); a != "" {
-			t.Errorf("it asks for %s", a)
+			t.Errorf("Accept-Encoding is %s", a)
 		}
 		w.Header().Set("Content-Encoding", "gzip")
 		return false
 	}
-	if _, err := pull(t, newStore(t), s.host()+"/library/foo:1", Options{}); err != nil { // the test's server does not compress
+	if _, err := pull(t, newStore(t), s.host()+"/library/foo:1", Options{}); err != nil { // the server does not compress
 		t.Error(err)
 	}
 }
@@ -377,7 +378,7 @@ func TestLongHeaders(t *testing.T) {
 	}
 }
 
-// A length that is not the manifest's is told before anything is fetched.
+// TestContentLength checks that a wrong Content-Length fails before the blob is fetched.
 func TestContentLength(t *testing.T) {
 	s := newServer(t)
 	s.fault = func(w http.ResponseWriter, r *http.Request) bool {
@@ -389,12 +390,13 @@ func TestContentLength(t *testing.T) {
 		return true
 	}
 	_, err := pull(t, newStore(t), s.host()+"/library/foo:1", Options{})
-	if err == nil || !strings.Contains(err.Error(), "has 1099511627776 bytes there, the manifest says") {
+	if err == nil || !strings.Contains(err.Error(), "has 1099511627776 bytes, want") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// Another repository of the registry, which has the layer as well, shows a piece of it; one that has not is not given it.
+// TestPeek checks that another repository with the layer proves it by a piece, and that one without it does not get the
+// layer.
 func TestPeek(t *testing.T) {
 	s, store := newServer(t), newStore(t)
 	if _, err := pull(t, store, s.host()+"/library/foo:1", Options{}); err != nil {
@@ -447,11 +449,11 @@ func TestCertificates(t *testing.T) {
 		}
 	}
 	move("client.key", "other.key")
-	try("no key", filepath.Join(dir, "client.cert")+": there is no client.key beside it")
+	try("no key", filepath.Join(dir, "client.cert")+": missing client.key")
 	move("client.cert", "client.bak")
-	try("no certificate", filepath.Join(dir, "other.key")+": there is no other.cert beside it")
+	try("no certificate", filepath.Join(dir, "other.key")+": missing other.cert")
 	move("other.key", "client.bak2")
-	try("none of the client", "it may want a client certificate")
+	try("none of the client", "it may require a client certificate")
 	move("client.bak", "client.cert")
 	move("client.bak2", "client.key")
 	move("ca.crt", "ca.bak")
@@ -473,16 +475,16 @@ func TestCertificates(t *testing.T) {
 	move("ca.bak", "ca.crt")
 	os.WriteFile(filepath.Join(dir, "client.key"), []byte("garbage"), 0o600)
 	try("a key that is none", filepath.Join(dir, "client.cert")+": with client.key")
-	// A directory that is named in place of the others.
+	// Options.CertDir replaces the default directories.
 	if err := verified(t, host, certificates(t, secure)); err != nil {
 		t.Error(err)
 	}
 	if err := verified(t, host, filepath.Join(home, "none")); err == nil {
-		t.Error("a directory that was named and is not there is no error")
+		t.Error("missing Options.CertDir: no error")
 	}
 }
 
-// The directory of a registry has its name as references have it, and no configuration makes a path of that.
+// TestCertificateNames checks the directory names of registries, and that none is a path.
 func TestCertificateNames(t *testing.T) {
 	for host, want := range map[string]string{
 		"a.example": "a.example", "a.example:443": "a.example:443", "[2001:db8::1]:5000": "[2001:db8::1]:5000", "[::1]": "[::1]",

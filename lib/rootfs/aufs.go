@@ -13,16 +13,15 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// aufs stacks the layers by aufs, which Debian's and Ubuntu's kernels had until 2019 or so
-// (aufs(5)).
+// aufs mounts the layers as branches of aufs (aufs(5)). Debian and Ubuntu kernels had it until about 2019.
 type aufs struct{}
 
 func (aufs) mount(ctx context.Context, p place, layers []string) error {
 	if p.userns != nil {
-		return errors.New("--userns: aufs cannot show files with the ids of other users: use overlay2 or vfs")
+		return errors.New("mount aufs root: id maps (--userns) are not supported: use overlay2 or vfs")
 	}
 	if strings.ContainsAny(p.bundle, ":,=") {
-		return fmt.Errorf("mount the root by aufs: %s: its options cannot hold : , or =", p.bundle)
+		return fmt.Errorf("mount aufs root: %s: path must not contain : , or =", p.bundle)
 	}
 	if err := p.mkdir(p.root); err != nil {
 		return err
@@ -32,7 +31,7 @@ func (aufs) mount(ctx context.Context, p place, layers []string) error {
 	}
 	err := linux.Mount("none", p.root, "aufs", 0, aufsTop(p.diff))
 	if errors.Is(err, syscall.ENODEV) {
-		return &hinted{errors.New("mount the root by aufs: this kernel has no aufs"), "--storage-driver overlay2 is what kernels have today"}
+		return &hinted{errors.New("mount aufs root: kernel has no aufs"), "use --storage-driver overlay2"}
 	}
 	if err != nil {
 		return err
@@ -43,12 +42,13 @@ func (aufs) mount(ctx context.Context, p place, layers []string) error {
 	return nil
 }
 
-// appendBranches puts the layers beneath the mounted top, one by one: mount(2) takes a page of options.
+// appendBranches adds the layers below the mounted top branch. Each takes a remount, because mount(2) limits its
+// options to one page.
 func appendBranches(ctx context.Context, p place, layers []string) error {
 	for i, layer := range reversed(layers) {
 		branch := filepath.Join(p.bundle, "aufs", strconv.Itoa(i))
 		if err := translate(ctx, layer, branch); err != nil {
-			return fmt.Errorf("make layer %s fit for aufs: %w", layer, err)
+			return fmt.Errorf("translate layer %s for aufs: %w", layer, err)
 		}
 		if err := linux.Mount("none", p.root, "aufs", linux.MsRemount, aufsBelow(branch)); err != nil {
 			return err
@@ -57,19 +57,19 @@ func appendBranches(ctx context.Context, p place, layers []string) error {
 	return nil
 }
 
-// aufsTop is the option for the branch that is written, aufsBelow that for one under all others, in
-// which whiteouts count though it is read-only (aufs(5), "BRANCH SYNTAX").
+// aufsTop returns the option for the writable branch, aufsBelow the option that appends a read-only branch with
+// whiteouts (aufs(5), "BRANCH SYNTAX").
 func aufsTop(dir string) string   { return "br=" + dir + "=rw" }
 func aufsBelow(dir string) string { return "append:" + dir + "=ro+wh" }
 
-// The names that mean something to aufs (aufs(5), "Whiteout").
+// Names with a meaning for aufs (aufs(5), "Whiteout").
 const (
 	aufsWhiteout = ".wh."
 	aufsOpaque   = ".wh..wh..opq"
 )
 
-// translate makes a copy of a layer, its files hard links, in which what overlayfs marks as removed
-// is marked in aufs' way. A copy that is there already is taken.
+// translate copies a layer to branch and replaces overlayfs whiteouts by those of aufs. Files are hard links. An
+// existing branch is reused.
 func translate(ctx context.Context, layer, branch string) error {
 	if _, err := os.Lstat(branch); err == nil {
 		return nil
@@ -104,7 +104,7 @@ func translate(ctx context.Context, layer, branch string) error {
 	return os.Rename(temp, branch)
 }
 
-// translator is where the translation is in both trees.
+// translator walks a layer and its copy in step.
 type translator struct{ from, to *linux.Descent }
 
 func (t translator) dir(ctx context.Context) error {

@@ -15,7 +15,7 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// container is one that is being made.
+// container is a container that is being created.
 type container struct {
 	*Manager
 	*plan
@@ -24,16 +24,16 @@ type container struct {
 	image  *image.Image
 	record Record
 
-	archive string // of the root file system, where it is of one
+	archive string // path or "-", if the root file system comes from an archive
 
-	// What this very call made, to be undone.
+	// What this call created, for undo.
 	bundle  bool
-	sources []string // directories for sources of binds, the innermost first
+	sources []string // directories for sources of binds, innermost first
 	named   []string // named volumes
 }
 
-// create makes the bundle, writes down what the container will hold, so that nobody removes the image
-// and a release finds everything, however far we come, and claims the name.
+// create makes the bundle, writes the record and claims the name. The record protects the image from removal, and a
+// release finds everything by it if a later step fails.
 func (c *container) create(s *spec.Spec, ref string) error {
 	unlock, err := c.images.Lock()
 	if err != nil {
@@ -51,7 +51,7 @@ func (c *container) create(s *spec.Spec, ref string) error {
 	}
 	linux.Trace("mkdir", "-m", "700", c.dir.Bundle(c.id))
 	if err := os.Mkdir(c.dir.Bundle(c.id), 0o700); err != nil {
-		return fmt.Errorf("make the bundle: %w", err)
+		return fmt.Errorf("create bundle: %w", err)
 	}
 	c.bundle = true
 	c.record.Name, c.record.Driver = c.options.Name, c.driverName
@@ -65,7 +65,7 @@ func (c *container) create(s *spec.Spec, ref string) error {
 	return c.dir.ClaimName(c.options.Name, c.id)
 }
 
-// resolve finds what the root is made of.
+// resolve finds the layers of the root: those of an image, a directory, or an archive.
 func (c *container) resolve(ref string) (err error) {
 	if IsTree(ref) {
 		return c.resolveTree(ref)
@@ -78,7 +78,7 @@ func (c *container) resolve(ref string) (err error) {
 	return nil
 }
 
-// fill does all that needs the mounted root, and writes the document.
+// fill completes the document and prepares the mounted root: volumes, mount points, working directory.
 func (c *container) fill(ctx context.Context, s *spec.Spec) error {
 	root, err := linux.OpenRoot(c.dir.Rootfs(c.id))
 	if err != nil {
@@ -107,6 +107,18 @@ func (c *container) fill(ctx context.Context, s *spec.Spec) error {
 	if err != nil {
 		return err
 	}
+	if err := c.fillMounts(ctx, s, root, mounts); err != nil {
+		return err
+	}
+	if err := makeCwd(root, s.Mounts, s.Process.Cwd); err != nil {
+		return err
+	}
+	c.annotate(s)
+	return nil
+}
+
+// fillMounts adds mounts, the tmpfs mounts and the volumes to the document and makes their mount points in the root.
+func (c *container) fillMounts(ctx context.Context, s *spec.Spec, root *linux.Root, mounts []specs.Mount) error {
 	for _, t := range c.tmpfs {
 		mounts = append(mounts, t.mount())
 	}
@@ -126,15 +138,11 @@ func (c *container) fill(ctx context.Context, s *spec.Spec) error {
 			return err
 		}
 	}
-	if err := makeCwd(root, s.Mounts, s.Process.Cwd); err != nil {
-		return err
-	}
-	c.annotate(s)
 	return nil
 }
 
-// annotate says what the document has no field for. Labels of the image stay with the image: an
-// annotation can be an order to a runtime (crun obeys run.oci.*), and an image must not give any.
+// annotate writes the annotations. Labels of the image are not copied: runtimes obey some annotations (crun reads
+// run.oci.*), and an image must not control the runtime.
 func (c *container) annotate(s *spec.Spec) {
 	for key, value := range c.labels {
 		if s.Annotations == nil {
@@ -144,7 +152,7 @@ func (c *container) annotate(s *spec.Spec) {
 	}
 	stop := c.stopSignal
 	if stop == "" {
-		// The image's is a stranger's word: what is no signal counts as none.
+		// The image is untrusted: an invalid signal is ignored.
 		if sig, err := linux.SignalNumber(c.image.Config.Config.StopSignal); err == nil {
 			stop = linux.SignalName(sig)
 		}
@@ -164,7 +172,7 @@ func (c *container) annotate(s *spec.Spec) {
 	}
 }
 
-// exposed lists the ports that an image exposes, in order. They are a stranger's words: what is no port is left out.
+// exposed returns the ports that an image exposes, sorted. The image is untrusted: invalid ports are left out.
 func exposed(ports map[string]struct{}) string {
 	var list []string
 	for port := range ports {
@@ -184,7 +192,7 @@ func exposed(ports map[string]struct{}) string {
 	return strings.Join(list, ",")
 }
 
-// undo takes back what this call made, and nothing of a container that was there before.
+// undo removes what this call created. It leaves a container alone that had the id before.
 func (c *container) undo(ctx context.Context) (err error) {
 	if c.bundle {
 		err = c.Remove(ctx, c.id, true)
@@ -193,7 +201,7 @@ func (c *container) undo(ctx context.Context) (err error) {
 		c.removeEmptyVolume(name)
 	}
 	for _, dir := range c.sources {
-		os.Remove(dir) // fails where somebody uses it meanwhile, and should
+		os.Remove(dir) // fails if the directory is no longer empty
 	}
 	return err
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// copyTree copies what is in directory from into directory to, with owners, modes, times, extended
-// attributes, hard links, devices and holes, and the directory's own attributes last. With layer set,
-// from is a layer in overlayfs' form, laid over what to holds: what it marks as removed goes.
+// copyTree copies the content of directory from into directory to, with owners, modes, times, extended attributes, hard
+// links, devices and holes; the attributes of the directory itself come last. With layer set, from is a layer in
+// overlayfs format and is applied to the content of to, whiteouts included.
 func copyTree(ctx context.Context, from, to string, layer bool) error {
 	src, err := linux.OpenDir(from)
 	if err != nil {
@@ -49,14 +49,14 @@ type copier struct {
 	ctx   context.Context
 	top   linux.Dir
 	layer bool
-	links map[inode]string // where a file with several names was copied to, from top
+	links map[inode]string // first copy of each file with several names, relative to top
 
-	src, dst *linux.Descent // where it is in both trees
+	src, dst *linux.Descent // current directory in both trees
 }
 
 type inode struct{ dev, ino uint64 }
 
-// dir copies what is in the directory, which lies at path in the tree.
+// dir copies the content of the current directory, whose path in the tree is path.
 func (c *copier) dir(path string) error {
 	names, err := c.src.Dir().Readdirnames(-1)
 	if err != nil {
@@ -105,10 +105,7 @@ func (c *copier) entry(src, dst linux.Dir, name, path string) error {
 	case syscall.S_IFREG:
 		err = copyFile(src, dst, name)
 	case syscall.S_IFLNK:
-		var target string
-		if target, err = src.Readlink(name); err == nil {
-			err = dst.Symlink(target, name)
-		}
+		err = copySymlink(src, dst, name)
 	default:
 		err = dst.Mknod(name, st.Mode, linux.Major(st.Rdev), linux.Minor(st.Rdev))
 	}
@@ -116,6 +113,14 @@ func (c *copier) entry(src, dst linux.Dir, name, path string) error {
 		return err
 	}
 	return copyAttributes(src, name, dst, name)
+}
+
+func copySymlink(src, dst linux.Dir, name string) error {
+	target, err := src.Readlink(name)
+	if err != nil {
+		return err
+	}
+	return dst.Symlink(target, name)
 }
 
 func (c *copier) subdir(dst linux.Dir, name, path string) error {
@@ -134,7 +139,7 @@ func (c *copier) subdir(dst linux.Dir, name, path string) error {
 	return copyAttributes(c.src.Dir(), name, c.dst.Dir(), name)
 }
 
-// enter goes down to the directory name of several trees.
+// enter descends into directory name in each tree.
 func enter(name string, trees ...*linux.Descent) error {
 	for _, tree := range trees {
 		if err := tree.Enter(name); err != nil {
@@ -144,7 +149,7 @@ func enter(name string, trees ...*linux.Descent) error {
 	return nil
 }
 
-// leave goes back up in several trees.
+// leave ascends to the parent directory in each tree.
 func leave(trees ...*linux.Descent) error {
 	for _, tree := range trees {
 		if err := tree.Leave(); err != nil {
@@ -154,9 +159,8 @@ func leave(trees ...*linux.Descent) error {
 	return nil
 }
 
-// isWhiteout reports whether a file of a layer stands for one that is removed, and isOpaque whether
-// a directory hides what lies below it (kernel: filesystems/overlayfs, "whiteouts and opaque
-// directories").
+// isWhiteout reports whether a file of a layer is a whiteout, and isOpaque whether a directory hides the layers below
+// it (kernel, filesystems/overlayfs.rst, "whiteouts and opaque directories").
 func isWhiteout(mode uint32, rdev uint64) bool {
 	return mode&syscall.S_IFMT == syscall.S_IFCHR && rdev == 0
 }
@@ -170,8 +174,8 @@ func isDir(dir linux.Dir, name string) bool {
 	return err == nil && st.Mode&syscall.S_IFMT == syscall.S_IFDIR
 }
 
-// copyAttributes gives a copy its owner, extended attributes, mode and times, in the order in which
-// none undoes another: a new owner takes setuid and capabilities away, and all of it changes times.
+// copyAttributes copies owner, extended attributes, mode and times. The order matters: chown(2) clears setuid bits and
+// capabilities, and every step changes the times.
 func copyAttributes(src linux.Dir, from string, dst linux.Dir, to string) error {
 	st, err := src.Stat(from)
 	if err != nil {
@@ -186,9 +190,9 @@ func copyAttributes(src linux.Dir, from string, dst linux.Dir, to string) error 
 	}
 	for _, key := range slices.Sorted(maps.Keys(attrs)) {
 		if strings.HasPrefix(key, "trusted.overlay.") {
-			continue // words of overlayfs about this very layer
+			continue // describes the source layer
 		}
-		// A file system that cannot hold it is no error, as for cp -a.
+		// An attribute that the file system does not support is skipped, as cp -a does.
 		if err := dst.SetXattr(to, key, attrs[key]); err != nil && !errors.Is(err, syscall.EOPNOTSUPP) {
 			return err
 		}
@@ -201,13 +205,13 @@ func copyAttributes(src linux.Dir, from string, dst linux.Dir, to string) error 
 	return dst.Chtime(to, time.Unix(st.Mtim.Unix()))
 }
 
-// The positions of lseek(2) that step over holes.
+// SEEK_DATA and SEEK_HOLE of lseek(2).
 const (
 	seekData = 3
 	seekHole = 4
 )
 
-// copyFile copies the content of a regular file. Holes stay holes.
+// copyFile copies the content of a regular file and preserves holes.
 func copyFile(src, dst linux.Dir, name string) error {
 	in, err := src.OpenFile(name)
 	if err != nil {
@@ -233,7 +237,7 @@ func copyExtents(out, in *os.File, size int64) error {
 	for end := int64(0); ; {
 		start, err := in.Seek(end, seekData)
 		if errors.Is(err, syscall.ENXIO) {
-			return out.Truncate(size) // nothing but a hole is left
+			return out.Truncate(size) // the rest is a hole
 		}
 		if err != nil {
 			return err
@@ -247,7 +251,7 @@ func copyExtents(out, in *os.File, size int64) error {
 		if _, err := out.Seek(start, io.SeekStart); err != nil {
 			return err
 		}
-		if _, err := io.CopyN(out, in, end-start); err != nil { // copy_file_range(2) where it can
+		if _, err := io.CopyN(out, in, end-start); err != nil { // uses copy_file_range(2)
 			return fmt.Errorf("copy %s: %w", in.Name(), err)
 		}
 	}

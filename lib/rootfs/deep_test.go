@@ -10,10 +10,10 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// TestCopyDeepTree: a tree that is deeper than a path is long is copied whole, with what has several names in its depths.
+// TestCopyDeepTree copies a tree whose paths exceed PATH_MAX, with hard links at the bottom.
 func TestCopyDeepTree(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
-	t.Cleanup(func() { // testing's own removal holds a descriptor for each level
+	t.Cleanup(func() { // TempDir's cleanup needs a descriptor for each level
 		for _, dir := range []string{from, to} {
 			_ = linux.RemoveAll(filepath.Join(dir, "directory"))
 		}

@@ -16,13 +16,13 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// device is one of the host in the container, and what the container may do with it: r, w and m.
+// device is a device of the host for the container. access is a subset of rwm: read, write, mknod.
 type device struct {
 	node   specs.LinuxDevice
 	access string
 }
 
-// parseDevice reads HOST[:CONTAINER][:rwm]. Of a directory it is every device below it.
+// parseDevice parses HOST[:CONTAINER][:rwm]. A directory stands for every device below it.
 func parseDevice(word string) ([]device, error) {
 	parts := strings.Split(word, ":")
 	access := "rwm"
@@ -34,7 +34,7 @@ func parseDevice(word string) ([]device, error) {
 	}
 	host, inside := parts[0], parts[len(parts)-1]
 	if !path.IsAbs(host) || !path.IsAbs(inside) {
-		return nil, errors.New("want absolute paths, and r, w and m for what may be done with it")
+		return nil, errors.New("want absolute paths, and r, w and m as permissions")
 	}
 	inside, err := checkDestination(inside)
 	if err != nil {
@@ -46,10 +46,13 @@ func parseDevice(word string) ([]device, error) {
 	}
 	if info.IsDir() {
 		found, err := hostDevices(host, inside, access)
-		if err == nil && len(found) == 0 {
-			err = fmt.Errorf("%s has no device", host)
+		if err != nil {
+			return nil, err
 		}
-		return found, err
+		if len(found) == 0 {
+			return nil, fmt.Errorf("directory %s has no device", host)
+		}
+		return found, nil
 	}
 	d, err := deviceAt(host, inside, access)
 	return []device{d}, err
@@ -57,8 +60,8 @@ func parseDevice(word string) ([]device, error) {
 
 func isAccess(s string) bool { return s != "" && strings.Trim(s, "rwm") == "" }
 
-// hostDevices finds the devices below a directory. Those that each container has of its own are left out: terminals, memory
-// and message queues.
+// hostDevices returns the devices below a directory. It leaves out what every container has of its own: terminals,
+// shared memory and message queues.
 func hostDevices(dir, inside, access string) ([]device, error) {
 	var found []device
 	err := filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
@@ -66,7 +69,7 @@ func hostDevices(dir, inside, access string) ([]device, error) {
 		case err != nil && name == dir:
 			return err
 		case err != nil:
-			return nil // gone meanwhile, or a mount of somebody else's
+			return nil // vanished, or an unreadable mount
 		case entry.IsDir() && slices.Contains([]string{"/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/fd"}, name):
 			return fs.SkipDir
 		case entry.Type()&fs.ModeDevice == 0 || name == "/dev/console" || name == "/dev/ptmx":
@@ -93,7 +96,7 @@ func deviceAt(host, inside, access string) (device, error) {
 	}}, nil
 }
 
-// applyDevices writes the nodes, and for the stage of the limits, what may be done with them.
+// applyDevices writes the device nodes and, for md-cgroup, the access rules into the document.
 func (p *posture) applyDevices(s *spec.Spec) {
 	l := s.LinuxPart()
 	rules := []string{}

@@ -18,8 +18,8 @@ type Change struct {
 
 func (c Change) String() string { return string(c.Kind) + " " + c.Path }
 
-// Diff returns what container id changed in its root, in the order of paths. A directory in which
-// something changed counts as changed. Only the writable layer is read; the container may run.
+// Diff returns the changes in the root of container id, sorted by path. A directory with a changed entry counts as
+// changed. Diff reads the upper directory; the container may run.
 func (m *Manager) Diff(ctx context.Context, id string) ([]Change, error) {
 	record, err := ReadRecord(m.dir, id)
 	if err != nil {
@@ -30,7 +30,7 @@ func (m *Manager) Diff(ctx context.Context, id string) ([]Change, error) {
 		return nil, fmt.Errorf("root of container %s: %w", id, state.ErrNotFound)
 	case "overlay2":
 	default:
-		return nil, fmt.Errorf("container %s: storage driver %s keeps no record of changes, overlay2 does", id, record.Driver)
+		return nil, fmt.Errorf("diff container %s: storage driver %s does not record changes: use overlay2", id, record.Driver)
 	}
 	upper, err := linux.OpenDir(m.place(id).diff)
 	if err != nil {
@@ -56,7 +56,7 @@ func (m *Manager) Diff(ctx context.Context, id string) ([]Change, error) {
 	return d.changes, nil
 }
 
-// openLayers opens the layers, the topmost first.
+// openLayers opens the layers, topmost first.
 func openLayers(layers []string) (dirs []linux.Dir, closeAll func(), err error) {
 	closeAll = func() {
 		for _, dir := range dirs {
@@ -84,7 +84,7 @@ func (d *differ) add(kind byte, path string) {
 	d.changes = append(d.changes, Change{kind, path})
 }
 
-// dir compares the directory of the upper tree with the same one in the layers that show through it.
+// dir compares the current directory of the upper tree with the same directory in the layers below.
 func (d *differ) dir(lower []*linux.Descent, path string) error {
 	names, err := d.upper.Dir().Readdirnames(-1)
 	if err != nil {
@@ -141,7 +141,7 @@ func (d *differ) entry(lower []*linux.Descent, name, path string) error {
 	return leave(append(below, d.upper)...)
 }
 
-// hidden adds what an opaque directory hides of the layers and has no successor for.
+// hidden adds the files of the layers that an opaque directory hides and does not replace.
 func (d *differ) hidden(upper linux.Dir, lower []*linux.Descent, path string) error {
 	seen := make(map[string]bool)
 	for _, layer := range lower {
@@ -159,7 +159,7 @@ func (d *differ) hidden(upper linux.Dir, lower []*linux.Descent, path string) er
 	return nil
 }
 
-// visible reports whether the union of the layers has name.
+// visible reports whether name exists in the union of the layers.
 func visible(lower []*linux.Descent, name string) bool {
 	for _, layer := range lower {
 		if st, err := layer.Dir().Stat(name); err == nil {
@@ -169,7 +169,8 @@ func visible(lower []*linux.Descent, name string) bool {
 	return false
 }
 
-// descend goes down to the directory name in the layers, and returns them down to the one that hides the rest.
+// descend enters directory name in the layers, and returns those that contribute to it: it stops at an opaque directory
+// or at a file.
 func descend(lower []*linux.Descent, name string) (below []*linux.Descent, err error) {
 	for _, layer := range lower {
 		if _, err := layer.Dir().Stat(name); err != nil {

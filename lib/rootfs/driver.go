@@ -11,11 +11,10 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// driver makes one root of an image's layers.
+// driver is a storage driver: it combines the layers of an image into a root.
 type driver interface {
-	// mount mounts the layers (directories in overlayfs' form, the lowest first) at p.root, with
-	// p.diff on top, which takes what is written. It is called again for a container that was
-	// stopped: diff then holds what the container wrote.
+	// mount mounts the layers (directories in overlayfs format, lowest first) at p.root, with the writable p.diff on
+	// top. It is called again when a stopped container starts; p.diff then has the container's changes.
 	mount(ctx context.Context, p place, layers []string) error
 }
 
@@ -34,15 +33,15 @@ func driverNamed(name string) (driver, error) {
 	return nil, fmt.Errorf("storage driver %.80q: want overlay2, aufs or vfs", name)
 }
 
-// place is where a driver works: all in the container's bundle, but for the ground.
+// place has the paths that a driver works on. All but mountPoints are in the container's bundle.
 type place struct {
-	mountPoints string
+	mountPoints string // the layer of mount points, see mountpoints.go
 	bundle      string
 	diff        string
 	work        string
 	root        string
-	userns      *os.File   // the user namespace by which the root is seen; nil for the host's
-	rootIDs     *[2]uint32 // the container's root on the host, user and group, then
+	userns      *os.File   // user namespace whose id map the root gets; nil for none
+	rootIDs     *[2]uint32 // with userns: host uid and gid of the container's root
 }
 
 func (m *Manager) place(id string) place {
@@ -56,7 +55,7 @@ func (m *Manager) place(id string) place {
 	}
 }
 
-// mkdir makes directories of the place; those that are there stay as they are.
+// mkdir creates directories. Existing directories stay unchanged.
 func (p place) mkdir(dirs ...string) error {
 	linux.Trace(append([]string{"mkdir", "-p"}, dirs...)...)
 	for _, dir := range dirs {
@@ -67,8 +66,8 @@ func (p place) mkdir(dirs ...string) error {
 	return nil
 }
 
-// mkdiff makes the writable layer, with the owner and mode that the root has in the topmost layer:
-// where it is the top of a union, the union's root has its.
+// mkdiff creates the writable layer with the owner and mode of the topmost layer's root: the root of a union has those
+// of its top layer.
 func (p place) mkdiff(layers []string) error {
 	if _, err := os.Lstat(p.diff); err == nil {
 		return nil
@@ -77,7 +76,7 @@ func (p place) mkdiff(layers []string) error {
 		return err
 	}
 	if len(layers) == 0 {
-		return os.Chmod(p.diff, 0o755) // whatever the umask
+		return os.Chmod(p.diff, 0o755) // independent of the umask
 	}
 	from, err := linux.OpenDir(layers[len(layers)-1])
 	if err != nil {
@@ -92,7 +91,7 @@ func (p place) mkdiff(layers []string) error {
 	return copyAttributes(from, ".", to, ".")
 }
 
-// reversed returns the layers with the topmost first.
+// reversed returns the layers topmost first.
 func reversed(layers []string) []string {
 	out := make([]string, 0, len(layers))
 	for i := len(layers) - 1; i >= 0; i-- {
@@ -101,7 +100,7 @@ func reversed(layers []string) []string {
 	return out
 }
 
-// hinted is an error with a way out, which stands on a line of its own.
+// hinted is an error with a hint, which is printed on its own line.
 type hinted struct {
 	error
 	hint string

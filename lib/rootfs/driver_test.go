@@ -21,7 +21,7 @@ import (
 
 var justRun = v1.ImageConfig{Cmd: []string{"/bin/true"}}
 
-// unionLayers remove, replace and hide what those below have.
+// unionLayers returns layers that remove, replace and hide files of lower layers.
 func unionLayers() []layer {
 	return []layer{
 		func(t *testing.T, dir string) {
@@ -102,7 +102,7 @@ func TestRemountKeptContainer(t *testing.T) {
 			s := h.mustMount(Options{Identity: Identity{Name: "keeper"}, Driver: Driver{StorageDriver: name}})
 			mustWrite(t, filepath.Join(s.Root.Path, "a"), "two", 0o644)
 			mustWrite(t, filepath.Join(h.dir.Bundle(s.ID()), state.SpawnFile), "{}", 0o600)
-			held, err := os.Open(filepath.Join(s.Root.Path, "a")) // a busy root must not matter
+			held, err := os.Open(filepath.Join(s.Root.Path, "a")) // a busy root must not block the unmount
 			must(t, err)
 			defer held.Close()
 
@@ -128,7 +128,7 @@ func TestRemountKeptContainer(t *testing.T) {
 	}
 }
 
-// TestManyLayers needs more options than mount(2) takes.
+// TestManyLayers mounts more layers than fit in the options of mount(2).
 func TestManyLayers(t *testing.T) {
 	requireRoot(t)
 	h := newFixture(t)
@@ -155,7 +155,7 @@ func TestNoLayers(t *testing.T) {
 	}
 }
 
-// TestOddPaths has the characters in the path that part overlayfs' options.
+// TestOddPaths uses a path with the separators of overlayfs options.
 func TestOddPaths(t *testing.T) {
 	requireRoot(t)
 	h := newFixture(t)
@@ -188,12 +188,12 @@ func TestOverlayOnOverlay(t *testing.T) {
 func TestAufsWithoutKernel(t *testing.T) {
 	requireRoot(t)
 	if supported("aufs") {
-		t.Skip("this kernel has aufs")
+		t.Skip("kernel has aufs")
 	}
 	h := newFixture(t)
 	h.image("test:latest", justRun, files(map[string]string{"a": "one"}))
 	_, err := h.mount(Options{Driver: Driver{StorageDriver: "aufs"}})
-	if err == nil || !strings.Contains(err.Error(), "this kernel has no aufs") {
+	if err == nil || !strings.Contains(err.Error(), "kernel has no aufs") {
 		t.Errorf("got %v", err)
 	}
 	if left := h.leaks(); left != nil {
@@ -205,7 +205,7 @@ func TestAufsOptions(t *testing.T) {
 	if got := aufsTop("/a/diff") + " " + aufsBelow("/a/aufs/0"); got != "br=/a/diff=rw append:/a/aufs/0=ro+wh" {
 		t.Error(got)
 	}
-	if err := (aufs{}).mount(context.Background(), place{bundle: "/a:b"}, nil); err == nil || !strings.Contains(err.Error(), "cannot hold") {
+	if err := (aufs{}).mount(context.Background(), place{bundle: "/a:b"}, nil); err == nil || !strings.Contains(err.Error(), "must not contain") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -224,7 +224,7 @@ func TestExplainOverlay(t *testing.T) {
 	}
 }
 
-// TestTrace shows what --debug prints: a command that a shell would do the same with.
+// TestTrace checks that --debug prints equivalent shell commands.
 func TestTrace(t *testing.T) {
 	requireRoot(t)
 	var out bytes.Buffer
@@ -252,7 +252,7 @@ func TestTranslateForAufs(t *testing.T) {
 	from, to := filepath.Join(top, "layer"), filepath.Join(top, "branch")
 	mustMkdir(t, from, 0o755)
 	unionLayers()[1](t, from)
-	for range 2 { // a second time takes what is there
+	for range 2 { // the second call reuses the branch
 		must(t, translate(context.Background(), from, to))
 	}
 	var got []string
@@ -278,7 +278,7 @@ func TestUnknownDriver(t *testing.T) {
 func supported(fstype string) bool {
 	data, err := os.ReadFile("/proc/filesystems")
 	if err != nil {
-		return true // not known: the mount will tell
+		return true // unknown: the mount will fail if it is not
 	}
 	for _, line := range strings.Split(string(data), "\n") {
 		if strings.TrimSpace(strings.TrimPrefix(line, "nodev")) == fstype {

@@ -11,9 +11,8 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// The files of the bundle that are bound over the container's /etc. Whoever changes one later (the
-// addresses in hosts are lib/network's) must write into the file itself: a new one in its place would
-// not show inside.
+// Files of the bundle that are bind-mounted into the container's /etc. They must be changed in place (lib/network writes
+// addresses to hosts): the container would not see a file that replaces one by rename.
 const (
 	HostsFile    = "hosts"
 	HostnameFile = "hostname"
@@ -28,8 +27,8 @@ ff02::1	ip6-allnodes
 ff02::2	ip6-allrouters
 `
 
-// writeEtc writes the files into the bundle and returns their mounts, but for those in whose place
-// the user has put something.
+// writeEtc writes the files to the bundle and returns their mounts. It skips a file if a volume or tmpfs of the user has
+// its destination.
 func (c *container) writeEtc(hostname string) ([]specs.Mount, error) {
 	resolv := ""
 	for _, server := range c.dns {
@@ -62,7 +61,7 @@ func (c *container) writeEtc(hostname string) ([]specs.Mount, error) {
 	return mounts, nil
 }
 
-// parseResolver returns the lines of resolv.conf that stand for --dns-search and --dns-option.
+// parseResolver returns the lines of resolv.conf for --dns-search and --dns-option.
 func parseResolver(search, options []string) ([]string, error) {
 	var lines []string
 	for _, domain := range search {
@@ -84,8 +83,8 @@ func parseResolver(search, options []string) ([]string, error) {
 	return lines, nil
 }
 
-// parseHosts returns the lines of hosts that stand for --add-host. The word host-gateway is for this host's
-// address in the container's network, which comes with that: lib/network puts it beside such a line.
+// parseHosts returns the lines of the hosts file for --add-host. The word host-gateway stands for the host's address in
+// the container's network. It is not known yet: lib/network completes such a line.
 func parseHosts(words []string) ([]string, error) {
 	var lines []string
 	for _, word := range words {
@@ -109,7 +108,7 @@ func parseHosts(words []string) ([]string, error) {
 	return lines, nil
 }
 
-// isDomain reports whether the word can be a name of a host or domain.
+// isDomain reports whether word is a valid host or domain name.
 func isDomain(word string) bool {
 	for _, r := range word {
 		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._", r)) {

@@ -18,13 +18,13 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// idMapOption is what --userns says: nothing, the host's users, or others.
+// idMapOption is the parsed value of --userns. The zero value means that the option was not given.
 type idMapOption struct {
-	given, own, auto bool
-	uid, gid, size   uint32 // the first of the host's that the container's are, and how many
+	given, own, auto bool   // own: the container has a user namespace; auto: its ids are allocated
+	uid, gid, size   uint32 // first host uid and gid of the map, and their number
 }
 
-// parseUserns reads auto, host or UID:GID:SIZE.
+// parseUserns parses auto, host or UID:GID:SIZE.
 func parseUserns(word string) (o idMapOption, err error) {
 	switch word {
 	case "":
@@ -45,32 +45,32 @@ func parseUserns(word string) (o idMapOption, err error) {
 	}
 	o = idMapOption{given: true, own: true, uid: numbers[0], gid: numbers[1], size: numbers[2]}
 	if end := uint64(max(o.uid, o.gid)) + uint64(o.size); o.size == 0 || end > 1<<32-1 {
-		return o, fmt.Errorf("--userns %.80q: want a size from 1, and ids up to 4294967294", word)
+		return o, fmt.Errorf("--userns %.80q: want a size of at least 1, and ids up to 4294967294", word)
 	}
 	if o.uid == 0 || o.gid == 0 {
-		return o, fmt.Errorf("--userns %.80q: root of the host would be one of them: want host, or ids from 1", word)
+		return o, fmt.Errorf("--userns %.80q: must not include the host's root: want host, or ids from 1", word)
 	}
 	return o, nil
 }
 
-// checkIDMap refuses options that would do nothing: what a container with users of its own is in, is the host's, and
-// its root has no power over it.
+// checkIDMap refuses options that have no effect with an id map: the container's root has no privileges over resources
+// of the host.
 func (p *posture) checkIDMap() error {
 	if !p.idMap.own {
 		return nil
 	}
 	if p.privileged || p.add.all {
-		return errors.New("--privileged and --cap-add ALL: give no power to a container with --userns")
+		return errors.New("--privileged and --cap-add ALL: no effect with --userns")
 	}
 	for _, name := range p.add.names {
 		if name != "CAP_SYS_PTRACE" && !slices.Contains(spec.DefaultCapabilities(), name) {
-			return fmt.Errorf("--cap-add %s: gives no power to a container with --userns", name)
+			return fmt.Errorf("--cap-add %s: no effect with --userns", name)
 		}
 	}
 	return nil
 }
 
-// applyIDMap writes the users of the document.
+// applyIDMap writes the user namespace and its id map into the document.
 func (c *container) applyIDMap(s *spec.Spec) error {
 	o := c.posture.idMap
 	if !o.given {
@@ -95,13 +95,14 @@ func (c *container) applyIDMap(s *spec.Spec) error {
 	return nil
 }
 
-// hasIDMap reports whether the container has users of its own whose numbers the document says.
+// hasIDMap reports whether the document creates a user namespace with an id map.
 func hasIDMap(s *spec.Spec) bool {
 	ns, ok := s.Namespace(specs.UserNamespace)
 	return ok && ns.Path == "" && len(s.Linux.UIDMappings) > 0 && len(s.Linux.GIDMappings) > 0
 }
 
-// openUserns makes the user namespace by which the container sees its files; nil where it has the host's.
+// openUserns creates a user namespace with the container's id map, for id-mapped mounts. It returns nil if there is no
+// map.
 func openUserns(s *spec.Spec) (*os.File, error) {
 	if !hasIDMap(s) {
 		return nil, nil
@@ -122,20 +123,20 @@ func idMaps(mappings []specs.LinuxIDMapping) []linux.IDMap {
 	return maps
 }
 
-// mapIDs shows the container its files as its users': until here they were made ready as the host's. The root is
-// mounted once more, and what is bound into it says so in the document.
+// mapIDs applies the id map to the container's files, which were prepared with host ids: it mounts the root again,
+// id-mapped, and adds the map to the bind mounts of the document.
 func (c *container) mapIDs(ctx context.Context, s *spec.Spec) error {
-	users, err := openUserns(s)
-	if err != nil || users == nil {
+	userns, err := openUserns(s)
+	if err != nil || userns == nil {
 		return err
 	}
-	defer users.Close()
+	defer userns.Close()
 	if uid := s.Process.User.UID; !isMapped(s.Linux.UIDMappings, uid) {
-		return fmt.Errorf("user %d: is none of the container's users", uid)
+		return fmt.Errorf("user %d: not in the container's id map", uid)
 	}
 	for _, gid := range append([]uint32{s.Process.User.GID}, s.Process.User.AdditionalGids...) {
 		if !isMapped(s.Linux.GIDMappings, gid) {
-			return fmt.Errorf("group %d: is none of the container's groups", gid)
+			return fmt.Errorf("group %d: not in the container's id map", gid)
 		}
 	}
 	for i := range s.Mounts {
@@ -143,8 +144,8 @@ func (c *container) mapIDs(ctx context.Context, s *spec.Spec) error {
 		if m.Type != "bind" || len(m.UIDMappings) > 0 {
 			continue
 		}
-		if err := linux.CanMap(m.Source, users); err != nil {
-			c.Warn("%s: on its file system nothing can belong to the container's users: %v", m.Source, err)
+		if err := linux.CanMap(m.Source, userns); err != nil {
+			c.Warn("volume source %s: file system does not support id maps: %v", m.Source, err)
 			continue
 		}
 		m.UIDMappings, m.GIDMappings = s.Linux.UIDMappings, s.Linux.GIDMappings
@@ -152,26 +153,26 @@ func (c *container) mapIDs(ctx context.Context, s *spec.Spec) error {
 	if err := c.unmountRoot(c.id); err != nil {
 		return err
 	}
-	return c.mountFor(ctx, c.driver, s, c.record.Layers, users)
+	return c.mountFor(ctx, c.driver, s, c.record.Layers, userns)
 }
 
-// mountFor mounts the root as these users see it; nil for the host's.
-func (m *Manager) mountFor(ctx context.Context, d driver, s *spec.Spec, layers []string, users *os.File) error {
+// mountFor mounts the root with the id map of userns; nil for none.
+func (m *Manager) mountFor(ctx context.Context, d driver, s *spec.Spec, layers []string, userns *os.File) error {
 	p := m.place(s.ID())
-	if users != nil {
+	if userns != nil {
 		uid, _ := linux.Outward(idMaps(s.Linux.UIDMappings), 0)
 		gid, _ := linux.Outward(idMaps(s.Linux.GIDMappings), 0)
-		p.userns, p.rootIDs = users, &[2]uint32{uid, gid}
+		p.userns, p.rootIDs = userns, &[2]uint32{uid, gid}
 	}
 	err := d.mount(ctx, p, layers)
-	if users != nil && (errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EOPNOTSUPP)) {
-		return &hinted{fmt.Errorf("mount the root for users of the container's own: %w", err), "it takes Linux 5.19, and a file system that can be seen with other ids, such as ext4, xfs or btrfs"}
+	if userns != nil && (errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EOPNOTSUPP)) {
+		return &hinted{fmt.Errorf("mount root with id map: %w", err), "id maps need Linux 5.19 and a file system with id-mapped mounts, such as ext4, xfs or btrfs"}
 	}
 	return err
 }
 
-// mapped attaches directories as the place's users see them, for a mount that is made of them, and takes them away
-// again when do has made it: what it has is its own. Without users they are what they are.
+// mapped attaches id-mapped mounts of dirs and calls do with their paths. It detaches them afterwards: a mount that do
+// creates from them keeps its own references. Without an id map, do gets dirs.
 func (p place) mapped(dirs []string, do func(dirs []string) error) (err error) {
 	if p.userns == nil {
 		return do(dirs)

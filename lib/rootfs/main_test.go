@@ -20,11 +20,11 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// inNamespace marks the process whose mounts nobody else sees.
+// inNamespace marks the process that runs in its own mount namespace.
 const inNamespace = "ROOTFS_TEST_NAMESPACE"
 
-// TestMain runs the tests in a mount namespace of their own, so that no mount is left on the host
-// whatever happens. The whole process must be in it: mounts are made on more than one thread.
+// TestMain runs the tests again in a new mount namespace, so that no mount can remain on the host. The whole process
+// must be in it, since several threads mount.
 func TestMain(m *testing.M) {
 	if os.Getuid() != 0 || os.Getenv(inNamespace) != "" {
 		os.Exit(m.Run())
@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// requireRoot skips a test that changes mounts where it cannot, and fails where it must run.
+// requireRoot skips a test that needs root, or fails it if MYDOCKER_MUST_RUN is set.
 func requireRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() == 0 {
@@ -56,7 +56,7 @@ func requireRoot(t *testing.T) {
 	t.Skip("mounts need root")
 }
 
-// fixture is a state directory with a manager, and a stand-in for md-rootfs on the PATH.
+// fixture is a state directory with a manager, and a fake md-rootfs in PATH.
 type fixture struct {
 	*Manager
 	t        *testing.T
@@ -71,7 +71,7 @@ func newFixture(t *testing.T) *fixture {
 	t.Setenv("PATH", filepath.Dir(tool)+":"+os.Getenv("PATH"))
 	h := &fixture{Manager: New(state.Dir{Root: filepath.Join(top, "lib"), Run: filepath.Join(top, "run")}), t: t}
 	h.Warn = func(format string, args ...any) { h.warnings = append(h.warnings, fmt.Sprintf(format, args...)) }
-	t.Cleanup(func() { // else TempDir could not remove what is mounted
+	t.Cleanup(func() { // before TempDir's cleanup, which cannot remove mounts
 		ids, _ := h.dir.IDs()
 		for _, id := range ids {
 			if err := h.Remove(context.Background(), id, true); err != nil {
@@ -82,10 +82,10 @@ func newFixture(t *testing.T) *fixture {
 	return h
 }
 
-// layer is a function that fills the directory of a layer.
+// layer fills the directory of a layer.
 type layer func(t *testing.T, dir string)
 
-// image puts an image into the store: its layers as a pull leaves them, the lowest first.
+// image writes an image to the store as a pull does, with unpacked layers, lowest first.
 func (h *fixture) image(name string, config v1.ImageConfig, layers ...layer) {
 	h.t.Helper()
 	var diffs []digest.Digest
@@ -142,7 +142,7 @@ func (h *fixture) record(id string) Record {
 	return record
 }
 
-// leaks returns what containers, names, volumes and mounts there are in the state directory.
+// leaks returns the containers, names, volumes and mounts in the state directory.
 func (h *fixture) leaks() []string {
 	h.t.Helper()
 	var found []string
@@ -162,7 +162,7 @@ func (h *fixture) leaks() []string {
 	return found
 }
 
-// files returns a layer of files: path to content; a path that ends with / is a directory.
+// files returns a layer with the files in tree, path to content. A path with a trailing slash is a directory.
 func files(tree map[string]string) layer {
 	return func(t *testing.T, dir string) {
 		t.Helper()
@@ -194,7 +194,7 @@ func mustWrite(t *testing.T, path, content string, mode os.FileMode) {
 	must(t, os.WriteFile(path, []byte(content), mode))
 }
 
-// read returns the content of a file, or its error, so that it can be compared.
+// read returns the content of a file, or the text of the error.
 func read(path ...string) string {
 	data, err := os.ReadFile(filepath.Join(path...))
 	if err != nil {

@@ -107,7 +107,7 @@ func TestVolumes(t *testing.T) {
 		t.Errorf("the image's VOLUME: %q, %v, %d:%d", read(anonymous, "file"), info.Mode(), owner.Uid, owner.Gid)
 	}
 	if got := read(findMount(t, s, "/link").Source, "in"); got != "image" {
-		t.Errorf("by way of a link in the image: %s", got)
+		t.Errorf("through a link in the image: %s", got)
 	}
 	if entries, _ := os.ReadDir(findMount(t, s, "/covered").Source); len(entries) != 0 {
 		t.Errorf("nocopy: %v", entries)
@@ -135,8 +135,8 @@ func TestVolumes(t *testing.T) {
 	}
 }
 
-// TestMountPointsStayInside has links in the image on the way to what is made. Beneath the container's
-// root they mean something: the image has a directory of the same path as the one outside.
+// TestMountPointsStayInside creates mount points through links in the image that would lead outside. They must resolve
+// within the root: the image has a directory with the same path as the one outside.
 func TestMountPointsStayInside(t *testing.T) {
 	requireRoot(t)
 	h := newFixture(t)
@@ -160,14 +160,14 @@ func TestMountPointsStayInside(t *testing.T) {
 		}
 	}
 	if _, err := h.mount(Options{Extras: Extras{Workdir: "/dangling/x"}}); err == nil {
-		t.Error("a working directory behind a link to nothing")
+		t.Error("working directory behind a dangling link: no error")
 	}
 	if entries, _ := os.ReadDir(outside); len(entries) != 0 {
 		t.Errorf("made outside: %v", entries)
 	}
 }
 
-// TestFailureLeavesNothing fails at each step that can.
+// TestFailureLeavesNothing fails at each step that can fail, and checks for leaks.
 func TestFailureLeavesNothing(t *testing.T) {
 	requireRoot(t)
 	h := newFixture(t)
@@ -181,7 +181,7 @@ func TestFailureLeavesNothing(t *testing.T) {
 		"names no program":       {Identity: Identity{Name: "free"}, Extras: Extras{Entrypoint: &entry}},
 		"not in the container's": {Extras: Extras{User: "nobody"}, Files: Files{Volume: []string{"vol:/data"}}},
 		"make working directory": {Extras: Extras{Workdir: "/file/x"}, Files: Files{Volume: []string{"/data", source + ":/x", "empty:/y"}}},
-		"fill it from the image": {Files: Files{Volume: []string{source + ":/x", "vol:/file"}}},
+		"fill from image":        {Files: Files{Volume: []string{source + ":/x", "vol:/file"}}},
 		"make mount point":       {Files: Files{Volume: []string{source + ":/file/x"}}},
 		"/dev/null/y: not a dir": {Files: Files{Volume: []string{source + ":/x", "/dev/null/y:/z"}}},
 	} {
@@ -193,7 +193,7 @@ func TestFailureLeavesNothing(t *testing.T) {
 		}
 	}
 	if entries, _ := os.ReadDir(filepath.Dir(filepath.Dir(source))); len(entries) != 0 {
-		t.Errorf("left of a bind's source: %v", entries)
+		t.Errorf("left of a bind source: %v", entries)
 	}
 	again := spec.New(taken.ID())
 	if err := h.Mount(Options{}, "test", nil)(context.Background(), again); err == nil || read(taken.Root.Path, "file") != "x" {
@@ -292,7 +292,7 @@ func TestCopyKeepsEverything(t *testing.T) {
 	must(t, syscall.Mknod(filepath.Join(from, "dev"), syscall.S_IFCHR|0o640, 1<<8|5))
 	must(t, syscall.Mkfifo(filepath.Join(from, "fifo"), 0o600))
 	must(t, os.Symlink("/nowhere", filepath.Join(from, "link")))
-	long := time.Unix(1e9, 123456789) // ago: a copy is not made within one tick of the clock
+	long := time.Unix(1e9, 123456789) // long ago, so that a wrong time cannot be equal by chance
 	must(t, os.Chtimes(sparse, long, long))
 	must(t, os.Chtimes(from, long, long))
 	must(t, copyTree(context.Background(), from, to, false))
@@ -316,7 +316,7 @@ func TestCopyKeepsEverything(t *testing.T) {
 	}
 }
 
-// TestUmask has a caller who closes all he makes to others: the container's other users must not notice.
+// TestUmask mounts with a strict umask: modes in the container must not depend on it.
 func TestUmask(t *testing.T) {
 	requireRoot(t)
 	h := newFixture(t)

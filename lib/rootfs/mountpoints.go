@@ -8,23 +8,23 @@ import (
 	"path/filepath"
 )
 
-// The ground is one layer beneath those of every image (overlay2): the mount points that each container needs,
-// where its image has none. It is made once. Without it they would be made in every container's own layer,
-// and taken away again: that costs more than the mounts themselves, and `md-rootfs diff` would show
-// them as changes of the program.
+// With overlay2, the lowest layer of every container is a directory with the mount points that all containers need
+// (state.Dir.MountPoints), for images that lack them. It is created once. Without it, each start would create the mount
+// points in the container's upper directory and remove them later. That takes longer than the mounts themselves, and
+// `md-rootfs diff` would list them as changes.
 
-// mountPointFiles and groundDirs are the mount points of the document that a pipe starts with, and of etc.go.
+// Mount points of the document that spec.New returns, and of etc.go.
 var (
 	mountPointDirs  = []string{"dev", "etc", "proc", "sys"}
 	mountPointFiles = []string{"etc/" + HostsFile, "etc/" + HostnameFile, "etc/" + ResolvFile}
 )
 
-// makeMountPointLayer makes the ground if it is not there. It appears as a whole.
-func makeMountPointLayer(ground string) error {
-	if _, err := os.Lstat(ground); err == nil {
+// makeMountPointLayer creates the directory layer if it does not exist. The rename makes it visible only when complete.
+func makeMountPointLayer(layer string) error {
+	if _, err := os.Lstat(layer); err == nil {
 		return nil
 	}
-	tmp, err := os.MkdirTemp(filepath.Dir(ground), ".tmp-ground-")
+	tmp, err := os.MkdirTemp(filepath.Dir(layer), ".tmp-ground-")
 	if err != nil {
 		return err
 	}
@@ -32,16 +32,16 @@ func makeMountPointLayer(ground string) error {
 	errs := []error{os.Chmod(tmp, 0o755)}
 	for _, dir := range mountPointDirs {
 		path := filepath.Join(tmp, dir)
-		errs = append(errs, os.Mkdir(path, 0o755), os.Chmod(path, 0o755)) // whatever the umask
+		errs = append(errs, os.Mkdir(path, 0o755), os.Chmod(path, 0o755)) // independent of the umask
 	}
 	for _, file := range mountPointFiles {
 		path := filepath.Join(tmp, file)
 		errs = append(errs, os.WriteFile(path, nil, 0o644), os.Chmod(path, 0o644))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("make %s: %w", ground, err)
+		return fmt.Errorf("make mount point layer %s: %w", layer, err)
 	}
-	if err := os.Rename(tmp, ground); err != nil && !errors.Is(err, fs.ErrExist) { // another was quicker
+	if err := os.Rename(tmp, layer); err != nil && !errors.Is(err, fs.ErrExist) { // another process was faster
 		return err
 	}
 	return nil

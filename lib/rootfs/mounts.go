@@ -12,7 +12,7 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// makeMountPoint makes the mount point of one of our mounts in the root, unless it lies in another mount.
+// makeMountPoint makes the mount point of a mount in the root, unless another mount covers it.
 func makeMountPoint(root *linux.Root, all []specs.Mount, mount specs.Mount) error {
 	for _, other := range all {
 		if beneath(mount.Destination, other.Destination) {
@@ -39,7 +39,7 @@ func makeMountPoint(root *linux.Root, all []specs.Mount, mount specs.Mount) erro
 	return f.Close()
 }
 
-// makeCwd makes the working directory where the image has none, as docker does.
+// makeCwd makes the working directory if the image does not have it, as docker does.
 func makeCwd(root *linux.Root, all []specs.Mount, cwd string) error {
 	for _, mount := range all {
 		if cwd == mount.Destination || beneath(cwd, mount.Destination) {
@@ -53,13 +53,13 @@ func makeCwd(root *linux.Root, all []specs.Mount, cwd string) error {
 	return f.Close()
 }
 
-// beneath reports whether path lies in dir, and is not dir itself. Both are clean.
+// beneath reports whether path is inside dir and not dir itself. Both must be clean.
 func beneath(path, dir string) bool {
 	return path != dir && strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// dropDevMounts leaves out what the document mounts in /dev where that is a bind of a directory which has no place for it: a
-// mount point would be made there, and stay.
+// dropDevMounts drops mounts inside /dev if /dev is a bind mount whose source lacks their mount points: the runtime
+// would create them in the source, where they stay.
 func dropDevMounts(mounts []specs.Mount) []specs.Mount {
 	source := ""
 	return slices.DeleteFunc(mounts, func(m specs.Mount) bool {
@@ -77,8 +77,8 @@ func dropDevMounts(mounts []specs.Mount) []specs.Mount {
 	})
 }
 
-// addMounts puts ours into the document's mounts: in place of one with the same destination, else
-// before the first that lies in ours, else last. Those of ours come parents first.
+// addMounts merges ours, parents first, into the mounts of the document. Each replaces a mount with the same
+// destination, or goes before the first mount inside it, or last.
 func addMounts(mounts, ours []specs.Mount) []specs.Mount {
 	sortByDepth(ours)
 	out := append([]specs.Mount(nil), mounts...)
@@ -102,7 +102,7 @@ next:
 	return out
 }
 
-// sortByDepth puts parents before what lies in them.
+// sortByDepth sorts parents before mounts inside them.
 func sortByDepth(mounts []specs.Mount) {
 	slices.SortStableFunc(mounts, func(a, b specs.Mount) int {
 		return strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/")

@@ -13,8 +13,8 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Options are what a user says about a container's root and program. They are parted so that
-// `mydocker run` can list its options in the README's order.
+// Options are the user's options for the root and program of a container. They are grouped so that `mydocker run` can
+// list its options in the README's order.
 type Options struct {
 	Identity
 	Files
@@ -24,25 +24,25 @@ type Options struct {
 	Bounds
 }
 
-// Identity is how the container is called, and whom it asks for names.
+// Identity has the names of the container and its DNS servers.
 type Identity struct {
 	Name     string   `short:"n" help:"Assign a name to the container"`
 	Hostname string   `help:"Set hostname in the container"`
 	DNS      []string `name:"dns" help:"Set DNS servers in the container (default: \"8.8.8.8\", \"8.8.4.4\")"`
 }
 
-// Files are the environment and the volumes.
+// Files has the environment and the volumes.
 type Files struct {
 	Env    []string `short:"e" sep:"none" help:"Set environment variables, e.g. -e key=value"`
 	Volume []string `short:"v" sep:"none" help:"Bind a local directory/file, e.g. -v /src:/dst"`
 }
 
-// Driver chooses how the image's layers become a root.
+// Driver selects the storage driver.
 type Driver struct {
 	StorageDriver string `short:"s" help:"Storage driver to be used (default: \"overlay2\")"`
 }
 
-// Extras are the options that the README does not list.
+// Extras has the options that the README does not list.
 type Extras struct {
 	AddHost     []string `sep:"none" placeholder:"HOST:IP" help:"Add a name to the hosts file; the address host-gateway is this host's"`
 	DNSSearch   []string `name:"dns-search" sep:"none" help:"Complete names with this domain (. for none)"`
@@ -60,14 +60,14 @@ type Extras struct {
 	StopSignal  string   `help:"Signal that asks the program to end (default: the image's, else SIGTERM)"`
 }
 
-// plan is what the options mean, all of it checked before anything is made.
+// plan has the parsed options. All are checked before the container is created.
 type plan struct {
 	options    Options
 	driver     driver
 	driverName string
 	dns        []string
-	resolver   []string // more lines of resolv.conf
-	hosts      []string // more lines of hosts
+	resolver   []string // additional lines of resolv.conf
+	hosts      []string // additional lines of the hosts file
 	env        []program.Variable
 	labels     map[string]string
 	tmpfs      []tmpfsOption
@@ -78,7 +78,7 @@ type plan struct {
 	bounds     bounds
 }
 
-// OptionError says that the options are wrong as such: nothing was tried.
+// OptionError reports invalid options. Nothing was created.
 type OptionError struct{ error }
 
 func (e *OptionError) Unwrap() error { return e.error }
@@ -134,33 +134,33 @@ func (m *Manager) parse(o Options) (*plan, error) {
 	return p, m.parseMounts(p)
 }
 
-// parseMounts reads -v and --tmpfs. No destination may be given twice.
+// parseMounts parses -v and --tmpfs and refuses duplicate destinations.
 func (m *Manager) parseMounts(p *plan) error {
 	home, _ := m.LookupEnv("HOME")
 	p.taken = make(map[string]bool)
 	claim := func(destination string) error {
 		if p.taken[destination] {
-			return fmt.Errorf("destination %.200q is given twice", destination)
+			return fmt.Errorf("destination %.200q: given twice", destination)
 		}
 		p.taken[destination] = true
 		return nil
 	}
 	for _, word := range p.options.Tmpfs {
 		t, err := parseTmpfs(word)
-		if err == nil {
-			err = claim(t.destination)
-		}
 		if err != nil {
+			return fmt.Errorf("tmpfs %.200q: %w", word, err)
+		}
+		if err := claim(t.destination); err != nil {
 			return fmt.Errorf("tmpfs %.200q: %w", word, err)
 		}
 		p.tmpfs = append(p.tmpfs, t)
 	}
 	for _, word := range p.options.Volume {
 		v, err := parseVolume(word, home)
-		if err == nil {
-			err = claim(v.destination)
-		}
 		if err != nil {
+			return fmt.Errorf("volume %.200q: %w", word, err)
+		}
+		if err := claim(v.destination); err != nil {
 			return fmt.Errorf("volume %.200q: %w", word, err)
 		}
 		p.volumes = append(p.volumes, v)
@@ -168,8 +168,8 @@ func (m *Manager) parseMounts(p *plan) error {
 	return nil
 }
 
-// checkHostname bounds a hostname as the kernel does (gethostname(2): 64 bytes), and to what can
-// stand in a hosts file.
+// checkHostname limits a hostname to 64 bytes, as the kernel does (gethostname(2)), and to the characters that a hosts
+// file allows.
 func checkHostname(name string) error {
 	if len(name) > 64 {
 		return fmt.Errorf("hostname %.80q: longer than 64 bytes", name)
@@ -197,20 +197,20 @@ func parseDNS(servers []string) ([]string, error) {
 	return out, nil
 }
 
-// checkDestination returns the clean form of a place in the container where something is mounted.
+// checkDestination checks the destination of a mount and returns its clean form.
 func checkDestination(destination string) (string, error) {
 	clean := path.Clean(destination)
 	switch {
 	case destination == "":
-		return "", errors.New("the destination is empty")
+		return "", errors.New("destination is empty")
 	case !path.IsAbs(destination):
 		return "", fmt.Errorf("destination %.200q: want an absolute path", destination)
 	case clean == "/":
-		return "", errors.New("the destination cannot be /")
+		return "", errors.New("destination must not be /")
 	case clean == "/proc" || beneath(clean, "/proc"):
-		return "", fmt.Errorf("destination %.200q: /proc is the kernel's", destination)
+		return "", fmt.Errorf("destination %.200q: must not be in /proc", destination)
 	case strings.ContainsRune(clean, 0):
-		return "", errors.New("the destination has a NUL byte")
+		return "", errors.New("destination has a NUL byte")
 	}
 	return clean, nil
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Orphans returns the mounts in bundles of containers that do not run, and the volumes that a container did not take
-// with it. A volume that a container was removed without is the user's (KeepVolumes), and so is one with a name.
+// Orphans returns mounts in bundles of containers that do not run, and anonymous volumes whose container is gone. Named
+// volumes and volumes that a removal kept (KeepVolumes) belong to the user.
 func (m *Manager) Orphans() ([]state.Orphan, error) {
 	mounts, mountErr := m.orphanedMounts()
 	volumes, volumeErr := m.orphanedVolumes()
@@ -24,7 +24,7 @@ func (m *Manager) Orphans() ([]state.Orphan, error) {
 func (m *Manager) orphanedMounts() ([]state.Orphan, error) {
 	points, err := mountedPaths()
 	var found []state.Orphan
-	for i := len(points) - 1; i >= 0; i-- { // the last mounted goes first
+	for i := len(points) - 1; i >= 0; i-- { // last mounted first
 		path := points[i]
 		rest, ours := strings.CutPrefix(path, m.dir.Containers()+"/")
 		id, _, _ := strings.Cut(rest, "/")
@@ -32,10 +32,10 @@ func (m *Manager) orphanedMounts() ([]state.Orphan, error) {
 			continue
 		}
 		least := state.Stopped
-		if m.dir.Extent(id) == state.Active { // beside its root: nothing of ours is mounted there
+		if m.dir.Extent(id) == state.Active { // not its root: no tool mounts anything else there
 			least = state.Active
 		}
-		found = append(found, state.Orphan{Kind: "mount", Name: path, Reason: "its container does not run", Remove: func(context.Context) error {
+		found = append(found, state.Orphan{Kind: "mount", Name: path, Reason: "container is not running", Remove: func(context.Context) error {
 			return m.dir.IfAtMost(id, least, func() error {
 				linux.Trace("umount", "-l", path)
 				err := linux.Unmount(path, linux.MntDetach|linux.UmountNofollow)
@@ -49,7 +49,7 @@ func (m *Manager) orphanedMounts() ([]state.Orphan, error) {
 	return found, err
 }
 
-// mountedPaths returns where something is mounted, in the order of mounting (proc_pid_mountinfo(5)).
+// mountedPaths returns all mount points of this mount namespace, in mount order (proc_pid_mountinfo(5)).
 func mountedPaths() ([]string, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -75,20 +75,20 @@ func (m *Manager) orphanedVolumes() ([]state.Orphan, error) {
 	var found []state.Orphan
 	for _, e := range entries {
 		path := filepath.Join(m.dir.Volumes(), e.Name())
-		stray := func() (reason string) {
+		orphaned := func() (reason string) {
 			var info VolumeInfo
 			err := state.ReadJSON(filepath.Join(path, volumeFile), &info)
 			switch {
 			case errors.Is(err, fs.ErrNotExist) && state.Settled(path) && emptyDir(filepath.Join(path, "data")):
-				return "it was being made when its maker was killed"
+				return "its creation was interrupted"
 			case err == nil && info.Container != "" && !info.Kept && m.dir.Extent(info.Container) == state.Absent && !m.dir.Kept(info.Container):
-				return "container " + info.Container + ", whose anonymous volume it was, is gone"
+				return "anonymous volume of removed container " + info.Container
 			}
 			return ""
 		}
-		if reason := stray(); reason != "" {
+		if reason := orphaned(); reason != "" {
 			found = append(found, state.Orphan{Kind: "volume", Name: path, Reason: reason, Remove: func(context.Context) error {
-				if stray() == "" {
+				if orphaned() == "" {
 					return nil
 				}
 				linux.Trace("rm", "-rf", path)
@@ -99,7 +99,7 @@ func (m *Manager) orphanedVolumes() ([]state.Orphan, error) {
 	return found, err
 }
 
-// emptyDir reports whether the directory has nothing in it, or is not there.
+// emptyDir reports whether the directory is empty or missing.
 func emptyDir(path string) bool {
 	entries, err := os.ReadDir(path)
 	return len(entries) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist))

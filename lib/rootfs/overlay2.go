@@ -10,7 +10,7 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// overlay2 stacks the layers, and the ground beneath them, by the kernel's overlay file system.
+// overlay2 mounts the layers, and the mount point layer below them, with overlayfs.
 type overlay2 struct{}
 
 func (overlay2) mount(_ context.Context, p place, layers []string) error {
@@ -26,7 +26,7 @@ func (overlay2) mount(_ context.Context, p place, layers []string) error {
 	return p.mapped(append(reversed(layers), p.mountPoints, p.bundle), func(dirs []string) error {
 		last := len(dirs) - 1
 		o := linux.Overlay{Lower: dirs[:last], Upper: p.diff, Work: p.work, Target: p.root}
-		if p.userns != nil { // both by one mount
+		if p.userns != nil { // upper and work must be on the same mount
 			o.Owner = p.rootIDs
 			o.Upper, o.Work = filepath.Join(dirs[last], filepath.Base(p.diff)), filepath.Join(dirs[last], filepath.Base(p.work))
 		}
@@ -34,15 +34,15 @@ func (overlay2) mount(_ context.Context, p place, layers []string) error {
 	})
 }
 
-// explainOverlay says what the kernel says only in its log.
+// explainOverlay adds the probable cause, which the kernel reports only in its log.
 func explainOverlay(err error, p place) error {
 	const hint = "--storage-driver vfs copies the layers and works anywhere"
 	switch {
 	case errors.Is(err, syscall.ENODEV):
-		return &hinted{errors.New("mount the root by overlay2: this kernel has no overlay file system"), hint}
+		return &hinted{errors.New("mount overlay2 root: kernel has no overlayfs"), hint}
 	case errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.EOPNOTSUPP):
 		if fstype := linux.FilesystemType(p.bundle); fstype != "" {
-			return &hinted{fmt.Errorf("mount the root by overlay2: %s lies on %s, which cannot hold the writable layer: %w", p.bundle, fstype, errors.Unwrap(err)), hint}
+			return &hinted{fmt.Errorf("mount overlay2 root: %s is on %s, which may not support an upper directory: %w", p.bundle, fstype, errors.Unwrap(err)), hint}
 		}
 	}
 	return err

@@ -13,15 +13,14 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// fillProcess writes the document's process. What neither user nor image speaks of stays as the
-// document has it.
+// fillProcess completes the process of the document. Fields that neither user nor image sets keep their value.
 func (c *container) fillProcess(s *spec.Spec, root *linux.Root) error {
 	p, config := s.ProcessPart(), c.image.Config.Config
 	if args := command(config, c.options.Entrypoint, c.args); len(args) > 0 {
 		p.Args = args
 	}
 	if len(p.Args) == 0 {
-		return fmt.Errorf("image %s names no program: give one", c.record.Image)
+		return fmt.Errorf("image %s names no program: pass one as argument", c.record.Image)
 	}
 	p.CommandLine = ""
 	if c.options.TTY != nil {
@@ -35,18 +34,18 @@ func (c *container) fillProcess(s *spec.Spec, root *linux.Root) error {
 	case p.Cwd == "":
 		p.Cwd = "/"
 	}
-	who := c.options.User
-	if who == "" {
-		who = config.User
+	user := c.options.User
+	if user == "" {
+		user = config.User
 	}
-	home, err := program.FillUser(p, root, who)
+	home, err := program.FillUser(p, root, user)
 	if err != nil {
 		return err
 	}
 	if err := program.AddGroups(p, root, c.posture.groups); err != nil {
 		return err
 	}
-	if len(c.posture.groups) > 0 { // for programs that exec runs as another user
+	if len(c.posture.groups) > 0 { // for exec with another user
 		s.Annotate(spec.AnnotationGroups, strings.Join(c.posture.groups, ","))
 	}
 	defaults := []program.Variable{{Name: "HOME", Value: home}, {Name: "HOSTNAME", Value: s.Hostname}}
@@ -57,14 +56,15 @@ func (c *container) fillProcess(s *spec.Spec, root *linux.Root) error {
 	return nil
 }
 
-// environment is what document, image, files and user say, in this order, and a PATH.
+// environment merges the variables of the document, the image, --env-file and -e, in this order, and adds a default
+// PATH.
 func (c *container) environment(s *spec.Spec) []string {
 	env := program.SetEnv(s.ProcessPart().Env, append(imageEnv(c.image.Config.Config.Env), c.env...))
 	return program.DefaultEnv(env, []program.Variable{{Name: "PATH", Value: program.DefaultPath}})
 }
 
-// command joins entrypoint and arguments (docker's "CMD and ENTRYPOINT"): the user's arguments replace
-// the image's; an entrypoint of the user's replaces both of the image's.
+// command combines entrypoint and arguments as docker does ("Understand how CMD and ENTRYPOINT interact"): arguments of
+// the user replace the image's Cmd; an entrypoint of the user replaces Entrypoint and Cmd.
 func command(config v1.ImageConfig, entrypoint *string, args []string) []string {
 	switch {
 	case entrypoint == nil && len(args) == 0:
@@ -77,7 +77,7 @@ func command(config v1.ImageConfig, entrypoint *string, args []string) []string 
 	return append([]string{*entrypoint}, args...)
 }
 
-// imageEnv reads the environment of an image; what is no assignment is left out.
+// imageEnv parses the environment of an image. Words that are not assignments are left out.
 func imageEnv(words []string) []program.Variable {
 	var vars []program.Variable
 	for _, word := range words {

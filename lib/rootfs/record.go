@@ -9,27 +9,27 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Record is what was made for a container: the content of rootfs.json.
+// Record is the content of rootfs.json: what the stage created for a container.
 type Record struct {
-	Name    string   `json:"name,omitempty"` // as claimed; none: the container goes by its id
+	Name    string   `json:"name,omitempty"` // claimed name; empty if the container has only its id
 	Image   string   `json:"image"`          // familiar name, or id
 	ImageID string   `json:"imageID"`        // digest of the image configuration
 	Driver  string   `json:"driver"`
-	Layers  []string `json:"layers"`        // directories, the lowest first
-	Env     []string `json:"env,omitempty"` // of image and user, without what every container gets
+	Layers  []string `json:"layers"`        // directories, lowest first
+	Env     []string `json:"env,omitempty"` // of image and user, without the defaults
 	Volumes []Volume `json:"volumes,omitempty"`
 }
 
-// Volume is a directory or file from outside in a container.
+// Volume is a volume or bind of a container.
 type Volume struct {
-	Name        string `json:"name,omitempty"` // none: a bind
+	Name        string `json:"name,omitempty"` // empty for a bind
 	Source      string `json:"source"`         // on the host
 	Destination string `json:"destination"`    // in the container
 	ReadOnly    bool   `json:"readOnly,omitempty"`
-	Anonymous   bool   `json:"anonymous,omitempty"` // goes with the container
+	Anonymous   bool   `json:"anonymous,omitempty"` // removed with the container
 }
 
-// ReadRecord returns what was made for container id; the zero Record where nothing was.
+// ReadRecord returns the record of container id, or the zero Record if there is none.
 func ReadRecord(dir state.Dir, id string) (Record, error) {
 	var r Record
 	err := state.ReadJSON(recordPath(dir, id), &r)
@@ -39,8 +39,8 @@ func ReadRecord(dir state.Dir, id string) (Record, error) {
 	return r, err
 }
 
-// recordOf is [ReadRecord] for what must work on every container: where the record is lost or torn, it says what is to
-// be taken away, as far as others know it.
+// recordOf is [ReadRecord] for removal, which must work without a record. If the record is missing or damaged, recordOf
+// returns what other files of the state say about the container: its name and its anonymous volumes.
 func (m *Manager) recordOf(id string) (r Record, torn bool) {
 	r, err := ReadRecord(m.dir, id)
 	if err == nil && r.Driver != "" {
@@ -50,7 +50,7 @@ func (m *Manager) recordOf(id string) (r Record, torn bool) {
 	if name := m.dir.NameOf(id); name != id {
 		r.Name = name
 	}
-	entries, _ := os.ReadDir(m.dir.Volumes()) // none, no directory
+	entries, _ := os.ReadDir(m.dir.Volumes()) // a missing directory has none
 	for _, e := range entries {
 		var info VolumeInfo
 		err := state.ReadJSON(filepath.Join(m.volumeDir(e.Name()), volumeFile), &info)

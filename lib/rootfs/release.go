@@ -14,8 +14,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Remount mounts the root of a container that was stopped and kept, with what it has written. A root
-// that is mounted already stays.
+// Remount mounts the root of a stopped, kept container again, with its changes. It does nothing if the root is mounted.
 func (m *Manager) Remount(ctx context.Context, s *spec.Spec) error {
 	id := s.ID()
 	if err := state.CheckID(id); err != nil {
@@ -35,23 +34,23 @@ func (m *Manager) Remount(ctx context.Context, s *spec.Spec) error {
 	if err != nil {
 		return err
 	}
-	users, err := openUserns(s)
+	userns, err := openUserns(s)
 	if err != nil {
 		return err
 	}
-	defer users.Close()
-	return m.mountFor(ctx, driver, s, record.Layers, users)
+	defer userns.Close()
+	return m.mountFor(ctx, driver, s, record.Layers, userns)
 }
 
-// Unmount is the release of [Manager.Mount]: it unmounts the root of container id, and where the
-// container is not kept (state.Dir.Kept) removes it altogether, with its name and its anonymous
-// volumes. It is idempotent; where there is nothing, it does nothing. What runs is left alone.
+// Unmount releases what [Manager.Mount] created. It unmounts the root of container id and, unless the container is kept
+// (state.Dir.Kept), removes the bundle, the name and the anonymous volumes. It is idempotent, and it refuses a container
+// that is running.
 func (m *Manager) Unmount(ctx context.Context, id string) error {
 	if err := state.CheckID(id); err != nil {
 		return err
 	}
 	if m.dir.Look(id).Program != state.Dead {
-		return fmt.Errorf("container %s runs: stop it first", id)
+		return fmt.Errorf("unmount root: container %s is running: stop it first", id)
 	}
 	if m.dir.Kept(id) {
 		return m.unmountRoot(id)
@@ -59,11 +58,11 @@ func (m *Manager) Unmount(ctx context.Context, id string) error {
 	return m.Remove(ctx, id, true)
 }
 
-// umountLock and an id are the lock of a command that releases a root by itself: no process notes that it has the container
-// in its hands, as those do that run the command as a hook.
+// umountLock, followed by a container id, is the lock of a command that releases a root by itself. When a hook runs the
+// command, the owner of the container has its lock instead.
 const umountLock = "umount-"
 
-// UnmountAlone is [Manager.Unmount] for a command of its own.
+// UnmountAlone is [Manager.Unmount] for a command that runs by itself, not as a hook.
 func (m *Manager) UnmountAlone(ctx context.Context, id string) error {
 	if err := state.CheckID(id); err != nil {
 		return err
@@ -76,8 +75,8 @@ func (m *Manager) UnmountAlone(ctx context.Context, id string) error {
 	return m.Unmount(ctx, id)
 }
 
-// Remove unmounts the root of container id and removes its bundle, its name and, with volumes set, its
-// anonymous volumes. It is idempotent.
+// Remove unmounts the root of container id and removes its bundle, its name and, with volumes set, its anonymous
+// volumes. It is idempotent.
 func (m *Manager) Remove(_ context.Context, id string, volumes bool) error {
 	if err := state.CheckID(id); err != nil {
 		return err
@@ -95,13 +94,13 @@ func (m *Manager) Remove(_ context.Context, id string, volumes bool) error {
 	}
 	errs = append(errs, m.dir.ReleaseIDRange(id))
 	if err := errors.Join(errs...); err != nil {
-		return err // with the record of what is still there, so that the next one can try again
+		return err // the record stays, so that a later removal can try again
 	}
 	return m.removeBundle(id)
 }
 
-// unmountRoot unmounts all that is mounted at the container's root. Lazily: a process that still has
-// a file open there must not stand in the way.
+// unmountRoot unmounts everything at the container's root. The unmount is lazy, so that a process with an open file
+// there does not block it.
 func (m *Manager) unmountRoot(id string) error {
 	root := m.dir.Rootfs(id)
 	for linux.IsMountPoint(root) {
@@ -113,16 +112,15 @@ func (m *Manager) unmountRoot(id string) error {
 	return nil
 }
 
-// removeBundle removes the bundle, in which nothing is mounted any more. The mount point goes first
-// and alone: were something still mounted there, its files would not be ours to remove.
+// removeBundle removes the bundle after the root is unmounted. It removes the mount point first, with rmdir(2), which
+// fails if something is still mounted there: RemoveAll would delete files of that mount.
 func (m *Manager) removeBundle(id string) error {
 	bundle := m.dir.Bundle(id)
 	if err := os.Remove(m.dir.Rootfs(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove mount point: %w", err)
 	}
 	linux.Trace("rm", "-rf", bundle)
-	// Most containers leave empty directories and the few files that we know: to ask what is in them
-	// costs more than to try.
+	// Most bundles have only known files and empty directories. Removing those by name is cheaper than listing them.
 	p := m.place(id)
 	for _, dir := range []string{filepath.Join(p.work, "work"), p.work, p.diff} {
 		_ = syscall.Rmdir(dir)

@@ -11,16 +11,16 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// A removal that cannot give back all keeps the record of what that is, and the next one goes on from there.
+// TestFailedRemoveKeepsRecord checks that a removal that fails keeps the record, so that the next one can complete it.
 func TestFailedRemoveKeepsRecord(t *testing.T) {
 	h := newFixture(t)
 	const id = "0123456789ab"
 	must(t, writeRecord(h.dir, id, &Record{Name: "web"}))
 	must(t, h.dir.ClaimName("web", id))
-	obstacle := filepath.Join(h.dir.Run, "locks", "names") // no file to be locked
+	obstacle := filepath.Join(h.dir.Run, "locks", "names") // a directory cannot be locked
 	mustMkdir(t, obstacle, 0o700)
 	if err := h.Remove(context.Background(), id, true); err == nil {
-		t.Fatal("the name could be given back without its lock")
+		t.Fatal("the name was released without its lock")
 	}
 	if got := h.record(id).Name; got != "web" {
 		t.Errorf("the record has name %q", got)

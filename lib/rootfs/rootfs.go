@@ -1,22 +1,21 @@
-// Package rootfs is the first stage of the pipe: it turns an image into the root file system and the
-// program of a container. It owns, of the document (lib/spec), the annotations, root, hostname,
-// process and mounts, and of the bundle
+// Package rootfs is the first stage of the pipe: it turns an image into the root file system and the program of a
+// container. Of the document (lib/spec) it owns annotations, root, hostname, process and mounts; of the bundle it owns
 //
-//	rootfs.json  what it made, see Record
-//	diff/        what the container writes (vfs: the whole copy)
-//	work/        the kernel's own, for overlay2
-//	aufs/        the layers as aufs wants them
-//	rootfs/      where the root is mounted: root.path of the document
-//	hosts, hostname, resolv.conf   bound over the container's /etc
+//	rootfs.json  what the stage created, see Record
+//	diff/        upper directory: the container's changes (vfs: the whole copy)
+//	work/        work directory of overlayfs
+//	aufs/        layers with the whiteouts of aufs
+//	rootfs/      mount point of the root: root.path of the document
+//	hosts, hostname, resolv.conf   bind-mounted into the container's /etc
 //
-// Storage drivers (the equivalent shell lines are what --debug prints):
+// Storage drivers, with the equivalent shell commands, which --debug prints:
 //
-//	overlay2  mount -t overlay -o lowerdir=TOP:…:BOTTOM:GROUND,upperdir=diff,workdir=work overlay rootfs
+//	overlay2  mount -t overlay -o lowerdir=TOP:…:BOTTOM:MOUNTPOINTS,upperdir=diff,workdir=work overlay rootfs
 //	aufs      mount -t aufs -o br=diff=rw none rootfs; mount -o remount,append:LAYER=ro+wh rootfs; …
-//	vfs       cp -a LAYER/. diff (each layer, what it removes taken away); mount --bind diff rootfs
+//	vfs       cp -a LAYER/. diff (for each layer, whiteouts applied); mount --bind diff rootfs
 //
-// Volumes become bind mounts of the document, which the runtime mounts; named and anonymous ones lie in
-// volumes/NAME/data, filled from the image when they are empty.
+// Volumes are bind mounts in the document; the runtime mounts them. The data of named and anonymous volumes is in
+// volumes/NAME/data. An empty volume is filled from the image.
 package rootfs
 
 import (
@@ -31,20 +30,20 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Manager makes and removes the root file systems of one state directory.
+// Manager creates and removes the root file systems of a state directory.
 type Manager struct {
 	dir    state.Dir
 	images *image.Store
 
-	// Warn tells the user of what is no error but perhaps not meant.
+	// Warn prints a warning to the user.
 	Warn func(format string, args ...any)
-	// In is where an archive on standard input comes from; nil where there is none.
+	// In is standard input, for an archive; nil for none.
 	In io.Reader
-	// LookupEnv finds a variable of the caller, for -e NAME; os.LookupEnv by default.
+	// LookupEnv looks up a variable of the caller's environment, for -e NAME. The default is os.LookupEnv.
 	LookupEnv program.Lookup
 }
 
-// New returns the manager of the state directory. It makes nothing.
+// New returns a manager of the state directory. It creates no files.
 func New(dir state.Dir) *Manager {
 	return &Manager{
 		dir: dir, images: image.Open(dir),
@@ -52,10 +51,9 @@ func New(dir state.Dir) *Manager {
 	}
 }
 
-// Mount returns the stage that makes the container's bundle and mounts the image as its root. The
-// image must be in the store: else the error wraps [state.ErrNotFound]. Where ref is that of a directory or
-// an archive ([IsTree]), it is the root in place of an image. args follow the image's
-// entrypoint, in place of its own. Where the stage fails, it leaves nothing behind.
+// Mount returns the stage that creates the bundle and mounts the image as root. If the image is not in the store, the
+// error wraps [state.ErrNotFound]. If ref is a directory or an archive ([IsTree]), that is the root instead of an image.
+// args replace the image's Cmd. A stage that fails leaves nothing behind.
 func (m *Manager) Mount(o Options, ref string, args []string) spec.Stage {
 	return func(ctx context.Context, s *spec.Spec) (err error) {
 		plan, err := m.parse(o)
@@ -71,8 +69,8 @@ func (m *Manager) Mount(o Options, ref string, args []string) spec.Stage {
 			if err == nil {
 				return
 			}
-			if undone := c.undo(interrupt.Undoing(ctx)); undone != nil { // whoever undoes the document tries again, and tells
-				_ = s.AddRelease(m.dir.Env(), "md-rootfs", "umount", id)
+			if undoErr := c.undo(interrupt.Undoing(ctx)); undoErr != nil {
+				_ = s.AddRelease(m.dir.Env(), "md-rootfs", "umount", id) // spec.Undo tries again and reports errors
 			}
 		}()
 		if err := c.create(s, ref); err != nil {

@@ -14,33 +14,33 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// Security are the options that give a container more or less than the default posture (spec.New).
+// Security has the options that change the default security posture (spec.New).
 type Security struct {
 	CapAdd      []string `sep:"none" help:"Add a capability, e.g. --cap-add NET_ADMIN, or ALL"`
 	CapDrop     []string `sep:"none" help:"Drop a capability, or ALL"`
-	Privileged  bool     `help:"Give the container all that root has on the host: capabilities, devices, no filter"`
+	Privileged  bool     `help:"Give the container all capabilities and devices of the host, and no seccomp filter"`
 	SecurityOpt []string `sep:"none" help:"seccomp=FILE, seccomp=unconfined, no-new-privileges, apparmor=PROFILE or systempaths=unconfined"`
 	Device      []string `sep:"none" help:"Give the container a device of the host: /dev/x[:/dev/y][:rwm]"`
 	Sysctl      []string `sep:"none" help:"Set a kernel parameter of the container's namespaces, e.g. --sysctl net.core.somaxconn=1000"`
 	GroupAdd    []string `sep:"none" help:"Add a group, by name or number, to those of the program"`
-	Userns      string   `help:"Users of the host that the container's are: auto, host (the same), or UID:GID:SIZE (default: host)"`
+	Userns      string   `help:"User namespace and its id map: auto, host (none), or UID:GID:SIZE (default: host)"`
 }
 
-// posture is what the options mean.
+// posture has the parsed security options.
 type posture struct {
 	privileged  bool
 	add, drop   capabilities
-	seccomp     string // unconfined, a file, or "": docker's
+	seccomp     string // "unconfined", a file, or "" for docker's profile
 	noNewPrivs  bool
-	apparmor    string // a profile of the host; "" for none
-	systemPaths bool   // neither masked nor read-only
+	apparmor    string // profile name; "" for none
+	systemPaths bool   // no masked and read-only paths
 	devices     []device
 	sysctls     map[string]string
 	groups      []string
 	idMap       idMapOption
 }
 
-// capabilities are some by name, or all.
+// capabilities is a set of capabilities by name, or all.
 type capabilities struct {
 	all   bool
 	names []string // CAP_CHOWN
@@ -58,7 +58,7 @@ func parseSecurity(o Security) (posture, error) {
 	held := linux.HeldCapabilities().Names()
 	for _, name := range p.add.names {
 		if !slices.Contains(held, name) {
-			return p, fmt.Errorf("--cap-add %s: we do not have it ourselves", name)
+			return p, fmt.Errorf("--cap-add %s: this process does not have it", name)
 		}
 	}
 	if p.drop, err = parseCapabilities(o.CapDrop); err != nil {
@@ -70,7 +70,7 @@ func parseSecurity(o Security) (posture, error) {
 		}
 	}
 	if p.seccomp != unconfined && p.seccomp != "" {
-		// It is read again when the capabilities are known: a profile may ask for them.
+		// Only a check: apply reads the profile again, when the capabilities are known.
 		if _, err := seccomp.LoadFile(p.seccomp, nil); err != nil {
 			return p, err
 		}
@@ -98,7 +98,7 @@ func parseSecurity(o Security) (posture, error) {
 	return p, p.checkIDMap()
 }
 
-// parseCapabilities reads names with or without CAP_, in any case.
+// parseCapabilities parses names with or without CAP_, in upper or lower case.
 func parseCapabilities(words []string) (capabilities, error) {
 	var c capabilities
 	for _, word := range words {
@@ -120,7 +120,7 @@ func parseCapabilities(words []string) (capabilities, error) {
 
 const unconfined = "unconfined"
 
-// parseOption reads one word of --security-opt: KEY=VALUE, or KEY:VALUE as of old.
+// parseOption parses one word of --security-opt: KEY=VALUE, or docker's older KEY:VALUE.
 func (p *posture) parseOption(word string) error {
 	key, value, given := strings.Cut(word, "=")
 	if !given {
@@ -154,9 +154,9 @@ func (p *posture) parseOption(word string) error {
 			p.apparmor = ""
 		}
 	case "label":
-		// No container of ours is labelled, so that it is easy to agree, and impossible to do more.
+		// Containers have no SELinux labels, so only label=disable can be honored.
 		if value != "disable" {
-			return errors.New("labels of SELinux are not supported")
+			return errors.New("SELinux labels are not supported")
 		}
 	default:
 		return errors.New("want seccomp=FILE, seccomp=unconfined, no-new-privileges, apparmor=PROFILE or systempaths=unconfined")
@@ -164,8 +164,8 @@ func (p *posture) parseOption(word string) error {
 	return nil
 }
 
-// apply writes the document's part of the posture, but for devices and groups. It comes before the user is
-// filled in, who may lose capabilities again.
+// apply writes the posture into the document, except devices and groups. It must run before fillProcess, which drops
+// capabilities of a non-root user.
 func (p *posture) apply(s *spec.Spec) error {
 	caps := p.changeCapabilities(s)
 	l := s.LinuxPart()
@@ -178,7 +178,7 @@ func (p *posture) apply(s *spec.Spec) error {
 			return err
 		}
 	case reflect.DeepEqual(l.Seccomp, seccomp.Default(caps.before)):
-		l.Seccomp = seccomp.Default(caps.after) // docker's depends on them; another stays
+		l.Seccomp = seccomp.Default(caps.after) // depends on capabilities; a custom profile stays
 	}
 	if p.noNewPrivs {
 		s.ProcessPart().NoNewPrivileges = true
@@ -201,7 +201,7 @@ func (p *posture) apply(s *spec.Spec) error {
 	return nil
 }
 
-// makeWritable takes the read-only option from what the kernel shows of itself.
+// makeWritable removes the ro option from sysfs and cgroup mounts.
 func makeWritable(s *spec.Spec) {
 	for i, m := range s.Mounts {
 		if m.Type == "sysfs" || m.Type == "cgroup" || m.Type == "cgroup2" {
@@ -212,8 +212,8 @@ func makeWritable(s *spec.Spec) {
 
 type change struct{ before, after []string }
 
-// changeCapabilities writes the process's capabilities as docker understands the options: all less the dropped,
-// the added alone, or those of the document, less and more.
+// changeCapabilities sets the capabilities of the process as docker does: all but the dropped ones (--cap-add ALL), only
+// the added ones (--cap-drop ALL), or those of the document with changes.
 func (p *posture) changeCapabilities(s *spec.Spec) change {
 	proc := s.ProcessPart()
 	var c change
@@ -242,7 +242,7 @@ func (p *posture) changeCapabilities(s *spec.Spec) change {
 	return c
 }
 
-// parseSysctls reads KEY=VALUE. What is not of a namespace is refused here as it will be when the container starts.
+// parseSysctls parses KEY=VALUE and refuses sysctls that are not namespaced, as the start would.
 func parseSysctls(words []string) (map[string]string, error) {
 	sysctls := make(map[string]string, len(words))
 	for _, word := range words {

@@ -34,7 +34,7 @@ func postured(t *testing.T, o Security) *spec.Spec {
 func TestCapabilityOptions(t *testing.T) {
 	usual, held := spec.DefaultCapabilities(), linux.HeldCapabilities().Names()
 	if len(held) < len(usual) {
-		t.Skip("this process has too few capabilities to give")
+		t.Skip("this process has too few capabilities")
 	}
 	without := func(caps []string, names ...string) []string {
 		return slices.DeleteFunc(slices.Clone(caps), func(c string) bool { return slices.Contains(names, c) })
@@ -73,7 +73,7 @@ func TestSecurityOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s := postured(t, Security{}); s.Process.NoNewPrivileges || len(s.Linux.MaskedPaths) == 0 || s.Linux.Seccomp.DefaultAction != specs.ActErrno {
-		t.Error("the default posture is changed by no option")
+		t.Error("the default posture changed without an option")
 	}
 	if s := postured(t, Security{SecurityOpt: []string{"no-new-privileges", "systempaths=unconfined", "apparmor=unconfined", "label:disable"}}); !s.Process.NoNewPrivileges ||
 		s.Linux.MaskedPaths != nil || s.Linux.ReadonlyPaths != nil {
@@ -95,10 +95,10 @@ func TestSecurityOptions(t *testing.T) {
 	}
 }
 
-// The published profile depends on the capabilities.
+// TestSeccompFollowsCapabilities checks that the default profile depends on the capabilities.
 func TestSeccompFollowsCapabilities(t *testing.T) {
 	if !slices.Contains(linux.HeldCapabilities().Names(), "CAP_SYS_ADMIN") {
-		t.Skip("this process has no CAP_SYS_ADMIN to give")
+		t.Skip("this process does not have CAP_SYS_ADMIN")
 	}
 	allows := func(s *spec.Spec, call string) bool {
 		return slices.ContainsFunc(s.Linux.Seccomp.Syscalls, func(c specs.LinuxSyscall) bool {
@@ -106,10 +106,10 @@ func TestSeccompFollowsCapabilities(t *testing.T) {
 		})
 	}
 	if allows(postured(t, Security{}), "mount") || !allows(postured(t, Security{CapAdd: []string{"SYS_ADMIN"}}), "mount") {
-		t.Error("mount goes with CAP_SYS_ADMIN")
+		t.Error("mount must depend on CAP_SYS_ADMIN")
 	}
 	if allows(postured(t, Security{CapDrop: []string{"SYS_CHROOT"}}), "chroot") || !allows(postured(t, Security{}), "chroot") {
-		t.Error("chroot goes with CAP_SYS_CHROOT")
+		t.Error("chroot must depend on CAP_SYS_CHROOT")
 	}
 }
 
@@ -168,8 +168,8 @@ func TestSecurityRefused(t *testing.T) {
 		o    Security
 		want string
 	}{
-		{Security{Userns: "auto", Privileged: true}, "give no power to a container with --userns"},
-		{Security{Userns: "1:1:1", CapAdd: []string{"SYS_ADMIN"}}, "--cap-add CAP_SYS_ADMIN: gives no power"},
+		{Security{Userns: "auto", Privileged: true}, "no effect with --userns"},
+		{Security{Userns: "1:1:1", CapAdd: []string{"SYS_ADMIN"}}, "--cap-add CAP_SYS_ADMIN: no effect"},
 		{Security{CapAdd: []string{"NET_ADMINX"}}, `--cap-add: "NET_ADMINX": no such capability`},
 		{Security{CapDrop: []string{""}}, `--cap-drop: "": no such capability`},
 		{Security{SecurityOpt: []string{"secomp=x"}}, "want seccomp=FILE"},
@@ -178,15 +178,15 @@ func TestSecurityRefused(t *testing.T) {
 		{Security{SecurityOpt: []string{"no-new-privileges=maybe"}}, "want true or false"},
 		{Security{SecurityOpt: []string{"systempaths=all"}}, "want systempaths=unconfined"},
 		{Security{SecurityOpt: []string{"apparmor="}}, "want a profile"},
-		{Security{SecurityOpt: []string{"label=type:x"}}, "labels of SELinux are not supported"},
+		{Security{SecurityOpt: []string{"label=type:x"}}, "SELinux labels are not supported"},
 		{Security{Device: []string{"dev/null"}}, "want absolute paths"},
 		{Security{Device: []string{"/dev/null:/x:/y:r"}}, "want HOST"},
 		{Security{Device: []string{"/dev/null:/dev/x:q"}}, "want HOST"},
 		{Security{Device: []string{"/dev/nonsuch"}}, "no such file"},
 		{Security{Device: []string{"/etc/passwd"}}, "it is no device"},
 		{Security{Device: []string{"/etc"}}, "has no device"},
-		{Security{Device: []string{"/dev/null:/"}}, "cannot be /"},
-		{Security{Device: []string{"/dev/null:/proc/null"}}, "/proc is the kernel's"},
+		{Security{Device: []string{"/dev/null:/"}}, "must not be /"},
+		{Security{Device: []string{"/dev/null:/proc/null"}}, "must not be in /proc"},
 		{Security{Sysctl: []string{"net.core.somaxconn"}}, "want KEY=VALUE"},
 		{Security{Sysctl: []string{"kernel.core_pattern=|/x"}}, "belongs to the host"},
 		{Security{Sysctl: []string{"net/../kernel/core_pattern=x"}}, "want a name"},

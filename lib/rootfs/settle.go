@@ -13,21 +13,20 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Sweep settles what commands that were killed were at.
+// Sweep settles the operations of killed commands.
 func (m *Manager) Sweep(ctx context.Context) {
 	locks, err := m.dir.OrphanedLocks()
 	for _, lock := range locks {
-		_, settled := m.Settle(ctx, lock)
-		err = errors.Join(err, settled)
+		_, settleErr := m.Settle(ctx, lock)
+		err = errors.Join(err, settleErr)
 	}
 	if err != nil {
-		m.Warn("clean up after volumes: %v", err)
+		m.Warn("settle interrupted volume operations: %v", err)
 	}
 }
 
-// Settle brings to an end what the holder of a lock was at when it was killed: making, filling or removing a volume,
-// or releasing a root. ours
-// says that the lock is one of this package.
+// Settle finishes or reverts the operation whose lock a killed process left: creating, filling or removing a volume, or
+// releasing a root. ours reports whether the lock belongs to this package.
 func (m *Manager) Settle(ctx context.Context, lock string) (ours bool, err error) {
 	if id, ok := strings.CutPrefix(lock, umountLock); ok && state.IsID(id) {
 		err := m.dir.IfUnowned(id, func() error { return m.Unmount(ctx, id) })
@@ -37,14 +36,15 @@ func (m *Manager) Settle(ctx context.Context, lock string) (ours bool, err error
 	if !ours || state.CheckName("volume", name) != nil {
 		return false, nil
 	}
-	unlock, err := m.lockVolume(name) // which settles it
-	if err == nil {
-		unlock()
+	unlock, err := m.lockVolume(name) // settles it
+	if err != nil {
+		return true, err
 	}
-	return true, err
+	unlock()
+	return true, nil
 }
 
-// SettleAll settles all volumes, where no lock tells which: after a reboot.
+// SettleAll settles all volumes. After a reboot there are no lock files that name them.
 func (m *Manager) SettleAll() error {
 	entries, err := os.ReadDir(m.dir.Volumes())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,16 +57,17 @@ func (m *Manager) SettleAll() error {
 			continue
 		}
 		unlock, err := m.lockVolume(name)
-		if err == nil {
-			err = m.settleVolume(name)
-			unlock()
+		if err != nil {
+			errs = append(errs, err)
+			continue
 		}
-		errs = append(errs, err)
+		errs = append(errs, m.settleVolume(name))
+		unlock()
 	}
 	return errors.Join(errs...)
 }
 
-// settleVolume wants the volume's lock.
+// settleVolume removes an unfinished volume and temporary files. The caller must hold the volume's lock.
 func (m *Manager) settleVolume(name string) error {
 	if m.unfinished(name) {
 		return errors.Join(linux.RemoveAll(m.volumeDir(name)), linux.RemoveAll(m.goneVolume(name)))
@@ -75,7 +76,7 @@ func (m *Manager) settleVolume(name string) error {
 	return linux.RemoveAll(m.goneVolume(name))
 }
 
-// SettleVolumesOf removes what was being written about the volumes of container id, by one that had its lock.
+// SettleVolumesOf removes temporary files from the anonymous volumes of container id. The caller must own the container.
 func (m *Manager) SettleVolumesOf(id string) error {
 	record, err := ReadRecord(m.dir, id)
 	for _, v := range record.Volumes {
@@ -86,7 +87,7 @@ func (m *Manager) SettleVolumesOf(id string) error {
 	return err
 }
 
-// inUse reports whether a volume is that of a container that is being made, or runs: anonymous ones have no lock.
+// inUse reports whether a volume belongs to an active container. Anonymous volumes have no lock that would tell.
 func (m *Manager) inUse(name string) bool {
 	users, err := m.volumeUsers()
 	return err != nil || slices.ContainsFunc(users[name], func(id string) bool { return m.dir.Extent(id) == state.Active })
@@ -97,7 +98,7 @@ func hasTemps(dir string) bool {
 	return len(paths) > 0 && err == nil
 }
 
-// unfinished reports whether a volume does not say what it is, and has nothing in it.
+// unfinished reports whether a volume has neither volume.json nor data.
 func (m *Manager) unfinished(name string) bool {
 	_, err := os.Lstat(filepath.Join(m.volumeDir(name), volumeFile))
 	return errors.Is(err, fs.ErrNotExist) && emptyDir(m.volumeData(name))

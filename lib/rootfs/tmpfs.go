@@ -8,14 +8,14 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// tmpfsOption is one --tmpfs.
+// tmpfsOption is a --tmpfs option.
 type tmpfsOption struct {
 	destination string
 	options     []string
 }
 
-// parseTmpfs reads DESTINATION[:OPTION,…]. Options are those of tmpfs(5) and the plain ones of
-// mount(8); without others it is nosuid, nodev, noexec and as large as the kernel lets it be.
+// parseTmpfs parses DESTINATION[:OPTION,…]. Options are those of tmpfs(5) and the generic ones of mount(8). The defaults
+// are nosuid, nodev, noexec and the kernel's size limit.
 func parseTmpfs(word string) (tmpfsOption, error) {
 	place, options, _ := strings.Cut(word, ":")
 	destination, err := checkDestination(place)
@@ -28,7 +28,7 @@ func parseTmpfs(word string) (tmpfsOption, error) {
 	}
 	for _, option := range strings.Split(options, ",") {
 		if !isTmpfsOption(option) {
-			return tmpfsOption{}, fmt.Errorf("option %.80q: not one of tmpfs", option)
+			return tmpfsOption{}, fmt.Errorf("option %.80q: not a tmpfs option", option)
 		}
 		t.options = slices.DeleteFunc(t.options, func(o string) bool { return o == option || o == "no"+option })
 		t.options = append(t.options, option)

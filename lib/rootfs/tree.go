@@ -15,24 +15,24 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// treeLayer is where the archive of a root file system is unpacked, in the bundle.
+// treeLayer is the directory in the bundle where an archive of a root file system is unpacked.
 const treeLayer = "layer"
 
-// IsTree reports whether what stands for an image is a directory or an archive of a root file system:
-// a path that starts with / or . or is - for standard input. All else is the name of an image.
+// IsTree reports whether ref is a directory or an archive of a root file system: a path that starts with / . or .., or -
+// for standard input. Anything else is the name of an image.
 func IsTree(ref string) bool {
 	return ref == "-" || ref == "." || ref == ".." ||
 		strings.HasPrefix(ref, "/") || strings.HasPrefix(ref, "./") || strings.HasPrefix(ref, "../")
 }
 
-// resolveTree takes a directory as the one layer, or notes the archive that is to be unpacked.
+// resolveTree uses a directory as the only layer, or sets the archive that unpackTree unpacks.
 func (c *container) resolveTree(ref string) error {
-	// It brings no configuration: a shell is what one wants to look around.
+	// There is no image configuration, so the default program is a shell.
 	c.image = &image.Image{Config: v1.Image{Config: v1.ImageConfig{Cmd: []string{"sh"}}}}
 	c.record.Image, c.record.Layers = ref, []string{filepath.Join(c.dir.Bundle(c.id), treeLayer)}
 	if ref == "-" {
 		if c.In == nil {
-			return errors.New("archive on standard input: there is none here")
+			return errors.New("read archive: no standard input")
 		}
 		c.archive = ref
 		return nil
@@ -50,13 +50,13 @@ func (c *container) resolveTree(ref string) error {
 	case info.Mode().IsRegular() || info.Mode()&os.ModeNamedPipe != 0:
 		c.archive = path
 	default:
-		return fmt.Errorf("%s: neither a directory nor an archive", ref)
+		return fmt.Errorf("directory or archive %s: unsupported file type", ref)
 	}
 	c.record.Image = path
 	return nil
 }
 
-// unpackTree unpacks the archive, if the root is of one.
+// unpackTree unpacks the archive, if there is one.
 func (c *container) unpackTree(ctx context.Context) error {
 	if c.archive == "" {
 		return nil

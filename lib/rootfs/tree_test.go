@@ -25,7 +25,7 @@ func TestIsTree(t *testing.T) {
 	}
 }
 
-// archiveOf returns a compressed archive of one file and a link that leads out.
+// archiveOf returns a compressed archive with a file and a link that points outside.
 func archiveOf(t *testing.T) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -62,7 +62,7 @@ func TestTreeAsRoot(t *testing.T) {
 		must(t, h.Unmount(context.Background(), s.ID()))
 	}
 	if _, err := os.Stat(filepath.Join(dir, "new")); err == nil {
-		t.Error("what was written went into the directory itself")
+		t.Error("the container wrote into the directory itself")
 	}
 	if left := h.leaks(); len(left) > 0 {
 		t.Errorf("left behind: %q", left)

@@ -14,18 +14,18 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// Bounds are what the program and its memory file system are held to beside the control group.
+// Bounds has limits outside the cgroup: resource limits, the OOM score and the size of /dev/shm.
 type Bounds struct {
-	Ulimit      []string     `sep:"none" help:"Set a limit of the program (setrlimit(2)), e.g. --ulimit nofile=1024:4096"`
-	OOMScoreAdj *int         `name:"oom-score-adj" help:"How soon the program is killed when the host has no memory left (range [-1000, 1000])"`
+	Ulimit      []string     `sep:"none" help:"Set a resource limit (setrlimit(2)), e.g. --ulimit nofile=1024:4096"`
+	OOMScoreAdj *int         `name:"oom-score-adj" help:"Adjust the score by which the kernel selects a process to kill when out of memory (range [-1000, 1000])"`
 	ShmSize     *cgroup.Size `name:"shm-size" help:"Size of /dev/shm in bytes (default: 64m)"`
 }
 
-// bounds is what the options mean.
+// bounds has the parsed options.
 type bounds struct {
 	limits  []specs.POSIXRlimit
 	score   *int
-	shmSize int64 // 0: as the document has it
+	shmSize int64 // 0: unchanged
 }
 
 func parseBounds(o Bounds) (bounds, error) {
@@ -42,21 +42,21 @@ func parseBounds(o Bounds) (bounds, error) {
 	}
 	if o.ShmSize != nil {
 		if b.shmSize = int64(*o.ShmSize); b.shmSize <= 0 {
-			return b, fmt.Errorf("--shm-size %d: want at least a byte", b.shmSize)
+			return b, fmt.Errorf("--shm-size %d: want at least 1 byte", b.shmSize)
 		}
 	}
 	return b, nil
 }
 
-// ulimits are the names of getrlimit(2).
+// ulimits are the resource names of getrlimit(2), without RLIMIT_ and in lower case.
 var ulimits = [...]string{"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc",
 	"rss", "rtprio", "rttime", "sigpending", "stack"}
 
-// parseUlimit reads NAME=SOFT[:HARD], where -1 or unlimited is no limit.
+// parseUlimit parses NAME=SOFT[:HARD]. The values -1 and unlimited mean no limit.
 func parseUlimit(word string) (specs.POSIXRlimit, error) {
 	name, values, ok := strings.Cut(word, "=")
 	if !ok || !slices.Contains(ulimits[:], name) {
-		return specs.POSIXRlimit{}, fmt.Errorf("want NAME=SOFT:HARD, with a name of %s", strings.Join(ulimits[:], ", "))
+		return specs.POSIXRlimit{}, fmt.Errorf("want NAME=SOFT[:HARD] with NAME one of %s", strings.Join(ulimits[:], ", "))
 	}
 	first, second, both := strings.Cut(values, ":")
 	soft, err1 := ulimitValue(first)
@@ -68,7 +68,7 @@ func parseUlimit(word string) (specs.POSIXRlimit, error) {
 		return specs.POSIXRlimit{}, errors.New("want numbers, or -1 for no limit")
 	}
 	if soft > hard {
-		return specs.POSIXRlimit{}, errors.New("the soft limit is above the hard one")
+		return specs.POSIXRlimit{}, errors.New("soft limit exceeds hard limit")
 	}
 	return specs.POSIXRlimit{Type: "RLIMIT_" + strings.ToUpper(name), Soft: soft, Hard: hard}, nil
 }
@@ -80,7 +80,7 @@ func ulimitValue(word string) (uint64, error) {
 	return strconv.ParseUint(word, 10, 64)
 }
 
-// apply writes them into the document.
+// apply writes the limits into the document.
 func (b bounds) apply(s *spec.Spec) {
 	p := s.ProcessPart()
 	for _, limit := range b.limits {

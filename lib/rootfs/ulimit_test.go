@@ -33,8 +33,8 @@ func TestBounds(t *testing.T) {
 	}
 	zero, far := cgroup.Size(0), 1001
 	for want, o := range map[string]Bounds{
-		"want NAME=SOFT:HARD": {Ulimit: []string{"files=1"}}, "want numbers": {Ulimit: []string{"nofile=x"}},
-		"above the hard one": {Ulimit: []string{"nofile=2:1"}}, "-1000 to 1000": {OOMScoreAdj: &far}, "a byte": {ShmSize: &zero},
+		"want NAME=SOFT[:HARD]": {Ulimit: []string{"files=1"}}, "want numbers": {Ulimit: []string{"nofile=x"}},
+		"exceeds hard limit": {Ulimit: []string{"nofile=2:1"}}, "-1000 to 1000": {OOMScoreAdj: &far}, "1 byte": {ShmSize: &zero},
 	} {
 		if _, err := parseBounds(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v", o, err)

@@ -9,7 +9,7 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// vfs copies the layers, one over the other. It needs no union in the kernel.
+// vfs copies all layers into one directory. It needs no union file system.
 type vfs struct{}
 
 func (vfs) mount(ctx context.Context, p place, layers []string) error {
@@ -27,7 +27,7 @@ func (vfs) mount(ctx context.Context, p place, layers []string) error {
 	if err := p.mkdir(p.root); err != nil {
 		return err
 	}
-	// Bound, not used in place: the root is a mount whatever the driver, and goes like one.
+	// A bind mount, so that the root is a mount with every driver and is unmounted the same way.
 	if p.userns != nil {
 		return linux.AttachMapped(p.diff, p.root, p.userns)
 	}

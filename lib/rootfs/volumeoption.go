@@ -16,10 +16,10 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// volumeOption is one -v, or one VOLUME of the image.
+// volumeOption is a -v option, or a VOLUME of the image.
 type volumeOption struct {
-	word        string // as the user wrote it
-	name        string // of a named or, once it has one, an anonymous volume
+	word        string // as given
+	name        string // of a named or anonymous volume; addImageVolumes sets that of an anonymous one
 	anonymous   bool
 	source      string // of a bind: absolute, on the host
 	destination string // clean, absolute, not /
@@ -30,12 +30,12 @@ type volumeOption struct {
 
 func (v volumeOption) String() string { return v.word }
 
-// parseVolume reads the grammar of -v:
+// parseVolume parses the value of -v:
 //
 //	[SOURCE:]DESTINATION[:OPTION,…]
 //
-// A source that starts with / . or ~ is a bind; another is the name of a volume; none makes an
-// anonymous volume. Options are ro, rw, nocopy (volumes), and [r]shared, [r]slave, [r]private (binds).
+// A source that starts with / . or ~ is a bind, any other source is the name of a volume, and without one the volume is
+// anonymous. Options are ro, rw, nocopy (volumes only), and [r]shared, [r]slave, [r]private (binds only).
 func parseVolume(word, home string) (volumeOption, error) {
 	v := volumeOption{word: word}
 	parts := strings.Split(word, ":")
@@ -64,14 +64,14 @@ func parseVolume(word, home string) (volumeOption, error) {
 func (v *volumeOption) setSource(source, home string) error {
 	switch {
 	case strings.ContainsRune(source, 0):
-		return errors.New("the source has a NUL byte")
+		return errors.New("source has a NUL byte")
 	case source == "~" || strings.HasPrefix(source, "~/"):
 		if !filepath.IsAbs(home) {
-			return errors.New("~ means nothing: HOME is not set")
+			return errors.New("expand ~: HOME is not set")
 		}
 		source = home + source[1:]
 	case source[0] == '~':
-		return fmt.Errorf("source %.200q: ~ with a user's name is not understood", source)
+		return fmt.Errorf("source %.200q: ~USER is not supported", source)
 	case source[0] != '/' && source[0] != '.':
 		v.name = source
 		return state.CheckName("volume", source)
@@ -93,7 +93,7 @@ func (v *volumeOption) setOptions(options []string) error {
 			v.readOnly = option == "ro"
 		case "shared", "rshared", "slave", "rslave", "private", "rprivate":
 			if v.source == "" {
-				return fmt.Errorf("option %s is for binds, not for volumes", option)
+				return fmt.Errorf("option %s: not valid for volumes, only for binds", option)
 			}
 			if v.propagation != "" {
 				return fmt.Errorf("options %s and %s exclude each other", v.propagation, option)
@@ -101,7 +101,7 @@ func (v *volumeOption) setOptions(options []string) error {
 			v.propagation = option
 		case "nocopy":
 			if v.source != "" {
-				return errors.New("option nocopy is for volumes, not for binds")
+				return errors.New("option nocopy: not valid for binds, only for volumes")
 			}
 			v.noCopy = true
 		default:
@@ -111,8 +111,8 @@ func (v *volumeOption) setOptions(options []string) error {
 	return nil
 }
 
-// addImageVolumes adds an anonymous volume for each of the image's VOLUMEs that the user has put
-// nothing at.
+// addImageVolumes adds an anonymous volume for each VOLUME of the image whose destination no option uses, and names all
+// anonymous volumes.
 func (p *plan) addImageVolumes(declared map[string]struct{}) error {
 	words := make([]string, 0, len(declared))
 	for word := range declared {
@@ -122,7 +122,7 @@ func (p *plan) addImageVolumes(declared map[string]struct{}) error {
 	for _, word := range words {
 		destination, err := checkDestination(path.Clean("/" + word))
 		if err != nil {
-			return fmt.Errorf("the image's VOLUME %.200q: %w", word, err)
+			return fmt.Errorf("image VOLUME %.200q: %w", word, err)
 		}
 		if !p.taken[destination] {
 			p.taken[destination] = true
@@ -137,13 +137,13 @@ func (p *plan) addImageVolumes(declared map[string]struct{}) error {
 	return nil
 }
 
-// mount returns the document's mount of the volume, whose data lies at source.
+// mount returns the bind mount of the volume from source.
 func (v volumeOption) mount(source string) specs.Mount {
 	options := []string{"rbind"}
 	if v.readOnly {
 		options = append(options, "ro")
 		if linux.HasMountSetattr() {
-			options = append(options, "rro") // mounts beneath the source too
+			options = append(options, "rro") // recursive: mounts inside the source too
 		}
 	}
 	propagation := v.propagation
@@ -153,8 +153,8 @@ func (v volumeOption) mount(source string) specs.Mount {
 	return specs.Mount{Destination: v.destination, Type: "bind", Source: source, Options: append(options, propagation)}
 }
 
-// propagateRoot gives the container's root the propagation without which a bind cannot have its
-// own: a mount under a private root neither sends nor gets (mount_namespaces(7)).
+// propagateRoot sets the propagation of the container's root that a bind with this propagation needs: a mount under a
+// private root neither sends nor receives mount events (mount_namespaces(7)).
 func propagateRoot(s *spec.Spec, propagation string) {
 	l := s.LinuxPart()
 	switch strings.TrimPrefix(propagation, "r") {

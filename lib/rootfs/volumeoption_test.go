@@ -16,7 +16,7 @@ import (
 func TestParseVolume(t *testing.T) {
 	tests := []struct {
 		word  string
-		want  volumeOption // word is filled in
+		want  volumeOption // without word
 		error string
 	}{
 		{word: "/data", want: volumeOption{anonymous: true, destination: "/data"}},
@@ -32,14 +32,14 @@ func TestParseVolume(t *testing.T) {
 		{word: "/a:", error: "want [SOURCE:]DESTINATION[:OPTIONS]"},
 		{word: "/a:/b:", error: "want [SOURCE:]DESTINATION[:OPTIONS]"},
 		{word: "/a:/b:ro:rw", error: "want [SOURCE:]DESTINATION[:OPTIONS]"},
-		{word: "/", error: "cannot be /"},
-		{word: "/a:/", error: "cannot be /"},
-		{word: "/a:/b/..", error: "cannot be /"},
+		{word: "/", error: "must not be /"},
+		{word: "/a:/", error: "must not be /"},
+		{word: "/a:/b/..", error: "must not be /"},
 		{word: "/a:b", error: "want an absolute path"},
 		{word: "a:b", error: "volume name"},
 		{word: "ab:b", error: "want an absolute path"},
-		{word: "/a:/proc/sys", error: "/proc is the kernel's"},
-		{word: "~you/x:/b", error: "not understood"},
+		{word: "/a:/proc/sys", error: "must not be in /proc"},
+		{word: "~you/x:/b", error: "not supported"},
 		{word: "-db:/b", error: "volume name"},
 		{word: "d/b:/b", error: "volume name"},
 		{word: "/a:/b:z", error: `option "z"`},
@@ -75,11 +75,11 @@ func TestParseTmpfs(t *testing.T) {
 		{word: "/run:exec,ro", want: []string{"nosuid", "nodev", "exec", "ro"}},
 		{word: "/run:noexec", want: []string{"nosuid", "nodev", "noexec"}},
 		{word: "run", error: "absolute"},
-		{word: "/", error: "cannot be /"},
-		{word: "/run:size", error: "not one of tmpfs"},
-		{word: "/run:size=", error: "not one of tmpfs"},
-		{word: "/run:ro=1", error: "not one of tmpfs"},
-		{word: "/run:upperdir=/x", error: "not one of tmpfs"},
+		{word: "/", error: "must not be /"},
+		{word: "/run:size", error: "not a tmpfs option"},
+		{word: "/run:size=", error: "not a tmpfs option"},
+		{word: "/run:ro=1", error: "not a tmpfs option"},
+		{word: "/run:upperdir=/x", error: "not a tmpfs option"},
 	}
 	for _, tt := range tests {
 		got, err := parseTmpfs(tt.word)
@@ -117,8 +117,8 @@ func TestCheckOptions(t *testing.T) {
 		"label":              {Extras: Extras{Label: []string{"=x"}}},
 		"are ours":           {Extras: Extras{Label: []string{"mydocker.id=x"}}},
 		"no such signal":     {Extras: Extras{StopSignal: "SIGNOT"}},
-		"the destination":    {Files: Files{Volume: []string{"/a:/"}}},
-		"not one of tmpfs":   {Extras: Extras{Tmpfs: []string{"/x:y"}}},
+		"destination must":   {Files: Files{Volume: []string{"/a:/"}}},
+		"not a tmpfs option": {Extras: Extras{Tmpfs: []string{"/x:y"}}},
 		"want overlay2, auf": {Driver: Driver{StorageDriver: "btrfs"}},
 	} {
 		if _, err := m.parse(o); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
@@ -144,12 +144,12 @@ func TestAddImageVolumes(t *testing.T) {
 	}
 	for _, word := range []string{"/", "..", "/proc"} {
 		if err := p.addImageVolumes(map[string]struct{}{word: {}}); err == nil {
-			t.Errorf("VOLUME %q is taken", word)
+			t.Errorf("VOLUME %q is accepted", word)
 		}
 	}
 }
 
-// TestDropDevMounts: no mount point is made in a directory of the host's that is bound at /dev.
+// TestDropDevMounts checks that no mount point is created in a host directory that is bind-mounted at /dev.
 func TestDropDevMounts(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "pts"), 0o755); err != nil {
@@ -190,7 +190,7 @@ func TestAddMounts(t *testing.T) {
 	}
 }
 
-// FuzzParseVolume looks for a volume that reaches what it must not.
+// FuzzParseVolume checks that no option yields an invalid destination, name or source.
 func FuzzParseVolume(f *testing.F) {
 	for _, word := range []string{"/data", "/a:/b:ro", "db:/b:nocopy", "~/x:/b", "../x:/y"} {
 		f.Add(word)

@@ -14,18 +14,18 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// VolumeRow is one volume as `mydocker volume list` shows it; its JSON is for programs.
+// VolumeRow is a volume in the output of `mydocker volume list`.
 type VolumeRow struct {
 	Name       string    `json:"name"`
 	Driver     string    `json:"driver"`     // always "local"
-	Mountpoint string    `json:"mountpoint"` // where its data is on the host
+	Mountpoint string    `json:"mountpoint"` // directory of its data on the host
 	Created    time.Time `json:"created"`
-	Anonymous  bool      `json:"anonymous"`  // made for one container, without a name of the user's
-	Containers []string  `json:"containers"` // ids of those that use it
+	Anonymous  bool      `json:"anonymous"`  // created for one container, with a random name
+	Containers []string  `json:"containers"` // ids of containers that use it
 }
 
-// Volumes returns the volumes by their names. One that cannot be read is reported to bad and shown all the same:
-// its data is there.
+// Volumes returns the volumes sorted by name. An unreadable volume.json is reported to bad; the volume is listed anyway,
+// since its data exists.
 func (m *Manager) Volumes(bad func(error)) ([]VolumeRow, error) {
 	entries, err := os.ReadDir(m.dir.Volumes())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -38,7 +38,7 @@ func (m *Manager) Volumes(bad func(error)) ([]VolumeRow, error) {
 	rows := []VolumeRow{}
 	for _, entry := range entries {
 		if state.CheckName("volume", entry.Name()) != nil {
-			continue // being made, or not ours
+			continue // temporary, or not a volume
 		}
 		row, err := m.volumeRow(entry.Name(), users)
 		if err != nil {
@@ -49,7 +49,7 @@ func (m *Manager) Volumes(bad func(error)) ([]VolumeRow, error) {
 	return rows, nil
 }
 
-// Volume returns one volume, or an error that wraps state.ErrNotFound.
+// Volume returns volume name. If it does not exist, the error wraps state.ErrNotFound.
 func (m *Manager) Volume(name string) (VolumeRow, error) {
 	if err := m.findVolume(name); err != nil {
 		return VolumeRow{}, err
@@ -70,8 +70,8 @@ func (m *Manager) volumeRow(name string, users map[string][]string) (VolumeRow, 
 	}, err
 }
 
-// volumeUsers returns the ids of the containers of each volume, as their records say. With an error, a record
-// could not be read, and they may not be all.
+// volumeUsers returns the ids of the containers that use each volume, from their records. If a record cannot be read,
+// it returns an error and the ids that it found.
 func (m *Manager) volumeUsers() (map[string][]string, error) {
 	ids, err := m.dir.IDs()
 	errs := []error{err}
@@ -79,7 +79,7 @@ func (m *Manager) volumeUsers() (map[string][]string, error) {
 	for _, id := range ids {
 		record, err := ReadRecord(m.dir, id)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("what volumes container %s has is not known: %w", id, err))
+			errs = append(errs, fmt.Errorf("read volumes of container %s: %w", id, err))
 		}
 		for _, v := range record.Volumes {
 			if v.Name != "" && !slices.Contains(users[v.Name], id) {
@@ -90,8 +90,8 @@ func (m *Manager) volumeUsers() (map[string][]string, error) {
 	return users, errors.Join(errs...)
 }
 
-// CreateVolume makes an empty volume; an empty name stands for a random one. A volume that is there is left as it
-// is, as docker does. It returns the name.
+// CreateVolume creates an empty volume and returns its name. An empty name stands for a random one. An existing volume
+// stays unchanged, as in docker.
 func (m *Manager) CreateVolume(name string) (string, error) {
 	if name == "" {
 		name = state.NewID() + state.NewID()
@@ -107,7 +107,7 @@ func (m *Manager) CreateVolume(name string) (string, error) {
 	return name, (&container{Manager: m}).createVolume(volumeOption{name: name})
 }
 
-// RemoveVolume removes a volume with its data, unless a container has it.
+// RemoveVolume removes a volume with its data, unless a container uses it.
 func (m *Manager) RemoveVolume(name string) error {
 	if err := m.findVolume(name); err != nil {
 		return err
@@ -122,17 +122,17 @@ func (m *Manager) RemoveVolume(name string) error {
 		return err
 	}
 	if ids := users[name]; len(ids) > 0 {
-		return fmt.Errorf("it is used by container %s: remove that first", strings.Join(ids, ", "))
+		return fmt.Errorf("volume is used by container %s: remove that first", strings.Join(ids, ", "))
 	}
 	linux.Trace("rm", "-rf", m.volumeDir(name))
-	// Half a volume must not look like one.
+	// Renamed first, so that a partly removed volume does not look complete.
 	if err := os.Rename(m.volumeDir(name), m.goneVolume(name)); err != nil {
 		return err
 	}
 	return linux.RemoveAll(m.goneVolume(name))
 }
 
-// goneVolume is where a volume is while it is removed.
+// goneVolume returns the path of a volume during its removal.
 func (m *Manager) goneVolume(name string) string { return m.volumeDir(state.TempPrefix + name) }
 
 func (m *Manager) findVolume(name string) error {
@@ -144,7 +144,7 @@ func (m *Manager) findVolume(name string) error {
 	return fmt.Errorf("volume %.80q: %w", name, state.ErrNotFound)
 }
 
-// KeepVolumes makes the anonymous volumes of container id stay when it is removed.
+// KeepVolumes marks the anonymous volumes of container id, so that the removal of the container keeps them.
 func (m *Manager) KeepVolumes(id string) error {
 	if err := state.CheckID(id); err != nil {
 		return err
@@ -159,13 +159,13 @@ func (m *Manager) KeepVolumes(id string) error {
 		}
 	}
 	if torn {
-		return nil // the volumes themselves say now that they stay
+		return nil // volume.json is enough
 	}
 	record.Volumes = slices.DeleteFunc(record.Volumes, func(v Volume) bool { return v.Anonymous })
-	return state.WriteJSON(recordPath(m.dir, id), &record) // the volumes are lost if this is
+	return state.WriteJSON(recordPath(m.dir, id), &record) // durable: removal deletes the volumes it lists
 }
 
-// keepVolume notes that an anonymous volume stays by a user's will: no crash has left it.
+// keepVolume marks an anonymous volume as kept, so that it does not count as an orphan.
 func (m *Manager) keepVolume(v Volume) error {
 	path := filepath.Join(m.volumeDir(v.Name), volumeFile)
 	var info VolumeInfo
@@ -173,6 +173,6 @@ func (m *Manager) keepVolume(v Volume) error {
 		return nil
 	}
 	info.Kept = true
-	state.RemoveTemps(m.volumeDir(v.Name)) // of one that was killed here
+	state.RemoveTemps(m.volumeDir(v.Name)) // left by a killed process
 	return state.WriteJSON(path, info)
 }

@@ -15,16 +15,17 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// VolumeInfo is the content of volumes/NAME/volume.json. The volume's data lies beside it, in data/.
+// VolumeInfo is the content of volumes/NAME/volume.json. The data of the volume is next to it, in data/.
 type VolumeInfo struct {
 	Created   time.Time `json:"created"`
-	Container string    `json:"container,omitempty"` // whose anonymous volume it is
-	Kept      bool      `json:"kept,omitempty"`      // the container was removed without it
+	Container string    `json:"container,omitempty"` // owner of an anonymous volume
+	Kept      bool      `json:"kept,omitempty"`      // the removal of the container kept it
 }
 
 const volumeFile = "volume.json"
 
-// volumeLock and the name of a volume are the lock on it, whose file goes with its holder ([state.Dir.LeftLocks]).
+// volumeLock, followed by a name, is the lock on a volume. Its file remains if the holder is killed
+// ([state.Dir.OrphanedLocks]).
 const volumeLock = "volume-"
 
 func (m *Manager) lockVolume(name string) (unlock func(), err error) {
@@ -46,12 +47,12 @@ func (m *Manager) volumeRecords(volumes []volumeOption) []Volume {
 	return records
 }
 
-// prepareVolume makes what the volume is a mount of, and returns the mount.
+// prepareVolume creates the source of a volume's mount and returns the mount.
 func (c *container) prepareVolume(ctx context.Context, v volumeOption, root *linux.Root) (specs.Mount, error) {
 	if v.name == "" {
 		return v.mount(v.source), c.makeSource(v.source)
 	}
-	if !v.anonymous { // who else could know its name?
+	if !v.anonymous { // no other process knows the random name of an anonymous volume
 		unlock, err := c.lockVolume(v.name)
 		if err != nil {
 			return specs.Mount{}, err
@@ -63,13 +64,13 @@ func (c *container) prepareVolume(ctx context.Context, v volumeOption, root *lin
 	}
 	if !v.noCopy {
 		if err := c.fillVolume(ctx, v, root); err != nil {
-			return specs.Mount{}, fmt.Errorf("fill it from the image: %w", err)
+			return specs.Mount{}, fmt.Errorf("fill from image: %w", err)
 		}
 	}
 	return v.mount(c.volumeData(v.name)), nil
 }
 
-// makeSource makes a missing source of a bind a directory, and says so: it is often a slip.
+// makeSource creates a missing bind source as a directory. It warns, since the path is often mistyped.
 func (c *container) makeSource(source string) error {
 	_, err := os.Stat(source)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +86,7 @@ func (c *container) makeSource(source string) error {
 	if err := os.MkdirAll(source, 0o755); err != nil {
 		return err
 	}
-	c.Warn("volume source %s was missing: made an empty directory", source)
+	c.Warn("volume source %s does not exist: created an empty directory", source)
 	return nil
 }
 
@@ -99,7 +100,7 @@ func (c *container) createVolume(v volumeOption) error {
 		linux.Trace("mkdir", "-p", c.volumeData(v.name))
 		if err := state.WriteJSON(filepath.Join(dir, volumeFile), info); err != nil {
 			if c.unfinished(v.name) {
-				_ = os.RemoveAll(dir) // else system check finds it
+				_ = os.RemoveAll(dir) // otherwise `system check` reports it
 			}
 			return err
 		}
@@ -114,12 +115,11 @@ func (c *container) createVolume(v volumeOption) error {
 	if err != nil {
 		return err
 	}
-	return os.Chmod(c.volumeData(v.name), 0o755) // whatever the umask
+	return os.Chmod(c.volumeData(v.name), 0o755) // independent of the umask
 }
 
-// fillVolume copies what the image has at the volume's destination into an empty volume, with the
-// directory's owner and mode. It is copied aside first, so that a broken copy is not taken for a
-// filled volume.
+// fillVolume copies the image's content at the destination into an empty volume, with owner and mode of the directory.
+// It fills a temporary directory first, so that a partial copy never looks like a filled volume.
 func (c *container) fillVolume(ctx context.Context, v volumeOption, root *linux.Root) error {
 	data := c.volumeData(v.name)
 	entries, err := os.ReadDir(data)
@@ -154,8 +154,8 @@ func (c *container) fillVolume(ctx context.Context, v volumeOption, root *linux.
 	return moveContent(temp, data)
 }
 
-// moveContent moves what is in directory from into the empty directory to, which keeps its identity:
-// a running container may have it mounted.
+// moveContent moves the content of directory from into the empty directory to. It does not replace the directory
+// itself: a running container may have it mounted.
 func moveContent(from, to string) error {
 	src, err := linux.OpenDir(from)
 	if err != nil {
@@ -179,8 +179,8 @@ func moveContent(from, to string) error {
 	return copyAttributes(src, ".", dst, ".")
 }
 
-// removeAnonymous removes the anonymous volumes of container id, and none that are not. One that does
-// not say whose it is was not finished: nobody else can have its name.
+// removeAnonymous removes the anonymous volumes of container id. A volume without volume.json is unfinished, and is the
+// container's own, since its name is random.
 func (m *Manager) removeAnonymous(id string, volumes []Volume) error {
 	var errs []error
 	for _, v := range volumes {
@@ -199,8 +199,7 @@ func (m *Manager) removeAnonymous(id string, volumes []Volume) error {
 	return errors.Join(errs...)
 }
 
-// removeEmptyVolume takes back a named volume that has no data. One with data stays: another
-// container may use it by now.
+// removeEmptyVolume removes a named volume that has no data. A volume with data stays: another container may use it.
 func (m *Manager) removeEmptyVolume(name string) {
 	if err := os.Remove(m.volumeData(name)); err == nil || errors.Is(err, fs.ErrNotExist) {
 		linux.RemoveAll(m.volumeDir(name))

@@ -98,7 +98,7 @@ teardown() {
   like $'data\tlocal\t1' "$(mydocker volume ls | cells)"
   same 3 "$(mydocker volume ls -q | wc -l)"
   same 1 "$(mydocker volume ls --format json | jq -r 'select(.name == "data").containers | length')"
-  refuses 1 'volume rm data: it is used by container [0-9a-f]{12}' mydocker volume rm data
+  refuses 1 'volume rm data: volume is used by container [0-9a-f]{12}' mydocker volume rm data
   does mydocker rm user
   does mydocker volume prune # that of the container that is gone
   like '^[0-9a-f]{24}$' "$output"

@@ -68,7 +68,7 @@ whole() {
   stop_liar
   rm -rf "$MYDOCKER_ROOT" "$log"
   behind wrong 0
-  refuses 1 'the content is of sha256:' md-pull -q "$image"
+  refuses 1 'content has digest sha256:' md-pull -q "$image"
   same 3 "$(answers)"
   same '' "$(find "$MYDOCKER_ROOT/layers" -mindepth 1)"
   same '' "$(find "$MYDOCKER_ROOT/images" -size +60k)"
@@ -86,7 +86,7 @@ whole() {
   # What came of it is kept, and shown as that: it is no fault, a repair leaves it, and so does the pull of another image.
   run -0 --separate-stderr mydocker system check --fix # takes what was being unpacked
   does mydocker system check
-  like "^blob $MYDOCKER_ROOT/images/blobs/sha256/.tmp-[0-9a-f]{64}: kept for a day, for the next pull to go on from" "$output"
+  like "^blob $MYDOCKER_ROOT/images/blobs/sha256/.tmp-[0-9a-f]{64}: kept for a day, so that a pull can resume" "$output"
   does md-pull -q "$TESTBED_REGISTRY/library/zstd:latest"
   eventually 1 sh -c "find $MYDOCKER_ROOT/images -name '.tmp-*' -size +300k | grep -q ."
   eventually 5 answered 1 # it is written down when the registry notices that nobody takes it

@@ -77,11 +77,11 @@ steal() {
   tar -cf "$dir/other.tar" -C "$dir" config.json
 
   steal "$(blob "$dir/other.tar" layer.v1.tar)" # its diff id
-  refuses 1 'unpacked content is of sha256:' md-pull -q "ocidir:$thief:latest"
+  refuses 1 'unpacked layer has digest sha256:' md-pull -q "ocidir:$thief:latest"
   steal "$(jq -c '.layers[0]' "$manifest")" # its blob's digest
   refuses 1 'no such file|does not exist' md-pull -q "ocidir:$thief:latest"
   tar -cf "$dir/thief.tar" -C "$thief" .
-  refuses 1 'the archive has no file' md-pull -q - <"$dir/thief.tar"
+  refuses 1 'file does not exist' md-pull -q - <"$dir/thief.tar"
   refuses 125 'not found|no image|cannot be reached' mydocker run --rm --net none thief
 
   cp "$dir/private/blobs/sha256/$(jq -r '.layers[0].digest' "$manifest" | cut -d: -f2)" "$thief/blobs/sha256/" # which has it as well
@@ -95,9 +95,9 @@ steal() {
   refuses 1 "unknown authority: add its certificate authority as /etc/docker/certs.d/$secure/ca.crt" mydocker pull -q "$image"
   mkdir -p "$host"
   cp "$certs/ca.crt" "$host"
-  refuses 1 "breaks off: .*it may want a client certificate" mydocker pull -q "$image"
+  refuses 1 "closed the connection: .*it may require a client certificate" mydocker pull -q "$image"
   cp "$certs/client.cert" "$host"
-  refuses 1 "$host/client.cert: there is no client.key beside it" mydocker pull -q "$image"
+  refuses 1 "$host/client.cert: missing client.key" mydocker pull -q "$image"
   cp "$certs/client.key" "$host"
   does mydocker pull -q "$image"
   does mydocker run --rm --net none "$image" echo fine
