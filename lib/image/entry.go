@@ -63,14 +63,15 @@ func (u *unpacker) file(parent linux.Dir, base string, h *tar.Header, content io
 		}
 		n, err := u.writeContent(f, content)
 		u.size += n
-		if n >= writebackSize && err == nil {
-			u.written <- f
-			return nil
+		if err != nil {
+			f.Close()
+			return err
 		}
-		if cerr := f.Close(); err == nil {
-			err = cerr
+		if n < writebackSize {
+			return f.Close()
 		}
-		return err
+		u.written <- f // flush closes it
+		return nil
 	})
 }
 

@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -80,10 +81,7 @@ func appendLine(path, line string) error {
 		return err
 	}
 	_, err = f.WriteString(line + "\n")
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	return errors.Join(err, f.Close())
 }
 
 // sourceHas reports whether the source proves that it has the layer's blob, which is in the store. It asks the source

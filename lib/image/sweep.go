@@ -17,82 +17,15 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// needs has the names in blobs/ and layers/ that must stay.
-type needs struct{ blobs, layers map[string]bool }
-
-// needed returns what the index, containers and running pulls need. If it returns an error, nothing may be removed.
-func (s *Store) needed(index *v1.Index) (needs, error) {
-	n := needs{blobs: make(map[string]bool), layers: make(map[string]bool)}
-	for _, entry := range index.Manifests {
-		manifest, err := s.readManifest(entry)
-		if err != nil {
-			return n, err
-		}
-		var config v1.Image
-		if err := s.readBlobJSON(manifest.Config, &config); err != nil {
-			return n, err
-		}
-		n.blobs[entry.Digest.Encoded()] = true
-		n.blobs[manifest.Config.Digest.Encoded()] = true
-		for _, l := range manifest.Layers {
-			if checkDigest(l.Digest) == nil {
-				n.blobs[l.Digest.Encoded()] = true
-			}
-		}
-		for _, chain := range chainIDs(config.RootFS.DiffIDs) {
-			n.layers[chain.Encoded()] = true
-		}
-	}
-	if err := s.neededByContainers(n); err != nil {
-		return n, err
-	}
-	return n, s.neededByPulls(n)
-}
-
-// neededByContainers adds the layers of containers. Their images may be missing from the index, if it was lost.
-func (s *Store) neededByContainers(n needs) error {
-	var unknown error
-	list, err := s.dir.List(func(err error) { unknown = err })
-	if err = errors.Join(err, unknown); err != nil {
+// sweepOrphans locks the store and sweeps it.
+func (s *Store) sweepOrphans(keep keepFunc) error {
+	index, unlock, err := s.lockIndex()
+	if err != nil {
 		return err
 	}
-	for _, c := range list {
-		id := digest.Digest(c.Spec.Annotation(spec.AnnotationImageID))
-		if id == "" {
-			continue
-		}
-		var config v1.Image
-		if err := s.readBlobJSON(v1.Descriptor{Digest: id}, &config); err != nil {
-			return fmt.Errorf("container %s: image: %w", c.ID, err)
-		}
-		n.blobs[id.Encoded()] = true
-		for _, chain := range chainIDs(config.RootFS.DiffIDs) {
-			n.layers[chain.Encoded()] = true
-		}
-	}
-	return nil
-}
-
-func (s *Store) neededByPulls(n needs) error {
-	entries, err := os.ReadDir(s.pullsDir())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	for _, e := range entries {
-		path := filepath.Join(s.pullsDir(), e.Name())
-		var record pullRecord
-		if err := state.ReadJSON(path, &record); err != nil || record.Process.Life() == state.Dead {
-			os.Remove(path)
-			continue
-		}
-		for _, d := range record.Blobs {
-			n.blobs[d.Encoded()] = true
-		}
-		for _, d := range record.Chains {
-			n.layers[d.Encoded()] = true
-		}
-	}
-	return nil
+	defer unlock()
+	_, _, err = s.sweep(index, keep)
+	return err
 }
 
 // sweep removes the blobs and layers that are not needed, except those that keep selects; keep may be nil. It returns
@@ -185,13 +118,80 @@ func resumable(dir string, e os.DirEntry) bool {
 	return err == nil && time.Since(info.ModTime()) < resumeTime
 }
 
-// sweepOrphans locks the store and sweeps it.
-func (s *Store) sweepOrphans(keep keepFunc) error {
-	index, unlock, err := s.lockIndex()
-	if err != nil {
+// needs has the names in blobs/ and layers/ that must stay.
+type needs struct{ blobs, layers map[string]bool }
+
+// needed returns what the index, containers and running pulls need. If it returns an error, nothing may be removed.
+func (s *Store) needed(index *v1.Index) (needs, error) {
+	n := needs{blobs: make(map[string]bool), layers: make(map[string]bool)}
+	for _, entry := range index.Manifests {
+		manifest, err := s.readManifest(entry)
+		if err != nil {
+			return n, err
+		}
+		var config v1.Image
+		if err := s.readBlobJSON(manifest.Config, &config); err != nil {
+			return n, err
+		}
+		n.blobs[entry.Digest.Encoded()] = true
+		n.blobs[manifest.Config.Digest.Encoded()] = true
+		for _, l := range manifest.Layers {
+			if checkDigest(l.Digest) == nil {
+				n.blobs[l.Digest.Encoded()] = true
+			}
+		}
+		for _, chain := range chainIDs(config.RootFS.DiffIDs) {
+			n.layers[chain.Encoded()] = true
+		}
+	}
+	if err := s.neededByContainers(n); err != nil {
+		return n, err
+	}
+	return n, s.neededByPulls(n)
+}
+
+// neededByContainers adds the layers of containers. Their images may be missing from the index, if it was lost.
+func (s *Store) neededByContainers(n needs) error {
+	var unknown error
+	list, err := s.dir.List(func(err error) { unknown = err })
+	if err = errors.Join(err, unknown); err != nil {
 		return err
 	}
-	defer unlock()
-	_, _, err = s.sweep(index, keep)
-	return err
+	for _, c := range list {
+		id := digest.Digest(c.Spec.Annotation(spec.AnnotationImageID))
+		if id == "" {
+			continue
+		}
+		var config v1.Image
+		if err := s.readBlobJSON(v1.Descriptor{Digest: id}, &config); err != nil {
+			return fmt.Errorf("container %s: image: %w", c.ID, err)
+		}
+		n.blobs[id.Encoded()] = true
+		for _, chain := range chainIDs(config.RootFS.DiffIDs) {
+			n.layers[chain.Encoded()] = true
+		}
+	}
+	return nil
+}
+
+func (s *Store) neededByPulls(n needs) error {
+	entries, err := os.ReadDir(s.pullsDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(s.pullsDir(), e.Name())
+		var record pullRecord
+		if err := state.ReadJSON(path, &record); err != nil || record.Process.Life() == state.Dead {
+			os.Remove(path)
+			continue
+		}
+		for _, d := range record.Blobs {
+			n.blobs[d.Encoded()] = true
+		}
+		for _, d := range record.Chains {
+			n.layers[d.Encoded()] = true
+		}
+	}
+	return nil
 }

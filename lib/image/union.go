@@ -188,10 +188,7 @@ func (u *unpacker) copyContent(from linux.Dir, old string, size int64, to linux.
 	}
 	n, err := io.Copy(dst, src)
 	u.size += n
-	if cerr := dst.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	return errors.Join(err, dst.Close())
 }
 
 // copyDirAttributes copies the attributes of a directory without an entry from the lower layers: overlayfs shows those

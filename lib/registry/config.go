@@ -60,15 +60,15 @@ func readConfig() (*config, error) {
 		paths = []string{chosen}
 	}
 	for i, path := range paths {
-		var c config
 		data, err := linux.ReadGiven(path, maxConfig)
-		if err == nil {
-			err = toml.Unmarshal(data, &c)
-		}
 		if errors.Is(err, fs.ErrNotExist) && (i < len(paths)-1 || path == systemConfig) {
 			continue
 		}
 		if err != nil {
+			return nil, fmt.Errorf("read mirrors from %s: %w", path, err)
+		}
+		var c config
+		if err := toml.Unmarshal(data, &c); err != nil {
 			return nil, fmt.Errorf("read mirrors from %s: %w", path, err)
 		}
 		return &c, nil

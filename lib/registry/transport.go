@@ -143,7 +143,7 @@ func (t *transport) roundTrip(req *http.Request, token bool) (*http.Response, er
 	if err != nil {
 		return nil, err
 	}
-	t.bound(resp, p != nil, token)
+	t.bound(resp, p, token)
 	if r := refusalOf(req); resp.StatusCode >= 400 && resp.StatusCode != http.StatusUnauthorized {
 		r.status.Store(int32(resp.StatusCode))
 	}
@@ -206,8 +206,8 @@ func (b *timedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// bound limits the length of an answer's body.
-func (t *transport) bound(resp *http.Response, blob, token bool) {
+// bound limits the length of an answer's body. p is not nil for blobs.
+func (t *transport) bound(resp *http.Response, p *part, token bool) {
 	limit := int64(maxManifest)
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400: // only net/http would read it
@@ -216,7 +216,7 @@ func (t *transport) bound(resp *http.Response, blob, token bool) {
 		return
 	case resp.StatusCode >= 400:
 		limit = maxError
-	case blob:
+	case p != nil:
 		return
 	case token:
 		limit = maxToken

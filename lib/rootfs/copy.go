@@ -226,11 +226,7 @@ func copyFile(src, dst linux.Dir, name string) error {
 	if err != nil {
 		return err
 	}
-	err = copyExtents(out, in, info.Size())
-	if cerr := out.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	return errors.Join(copyExtents(out, in, info.Size()), out.Close())
 }
 
 func copyExtents(out, in *os.File, size int64) error {

@@ -18,11 +18,24 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// idMapOption is the parsed value of --userns. The zero value means that the option was not given.
+// idMapMode is the form of --userns.
+type idMapMode int
+
+const (
+	idMapUnset idMapMode = iota // not given: the document stays unchanged
+	idMapHost                   // host: no user namespace
+	idMapAuto                   // auto: the state allocates the ids
+	idMapRange                  // UID:GID:SIZE
+)
+
+// idMapOption is the parsed value of --userns.
 type idMapOption struct {
-	given, own, auto bool   // own: the container has a user namespace; auto: its ids are allocated
-	uid, gid, size   uint32 // first host uid and gid of the map, and their number
+	mode           idMapMode
+	uid, gid, size uint32 // first host uid and gid of the map, and their number
 }
+
+// mapped reports whether the container gets a user namespace.
+func (o idMapOption) mapped() bool { return o.mode == idMapAuto || o.mode == idMapRange }
 
 // parseUserns parses auto, host or UID:GID:SIZE.
 func parseUserns(word string) (o idMapOption, err error) {
@@ -30,9 +43,9 @@ func parseUserns(word string) (o idMapOption, err error) {
 	case "":
 		return o, nil
 	case "host":
-		return idMapOption{given: true}, nil
+		return idMapOption{mode: idMapHost}, nil
 	case "auto":
-		return idMapOption{given: true, own: true, auto: true, size: state.IDRangeSize}, nil
+		return idMapOption{mode: idMapAuto, size: state.IDRangeSize}, nil
 	}
 	parts := strings.Split(word, ":")
 	var numbers [3]uint32
@@ -43,7 +56,7 @@ func parseUserns(word string) (o idMapOption, err error) {
 		}
 		numbers[i] = uint32(n)
 	}
-	o = idMapOption{given: true, own: true, uid: numbers[0], gid: numbers[1], size: numbers[2]}
+	o = idMapOption{mode: idMapRange, uid: numbers[0], gid: numbers[1], size: numbers[2]}
 	if end := uint64(max(o.uid, o.gid)) + uint64(o.size); o.size == 0 || end > 1<<32-1 {
 		return o, fmt.Errorf("--userns %.80q: want a size of at least 1, and ids up to 4294967294", word)
 	}
@@ -56,7 +69,7 @@ func parseUserns(word string) (o idMapOption, err error) {
 // checkIDMap refuses options that have no effect with an id map: the container's root has no privileges over resources
 // of the host.
 func (p *posture) checkIDMap() error {
-	if !p.idMap.own {
+	if !p.idMap.mapped() {
 		return nil
 	}
 	if p.privileged || p.add.all {
@@ -73,16 +86,16 @@ func (p *posture) checkIDMap() error {
 // applyIDMap writes the user namespace and its id map into the document.
 func (c *container) applyIDMap(s *spec.Spec) error {
 	o := c.posture.idMap
-	if !o.given {
+	if o.mode == idMapUnset {
 		return nil
 	}
 	l := s.LinuxPart()
-	if !o.own {
+	if o.mode == idMapHost {
 		s.RemoveNamespace(specs.UserNamespace)
 		l.UIDMappings, l.GIDMappings = nil, nil
 		return nil
 	}
-	if o.auto {
+	if o.mode == idMapAuto {
 		first, err := c.dir.ClaimIDRange(c.id)
 		if err != nil {
 			return err

@@ -148,9 +148,9 @@ func TestParseUserns(t *testing.T) {
 		word string
 		want idMapOption
 	}{
-		{"", idMapOption{}}, {"host", idMapOption{given: true}}, {"auto", idMapOption{given: true, own: true, auto: true, size: 65536}},
-		{"100000:200000:65536", idMapOption{true, true, false, 100000, 200000, 65536}},
-		{"1:1:4294967293", idMapOption{true, true, false, 1, 1, 4294967293}},
+		{"", idMapOption{}}, {"host", idMapOption{mode: idMapHost}}, {"auto", idMapOption{mode: idMapAuto, size: 65536}},
+		{"100000:200000:65536", idMapOption{idMapRange, 100000, 200000, 65536}},
+		{"1:1:4294967293", idMapOption{idMapRange, 1, 1, 4294967293}},
 	} {
 		if got, err := parseUserns(tt.word); err != nil || got != tt.want {
 			t.Errorf("%q: %+v %v", tt.word, got, err)

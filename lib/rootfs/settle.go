@@ -67,15 +67,6 @@ func (m *Manager) SettleAll() error {
 	return errors.Join(errs...)
 }
 
-// settleVolume removes an unfinished volume and temporary files. The caller must hold the volume's lock.
-func (m *Manager) settleVolume(name string) error {
-	if m.unfinished(name) {
-		return errors.Join(linux.RemoveAll(m.volumeDir(name)), linux.RemoveAll(m.goneVolume(name)))
-	}
-	state.RemoveTemps(m.volumeDir(name))
-	return linux.RemoveAll(m.goneVolume(name))
-}
-
 // SettleVolumesOf removes temporary files from the anonymous volumes of container id. The caller must own the container.
 func (m *Manager) SettleVolumesOf(id string) error {
 	record, err := ReadRecord(m.dir, id)
@@ -87,6 +78,21 @@ func (m *Manager) SettleVolumesOf(id string) error {
 	return err
 }
 
+// settleVolume removes an unfinished volume and temporary files. The caller must hold the volume's lock.
+func (m *Manager) settleVolume(name string) error {
+	if m.unfinished(name) {
+		return errors.Join(linux.RemoveAll(m.volumeDir(name)), linux.RemoveAll(m.goneVolume(name)))
+	}
+	state.RemoveTemps(m.volumeDir(name))
+	return linux.RemoveAll(m.goneVolume(name))
+}
+
+// unfinished reports whether a volume has neither volume.json nor data.
+func (m *Manager) unfinished(name string) bool {
+	_, err := os.Lstat(filepath.Join(m.volumeDir(name), volumeFile))
+	return errors.Is(err, fs.ErrNotExist) && emptyDir(m.volumeData(name))
+}
+
 // inUse reports whether a volume belongs to an active container. Anonymous volumes have no lock that would tell.
 func (m *Manager) inUse(name string) bool {
 	users, err := m.volumeUsers()
@@ -96,10 +102,4 @@ func (m *Manager) inUse(name string) bool {
 func hasTemps(dir string) bool {
 	paths, err := filepath.Glob(filepath.Join(dir, state.TempPrefix+"*"))
 	return len(paths) > 0 && err == nil
-}
-
-// unfinished reports whether a volume has neither volume.json nor data.
-func (m *Manager) unfinished(name string) bool {
-	_, err := os.Lstat(filepath.Join(m.volumeDir(name), volumeFile))
-	return errors.Is(err, fs.ErrNotExist) && emptyDir(m.volumeData(name))
 }

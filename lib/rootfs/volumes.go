@@ -135,15 +135,6 @@ func (m *Manager) RemoveVolume(name string) error {
 // goneVolume returns the path of a volume during its removal.
 func (m *Manager) goneVolume(name string) string { return m.volumeDir(state.TempPrefix + name) }
 
-func (m *Manager) findVolume(name string) error {
-	if state.CheckName("volume", name) == nil {
-		if _, err := os.Lstat(m.volumeDir(name)); err == nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("volume %.80q: %w", name, state.ErrNotFound)
-}
-
 // KeepVolumes marks the anonymous volumes of container id, so that the removal of the container keeps them.
 func (m *Manager) KeepVolumes(id string) error {
 	if err := state.CheckID(id); err != nil {
@@ -175,4 +166,13 @@ func (m *Manager) keepVolume(v Volume) error {
 	info.Kept = true
 	state.RemoveTemps(m.volumeDir(v.Name)) // left by a killed process
 	return state.WriteJSON(path, info)
+}
+
+func (m *Manager) findVolume(name string) error {
+	if state.CheckName("volume", name) == nil {
+		if _, err := os.Lstat(m.volumeDir(name)); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("volume %.80q: %w", name, state.ErrNotFound)
 }
