@@ -85,7 +85,7 @@ func TestAttacksWithinALayer(t *testing.T) {
 		"directory over a link": func(v *victim) []entry {
 			return []entry{symlink("d", v.dir), {name: "d", kind: tar.TypeDir, mode: 0o4777, uid: 4242, pax: attributes}}
 		},
-		"parent of nothing over a link": func(v *victim) []entry {
+		"missing parent over a link": func(v *victim) []entry {
 			return []entry{symlink("d", v.dir), {name: "d/e/f", content: "1", mode: 0o4777, uid: 4242, pax: attributes}}
 		},
 		"hard link out": func(v *victim) []entry {
@@ -106,8 +106,8 @@ func TestAttacksWithinALayer(t *testing.T) {
 		"device through a link": func(v *victim) []entry {
 			return []entry{symlink("l", v.dir), {name: "l/null", kind: tar.TypeChar, major: 1, minor: 3}}
 		},
-		"the root as something else": func(v *victim) []entry { return []entry{symlink(".", v.dir), file("secret", "evil")} },
-		"the root's mode":            func(v *victim) []entry { return []entry{{name: "..", kind: tar.TypeDir, mode: 0o4777, uid: 4242}} },
+		"root is not a directory": func(v *victim) []entry { return []entry{symlink(".", v.dir), file("secret", "evil")} },
+		"the root's mode":         func(v *victim) []entry { return []entry{{name: "..", kind: tar.TypeDir, mode: 0o4777, uid: 4242}} },
 		"link swapped under a parent in use": func(v *victim) []entry {
 			return []entry{dir("d"), file("d/a", "1"), symlink("d", v.dir), file("d/secret", "evil"), file("d/new", "evil")}
 		},
@@ -158,7 +158,7 @@ func TestAttacksAcrossLayers(t *testing.T) {
 		"whiteout through a link below": {
 			func(v *victim) []entry { return []entry{symlink("l", v.dir)} },
 			func(v *victim) []entry { return []entry{file("l/.wh.secret", "")} }},
-		"a directory's look through a link below": {
+		"directory attributes through a link below": {
 			func(v *victim) []entry { return []entry{symlink("l", v.dir), symlink("x", "l")} },
 			func(v *victim) []entry { return []entry{file("x/y/z", "1"), file("l/y", "1")} }},
 	} {
@@ -203,12 +203,12 @@ func TestBombs(t *testing.T) {
 			}
 			return tarOf(entries...)
 		}, "name too long"},
-		"a name without end": {func() []byte { return tarOf(file(strings.Repeat("x", 900000), "1")) }, "name too long"},
-		"a link without end": {func() []byte { return tarOf(symlink("l", strings.Repeat("x", 900000))) }, "name too long"},
-		"header without end": {func() []byte {
+		"endless name": {func() []byte { return tarOf(file(strings.Repeat("x", 900000), "1")) }, "name too long"},
+		"endless link": {func() []byte { return tarOf(symlink("l", strings.Repeat("x", 900000))) }, "name too long"},
+		"endless header": {func() []byte {
 			return withRecords([][2]string{{"a.b", strings.Repeat("x", 2<<20)}})
 		}, "too long"},
-		"attribute of a gigabyte": {func() []byte {
+		"attribute of one gigabyte": {func() []byte {
 			return tarOf(entry{name: "a", pax: map[string]string{paxXattr + "user.x": strings.Repeat("x", 200000)}})
 		}, "set user.x"},
 		"sparse":                 {func() []byte { return sparse("1000000000000000000", "0,0") }, "no space"},

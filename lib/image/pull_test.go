@@ -287,38 +287,38 @@ func TestPullRefuses(t *testing.T) {
 			f.change = func(_ int, data []byte) io.Reader { return bytes.NewReader(data[:len(data)/2]) }
 			return f
 		}(), "content has digest"},
-		"longer than said": {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size-- }), "longer than"},
-		"shorter":          {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size++ }), "(manifest)"},
-		"no size":          {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size = -1 }), "size -1"},
+		"longer than manifest size": {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size-- }), "longer than"},
+		"shorter":                   {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size++ }), "(manifest)"},
+		"no size":                   {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].Size = -1 }), "size -1"},
 		"other content": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			return f.edit(func(m *v1.Manifest) { m.Layers[0] = f.add(gz, compressions[gz](tarOf(file("evil", "1")))) })
 		}(), "unpacked layer"},
-		"no archive": {func() *fake {
+		"not an archive": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			return f.edit(func(m *v1.Manifest) { m.Layers[0] = f.add(gz, bytes.Repeat([]byte("x"), 2000)) })
 		}(), "invalid tar header"},
-		"config longer than said":  {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size-- }), "(descriptor)"},
-		"config shorter than said": {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size++ }), "(descriptor)"},
-		"config without end":       {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size = 1 << 40 }), "exceeds 8 MiB"},
-		"config of no size":        {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size = -1 }), "size -1"},
-		"root of another size": {func() *fake {
+		"config longer than manifest size":  {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size-- }), "(descriptor)"},
+		"config shorter than manifest size": {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size++ }), "(descriptor)"},
+		"config of one terabyte":            {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size = 1 << 40 }), "exceeds 8 MiB"},
+		"config without size":               {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Size = -1 }), "size -1"},
+		"root with other size": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			f.root.Size++
 			return f
 		}(), "(descriptor)"},
-		"root of no size": {func() *fake {
+		"root without size": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			f.root.Size = -1
 			return f
 		}(), "size -1"},
-		"in an index, of another size": {func() *fake {
+		"in an index, other size": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			f.root.Size++
 			f.root = f.addJSON(v1.MediaTypeImageIndex, v1.Index{Manifests: []v1.Descriptor{f.root}})
 			return f
 		}(), "(descriptor)"},
-		"in an index, of no size, not chosen": {func() *fake {
+		"in an index, without size, not chosen": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			other := f.root
 			other.Size, other.Platform = -1, &v1.Platform{OS: "plan9"}
@@ -329,9 +329,9 @@ func TestPullRefuses(t *testing.T) {
 		"config's digest":  {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.Digest = "" }), "digest"},
 		"foreign layer":    {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].URLs = []string{"http://evil/"} }), "foreign"},
 		"encrypted":        {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers[0].MediaType += "+encrypted" }), "unsupported media type"},
-		"a chart":          {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.MediaType = "application/vnd.cncf.helm.config.v1+json" }), "not a container image"},
+		"Helm chart":       {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Config.MediaType = "application/vnd.cncf.helm.config.v1+json" }), "not a container image"},
 		"fewer layers":     {newFake(t, "x", gz, layer).edit(func(m *v1.Manifest) { m.Layers = nil }), "lists 1 layers"},
-		"both kinds": {func() *fake {
+		"manifest and index": {func() *fake {
 			f := newFake(t, "x", gz, layer)
 			f.root = f.add(v1.MediaTypeImageManifest, []byte(strings.Replace(string(f.blobs[f.root.Digest]), "{", `{"manifests":[],`, 1)))
 			return f

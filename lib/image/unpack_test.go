@@ -125,7 +125,7 @@ func TestUnpack(t *testing.T) {
 		"plain":                 {[]entry{dir("a"), file("a/b", "1"), symlink("a/c", "/b")}, "a d---------\na/b=1\na/c->/b\n"},
 		"no directory entries":  {[]entry{file("a/b/c", "1")}, "a d---------\na/b d---------\na/b/c=1\n"},
 		"absolute name":         {[]entry{file("/a", "1")}, "a=1\n"},
-		"climbing name":         {[]entry{file("../../a", "1"), file("b/../../c", "2")}, "a=1\nc=2\n"},
+		"name with ..":          {[]entry{file("../../a", "1"), file("b/../../c", "2")}, "a=1\nc=2\n"},
 		"trailing slash":        {[]entry{{name: "a/", kind: tar.TypeDir}}, "a d---------\n"},
 		"root":                  {[]entry{{name: "./", kind: tar.TypeDir}, file("./a", "1")}, "a=1\n"},
 		"through a link within": {[]entry{dir("usr"), dir("usr/lib"), symlink("lib", "usr/lib"), file("lib/x", "1")}, "lib->usr/lib\nusr d---------\nusr/lib d---------\nusr/lib/x=1\n"},
@@ -153,7 +153,7 @@ func TestUnpack(t *testing.T) {
 		"whiteout":                  {[]entry{dir("d"), file("d/.wh.x", "")}, "d d---------\nd/x gone\n"},
 		"whiteout before its file":  {[]entry{file(".wh.x", ""), file("x", "1")}, "x=1\n"},
 		"whiteout after its file":   {[]entry{file("x", "1"), file(".wh.x", "")}, "x=1\n"},
-		"aufs' own notes":           {[]entry{file(".wh..wh.aufs", ""), dir(".wh..wh.plnk")}, ""},
+		"aufs metadata":             {[]entry{file(".wh..wh.aufs", ""), dir(".wh..wh.plnk")}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			outside := t.TempDir()
@@ -179,21 +179,21 @@ func TestUnpackRefuses(t *testing.T) {
 		entries []entry
 		want    string
 	}{
-		"root is a file":            {[]entry{file(".", "1")}, "root of layer is not a directory"},
-		"root is a link":            {[]entry{symlink("/", "/etc")}, "root of layer is not a directory"},
-		"root is a hard link":       {[]entry{file("a", "1"), hardlink("..", "a")}, "root of layer is not a directory"},
-		"parent is a file":          {[]entry{file("a", "1"), file("a/b", "2")}, "is not a directory"},
-		"parent is a dangling link": {[]entry{symlink("a", "/etc"), file("a/passwd", "1")}, "dangling link"},
-		"parent is a loop":          {[]entry{symlink("a", "b"), symlink("b", "a"), file("a/x", "1")}, "too many levels"},
-		"hard link to a directory":  {[]entry{dir("a"), hardlink("b", "a")}, "directory"},
-		"hard link to the root":     {[]entry{hardlink("b", ".")}, "directory"},
-		"hard link to missing file": {[]entry{hardlink("b", "../../../etc/passwd")}, "none of the layers"},
-		"hard link to a removed":    {[]entry{file(".wh.a", ""), hardlink("b", "a")}, "removed by the same layer"},
-		"whiteout of dots":          {[]entry{file("a/.wh...", "")}, "no name"},
-		"whiteout of nothing":       {[]entry{file("a/.wh.", "")}, "no name"},
-		"hidden whiteout":           {[]entry{{name: "a", kind: tar.TypeChar}}, "0:0"},
-		"long element":              {[]entry{file(strings.Repeat("a", 300), "")}, "name too long"},
-		"unknown type":              {[]entry{{name: "a", kind: 'Q'}}, "unknown entry type"},
+		"root is a file":              {[]entry{file(".", "1")}, "root of layer is not a directory"},
+		"root is a link":              {[]entry{symlink("/", "/etc")}, "root of layer is not a directory"},
+		"root is a hard link":         {[]entry{file("a", "1"), hardlink("..", "a")}, "root of layer is not a directory"},
+		"parent is a file":            {[]entry{file("a", "1"), file("a/b", "2")}, "is not a directory"},
+		"parent is a dangling link":   {[]entry{symlink("a", "/etc"), file("a/passwd", "1")}, "dangling link"},
+		"parent is a loop":            {[]entry{symlink("a", "b"), symlink("b", "a"), file("a/x", "1")}, "too many levels"},
+		"hard link to a directory":    {[]entry{dir("a"), hardlink("b", "a")}, "directory"},
+		"hard link to the root":       {[]entry{hardlink("b", ".")}, "directory"},
+		"hard link to missing file":   {[]entry{hardlink("b", "../../../etc/passwd")}, "none of the layers"},
+		"hard link to a removed file": {[]entry{file(".wh.a", ""), hardlink("b", "a")}, "removed by the same layer"},
+		"whiteout of dots":            {[]entry{file("a/.wh...", "")}, "no name"},
+		"whiteout of nothing":         {[]entry{file("a/.wh.", "")}, "no name"},
+		"hidden whiteout":             {[]entry{{name: "a", kind: tar.TypeChar}}, "0:0"},
+		"long element":                {[]entry{file(strings.Repeat("a", 300), "")}, "name too long"},
+		"unknown type":                {[]entry{{name: "a", kind: 'Q'}}, "unknown entry type"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := unpackInto(t, t.TempDir(), tarOf(c.entries...))

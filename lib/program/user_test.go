@@ -47,42 +47,42 @@ func openTree(t *testing.T, tree map[string]string) (root *linux.Root, dir strin
 func TestLookupUser(t *testing.T) {
 	root, _ := openTree(t, map[string]string{"etc/passwd": passwd, "etc/group": group})
 	tests := []struct {
-		who   string
+		word  string
 		want  account
 		error string
 	}{
-		{who: "", want: account{0, 0, []uint32{0, 4, 6}, "/root"}},
-		{who: "root", want: account{0, 0, []uint32{0, 4, 6}, "/root"}},
-		{who: "mysql", want: account{999, 998, []uint32{998}, "/var/lib/mysql"}},
-		{who: "999", want: account{999, 998, []uint32{998}, "/var/lib/mysql"}},
-		{who: "user", want: account{1000, 1000, []uint32{1000, 4, 6}, "/home/user"}},
-		{who: "1000", want: account{1000, 1000, []uint32{1000, 4, 6}, "/home/user"}},
-		{who: "nohome", want: account{1001, 1001, []uint32{1001}, "/"}},
-		{who: "4711", want: account{4711, 0, []uint32{0}, "/"}},
-		{who: "user:mysql", want: account{1000, 998, []uint32{998}, "/home/user"}},
-		{who: "user:5", want: account{1000, 5, []uint32{5}, "/home/user"}},
-		{who: ":5", want: account{0, 5, []uint32{5}, "/root"}},
-		{who: "4294967294:4294967294", want: account{4294967294, 4294967294, []uint32{4294967294}, "/"}},
-		{who: "4294967295", error: "want a number from 0 to 4294967294"},
-		{who: "4294967296", error: "want a number from 0 to 4294967294"},
-		{who: "18446744073709551616", error: "want a number from 0 to 4294967294"},
-		{who: "-1", error: "want a number from 0 to 4294967294"},
-		{who: "+5", error: "want a number from 0 to 4294967294"},
-		{who: "-", error: "want a name or a number"},
-		{who: "user:", error: "want a name or a number"},
-		{who: "user:-1", error: "want a number from 0 to 4294967294"},
-		{who: "user:a:b", error: "not in the container's /etc/group"},
-		{who: "nobody", error: "not in the container's /etc/passwd"},
-		{who: "broken", error: "not in the container's /etc/passwd"},
-		{who: "toolarge", error: "not in the container's /etc/passwd"},
+		{word: "", want: account{0, 0, []uint32{0, 4, 6}, "/root"}},
+		{word: "root", want: account{0, 0, []uint32{0, 4, 6}, "/root"}},
+		{word: "mysql", want: account{999, 998, []uint32{998}, "/var/lib/mysql"}},
+		{word: "999", want: account{999, 998, []uint32{998}, "/var/lib/mysql"}},
+		{word: "user", want: account{1000, 1000, []uint32{1000, 4, 6}, "/home/user"}},
+		{word: "1000", want: account{1000, 1000, []uint32{1000, 4, 6}, "/home/user"}},
+		{word: "nohome", want: account{1001, 1001, []uint32{1001}, "/"}},
+		{word: "4711", want: account{4711, 0, []uint32{0}, "/"}},
+		{word: "user:mysql", want: account{1000, 998, []uint32{998}, "/home/user"}},
+		{word: "user:5", want: account{1000, 5, []uint32{5}, "/home/user"}},
+		{word: ":5", want: account{0, 5, []uint32{5}, "/root"}},
+		{word: "4294967294:4294967294", want: account{4294967294, 4294967294, []uint32{4294967294}, "/"}},
+		{word: "4294967295", error: "want a number from 0 to 4294967294"},
+		{word: "4294967296", error: "want a number from 0 to 4294967294"},
+		{word: "18446744073709551616", error: "want a number from 0 to 4294967294"},
+		{word: "-1", error: "want a number from 0 to 4294967294"},
+		{word: "+5", error: "want a number from 0 to 4294967294"},
+		{word: "-", error: "want a name or a number"},
+		{word: "user:", error: "want a name or a number"},
+		{word: "user:-1", error: "want a number from 0 to 4294967294"},
+		{word: "user:a:b", error: "not in the container's /etc/group"},
+		{word: "nobody", error: "not in the container's /etc/passwd"},
+		{word: "broken", error: "not in the container's /etc/passwd"},
+		{word: "toolarge", error: "not in the container's /etc/passwd"},
 	}
 	for _, tt := range tests {
-		got, err := lookupUser(root, tt.who)
+		got, err := lookupUser(root, tt.word)
 		switch {
 		case tt.error != "" && (err == nil || !strings.Contains(err.Error(), tt.error)):
-			t.Errorf("%q: got error %v, want %q", tt.who, err, tt.error)
+			t.Errorf("%q: got error %v, want %q", tt.word, err, tt.error)
 		case tt.error == "" && (err != nil || !reflect.DeepEqual(got, tt.want)):
-			t.Errorf("%q: got %+v, %v", tt.who, got, err)
+			t.Errorf("%q: got %+v, %v", tt.word, got, err)
 		}
 	}
 }
@@ -136,15 +136,15 @@ func TestLinkedEtcStaysInside(t *testing.T) {
 
 func TestNonRootUsersHaveNoCapabilities(t *testing.T) {
 	root, _ := openTree(t, map[string]string{"etc/passwd": passwd})
-	for who, want := range map[string]int{"root": 1, "mysql": 0} {
+	for word, want := range map[string]int{"root": 1, "mysql": 0} {
 		caps := []string{"CAP_CHOWN"}
 		p := &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps}}
-		if _, err := FillUser(p, root, who); err != nil {
+		if _, err := FillUser(p, root, word); err != nil {
 			t.Fatal(err)
 		}
 		c := p.Capabilities
 		if len(c.Bounding) != 1 || len(c.Effective) != want || len(c.Permitted) != want || *p.User.Umask != 0o022 {
-			t.Errorf("%s: %+v, umask %o", who, c, *p.User.Umask)
+			t.Errorf("%s: %+v, umask %o", word, c, *p.User.Umask)
 		}
 	}
 }
@@ -152,14 +152,14 @@ func TestNonRootUsersHaveNoCapabilities(t *testing.T) {
 func FuzzPasswd(f *testing.F) {
 	f.Add("user", passwd, group)
 	f.Add("1000:adm", passwd, group)
-	f.Fuzz(func(t *testing.T, who, passwd, group string) {
+	f.Fuzz(func(t *testing.T, word, passwd, group string) {
 		root, _ := openTree(t, map[string]string{"etc/passwd": passwd, "etc/group": group})
-		a, err := lookupUser(root, who)
+		a, err := lookupUser(root, word)
 		if err != nil {
 			return
 		}
 		if a.uid == 1<<32-1 || a.gid == 1<<32-1 || len(a.groups) == 0 || a.groups[0] != a.gid {
-			t.Errorf("%q: %+v", who, a)
+			t.Errorf("%q: %+v", word, a)
 		}
 	})
 }

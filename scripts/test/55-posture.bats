@@ -121,7 +121,7 @@ compare_postures() {
   same $'x\nx\n0' "$output"
   # The namespaces are the host's: no capability gets power over them.
   refuses 125 'no effect with --userns' mydocker run --rm --userns auto --cap-add NET_ADMIN busybox true
-  refuses 125 'none of the container' mydocker run --rm --net none --userns 5:5:10 -u 11 busybox true
+  refuses 125 "not in the container's id map" mydocker run --rm --net none --userns 5:5:10 -u 11 busybox true
   does mydocker run --rm --net none --userns auto -s vfs busybox stat -c %u:%g /bin
   same 0:0 "$output"
   mydocker rm -f -v "$id" >/dev/null
