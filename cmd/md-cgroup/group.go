@@ -117,6 +117,6 @@ func (c *remove) Run(ctx context.Context, std *cli.IO) error {
 		if err != nil {
 			return err
 		}
-		return m.DeleteAlone(ctx, id)
+		return m.DeleteStandalone(ctx, id)
 	})
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// BenchmarkGroup makes a container's group in every hierarchy, with the limits of the README's example, and removes
-// it, as each run does.
+// BenchmarkGroup creates and removes a container's cgroup in every hierarchy, with the limits of the README's example,
+// as each run does.
 func BenchmarkGroup(b *testing.B) {
 	top := "/mydocker-bench-" + state.NewID()
 	r, err := readme().Resources()

@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// The bounds of the kernel (kernel/sched/core.c: cfs period and quota of 1 ms to 1 s, shares), and
-// of what a program needs to be started at all.
+// Bounds of the kernel (kernel/sched/core.c: cfs period and quota of 1 ms to 1 s, shares), and
+// the least memory with which a program starts.
 const (
 	minPeriod, maxPeriod = 1000, 1000000
 	minShares, maxShares = 2, 262144
@@ -18,8 +18,8 @@ const (
 	defaultRTPeriod      = 1000000
 )
 
-// Check returns what is wrong with the limits: values out of range, values that contradict each
-// other, cpus and memory nodes that the host lacks, and what the kernel cannot do. Nothing is made.
+// Check validates the limits: ranges, contradictions, cpus and memory nodes of the host, and
+// support by the kernel. It changes nothing.
 func (l Limits) Check() error {
 	if err := l.checkValues(); err != nil {
 		return err
@@ -36,9 +36,9 @@ func (l Limits) Check() error {
 	return err
 }
 
-// checkValues is Check as far as the kernel need not be asked.
+// checkValues is the part of Check that does not depend on the cgroup hierarchies.
 func (l Limits) checkValues() error {
-	return errors.Join(l.checkCPU(), l.checkSets(), l.checkMemory(), l.checkIO(), l.checkOther())
+	return errors.Join(l.checkCPU(), l.checkSets(), l.checkMemory(), l.checkIO(), l.checkHost())
 }
 
 func (l Limits) checkCPU() error {
@@ -91,9 +91,9 @@ func (l Limits) checkMemory() error {
 	if limited(l.MemorySwap) {
 		switch {
 		case !limited(l.Memory):
-			errs = append(errs, errors.New("--memory-swap-limit: is memory plus swap, and needs --memory-limit too"))
+			errs = append(errs, errors.New("--memory-swap-limit: limits memory plus swap, and needs --memory-limit"))
 		case *l.MemorySwap < *l.Memory:
-			errs = append(errs, fmt.Errorf("--memory-swap-limit %d: is memory plus swap, and less than --memory-limit %d",
+			errs = append(errs, fmt.Errorf("--memory-swap-limit %d: limits memory plus swap, but is less than --memory-limit %d",
 				*l.MemorySwap, *l.Memory))
 		}
 	}
@@ -141,7 +141,8 @@ func (l Limits) checkIO() error {
 	return errors.Join(errs...)
 }
 
-func (l Limits) checkOther() error {
+// checkHost checks the limits that depend on cpus, page sizes and network links of the host.
+func (l Limits) checkHost() error {
 	var errs []error
 	if l.CPUs != nil {
 		errs = append(errs, l.checkCPUs())
@@ -157,14 +158,14 @@ func (l Limits) checkOther() error {
 	return errors.Join(errs...)
 }
 
-// checkCPUs bounds --cpus as docker does: by what the kernel can share, and by what is there.
+// checkCPUs bounds --cpus as docker does: at least 0.01, at most the number of online cpus.
 func (l Limits) checkCPUs() error {
 	if l.CPUPeriod != nil || l.CPUQuota != nil {
-		return errors.New("--cpus: is a quota and a period: leave out --cpu-cfs-quota and --cpu-cfs-period")
+		return errors.New("--cpus: conflicts with --cpu-cfs-quota and --cpu-cfs-period")
 	}
 	online, err := onlineCPUs()
 	if err != nil {
-		return nil // a host that does not say has what it has
+		return nil // without the list there is no upper bound
 	}
 	cpus, err := parseSet(online)
 	if max := CPUs(1000 * len(cpus)); err == nil && *l.CPUs != 0 && (*l.CPUs < 10 || *l.CPUs > max) {

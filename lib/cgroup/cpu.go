@@ -18,7 +18,7 @@ func (p *plan) cpuset(c *specs.LinuxCPU) {
 }
 
 func (p *plan) cpu(c *specs.LinuxCPU) {
-	if c.Shares != nil && *c.Shares != 0 { // docker's documents say 0 where none was given
+	if c.Shares != nil && *c.Shares != 0 { // docker writes 0 for an option that was not given
 		p.setByVersion("cpu", "--cpu-shares", "cpu.shares", number(*c.Shares), "cpu.weight", number(weight(*c.Shares)))
 	}
 	period, quota := c.Period != nil && *c.Period != 0, c.Quota != nil && *c.Quota != 0
@@ -41,10 +41,11 @@ func (p *plan) cpu(c *specs.LinuxCPU) {
 	}
 }
 
-// cpuMax plans v2's one file for quota and period: the one that was not given stays as it is.
+// cpuMax plans cpu.max, which on v2 holds quota and period. A value that was not given keeps its present
+// setting.
 func (p *plan) cpuMax(c *specs.LinuxCPU, period, quota bool) {
 	flag, max := "--cpu-cfs-quota", "max"
-	if old, _, ok := strings.Cut(p.now(p.trees.find("cpu"), "cpu.max"), " "); ok {
+	if old, _, ok := strings.Cut(p.current(p.trees.find("cpu"), "cpu.max"), " "); ok {
 		max = old
 	}
 	if quota {
@@ -79,7 +80,8 @@ func (p *plan) realtime(c *specs.LinuxCPU) {
 }
 
 // weight converts v1's cpu.shares (2 to 262144, default 1024) to v2's cpu.weight (1 to 10000, default
-// 100) so that both ends and the defaults meet: a parabola in the logarithms, as in runc and crun now.
+// 100). It maps minimum, default and maximum onto each other by a parabola over the logarithms, as runc
+// and crun do.
 func weight(shares uint64) uint64 {
 	switch {
 	case shares <= minShares:
@@ -91,7 +93,7 @@ func weight(shares uint64) uint64 {
 	return uint64(math.Ceil(math.Pow(10, (l*l+125*l)/612-7.0/34)))
 }
 
-// ratio is a realtime budget's share of its period, in the kernel's fixed point of 2^20.
+// ratio returns runtime/period of a realtime budget as the kernel's fixed-point number, in units of 2^-20.
 func ratio(runtime, period string) int64 {
 	r, err1 := strconv.ParseInt(runtime, 10, 64)
 	p, err2 := strconv.ParseInt(period, 10, 64)

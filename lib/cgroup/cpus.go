@@ -10,10 +10,10 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// maxCPU bounds the numbers in a list, so that "0-4000000000" is an error and not an endless loop.
+// maxCPU bounds the numbers in a list: "0-4000000000" must be an error, not a long loop.
 const maxCPU = 8191
 
-// checkSet checks a list such as 0-3,6 against what the host has.
+// checkSet checks that the host has every cpu or memory node of a list such as 0-3,6.
 func checkSet(flag, what, list string) error {
 	if list == "" {
 		return nil
@@ -32,7 +32,7 @@ func checkSet(flag, what, list string) error {
 	}
 	have, err := parseSet(has)
 	if err != nil {
-		return fmt.Errorf("%s: the host's list %q: %w", flag, has, err)
+		return fmt.Errorf("%s: parse the host's list %q: %w", flag, has, err)
 	}
 	for n := range maxCPU + 1 {
 		if want[n] && !have[n] {
@@ -62,7 +62,7 @@ func parseSet(list string) (map[int]bool, error) {
 	return set, nil
 }
 
-// onlineCPUs returns the host's cpus as a list.
+// onlineCPUs returns the host's online cpus as a list.
 func onlineCPUs() (string, error) { return readWord("/sys/devices/system/cpu/online") }
 
 // onlineMems returns the host's memory nodes as a list; a kernel without NUMA has node 0.
@@ -74,7 +74,7 @@ func onlineMems() (string, error) {
 	return list, err
 }
 
-// readWord returns the content of a file less the white space around it.
+// readWord returns the content of a file without surrounding white space.
 func readWord(path string) (string, error) {
 	data, err := linux.ReadFile(path)
 	return strings.TrimSpace(string(data)), err

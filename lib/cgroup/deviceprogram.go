@@ -12,32 +12,32 @@ import (
 )
 
 // v2 has no files for devices: a BPF program decides about each open and each mknod (cgroup-v2.rst, "Device
-// controller"). Ours is made of the same rules as v1's files get, and decides as these would.
+// controller"). This file compiles the rules of v1's files into such a program, with the same result.
 
-// What a program is asked for (bpf.h: BPF_DEVCG_ACC_* and BPF_DEVCG_DEV_*).
+// Access and kind in the program's context (bpf.h: BPF_DEVCG_ACC_* and BPF_DEVCG_DEV_*).
 const (
 	accessMknod, accessRead, accessWrite = 1, 2, 4
 	accessAll                            = accessMknod | accessRead | accessWrite
 	kindBlock, kindChar                  = 1, 2
 )
 
-// exception is one kind of access to one device, or to all devices with a number, that is not treated as the
-// others are.
+// exception is access to a device, or to all devices of one major or minor number, that is decided against the
+// default.
 type exception struct {
 	kind         int32
 	major, minor int64 // -1: any
 	access       int32
 }
 
-// verdicts is what a list of rules comes to: all is allowed, or denied, but for the exceptions.
+// verdicts is the effect of a list of rules: a default for all devices, and its exceptions.
 type verdicts struct {
 	allow      bool
 	exceptions []exception
 }
 
-// judge applies rules one by one as v1's devices.allow and devices.deny do (cgroup-v1/devices.rst). A group
-// starts with all allowed.
-func judge(rules []specs.LinuxDeviceCgroup) verdicts {
+// evaluateRules applies rules in order, as v1's devices.allow and devices.deny do (cgroup-v1/devices.rst). A new
+// cgroup allows all devices.
+func evaluateRules(rules []specs.LinuxDeviceCgroup) verdicts {
 	v := verdicts{allow: true}
 	for _, rule := range rules {
 		if rule.Type == "" || rule.Type == "a" {
@@ -67,7 +67,7 @@ func (v *verdicts) add(e exception) {
 	v.exceptions = append(v.exceptions, e)
 }
 
-// remove takes back an exception of just these numbers, and no other.
+// remove clears access in the exception with exactly these numbers. Wider and narrower exceptions stay, as in v1.
 func (v *verdicts) remove(e exception) {
 	left := v.exceptions[:0]
 	for _, old := range v.exceptions {
@@ -100,7 +100,7 @@ func accessOf(letters string) (access int32) {
 	return access
 }
 
-// The few instructions that the program needs (bpf, instruction-set.rst), and who holds what in it.
+// The instructions that the program uses (bpf, instruction-set.rst), and its registers.
 const (
 	loadWord, moveReg, moveImm = 0x61, 0xbc, 0xb7 // dst = *(u32 *)(src + offset), dst = src, dst = immediate
 	andImm, shiftRightImm      = 0x54, 0x74
@@ -110,8 +110,8 @@ const (
 	regResult, regContext, regAccess, regKind, regMajor, regMinor = 0, 1, 2, 3, 4, 5
 )
 
-// program is the verdicts as a program for the kernel: it gets a struct bpf_cgroup_dev_ctx, of which the
-// first word holds the access above 16 bits of kind, and returns 1 to allow.
+// program compiles the verdicts. The program receives a struct bpf_cgroup_dev_ctx, whose first word has the
+// kind in its low 16 bits and the access in its high ones, and returns 1 to allow.
 func (v verdicts) program() []linux.Instruction {
 	op := func(code, dst, src uint8, offset int16, immediate int32) linux.Instruction {
 		return linux.Instruction{Code: code, Registers: dst | src<<4, Offset: offset, Immediate: immediate}
@@ -129,7 +129,7 @@ func (v verdicts) program() []linux.Instruction {
 		op(loadWord, regMajor, regContext, 4, 0), op(loadWord, regMinor, regContext, 8, 0),
 	}
 	for _, e := range v.exceptions {
-		// Each test jumps to the next exception, behind this one's answer.
+		// A test that fails jumps to the next exception, past this one's two instructions of answer.
 		tests := []linux.Instruction{op(jumpNotEqual, regKind, 0, 0, e.kind)}
 		if e.major >= 0 {
 			tests = append(tests, op(jumpNotEqual, regMajor, 0, 0, int32(e.major)))
@@ -138,9 +138,9 @@ func (v verdicts) program() []linux.Instruction {
 			tests = append(tests, op(jumpNotEqual, regMinor, 0, 0, int32(e.minor)))
 		}
 		switch {
-		case v.allow: // denied where any of what is asked for is
+		case v.allow: // deny if any requested bit is an exception
 			tests = append(tests, op(moveReg, regContext, regAccess, 0, 0), op(andImm, regContext, 0, 0, e.access), op(jumpEqual, regContext, 0, 0, 0))
-		case e.access != accessAll: // allowed where all of it is
+		case e.access != accessAll: // allow if all requested bits are exceptions
 			tests = append(tests, op(moveReg, regContext, regAccess, 0, 0), op(andImm, regContext, 0, 0, accessAll&^e.access), op(jumpNotEqual, regContext, 0, 0, 0))
 		}
 		for i := range tests {
@@ -153,7 +153,7 @@ func (v verdicts) program() []linux.Instruction {
 	return append(p, answer(v.allow)...)
 }
 
-// programPrefix begins the name of a program of ours; a digest of its instructions follows.
+// programPrefix begins the names of mydocker's programs; a digest of the instructions follows.
 const programPrefix = "md"
 
 func programName(program []linux.Instruction) string {
@@ -164,8 +164,8 @@ func programName(program []linux.Instruction) string {
 	return fmt.Sprintf("%s%012x", programPrefix, digest.Sum64()>>16)
 }
 
-// attachDevices puts a program in place of the one that an earlier call has left at the group. One that
-// says the same stays.
+// attachDevices attaches a program to the cgroup and detaches the one of an earlier call. If the same
+// program is attached already, it does nothing.
 func attachDevices(dir string, program []linux.Instruction) error {
 	name := programName(program)
 	group, err := os.Open(dir)

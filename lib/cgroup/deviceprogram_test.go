@@ -13,7 +13,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// interpret runs a device program as the kernel does, as far as our programs go.
+// interpret executes a device program. It knows only the instructions that mydocker's programs use.
 func interpret(t *testing.T, program []linux.Instruction, what int32, access uint32, major, minor uint32) bool {
 	t.Helper()
 	var r [11]uint64
@@ -65,14 +65,14 @@ func TestDeviceProgram(t *testing.T) {
 		{"none", nil, "c rw 1 3, b rwm 8 0", ""},
 		{"default", DefaultDevices(), "c rw 1 3, c rwm 1 3, c m 10 229, b m 8 0, c rw 136 5", "c r 10 229, b r 8 0, c rm 10 229, c w 1 11"},
 		{"one more", append(DefaultDevices(), rule(true, "c 10:229 r")), "c r 10 229", "c w 10 229, c rw 10 229, b r 10 229"},
-		{"taken back", append(DefaultDevices(), rule(true, "c 10:* rw"), rule(false, "c 10:* w")), "c r 10 1", "c w 10 1"},
-		{"a wider denial takes nothing back", append(DefaultDevices(), rule(false, "c *:* rw")), "c rw 1 3", "c r 10 1"},
+		{"denied again", append(DefaultDevices(), rule(true, "c 10:* rw"), rule(false, "c 10:* w")), "c r 10 1", "c w 10 1"},
+		{"a wider denial removes no exception", append(DefaultDevices(), rule(false, "c *:* rw")), "c rw 1 3", "c r 10 1"},
 		{"bits add up", append(DefaultDevices(), rule(true, "b 8:1 r"), rule(true, "b 8:1 w")), "b rw 8 1", "b r 8 2"},
 		{"all but one", []specs.LinuxDeviceCgroup{allow, rule(false, "b 8:0 w")}, "b r 8 0, c w 8 0, b w 8 1", "b w 8 0, b rw 8 0"},
-		{"all, after all", []specs.LinuxDeviceCgroup{deny, rule(true, "c 1:3 r"), allow}, "c w 1 3, b r 8 0", ""},
+		{"all, at last", []specs.LinuxDeviceCgroup{deny, rule(true, "c 1:3 r"), allow}, "c w 1 3, b r 8 0", ""},
 		{"nothing", []specs.LinuxDeviceCgroup{allow, deny}, "", "c r 1 3, c m 1 1"},
 	} {
-		program := judge(c.rules).program()
+		program := evaluateRules(c.rules).program()
 		for list, want := range map[string]bool{c.allowed: true, c.denied: false} {
 			for asked := range strings.SplitSeq(list, ", ") {
 				f := strings.Fields(asked)
@@ -89,7 +89,7 @@ func TestDeviceProgram(t *testing.T) {
 	}
 }
 
-// The real kernel takes the program, replaces it and keeps what others have attached.
+// The kernel accepts the program; a new one replaces it, and programs of others stay attached.
 func TestDeviceProgramInTheKernel(t *testing.T) {
 	requireRoot(t)
 	ts, err := hostTrees()
@@ -118,11 +118,11 @@ func TestDeviceProgramInTheKernel(t *testing.T) {
 		}
 		return names
 	}
-	for range 2 { // the second time it is there already
+	for range 2 { // the second time it is attached already
 		if _, err := g.create(&specs.LinuxResources{Devices: DefaultDevices()}); err != nil {
 			t.Fatal(err)
 		}
-		if names := attached(); len(names) != 1 || names[0] != programName(judge(DefaultDevices()).program()) {
+		if names := attached(); len(names) != 1 || names[0] != programName(evaluateRules(DefaultDevices()).program()) {
 			t.Fatalf("attached: %v", names)
 		}
 	}
@@ -144,7 +144,7 @@ func TestDeviceProgramInTheKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	if names := attached(); len(names) != 2 {
-		t.Errorf("attached: %v, want the new one and the other's", names)
+		t.Errorf("attached: %v, want the new and the foreign program", names)
 	}
 	script := `echo $$ >"$2/cgroup.procs"
 		mknod "$1/kmsg" c 1 11; mknod "$1/mem" c 1 1

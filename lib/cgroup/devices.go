@@ -8,8 +8,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// DefaultDevices are the rules that every container has: no device but the harmless ones, though
-// any node may be made (docker's rules).
+// DefaultDevices returns the rules of every container, which are docker's: mknod of any device, and use
+// of the harmless ones.
 func DefaultDevices() []specs.LinuxDeviceCgroup {
 	const any = -1
 	rules := []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}
@@ -36,12 +36,12 @@ func DefaultDevices() []specs.LinuxDeviceCgroup {
 	return rules
 }
 
-// withDefaultDevices returns the rules of a document with the default ones behind them, unless they are
-// there: a container has its /dev/null whatever the document denies (runtime-spec, config-linux.md
-// "Default Devices"), and the documents of other tools count on that.
+// withDefaultDevices appends the default rules to those of a document, unless it has them: a container has
+// /dev/null whatever the document denies (runtime-spec, config-linux.md "Default Devices"), and documents of
+// other tools rely on it.
 func withDefaultDevices(rules []specs.LinuxDeviceCgroup) []specs.LinuxDeviceCgroup {
 	usual := DefaultDevices()
-	allowed := usual[1:] // what is denied is for the document to say
+	allowed := usual[1:] // without the denial, which the document decides
 	behind := max(0, len(rules)-len(allowed))
 	switch {
 	case len(rules) == 0:
@@ -52,15 +52,14 @@ func withDefaultDevices(rules []specs.LinuxDeviceCgroup) []specs.LinuxDeviceCgro
 	return slices.Concat(rules, allowed)
 }
 
-// deviceRule returns a rule in the kernel's words: the file and the line to write to it
-// (cgroup-v1/devices.rst).
+// deviceRule returns the v1 file of a rule and the line to write to it (cgroup-v1/devices.rst).
 func deviceRule(d specs.LinuxDeviceCgroup) (file, line string) {
 	file = "devices.deny"
 	if d.Allow {
 		file = "devices.allow"
 	}
 	if d.Type == "" || d.Type == "a" {
-		return file, "a" // the kernel takes no numbers with it
+		return file, "a" // the kernel ignores anything after it
 	}
 	access := d.Access
 	if access == "" {
@@ -74,4 +73,21 @@ func deviceNumber(n *int64) string {
 		return "*"
 	}
 	return strconv.FormatInt(*n, 10)
+}
+
+// devices plans v1's rules, or a program if v1's controller is not mounted.
+func (p *plan) devices(rules []specs.LinuxDeviceCgroup) {
+	const field = "linux.resources.devices"
+	switch {
+	case len(rules) == 0:
+	case p.trees.find("devices") != nil:
+		for _, rule := range rules {
+			file, line := deviceRule(rule)
+			p.set("devices", field, file, line)
+		}
+	case p.trees.unified() != nil:
+		p.program = evaluateRules(rules).program()
+	default: // a container that can use any device could take over the host
+		p.refuse(field, "no cgroup hierarchy limits devices", p.mountHint("devices"))
+	}
 }

@@ -2,13 +2,13 @@ package cgroup
 
 import "path/filepath"
 
-// Dir is the group's directory in one hierarchy.
+// Dir is the cgroup's directory in one hierarchy.
 type Dir struct {
-	Name string // as the hierarchy is called below /sys/fs/cgroup: cpu, memory …; "" where it is the only one
+	Name string // of the hierarchy below /sys/fs/cgroup: cpu, memory …; "" if v2 is the only one
 	Path string
 }
 
-// Dirs returns the group's directory in every hierarchy: what a container shall see of /sys/fs/cgroup.
+// Dirs returns the cgroup's directory in every hierarchy, for the container's view of /sys/fs/cgroup.
 func (g *Group) Dirs() []Dir {
 	if len(g.trees) == 1 && g.trees[0].version == 2 {
 		return []Dir{{Path: g.trees[0].dir(g.Path)}}

@@ -1,9 +1,9 @@
-// Package cgroup limits and counts what containers use, by control groups: one group per container,
-// /mydocker/ID, in every hierarchy that is mounted. It knows cgroup v1 (a hierarchy per controller),
-// v2 (one for all) and hybrids (each controller where it lives).
+// Package cgroup limits and measures the resources of containers. Each container has a cgroup,
+// /mydocker/ID, in every mounted hierarchy. Supported are cgroup v1 (a hierarchy per controller),
+// v2 (one hierarchy) and hybrid hosts (some controllers in v1, the others in v2).
 //
-// The way of a limit is: option ([Limits]) to OCI document (linux.resources) to the kernel's files.
-// The document is the model: what others wrote into it applies as well.
+// An option ([Limits]) sets a field of the OCI document (linux.resources), and the field is written to
+// a file of the kernel. Fields that other tools set in the document are applied too.
 //
 //	option                     linux.resources          v1 (cgroup-v1/*.rst)           v2 (cgroup-v2.rst)
 //	--cpu-cfs-period           cpu.period               cpu.cfs_period_us              cpu.max, second word
@@ -38,14 +38,14 @@
 //	                           rdma                     rdma.max                       rdma.max
 //	                           unified                  refused                        the file of that name
 //
-//	(1) the parent /mydocker is lent the sum of its children's budgets
-//	(2) 10^((l²+125·l)/612 − 7/34) with l the logarithm of the shares to base 2: 2 is 1, 1024 is 100, 262144 is 10000
-//	(3) refused where the kernel takes the value and forgets it, which those since 5.16 do
-//	(4) refused where no device is scheduled by bfq, or not that one: the kernel would take it and do nothing
-//	(5) where the device has a model of costs (io.cost.qos) and is not scheduled by bfq: 1 + (w−10)·9999/990
-//	(6) v2 has no files for devices; the program decides as v1's files would, and a hybrid host uses these
+//	(1) the parent /mydocker gets the sum of its children's budgets
+//	(2) 10^((l²+125·l)/612 − 7/34) where l is the base-2 logarithm of the shares: 2 becomes 1, 1024 becomes 100, 262144 becomes 10000
+//	(3) refused on kernels since 5.16, which accept the value and ignore it
+//	(4) refused unless the device uses the bfq scheduler: the kernel would accept the weight and ignore it
+//	(5) if the device has io.cost enabled (io.cost.qos) and does not use bfq: 1 + (w−10)·9999/990
+//	(6) v2 has no files for devices; the program decides as v1's files would; a hybrid host uses v1's files
 //
-// Refused means: an error that names the option, the reason and a remedy, before anything is made.
-// What nobody asked for is not written: the kernel's own default stands, whatever number the help
-// shows. A value that asks for no limit never fails for want of a file or a hierarchy.
+// Refused means an error that names the option, the reason and a remedy, before any cgroup is created.
+// Options that are not given are not written: the kernel's default applies, whatever default the help
+// shows. "No limit" is never an error, even if the file or the hierarchy is missing.
 package cgroup

@@ -9,14 +9,14 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// View shows the limits of a group: what the kernel holds it to now, whoever set that, and for what the kernel
-// does not show, what the document says.
+// View returns the limits in force: the values in the kernel's files, and those of the document for limits that the
+// kernel does not show.
 func (g *Group) View(r *specs.LinuxResources) Resources {
 	v := View(r)
-	if f, version := g.files("cpu"); version != 0 && f.there() {
+	if f, version := g.files("cpu"); version != 0 && f.exist() {
 		v.effectiveCPU(f, version)
 	}
-	if f, version := g.files("cpuset"); version != 0 && f.there() {
+	if f, version := g.files("cpuset"); version != 0 && f.exist() {
 		for file, shown := range map[string]*string{"cpuset.cpus": &v.CpusetCpus, "cpuset.mems": &v.CpusetMems} {
 			if list := f.text(file); list != "" {
 				*shown = list
@@ -26,12 +26,12 @@ func (g *Group) View(r *specs.LinuxResources) Resources {
 		}
 	}
 	switch f, version := g.files("memory"); {
-	case version == 1 && f.there():
+	case version == 1 && f.exist():
 		v.effectiveMemoryV1(f)
-	case version == 2 && f.there():
+	case version == 2 && f.exist():
 		v.effectiveMemoryV2(f)
 	}
-	if f, version := g.files("pids"); version != 0 && f.there() {
+	if f, version := g.files("pids"); version != 0 && f.exist() {
 		v.PidsMax = 0
 		if limit := f.limit("pids.max"); limit != nil {
 			v.PidsMax = int64(*limit)
@@ -43,8 +43,8 @@ func (g *Group) View(r *specs.LinuxResources) Resources {
 	return v
 }
 
-// there reports whether the group has the controller's files: on v2 a parent may not hand it on.
-func (f files) there() bool {
+// exist reports whether the cgroup has the controller's directory.
+func (f files) exist() bool {
 	_, err := os.Stat(string(f))
 	return err == nil
 }
@@ -66,7 +66,7 @@ func (v *Resources) effectiveCPU(f files, version int) {
 	}
 }
 
-// shares is the least number of shares that weight turns into w.
+// shares is the inverse of weight: the fewest shares whose weight is w.
 func shares(w uint64) uint64 {
 	low, high := uint64(minShares), uint64(maxShares)
 	for low < high {
@@ -101,20 +101,20 @@ func (v *Resources) effectiveMemoryV2(f files) {
 	} else if n, err := strconv.ParseInt(swap, 10, 64); err == nil && v.MemoryLimit >= 0 {
 		takeBytes(&v.MemorySwapLimit, number(n+v.MemoryLimit))
 	}
-	if host, err := readWord("/proc/sys/vm/swappiness"); err == nil { // v2 has none of its own
+	if host, err := readWord("/proc/sys/vm/swappiness"); err == nil { // v2 has no swappiness per cgroup
 		takeNumber(&v.MemorySwappiness, host)
 	}
 }
 
-// takeNumber sets a shown value where the kernel has a number.
+// takeNumber sets a shown value if the text is a number.
 func takeNumber[T int64 | uint64](shown *T, text string) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		*shown = T(n)
 	}
 }
 
-// takeBytes is that of sizes, for which there are two words for no limit. What the kernel has rounded to pages is
-// shown as it was asked for.
+// takeBytes sets a shown size; "max" and v1's highest number are no limit. If the kernel only rounded the shown value
+// down to pages, it stays as the document has it.
 func takeBytes(shown *int64, text string) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	page := int64(os.Getpagesize())

@@ -16,16 +16,16 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// What the limits do, as it can be measured from outside. Times are compared with what the same program gets
-// beside or without the limit, and with what the kernel counts, never with a clock alone: hosts are busy.
+// These tests measure the effect of limits. They compare times with those of the same program without the limit, or
+// with the kernel's counters, because test hosts are busy.
 
 // spin keeps a cpu busy until it is killed.
 const spin = "while :; do :; done"
 
-// startIn starts a command in the group that is killed with the test.
+// startIn starts a command in the cgroup and kills it when the test ends.
 func startIn(t *testing.T, g *Group, argv ...string) *exec.Cmd {
 	t.Helper()
-	cmd := inside(t, g, argv...)
+	cmd := commandIn(t, g, argv...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -45,15 +45,15 @@ func cpuStats(t *testing.T, g *Group) CPUStats {
 	return *s.CPU
 }
 
-// near says whether two numbers differ by at most a tenth of the second.
+// near reports whether got is within a tenth of want.
 func near(got, want float64) bool { return got > 0.9*want && got < 1.1*want }
 
-// A quota is what is used in each of the periods in which the kernel had to hold the group back: in others a busy host
-// had no time for it. One that stands still for a while counts periods in which nobody ran, and is looked at again.
-func TestQuotaIsMeasured(t *testing.T) {
+// In a second whose periods were all throttled, usage per period is the quota. On a busy host other seconds have
+// periods that the group did not use up, and are not counted.
+func TestQuotaLimitsUsage(t *testing.T) {
 	const quota = 10 * time.Millisecond
 	g := realGroup(t, Limits{CPUPeriod: ptr[uint64](50000), CPUQuota: ptr(quota.Microseconds())})
-	needs(t, g, "cpu")
+	requireController(t, g, "cpu")
 	startIn(t, g, "sh", "-c", spin)
 	time.Sleep(200 * time.Millisecond)
 	var each time.Duration
@@ -69,11 +69,11 @@ func TestQuotaIsMeasured(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("%v in a period at last, want %v", each, quota)
+	t.Errorf("usage per period: %v, want %v", each, quota)
 }
 
-// Two groups on one cpu share it as their shares say.
-func TestSharesAreMeasured(t *testing.T) {
+// Two cgroups on one cpu divide its time in the ratio of their shares.
+func TestSharesDivideCPU(t *testing.T) {
 	online, err := onlineCPUs()
 	if err != nil {
 		t.Fatal(err)
@@ -81,9 +81,9 @@ func TestSharesAreMeasured(t *testing.T) {
 	last := online[strings.LastIndexAny(online, ",-")+1:]
 	few := realGroup(t, Limits{CpusetCPUs: last, CPUShares: ptr[uint64](1024)})
 	many := groupIn(t, few.base, Limits{CpusetCPUs: last, CPUShares: ptr[uint64](3072)})
-	// v2's weights are of another scale (see weight): the ratio is the one of the files.
+	// On v2 the ratio is that of the weights, which have another scale.
 	want := 3.0
-	if needs(t, few, "cpu").version == 2 {
+	if requireController(t, few, "cpu").version == 2 {
 		want = float64(weight(3072)) / float64(weight(1024))
 	}
 	startIn(t, few, "sh", "-c", spin)
@@ -91,43 +91,42 @@ func TestSharesAreMeasured(t *testing.T) {
 	time.Sleep(300 * time.Millisecond)
 	few0, many0 := cpuStats(t, few).Usage, cpuStats(t, many).Usage
 	var ratio float64
-	for range 5 { // a longer look where the host was busy with others
+	for range 5 { // measure longer if the host was busy
 		time.Sleep(2 * time.Second)
 		few1, many1 := cpuStats(t, few).Usage, cpuStats(t, many).Usage
 		if ratio = float64(many1-many0) / float64(few1-few0); near(ratio, want) {
 			return
 		}
 	}
-	t.Errorf("the one with more shares had %.2f times as much, want %.2f", ratio, want)
+	t.Errorf("ratio of cpu time %.2f, want %.2f", ratio, want)
 }
 
-// Beyond memory plus swap there is nothing: with as much swap as memory twice as much fits, and with none it is
-// the end.
-func TestSwapIsMeasured(t *testing.T) {
+// A process is killed when it exceeds memory plus swap, and uses swap below that.
+func TestSwapLimitKills(t *testing.T) {
 	const mb = 1 << 20
 	fill := func(swap Size) (killed bool) {
 		g := realGroup(t, Limits{Memory: ptr[Size](24 * mb), MemorySwap: ptr(swap)})
-		cmd := inside(t, g, "sh", "-c", "head -c 32m /dev/urandom | tr '\\n' x | tail -n 1 | wc -c")
-		_ = cmd.Run() // how the pipe ends is not the question
+		cmd := commandIn(t, g, "sh", "-c", "head -c 32m /dev/urandom | tr '\\n' x | tail -n 1 | wc -c")
+		_ = cmd.Run() // only OOM kills count
 		return g.OOMKills() > 0
 	}
-	needsSwapLimit(t)
+	requireSwapLimit(t)
 	if !fill(24 * mb) {
-		t.Error("32 MB fit into 24 without swap")
+		t.Error("32 MB fit into 24 MB without swap")
 	}
 	if swaps, err := os.ReadFile("/proc/swaps"); err != nil || strings.Count(string(swaps), "\n") < 2 {
-		t.Log("this host has no swap: only that none is used was looked at")
+		t.Log("this host has no swap: the limit with swap is not tested")
 		return
 	}
 	if fill(96 * mb) {
-		t.Error("32 MB do not fit into 24 and 72 of swap")
+		t.Error("32 MB do not fit into 24 MB and 72 MB of swap")
 	}
 }
 
-func needsSwapLimit(t *testing.T) {
+func requireSwapLimit(t *testing.T) {
 	t.Helper()
 	g := realGroup(t, Limits{Memory: ptr[Size](24 << 20)})
-	tr := needs(t, g, "memory")
+	tr := requireController(t, g, "memory")
 	for _, file := range []string{memsw, "memory.swap.max"} {
 		if _, err := os.Stat(filepath.Join(tr.dir(g.Path), file)); err == nil {
 			return
@@ -136,20 +135,20 @@ func needsSwapLimit(t *testing.T) {
 	t.Skip("this kernel does not count swap: boot with swapaccount=1")
 }
 
-// The soft limit does nothing as long as the host has memory; it is there to be read.
-func TestSoftLimitIsReadable(t *testing.T) {
+// The soft limit has no effect while the host has free memory, so the test only reads it back.
+func TestSoftLimitIsSet(t *testing.T) {
 	g := realGroup(t, Limits{Memory: ptr[Size](64 << 20), MemorySoft: ptr[Size](32 << 20)})
 	file := "memory.soft_limit_in_bytes"
-	if needs(t, g, "memory").version == 2 {
+	if requireController(t, g, "memory").version == 2 {
 		file = "memory.low"
 	}
-	says(t, g.trees.find("memory").dir(g.Path), file+"=33554432")
+	checkFiles(t, g.trees.find("memory").dir(g.Path), file+"=33554432")
 	if v := g.View(nil); v.MemorySoftLimit != 32<<20 || v.MemoryLimit != 64<<20 {
 		t.Errorf("shown: %+v", v)
 	}
 }
 
-// disk makes a block device of a file, which goes with the test.
+// disk creates a loop device, which is removed when the test ends.
 func disk(t *testing.T) string {
 	t.Helper()
 	requireRoot(t)
@@ -173,14 +172,13 @@ func disk(t *testing.T) string {
 	return device
 }
 
-// Bytes and operations per second, each way, on a device past the cache. The rate holds over the whole time: what a
-// second of it takes at least is what the bytes need.
-func TestThrottlesAreMeasured(t *testing.T) {
+// Reads and writes past the cache take as long as the limit of bytes or operations in a second makes them.
+func TestThrottlesLimitRates(t *testing.T) {
 	device := disk(t)
 	for _, c := range []struct {
 		name   string
 		limits Limits
-		argv   []string // moves what takes a second and a half at the rate
+		argv   []string // takes 1.5 s at the limited rate
 	}{
 		{"read bps", Limits{ReadBps: []PerDevice{{device, 4 << 20}}}, []string{"if=" + device, "of=/dev/null", "iflag=direct", "bs=256k", "count=24"}},
 		{"write bps", Limits{WriteBps: []PerDevice{{device, 4 << 20}}}, []string{"if=/dev/zero", "of=" + device, "oflag=direct", "bs=256k", "count=24"}},
@@ -193,7 +191,7 @@ func TestThrottlesAreMeasured(t *testing.T) {
 			if err := g.Set(&specs.LinuxResources{Devices: append(DefaultDevices(), block)}); err != nil {
 				t.Fatal(err)
 			}
-			const want = 1.5 // seconds, for all of them
+			const want = 1.5 // seconds
 			free := timed(t, nil, c.argv)
 			for try := 0; ; try++ {
 				took := timed(t, g, c.argv)
@@ -201,9 +199,9 @@ func TestThrottlesAreMeasured(t *testing.T) {
 				case took < 0.9*want:
 					t.Errorf("%.2f s, want %.2f", took, want)
 				case late && try < 12:
-					continue // a busy host is slow by itself, a limit always
+					continue // the host may be busy: try again
 				case late:
-					t.Errorf("%.2f s again and again, want %.2f and the %.2f that it takes without a limit", took, want, free)
+					t.Errorf("%.2f s in every try, want %.2f plus %.2f, the time without a limit", took, want, free)
 				}
 				return
 			}
@@ -211,13 +209,13 @@ func TestThrottlesAreMeasured(t *testing.T) {
 	}
 }
 
-// timed returns how many seconds dd takes, in the group or in none.
+// timed returns how many seconds dd takes in the cgroup; without one if g is nil.
 func timed(t *testing.T, g *Group, argv []string) float64 {
 	t.Helper()
 	argv = append([]string{"dd", "status=none"}, argv...)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	if g != nil {
-		cmd = inside(t, g, argv...)
+		cmd = commandIn(t, g, argv...)
 	}
 	start := time.Now()
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -226,24 +224,23 @@ func timed(t *testing.T, g *Group, argv []string) float64 {
 	return time.Since(start).Seconds()
 }
 
-// A device that is not allowed is EPERM, also for a program that makes the node itself.
+// Opening a device that is not allowed returns EPERM, even through a node that the test created.
 func TestDeniedDeviceIsEPERM(t *testing.T) {
 	g := realGroup(t, Limits{})
 	node := filepath.Join(t.TempDir(), "kmsg")
 	if err := syscall.Mknod(node, syscall.S_IFCHR|0o600, 1<<8|11); err != nil {
 		t.Fatal(err)
 	}
-	out, err := inside(t, g, "strace", "-qq", "-e", "trace=openat", "-e", "signal=none", "cat", node).CombinedOutput()
+	out, err := commandIn(t, g, "strace", "-qq", "-e", "trace=openat", "-e", "signal=none", "cat", node).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "kmsg\", O_RDONLY) = -1 EPERM") {
 		t.Errorf("%v: %s", err, out)
 	}
-	if out, err := inside(t, g, "cat", "/dev/null").CombinedOutput(); err != nil {
+	if out, err := commandIn(t, g, "cat", "/dev/null").CombinedOutput(); err != nil {
 		t.Errorf("/dev/null: %v: %s", err, out)
 	}
 }
 
-// The packets of a group are marked with its class, and get its priority, where v1's controllers of the network
-// are mounted, beside whatever there is.
+// Class and priority of packets are set if v1's network controllers are mounted.
 func TestNetworkControllers(t *testing.T) {
 	requireRoot(t)
 	if os.Getenv(netEnv) == "" {
@@ -251,7 +248,7 @@ func TestNetworkControllers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The mounts are this process's alone: others would make groups there.
+		// In a private mount namespace, so that no other process creates cgroups there.
 		cmd := exec.Command("unshare", "--mount", self, "-test.run=^TestNetworkControllers$", "-test.v")
 		cmd.Env = append(os.Environ(), netEnv+"=1")
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -263,17 +260,17 @@ func TestNetworkControllers(t *testing.T) {
 	if err := syscall.Mount("cgroup", dir, "cgroup", 0, "net_cls,net_prio"); err != nil {
 		t.Fatalf("mount net_cls,net_prio: %v", err)
 	}
-	hostTrees = sync.OnceValues(readTrees) // what requireRoot looked at was another
+	hostTrees = sync.OnceValues(readTrees) // read the mount table again
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, 0); err != nil {
 			t.Error(err)
 		}
 	})
-	t.Run("in a group", func(t *testing.T) {
+	t.Run("in a cgroup", func(t *testing.T) {
 		class := ClassID(0x100001)
 		g := realGroup(t, Limits{NetClass: &class, NetPriority: []InterfacePriority{{Name: "lo", Priority: 5}}})
-		says(t, filepath.Join(dir, g.Path), "net_cls.classid=1048577")
-		if text := g.now(g.trees.find("net_prio"), "net_prio.ifpriomap"); !strings.Contains(text, "lo 5") {
+		checkFiles(t, filepath.Join(dir, g.Path), "net_cls.classid=1048577")
+		if text := g.current(g.trees.find("net_prio"), "net_prio.ifpriomap"); !strings.Contains(text, "lo 5") {
 			t.Errorf("priorities: %q", text)
 		}
 		v := g.View(nil)
@@ -285,17 +282,17 @@ func TestNetworkControllers(t *testing.T) {
 
 const netEnv = "CGROUP_TEST_NET"
 
-// A weight of block I/O is refused where no device is shared by it, and written where one is.
+// A block I/O weight is refused unless a device uses bfq.
 func TestBlockWeight(t *testing.T) {
 	device := disk(t)
 	weights := Limits{Weight: ptr[uint16](300), WeightDevice: []PerDevice{{device, 200}}}
 	scheduler := filepath.Join("/sys/block", filepath.Base(device), "queue/scheduler")
-	// A device keeps its scheduler when its file goes: the one before may have left its own.
+	// A loop device keeps its scheduler when it is detached, so an earlier test may have left one.
 	if err := os.WriteFile(scheduler, []byte("none"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := weights.Check(); err == nil || !strings.Contains(err.Error(), "echo bfq >/sys/dev/block/7:") {
-		t.Errorf("the device is not shared by weight: %v", err)
+		t.Errorf("weights without bfq: %v", err)
 	}
 	if err := os.WriteFile(scheduler, []byte("bfq"), 0); err != nil {
 		t.Fatalf("this kernel has no bfq: %v", err)
@@ -306,13 +303,13 @@ func TestBlockWeight(t *testing.T) {
 	if tr == nil {
 		tr, name = g.trees.find("io"), "io"
 	}
-	text := g.now(tr, name+".bfq.weight") + g.now(tr, "blkio.bfq.weight_device")
+	text := g.current(tr, name+".bfq.weight") + g.current(tr, "blkio.bfq.weight_device")
 	if !strings.Contains(text, "300") || !strings.Contains(text, " 200") {
 		t.Errorf("weights: %q", text)
 	}
 }
 
-// A thousand groups, made and removed by many at once, leave nothing in any hierarchy.
+// A thousand cgroups, created and removed in parallel, leave nothing in any hierarchy.
 func TestThousandGroupsLeaveNothing(t *testing.T) {
 	requireRoot(t)
 	many := 1000
@@ -352,5 +349,5 @@ func TestThousandGroupsLeaveNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	leftNothing(t, top)
+	checkGone(t, top)
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Freeze stops all processes of the group, those in groups below it included, and returns when they
-// stand still. It waits as long as ctx lets it: a process in an uninterruptible call stops after it.
+// Freeze freezes all processes of the cgroup and of its children, and returns when they are frozen or
+// ctx ends. A process in an uninterruptible system call freezes only after the call.
 func (g *Group) Freeze(ctx context.Context) error { return g.freeze(ctx, true) }
 
-// Thaw lets the processes of the group go on.
+// Thaw resumes the processes of the cgroup.
 func (g *Group) Thaw(ctx context.Context) error { return g.freeze(ctx, false) }
 
 func (g *Group) freeze(ctx context.Context, frozen bool) error {
@@ -27,11 +27,11 @@ func (g *Group) freeze(ctx context.Context, frozen bool) error {
 	}
 	t, file, value := g.freezer(frozen)
 	if t == nil {
-		return fmt.Errorf("%s group %s: no cgroup hierarchy can: mount -t cgroup -o freezer cgroup /sys/fs/cgroup/freezer", verb, g.Path)
+		return fmt.Errorf("%s cgroup %s: no hierarchy has a freezer: mount -t cgroup -o freezer cgroup /sys/fs/cgroup/freezer", verb, g.Path)
 	}
 	path := filepath.Join(t.dir(g.Path), file)
 	if err := write(path, value); err != nil {
-		return fmt.Errorf("%s group %s: %w", verb, g.Path, err)
+		return fmt.Errorf("%s cgroup %s: %w", verb, g.Path, err)
 	}
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		done, err := g.Frozen()
@@ -40,13 +40,14 @@ func (g *Group) freeze(ctx context.Context, frozen bool) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s group %s: %w", verb, g.Path, ctx.Err())
+			return fmt.Errorf("%s cgroup %s: %w", verb, g.Path, ctx.Err())
 		case <-time.After(pause):
 		}
 	}
 }
 
-// freezer returns where and how the group is frozen: by v1's controller, or else by v2 itself.
+// freezer returns the hierarchy, the file and the value that freeze or thaw the cgroup: v1's freezer controller, or
+// else v2's cgroup.freeze. t is nil if there is neither.
 func (g *Group) freezer(frozen bool) (t *tree, file, value string) {
 	if t = g.trees.find("freezer"); t != nil {
 		if frozen {
@@ -60,7 +61,7 @@ func (g *Group) freezer(frozen bool) (t *tree, file, value string) {
 	return g.trees.unified(), "cgroup.freeze", "0"
 }
 
-// Frozen reports whether all processes of the group stand still.
+// Frozen reports whether all processes of the cgroup are frozen.
 func (g *Group) Frozen() (bool, error) {
 	t := g.trees.find("freezer")
 	if t != nil {
@@ -74,16 +75,16 @@ func (g *Group) Frozen() (bool, error) {
 	return strings.Contains(events, "frozen 1"), err
 }
 
-// Host knows the hierarchies of this machine, for who asks about many groups.
+// Host holds the hierarchies of this machine, for queries about many cgroups.
 type Host struct{ trees trees }
 
-// ThisHost looks for them.
+// ThisHost returns the hierarchies of this machine.
 func ThisHost() (Host, error) {
 	ts, err := hostTrees()
 	return Host{ts}, err
 }
 
-// Frozen reports whether all processes of the group at path stand still. Who cannot tell says no.
+// Frozen reports whether all processes of the cgroup at path are frozen. On any error it returns false.
 func (h Host) Frozen(path string) bool {
 	path, err := cleanPath(path)
 	if err != nil {
@@ -93,15 +94,15 @@ func (h Host) Frozen(path string) bool {
 	return err == nil && frozen
 }
 
-// Kill ends all processes of the group with SIGKILL and waits until they are gone, up to 2 s. Those
-// that are frozen are thawed to die.
+// Kill sends SIGKILL to all processes of the cgroup and waits up to 2 s until they are gone. Frozen
+// processes are thawed so that they can die.
 func (g *Group) Kill(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, exitTimeout)
 	defer cancel()
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		pids, err := g.Procs()
 		switch {
-		case errors.Is(err, ErrForeign), err == nil && len(pids) == 0 && linux.GroupOccupancy(g.Path).Occupied: // not ours to see
+		case errors.Is(err, ErrForeign), err == nil && len(pids) == 0 && linux.GroupOccupancy(g.Path).Occupied: // in another pid namespace
 			if !linux.KillGroup(g.Path) {
 				return err
 			}
@@ -112,27 +113,28 @@ func (g *Group) Kill(ctx context.Context) error {
 			return err
 		}
 		if err := g.killOnce(pids); err != nil {
-			return fmt.Errorf("kill group %s: %w", g.Path, err)
+			return fmt.Errorf("kill cgroup %s: %w", g.Path, err)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("kill group %s: %d processes do not end: %w", g.Path, len(pids), ctx.Err())
+			return fmt.Errorf("kill cgroup %s: wait for %d processes to end: %w", g.Path, len(pids), ctx.Err())
 		case <-time.After(pause):
 		}
 	}
 }
 
-// killOnce kills by the kernel's own file where there is one: no process can escape that by forking.
+// killOnce writes cgroup.kill if the kernel has it: a process cannot escape that by forking. Otherwise it signals
+// each process and thaws the cgroup.
 func (g *Group) killOnce(pids []int) error {
 	if t := g.trees.unified(); t != nil && len(g.trees) == 1 {
 		err := write(filepath.Join(t.dir(g.Path), "cgroup.kill"), "1")
-		if !errors.Is(err, fs.ErrNotExist) { // kernels before 5.14 have none
+		if !errors.Is(err, fs.ErrNotExist) { // kernels before 5.14 lack the file
 			return err
 		}
 	}
 	for _, pid := range pids {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
-			return fmt.Errorf("process %d: %w", pid, err)
+			return fmt.Errorf("signal process %d: %w", pid, err)
 		}
 	}
 	if t, file, value := g.freezer(false); t != nil {

@@ -15,16 +15,16 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Group is one control group: the directories of one path in all hierarchies. It need not exist.
+// Group is a cgroup: the directories of one path in all hierarchies. It need not exist.
 type Group struct {
-	Path  string // within each hierarchy: /mydocker/4f2322145e66
-	base  string // the parent of our groups, which goes with the last of them
-	owner string // the set of state that it is made for
-	trees trees
+	Path      string // within each hierarchy: /mydocker/4f2322145e66
+	base      string // the common parent, which is removed with its last child
+	stateMark string // of the container's state directory
+	trees     trees
 }
 
-// Open returns the group at path, which is taken from the root of what is mounted of each hierarchy,
-// wherever this process itself stands.
+// Open returns the cgroup at path. The path starts at the mount point of each hierarchy, whatever
+// cgroup this process is in.
 func Open(path string) (*Group, error) {
 	path, err := cleanPath(path)
 	if err != nil {
@@ -37,35 +37,35 @@ func Open(path string) (*Group, error) {
 	return &Group{Path: path, base: base, trees: ts}, nil
 }
 
-// cleanPath returns path absolute and without "..", so that it never leaves the hierarchy. Paths in
-// systemd's form (slice:prefix:name) and the root group are refused.
+// cleanPath returns path absolute and without "..", so that it never leaves the hierarchy. It refuses
+// systemd's form (slice:prefix:name) and the root cgroup.
 func cleanPath(path string) (string, error) {
 	if strings.Count(path, ":") == 2 && !strings.Contains(path, "/") {
-		return "", fmt.Errorf("cgroup path %.80q: systemd's form is not understood: want a path such as %s/ID", path, base)
+		return "", fmt.Errorf("cgroup path %.80q: systemd's form is not supported: want a path such as %s/ID", path, base)
 	}
 	if strings.ContainsAny(path, "\x00\n") {
-		return "", fmt.Errorf("cgroup path %.80q: holds a control byte", path)
+		return "", fmt.Errorf("cgroup path %.80q: contains a control character", path)
 	}
 	clean := filepath.Clean("/" + path)
 	if clean == "/" {
-		return "", fmt.Errorf("cgroup path %.80q: is the root of all groups", path)
+		return "", fmt.Errorf("cgroup path %.80q: is the root cgroup", path)
 	}
 	return clean, nil
 }
 
-// make makes the directories of the group that are missing, and gives each what a process needs to
-// join it. It returns how to take away what it made.
+// make creates the missing directories of the cgroup and prepares each so that a process can join it.
+// undo removes the directories that it created.
 func (g *Group) make() (undo func(), err error) {
 	var made []string
 	undo = func() {
 		for i := len(made) - 1; i >= 0; i-- {
 			linux.Trace("rmdir", made[i])
-			_ = rmdir(made[i]) // another may use a parent by now
+			_ = rmdir(made[i]) // a parent may have other children by now
 		}
 	}
 	for _, t := range g.trees {
-		// A parent may go between two steps, with the last group in it that another removes: then it is
-		// not there, or is no device any more to those who have just opened its files.
+		// Another process may remove a parent with its last child between two steps. Then mkdir fails with
+		// ENOENT, or a write to an open file with ENODEV.
 		for try := 0; ; try++ {
 			err = g.makeIn(t, &made)
 			if try == 100 || !(errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)) {
@@ -78,12 +78,12 @@ func (g *Group) make() (undo func(), err error) {
 		}
 	}
 	if len(made) > 0 {
-		g.markSet(g.owner)
+		g.markStateDir(g.stateMark)
 	}
 	return undo, nil
 }
 
-// makeIn makes the group in one hierarchy, and the groups above it where they are missing.
+// makeIn creates the cgroup in one hierarchy, with its missing parents.
 func (g *Group) makeIn(t *tree, made *[]string) error {
 	dir := t.dir(g.Path)
 	err := mkdir(dir, made)
@@ -94,32 +94,32 @@ func (g *Group) makeIn(t *tree, made *[]string) error {
 			if err = mkdir(parent, made); err != nil {
 				return err
 			}
-			if len(*made) > before && parent != dir && t.seeds() {
-				if err = t.handDownCpuset(parent); err != nil {
+			if len(*made) > before && parent != dir && t.needsCpuset() {
+				if err = t.passCpusetDown(parent); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	if err == nil && t.seeds() {
+	if err == nil && t.needsCpuset() {
 		err = t.seedCpuset(dir)
 	}
 	return err
 }
 
-// seeds reports whether a new group needs to be given cpus.
-func (t *tree) seeds() bool { return t.version == 1 && t.has("cpuset") }
+// needsCpuset reports whether cpus and memory nodes must be set in a new cgroup.
+func (t *tree) needsCpuset() bool { return t.version == 1 && t.has("cpuset") }
 
-// handDownCpuset gives a new group cpus and memory nodes, and has the kernel give the same to those below it: each file
-// of a cpuset that is written makes it build the scheduling domains of all cpus anew.
-func (t *tree) handDownCpuset(dir string) error {
+// passCpusetDown sets cpus and memory nodes of a new cgroup and makes the kernel copy them to its children. Writing them
+// for each child would make the kernel rebuild the scheduling domains of all cpus each time.
+func (t *tree) passCpusetDown(dir string) error {
 	if err := t.seedCpuset(dir); err != nil {
 		return err
 	}
 	return write(filepath.Join(dir, "cgroup.clone_children"), "1")
 }
 
-// mkdir makes a directory, and notes it where it was not there.
+// mkdir creates a directory and appends it to made. An existing directory is not an error.
 func mkdir(dir string, made *[]string) error {
 	err := syscall.Mkdir(dir, 0o755)
 	switch err {
@@ -133,8 +133,8 @@ func mkdir(dir string, made *[]string) error {
 	return nil
 }
 
-// seedCpuset gives a group its parent's cpus and memory nodes: v1 starts with none, and no process can
-// join then (cgroup-v1/cpusets.rst). A parent that has none yet gets its own parent's first.
+// seedCpuset copies cpus and memory nodes from the parent cgroup: on v1 a new cgroup has none, and no process
+// can join it (cgroup-v1/cpusets.rst). If the parent has none either, it is seeded first.
 func (t *tree) seedCpuset(dir string) error {
 	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 		has, err := readWord(filepath.Join(dir, file))
@@ -161,7 +161,7 @@ func (t *tree) seedCpuset(dir string) error {
 	return nil
 }
 
-// Add moves a process into the group, in every hierarchy. Its children to come are born there.
+// Add moves a process into the cgroup, in every hierarchy. Its future children start there.
 func (g *Group) Add(pid int) error {
 	for _, t := range g.trees {
 		linux.TraceWrite(filepath.Join(t.dir(g.Path), "cgroup.procs"), strconv.Itoa(pid))
@@ -172,11 +172,11 @@ func (g *Group) Add(pid int) error {
 	return nil
 }
 
-// Enter moves the calling thread into the group, in every hierarchy: for a thread that is locked to
-// its goroutine and is about to become a program (execve(2) ends the process's other threads). A
-// thread that moves itself on v1 needs no lock that waits for all cpus, so this costs microseconds
-// where Add costs milliseconds. v2 moves whole processes only; one that was born in the group's
-// [Group.OpenUnified] is there already. It shows itself as what a shell does to the same end.
+// Enter moves the calling thread into the cgroup, in every hierarchy. It is for a thread that is locked
+// to its goroutine and about to call execve(2), which ends the other threads. On v1 a thread that moves
+// itself takes no lock that waits for all cpus, so Enter costs microseconds and Add milliseconds. v2
+// moves whole processes; a process that was cloned into [Group.OpenUnified] is there already. --debug
+// prints the equivalent shell command.
 func (g *Group) Enter() error {
 	for _, t := range g.trees {
 		if linux.Tracing() {
@@ -184,7 +184,7 @@ func (g *Group) Enter() error {
 		}
 		file := "tasks"
 		if t.version == 2 {
-			if g.bornIn() {
+			if g.inUnified() {
 				continue
 			}
 			file = "cgroup.procs"
@@ -199,14 +199,14 @@ func (g *Group) Enter() error {
 // move moves a process or thread, 0 for the calling one, in one hierarchy.
 func (g *Group) move(t *tree, file string, pid int) error {
 	if err := writeQuietly(filepath.Join(t.dir(g.Path), file), strconv.Itoa(pid)); err != nil {
-		return fmt.Errorf("join process %d to group %s: %w", pid, g.Path, err)
+		return fmt.Errorf("move process %d to cgroup %s: %w", pid, g.Path, err)
 	}
 	return nil
 }
 
-// OpenUnified opens the group's directory in the v2 hierarchy, for clone3(2) with CLONE_INTO_CGROUP
-// (syscall.SysProcAttr.CgroupFD, Linux 5.7). It returns nil where v2 is not mounted. It shows itself as what a shell
-// does to the same end.
+// OpenUnified opens the cgroup's directory in the v2 hierarchy, for clone3(2) with CLONE_INTO_CGROUP
+// (syscall.SysProcAttr.CgroupFD, Linux 5.7). It returns nil if v2 is not mounted. --debug prints the equivalent shell
+// command.
 func (g *Group) OpenUnified() (*os.File, error) {
 	t := g.trees.unified()
 	if t == nil {
@@ -218,8 +218,8 @@ func (g *Group) OpenUnified() (*os.File, error) {
 	return os.Open(t.dir(g.Path))
 }
 
-// ProcsFiles returns the files of v1 hierarchies that a process with one thread joins the group by, when it writes 0
-// to them. What Enter says about the cost holds. In v2 it is born ([Group.OpenUnified]).
+// ProcsFiles returns the "tasks" files of the v1 hierarchies: a process with one thread joins the cgroup by writing 0
+// to each, at the cost of [Group.Enter]. On v2 it is cloned into the cgroup ([Group.OpenUnified]).
 func (g *Group) ProcsFiles() []string {
 	var files []string
 	for _, t := range g.trees {
@@ -230,13 +230,13 @@ func (g *Group) ProcsFiles() []string {
 	return files
 }
 
-// bornIn reports whether this process is in the group in the v2 hierarchy (cgroups(7), /proc/pid/cgroup).
-func (g *Group) bornIn() bool {
+// inUnified reports whether this process is in the cgroup of the v2 hierarchy (cgroups(7), /proc/pid/cgroup).
+func (g *Group) inUnified() bool {
 	data, err := os.ReadFile("/proc/thread-self/cgroup")
 	return err == nil && strings.Contains("\n"+string(data), "\n0::"+g.Path+"\n")
 }
 
-// Exists reports whether the group is there in any hierarchy.
+// Exists reports whether the cgroup exists in any hierarchy.
 func (g *Group) Exists() bool {
 	for _, t := range g.trees {
 		if _, err := os.Stat(t.dir(g.Path)); err == nil {
@@ -246,10 +246,10 @@ func (g *Group) Exists() bool {
 	return false
 }
 
-// ErrForeign says that a group has processes that our pid namespace does not.
-var ErrForeign = errors.New("processes of another pid namespace are in it")
+// ErrForeign is returned for a cgroup with processes that have no id in this process's pid namespace.
+var ErrForeign = errors.New("cgroup has processes of another pid namespace")
 
-// Procs returns the processes in the group, those in groups below it not.
+// Procs returns the processes in the cgroup, without those of its children.
 func (g *Group) Procs() ([]int, error) {
 	err := fs.ErrNotExist
 	for _, t := range g.trees {
@@ -264,16 +264,16 @@ func (g *Group) Procs() ([]int, error) {
 				err = ErrForeign
 			}
 			if err != nil {
-				return nil, fmt.Errorf("list the processes of group %s: %w", g.Path, err)
+				return nil, fmt.Errorf("list processes of cgroup %s: %w", g.Path, err)
 			}
 			pids = append(pids, pid)
 		}
 		return pids, nil
 	}
-	return nil, fmt.Errorf("list the processes of group %s: %w", g.Path, err)
+	return nil, fmt.Errorf("list processes of cgroup %s: %w", g.Path, err)
 }
 
-// AllProcs returns the processes in the group and in those below it.
+// AllProcs returns the processes in the cgroup and in its descendants.
 func (g *Group) AllProcs() ([]int, error) {
 	pids, err := g.Procs()
 	if err != nil {
@@ -290,7 +290,7 @@ func (g *Group) AllProcs() ([]int, error) {
 			}
 			below, err := (&Group{Path: filepath.Join(g.Path, e.Name()), trees: trees{t}}).AllProcs()
 			if err != nil {
-				continue // it has just gone
+				continue // removed since ReadDir
 			}
 			pids = append(pids, below...)
 		}
@@ -299,8 +299,8 @@ func (g *Group) AllProcs() ([]int, error) {
 	return slices.Compact(pids), nil
 }
 
-// now reads a file of the group, "" where there is none.
-func (g *Group) now(t *tree, file string) string {
+// current returns the content of a file of the cgroup, "" if it cannot be read.
+func (g *Group) current(t *tree, file string) string {
 	value, err := readWord(filepath.Join(t.dir(g.Path), file))
 	if err != nil {
 		return ""
@@ -308,28 +308,28 @@ func (g *Group) now(t *tree, file string) string {
 	return value
 }
 
-// before is what to write to a file so that it says again what it says now; "" where that cannot be told, as
-// with files that take a line for each device.
-func (g *Group) before(s step) string {
+// oldValue returns the value to write to a step's file to restore its present state. It is "" if there is none, as
+// for files with a line per device.
+func (g *Group) oldValue(s step) string {
 	if strings.HasSuffix(s.file, "_device") || s.file == "io.max" || strings.HasSuffix(s.file, ".weight") && s.name != "cpu" ||
 		s.name == "devices" || s.file == "net_prio.ifpriomap" || s.file == "rdma.max" {
 		return ""
 	}
-	value := g.now(s.tree, s.file)
+	value := g.current(s.tree, s.file)
 	if s.file == "memory.oom_control" { // "oom_kill_disable 0" and more lines
 		value = strconv.FormatUint(files(s.tree.dir(g.Path)).table(s.file)["oom_kill_disable"], 10)
 	}
 	return value
 }
 
-// write shows and writes one value.
+// write writes one value and prints the equivalent shell command with --debug.
 func write(path, value string) error {
 	linux.TraceWrite(path, value)
 	return writeQuietly(path, value)
 }
 
-// writeQuietly writes one value. The file is there already: the kernel made it. These are plain system calls
-// since os.File would register every file of the kernel's with its poller.
+// writeQuietly writes one value to an existing file. It uses plain system calls because os.File would register each
+// file with the runtime's poller.
 func writeQuietly(path, value string) error {
 	fd, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_TRUNC|syscall.O_CLOEXEC, 0)
 	if err != nil {
@@ -345,7 +345,7 @@ func writeQuietly(path, value string) error {
 	return nil
 }
 
-// rmdir removes one directory. One that is gone is fine.
+// rmdir removes one directory. A missing directory is not an error.
 func rmdir(dir string) error {
 	err := syscall.Rmdir(dir)
 	if err == nil || err == syscall.ENOENT {

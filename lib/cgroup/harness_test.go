@@ -11,7 +11,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// enterEnv makes the test program one that enters a group and becomes what its arguments name.
+// enterEnv, set to a path, makes the test binary enter that cgroup and execute its arguments.
 const enterEnv = "CGROUP_TEST_ENTER"
 
 func TestMain(m *testing.M) {
@@ -27,8 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(125)
 }
 
-// requireRoot skips a test that changes the kernel's state where that cannot be, and fails where it
-// must be possible.
+// requireRoot skips the test without root or cgroups. With MYDOCKER_MUST_RUN set it fails the test instead.
 func requireRoot(t *testing.T) {
 	t.Helper()
 	skip := t.Skipf
@@ -43,14 +42,14 @@ func requireRoot(t *testing.T) {
 	}
 }
 
-// realGroup makes a group that goes with the test, which checks that no hierarchy keeps anything of it.
+// realGroup creates a cgroup. When the test ends, it is removed and no hierarchy may have it any more.
 func realGroup(t *testing.T, l Limits) *Group {
 	t.Helper()
 	requireRoot(t)
 	return groupIn(t, "/mydocker-test-"+state.NewID(), l)
 }
 
-// groupIn makes it beside others: those of one parent share what it has.
+// groupIn is realGroup with a given parent, for cgroups that compete.
 func groupIn(t *testing.T, top string, l Limits) *Group {
 	t.Helper()
 	g, err := Open(top + "/" + state.NewID())
@@ -62,7 +61,7 @@ func groupIn(t *testing.T, top string, l Limits) *Group {
 		if err := errors.Join(g.Kill(context.Background()), g.Remove(context.Background())); err != nil {
 			t.Error(err)
 		}
-		leftNothing(t, g.Path)
+		checkGone(t, g.Path)
 		if _, err := os.Stat(g.trees[0].dir(top)); err == nil && childless(g.trees[0].dir(top)) {
 			t.Errorf("%s is left", top)
 		}
@@ -80,8 +79,8 @@ func groupIn(t *testing.T, top string, l Limits) *Group {
 	return g
 }
 
-// inside returns a command that runs in the group.
-func inside(t *testing.T, g *Group, argv ...string) *exec.Cmd {
+// commandIn returns a command that runs in the cgroup.
+func commandIn(t *testing.T, g *Group, argv ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -92,8 +91,8 @@ func inside(t *testing.T, g *Group, argv ...string) *exec.Cmd {
 	return cmd
 }
 
-// needs skips a test where the host cannot limit that.
-func needs(t *testing.T, g *Group, controller string) *tree {
+// requireController skips the test if no hierarchy has the controller.
+func requireController(t *testing.T, g *Group, controller string) *tree {
 	t.Helper()
 	tr := g.trees.find(controller)
 	if tr == nil {
@@ -102,8 +101,8 @@ func needs(t *testing.T, g *Group, controller string) *tree {
 	return tr
 }
 
-// leftNothing checks that no hierarchy has the group.
-func leftNothing(t *testing.T, path string) {
+// checkGone checks that no hierarchy has the cgroup.
+func checkGone(t *testing.T, path string) {
 	t.Helper()
 	ts, err := hostTrees()
 	if err != nil {

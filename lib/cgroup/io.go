@@ -32,7 +32,7 @@ func (p *plan) blockIO(b *specs.LinuxBlockIO) {
 
 func deviceID(major, minor int64) string { return fmt.Sprintf("%d:%d", major, minor) }
 
-// ioName is what the controller of block devices is called here: io on v2, else blkio.
+// ioName returns the name of the block device controller: io if it is on v2, otherwise blkio.
 func (p *plan) ioName() string {
 	if t := p.trees.find("io"); t != nil && p.trees.find("blkio") == nil {
 		return "io"
@@ -49,15 +49,14 @@ func (p *plan) throttle(flag, v1, v2 string, devices []specs.LinuxThrottleDevice
 			continue
 		}
 		if d.Rate == 0 {
-			rate = "max" // v1's files take 0 for no limit
+			rate = "max" // v1 writes 0 for no limit
 		}
 		p.set(name, flag, "io.max", id+" "+v2+"="+rate)
 	}
 }
 
-// ioWeight plans a share of one device, or of all where device is "". Who shares by weight is either
-// the scheduler bfq of the device, or v2's model of costs (cgroup-v2.rst, "IO Interface Files"); without
-// either a weight would say nothing.
+// ioWeight plans a weight for one device, or for all if device is "". Weights need bfq or io.cost
+// (cgroup-v2.rst, "IO Interface Files"); otherwise the kernel ignores them.
 func (p *plan) ioWeight(flag, device string, weight uint16) {
 	name, value := p.ioName(), number(weight)
 	line := strings.TrimSpace(device + " " + value)
@@ -69,11 +68,11 @@ func (p *plan) ioWeight(flag, device string, weight uint16) {
 	case name == "io" && p.host.ioCost(p.trees.find("io"), device):
 		p.set(name, flag, "io.weight", strings.TrimSpace(device+" "+number(ioWeight(weight))))
 	case p.trees.find(name) == nil:
-		p.set(name, flag, name, value) // says so
+		p.set(name, flag, name, value) // adds the error of the missing controller
 	case device == "":
-		p.refuse(flag, "no block device of this host is shared by weight", "echo bfq >/sys/block/DEVICE/queue/scheduler")
+		p.refuse(flag, "no block device of this host supports weights", "echo bfq >/sys/block/DEVICE/queue/scheduler")
 	default:
-		p.refuse(flag, "device "+device+" is not shared by weight", "echo bfq >/sys/dev/block/"+device+"/queue/scheduler")
+		p.refuse(flag, "device "+device+" does not support weights", "echo bfq >/sys/dev/block/"+device+"/queue/scheduler")
 	}
 }
 
@@ -82,20 +81,20 @@ func ioWeight(weight uint16) uint64 {
 	return 1 + (max(uint64(weight), 10)-10)*9999/990
 }
 
-// host is what there is to know of this machine's block devices.
+// host answers questions about block devices. An empty device means any.
 type host struct {
-	bfq    func(device string) bool          // the device, or any where it is "", is scheduled by bfq
-	ioCost func(t *tree, device string) bool // … or has a model of costs
+	bfq    func(device string) bool          // the device uses the bfq scheduler
+	ioCost func(t *tree, device string) bool // the device has io.cost enabled
 }
 
-// thisHost asks the kernel, when a weight is asked for.
+// thisHost answers from sysfs and the hierarchy. It reads nothing before a function is called.
 func thisHost() host {
 	return host{
 		bfq: func(device string) bool {
-			files, _ := filepath.Glob("/sys/block/*/queue/scheduler") // the pattern is right
+			files, _ := filepath.Glob("/sys/block/*/queue/scheduler") // only fails on a malformed pattern
 			if device != "" {
 				dir := "/sys/dev/block/" + device
-				files = []string{dir + "/queue/scheduler", dir + "/../queue/scheduler"} // a partition's is its disk's
+				files = []string{dir + "/queue/scheduler", dir + "/../queue/scheduler"} // a partition uses its disk's
 			}
 			return slices.ContainsFunc(files, func(file string) bool {
 				line, err := readWord(file)
@@ -103,7 +102,7 @@ func thisHost() host {
 			})
 		},
 		ioCost: func(t *tree, device string) bool {
-			models, _ := readWord(filepath.Join(t.mount, "io.cost.qos")) // no file, no model
+			models, _ := readWord(filepath.Join(t.mount, "io.cost.qos")) // no file, no io.cost
 			return slices.ContainsFunc(strings.Split(models, "\n"), func(line string) bool {
 				name, model, _ := strings.Cut(line, " ")
 				return (device == "" || name == device) && strings.Contains(model, "enable=1")

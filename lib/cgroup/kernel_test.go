@@ -16,9 +16,9 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-func TestEnterIsComplete(t *testing.T) {
+func TestEnterJoinsEveryHierarchy(t *testing.T) {
 	g := realGroup(t, Limits{})
-	out, err := inside(t, g, "cat", "/proc/self/cgroup").CombinedOutput()
+	out, err := commandIn(t, g, "cat", "/proc/self/cgroup").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -27,7 +27,7 @@ func TestEnterIsComplete(t *testing.T) {
 	}
 }
 
-func TestAddIsComplete(t *testing.T) {
+func TestAddJoinsEveryHierarchy(t *testing.T) {
 	g := realGroup(t, Limits{})
 	cmd := exec.Command("sleep", "60")
 	if err := cmd.Start(); err != nil {
@@ -38,7 +38,7 @@ func TestAddIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tr := range g.trees {
-		says(t, tr.dir(g.Path), "cgroup.procs="+strconv.Itoa(cmd.Process.Pid))
+		checkFiles(t, tr.dir(g.Path), "cgroup.procs="+strconv.Itoa(cmd.Process.Pid))
 	}
 	if err := g.Add(1 << 22); err == nil {
 		t.Error("a process that does not exist was added")
@@ -46,32 +46,32 @@ func TestAddIsComplete(t *testing.T) {
 }
 
 func TestMemoryLimitKills(t *testing.T) {
-	needsSwapLimit(t) // or the host's swap would be filled first
+	requireSwapLimit(t) // without it the process would use the host's swap
 	g := realGroup(t, Limits{Memory: ptr[Size](16 << 20), MemorySwap: ptr[Size](16 << 20)})
-	// tail keeps a line that never ends in memory.
-	out, err := inside(t, g, "sh", "-c", "head -c 8m /dev/zero | tail -n 1 | wc -c").CombinedOutput()
+	// tail keeps an unfinished line in memory.
+	out, err := commandIn(t, g, "sh", "-c", "head -c 8m /dev/zero | tail -n 1 | wc -c").CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "8388608" {
-		t.Errorf("half of the limit: %v: %s", err, out)
+		t.Errorf("use half of the limit: %v: %s", err, out)
 	}
 	if n := g.OOMKills(); n != 0 {
-		t.Errorf("%d were killed below the limit", n)
+		t.Errorf("%d OOM kills below the limit", n)
 	}
-	cmd := inside(t, g, "tail", "-n", "1", "/dev/zero")
+	cmd := commandIn(t, g, "tail", "-n", "1", "/dev/zero")
 	err = cmd.Run()
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
 		t.Errorf("over the limit: %v, want SIGKILL", err)
 	}
 	if n := g.OOMKills(); n != 1 {
-		t.Errorf("%d killed for want of memory, want 1", n)
+		t.Errorf("%d OOM kills, want 1", n)
 	}
 }
 
 func TestPidsMaxStopsForks(t *testing.T) {
 	g := realGroup(t, Limits{PidsMax: ptr[int64](3)})
-	needs(t, g, "pids")
-	out, err := inside(t, g, "sh", "-c", "for i in 1 2 3; do sleep 60 >/dev/null 2>&1 & done").CombinedOutput()
+	requireController(t, g, "pids")
+	out, err := commandIn(t, g, "sh", "-c", "for i in 1 2 3; do sleep 60 >/dev/null 2>&1 & done").CombinedOutput()
 	if err == nil || !bytes.Contains(out, []byte("fork")) {
-		t.Errorf("a process too many: %v: %s", err, out)
+		t.Errorf("fork over the limit: %v: %s", err, out)
 	}
 	if pids, err := g.Procs(); err != nil || len(pids) > 3 {
 		t.Errorf("processes %v, %v, want at most 3", pids, err)
@@ -85,8 +85,8 @@ func TestCpusetIsAffinity(t *testing.T) {
 	}
 	last := online[strings.LastIndexAny(online, ",-")+1:]
 	g := realGroup(t, Limits{CpusetCPUs: last})
-	needs(t, g, "cpuset")
-	out, err := inside(t, g, "grep", "Cpus_allowed_list", "/proc/self/status").CombinedOutput()
+	requireController(t, g, "cpuset")
+	out, err := commandIn(t, g, "grep", "Cpus_allowed_list", "/proc/self/status").CombinedOutput()
 	fields := strings.Fields(string(out))
 	if err != nil || fields[len(fields)-1] != last {
 		t.Errorf("cpus: %v: %s, want %s", err, out, last)
@@ -99,7 +99,7 @@ func TestDevicesAreDenied(t *testing.T) {
 		for d in null zero full random urandom; do head -c 0 /dev/$d || echo $d; done
 		mknod "$1/kmsg" c 1 11 || echo mknod
 		cat "$1/kmsg" 2>&1 | head -c 100`
-	out, _ := inside(t, g, "sh", "-c", script, "sh", t.TempDir()).CombinedOutput()
+	out, _ := commandIn(t, g, "sh", "-c", script, "sh", t.TempDir()).CombinedOutput()
 	if !bytes.Contains(out, []byte("not permitted")) || bytes.Contains(out, []byte("\n\n")) {
 		t.Errorf("reading the kernel's log: %s", out)
 	}
@@ -112,7 +112,7 @@ func TestDevicesAreDenied(t *testing.T) {
 
 func TestFreeze(t *testing.T) {
 	g := realGroup(t, Limits{})
-	cmd := inside(t, g, "sh", "-c", "while :; do :; done")
+	cmd := commandIn(t, g, "sh", "-c", "while :; do :; done")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestFreeze(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return strings.Fields(string(data))[13] // its own time: some kernels turn round in the freezer themselves
+		return strings.Fields(string(data))[13] // user time: some kernels spend system time in the freezer
 	}
 	time.Sleep(100 * time.Millisecond)
 	if err := g.Freeze(t.Context()); err != nil {
@@ -131,16 +131,16 @@ func TestFreeze(t *testing.T) {
 	before := ticks()
 	time.Sleep(100 * time.Millisecond)
 	if after := ticks(); after != before {
-		t.Errorf("frozen, it went on from %s to %s", before, after)
+		t.Errorf("the frozen process ran: %s to %s ticks", before, after)
 	}
 	if err := g.Thaw(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(200 * time.Millisecond)
 	if after := ticks(); after == before {
-		t.Error("thawed, it does not go on")
+		t.Error("the thawed process does not run")
 	}
-	// What is frozen can be killed.
+	// A frozen process can be killed.
 	if err := g.Freeze(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -152,10 +152,10 @@ func TestFreeze(t *testing.T) {
 	<-done
 }
 
-// Remove waits for a process that is ending, and leaves one alone that is not.
+// Remove waits for processes to exit and does not kill them.
 func TestRemoveWaits(t *testing.T) {
 	g := realGroup(t, Limits{})
-	cmd := inside(t, g, "sleep", "60")
+	cmd := commandIn(t, g, "sleep", "60")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,10 +166,10 @@ func TestRemoveWaits(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := g.Remove(ctx); !errors.Is(err, syscall.EBUSY) {
-		t.Errorf("removed under a living process: %v", err)
+		t.Errorf("remove a cgroup with a process: %v", err)
 	}
 	if cmd.Process.Signal(syscall.Signal(0)) != nil {
-		t.Error("the process is gone")
+		t.Error("Remove killed the process")
 	}
 	time.AfterFunc(100*time.Millisecond, func() { cmd.Process.Kill(); cmd.Wait() })
 	if err := g.Remove(t.Context()); err != nil {
@@ -177,12 +177,12 @@ func TestRemoveWaits(t *testing.T) {
 	}
 }
 
-// A limit of kernel memory is either there or refused, never forgotten.
+// A kernel memory limit is either set or refused, never ignored.
 func TestKernelMemory(t *testing.T) {
 	g := realGroup(t, Limits{})
-	tr := needs(t, g, "memory")
+	tr := requireController(t, g, "memory")
 	err := g.Set(&specs.LinuxResources{Memory: &specs.LinuxMemory{Kernel: ptr[int64](64 << 20)}})
-	limit := g.now(tr, "memory.kmem.limit_in_bytes")
+	limit := g.current(tr, "memory.kmem.limit_in_bytes")
 	if (err == nil) != (limit == strconv.Itoa(64<<20)) {
 		t.Errorf("error %v, but the limit is %q", err, limit)
 	}
@@ -190,7 +190,7 @@ func TestKernelMemory(t *testing.T) {
 
 func TestSetRaisesAndLowers(t *testing.T) {
 	g := realGroup(t, Limits{})
-	needs(t, g, "memory")
+	requireController(t, g, "memory")
 	for _, mb := range []Size{64, 32, 128} {
 		l := Limits{Memory: ptr(mb << 20), MemorySwap: ptr(2 * mb << 20)}
 		r, err := l.Resources()

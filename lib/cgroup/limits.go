@@ -4,8 +4,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// Limits are the options that limit a container. One that is nil or empty was not given and leaves
-// the kernel's default alone, whatever number the help shows. The tag docker is what docker and runc call it.
+// Limits are the options that limit a container. A nil or empty option was not given and leaves the
+// kernel's default, whatever default the help shows. The tag docker holds the names in docker and runc.
 type Limits struct {
 	CPUPeriod    *uint64 `name:"cpu-cfs-period" docker:"cpu-period" help:"Limit CPU CFS (Completely Fair Scheduler) period in us (default: 200000)"`
 	CPUQuota     *int64  `name:"cpu-cfs-quota" docker:"cpu-quota" help:"Limit CPU CFS (Completely Fair Scheduler) quota in us (default: 200000)"`
@@ -37,14 +37,13 @@ type Limits struct {
 	NetPriority      []InterfacePriority `name:"net-prio-ifpriomap" sep:"none" help:"Priority of the packets on a link of the host, e.g. eth0=5"`
 }
 
-// Resources returns the limits as linux.resources of an OCI document, with the device rules that
-// every container has.
+// Resources returns the limits as linux.resources of an OCI document, with [DefaultDevices].
 func (l Limits) Resources() (*specs.LinuxResources, error) {
 	r := &specs.LinuxResources{Devices: DefaultDevices()}
 	return r, l.merge(r)
 }
 
-// merge puts the limits that were given into r and leaves the others as they stand there.
+// merge sets the given limits in r and leaves the others unchanged.
 func (l Limits) merge(r *specs.LinuxResources) error {
 	if cpu := l.cpu(r.CPU); cpu != (specs.LinuxCPU{}) {
 		r.CPU = &cpu
@@ -55,7 +54,7 @@ func (l Limits) merge(r *specs.LinuxResources) error {
 	if l.PidsMax != nil {
 		n := *l.PidsMax
 		if n == 0 {
-			n = -1 // 0 is no process at all to some runtimes, -1 no limit to all
+			n = -1 // some runtimes read 0 as no process at all; -1 is no limit everywhere
 		}
 		r.Pids = &specs.LinuxPids{Limit: &n}
 	}
@@ -107,7 +106,7 @@ func (l Limits) memory(old *specs.LinuxMemory) specs.LinuxMemory {
 	return m
 }
 
-// put sets a field of the document where its option was given.
+// put sets a field of the document if its option was given.
 func put[T any](field **T, option *T) {
 	if option != nil {
 		*field = option

@@ -14,7 +14,7 @@ func ptr[T any](v T) *T { return &v }
 func readme() Limits {
 	return Limits{
 		CPUPeriod: ptr[uint64](200000), CPUQuota: ptr[int64](500000), CPUShares: ptr[uint64](2048),
-		CpusetCPUs: "0", CpusetMems: "0", // its cpus are 1-2, which not every host has
+		CpusetCPUs: "0", CpusetMems: "0", // the README has cpus 1-2, which not every host has
 		Memory: ptr[Size](512000000), MemorySoft: ptr[Size](1024000000), PidsMax: ptr[int64](100),
 	}
 }
@@ -49,7 +49,7 @@ func TestCheckValues(t *testing.T) {
 		{Limits{Swappiness: ptr[uint64](101)}, "--memory-swappiness"},
 		{Limits{PidsMax: ptr[int64](0)}, ""},
 		{Limits{PidsMax: ptr[int64](-2)}, "--pids-max"},
-		{Limits{CPUShares: ptr[uint64](1), PidsMax: ptr[int64](-2)}, "--pids-max"}, // all that is wrong at once
+		{Limits{CPUShares: ptr[uint64](1), PidsMax: ptr[int64](-2)}, "--pids-max"}, // reports every error
 	} {
 		err := c.limits.checkValues()
 		switch {
@@ -78,11 +78,11 @@ func TestResources(t *testing.T) {
 	}
 	r, _ = Limits{}.Resources()
 	if r.CPU != nil || r.Memory != nil || r.Pids != nil {
-		t.Errorf("limits that nobody gave: %+v", r)
+		t.Errorf("resources without limits: %+v", r)
 	}
 }
 
-// What a document says already stays, where no option replaces it.
+// merge keeps the document's limits that no option replaces.
 func TestMerge(t *testing.T) {
 	r := specs.LinuxResources{
 		CPU:     &specs.LinuxCPU{Shares: ptr[uint64](5), Cpus: "0"},
@@ -97,6 +97,6 @@ func TestMerge(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if *before.Shares != 5 {
-		t.Error("the document that was handed in changed with it")
+		t.Error("merge changed the caller's document")
 	}
 }

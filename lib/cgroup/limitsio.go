@@ -6,7 +6,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// mergeIO puts the limits of block devices into r. A device's own replaces the one that it had.
+// mergeIO sets the limits of block devices in r. A limit replaces the previous one of the same device.
 func (l Limits) mergeIO(r *specs.LinuxResources) error {
 	var b specs.LinuxBlockIO
 	if r.BlockIO != nil {
@@ -47,12 +47,12 @@ func (l Limits) mergeIO(r *specs.LinuxResources) error {
 	return nil
 }
 
-// limitsIO reports whether one of the options of block devices was given.
+// limitsIO reports whether any block device option was given.
 func (l Limits) limitsIO() bool {
 	return l.Weight != nil || l.LeafWeight != nil || len(l.perDevice()) > 0
 }
 
-// perDevice returns all options for single devices.
+// perDevice returns the options of all single devices.
 func (l Limits) perDevice() (all []PerDevice) {
 	for _, list := range [][]PerDevice{l.WeightDevice, l.LeafWeightDevice, l.ReadBps, l.WriteBps, l.ReadIOPS, l.WriteIOPS} {
 		all = append(all, list...)
@@ -60,7 +60,7 @@ func (l Limits) perDevice() (all []PerDevice) {
 	return all
 }
 
-// weigh sets one weight of a device, and leaves its other one.
+// weigh sets one weight of a device, weight or leaf weight, and keeps the other.
 func (d PerDevice) weigh(b *specs.LinuxBlockIO, field func(*specs.LinuxWeightDevice) **uint16) error {
 	major, minor, err := d.device()
 	if err != nil {
@@ -78,7 +78,7 @@ func (d PerDevice) weigh(b *specs.LinuxBlockIO, field func(*specs.LinuxWeightDev
 	return nil
 }
 
-// mergeNetwork puts class and priorities into r.
+// mergeNetwork sets network class and priorities in r.
 func (l Limits) mergeNetwork(r *specs.LinuxResources) {
 	if l.NetClass == nil && len(l.NetPriority) == 0 {
 		return
@@ -95,8 +95,8 @@ func (l Limits) mergeNetwork(r *specs.LinuxResources) {
 	r.Network = &n
 }
 
-// replace returns a new list with v in place of the one that it is the same as, or behind them all. The
-// list that was handed in is of the caller's document, and stays.
+// replace returns a copy of list in which v replaces the element for which same is true, or is appended.
+// The caller's list is not modified.
 func replace[T any](list []T, v T, same func(T) bool) []T {
 	list = slices.Clone(list)
 	if i := slices.IndexFunc(list, same); i >= 0 {

@@ -14,19 +14,19 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// base holds the groups of all containers, each under its id.
+// base is the parent of the cgroups of all containers, which are named by container id.
 const base = "/mydocker"
 
-// Manager makes and removes the groups of containers.
+// Manager creates and removes the cgroups of containers.
 type Manager struct {
 	dir  state.Dir
 	base string
 }
 
-// New returns a manager whose releases find the state in dir.
+// New returns a manager for the containers of a state directory.
 func New(dir state.Dir) *Manager { return &Manager{dir: dir, base: base} }
 
-// Open returns the group of container id.
+// Open returns the cgroup of container id.
 func (m *Manager) Open(id string) (*Group, error) {
 	if err := state.CheckID(id); err != nil {
 		return nil, err
@@ -35,13 +35,12 @@ func (m *Manager) Open(id string) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.base, g.owner = m.base, m.dir.Mark()
+	g.base, g.stateMark = m.base, m.dir.Mark()
 	return g, nil
 }
 
-// Create is the stage that makes the container's group with the limits, those included that the
-// document has already, and writes linux.cgroupsPath, linux.resources and the cgroup entry of
-// linux.namespaces.
+// Create is the stage that creates the container's cgroup with the limits of the options and of the
+// document. It sets linux.cgroupsPath, linux.resources and the cgroup entry of linux.namespaces.
 func (m *Manager) Create(o Options) spec.Stage {
 	return func(_ context.Context, s *spec.Spec) error {
 		if err := o.checkValues(); err != nil {
@@ -72,7 +71,7 @@ func (m *Manager) Create(o Options) spec.Stage {
 			return err
 		}
 		if _, err := os.Stat(m.dir.Bundle(id)); errors.Is(err, fs.ErrNotExist) {
-			g.markPrepared() // this is the first stage, and may stay the only one
+			g.markPrepared() // the first stage; the document may never be run
 		}
 		if err := s.AddRelease(m.dir.Env(), "md-cgroup", "delete", id); err != nil {
 			undo()
@@ -85,8 +84,8 @@ func (m *Manager) Create(o Options) spec.Stage {
 	}
 }
 
-// withNamespace adds a cgroup namespace, in which the container's own group is the root, where v2 is alone: as
-// docker does, v1's hierarchies are seen as they are.
+// withNamespace adds a cgroup namespace on hosts with v2 only, as docker does: the container sees its own cgroup as the
+// root. On hosts with v1 the container sees the host's paths.
 func (g *Group) withNamespace(list []specs.LinuxNamespace) []specs.LinuxNamespace {
 	given := slices.ContainsFunc(list, func(ns specs.LinuxNamespace) bool { return ns.Type == specs.CgroupNamespace })
 	if given || len(g.trees) != 1 || g.trees[0].version != 2 {
@@ -95,7 +94,7 @@ func (g *Group) withNamespace(list []specs.LinuxNamespace) []specs.LinuxNamespac
 	return append(list, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 }
 
-// Make makes a group that no container has, with the limits: for programs that are put into it one by one.
+// Make creates a standalone cgroup with the limits. Programs are added to it one by one.
 func (m *Manager) Make(l Limits, id string) error {
 	if err := l.checkValues(); err != nil {
 		return err
@@ -110,22 +109,22 @@ func (m *Manager) Make(l Limits, id string) error {
 		return err
 	}
 	if g.Exists() {
-		return fmt.Errorf("group %s: %w", g.Path, fs.ErrExist)
+		return fmt.Errorf("create cgroup %s: %w", g.Path, fs.ErrExist)
 	}
 	r, err := l.Resources()
 	if err != nil {
 		return err
 	}
-	r.Devices = nil // a program of the host keeps the host's devices
+	r.Devices = nil // programs of the host keep their devices
 	if _, err := g.create(r); err != nil {
 		return err
 	}
-	g.markAlone()
+	g.markStandalone()
 	return nil
 }
 
-// Delete removes the group of container id from every hierarchy, once the last process in it has
-// ended, which is waited for up to 2 s. It kills nothing, and is idempotent.
+// Delete removes the cgroup of container id from every hierarchy. It waits up to 2 s for the last
+// process to end. It kills nothing and is idempotent.
 func (m *Manager) Delete(ctx context.Context, id string) error {
 	g, err := m.Open(id)
 	if err != nil {
@@ -134,12 +133,12 @@ func (m *Manager) Delete(ctx context.Context, id string) error {
 	return g.Remove(ctx)
 }
 
-// Apply makes the group that a document names, with its limits: for a container that starts again,
-// and for documents of others. It is idempotent. A document that names no group gets /mydocker/ID
-// where it has limits, and else none.
+// Apply creates the cgroup of a document with its limits, for a restarted container and for documents of
+// other tools. It is idempotent. A document with limits but without linux.cgroupsPath gets /mydocker/ID;
+// one without either gets no cgroup.
 //
-// set is the mark of the set of state that the container is of ([state.Dir.Mark]).
-func Apply(_ context.Context, s *spec.Spec, set string) error {
+// mark identifies the container's state directory ([state.Dir.Mark]).
+func Apply(_ context.Context, s *spec.Spec, mark string) error {
 	if s.Linux == nil || (s.Linux.CgroupsPath == "" && s.Linux.Resources == nil) {
 		return nil
 	}
@@ -160,12 +159,12 @@ func Apply(_ context.Context, s *spec.Spec, set string) error {
 		complete.Devices = withDefaultDevices(r.Devices)
 		r = &complete
 	}
-	g.owner = set
+	g.stateMark = mark
 	_, err = g.create(r)
 	return err
 }
 
-// OOMKills returns how often the kernel has killed a process of the document's group for want of memory.
+// OOMKills returns how many processes of the document's cgroup the OOM killer has killed.
 func OOMKills(s *spec.Spec) uint64 {
 	if s.Linux == nil || s.Linux.CgroupsPath == "" {
 		return 0
@@ -177,15 +176,14 @@ func OOMKills(s *spec.Spec) uint64 {
 	return g.OOMKills()
 }
 
-// Join moves a process into the group that the document names. One that names none leaves it where
-// it is.
+// Join moves a process into the cgroup of the document. Without linux.cgroupsPath it does nothing.
 func Join(s *spec.Spec, pid int) error {
 	if s.Linux == nil || s.Linux.CgroupsPath == "" {
 		return nil
 	}
 	g, err := Open(s.Linux.CgroupsPath)
 	if err != nil {
-		return fmt.Errorf("join process %d: %w", pid, err)
+		return fmt.Errorf("move process %d to its cgroup: %w", pid, err)
 	}
 	return g.Add(pid)
 }

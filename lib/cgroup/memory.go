@@ -10,7 +10,7 @@ func (p *plan) memory(asked *specs.LinuxMemory) {
 	m := *asked
 	for _, limit := range []**int64{&m.Limit, &m.Swap, &m.Reservation, &m.Kernel, &m.KernelTCP} {
 		if *limit != nil && **limit == 0 {
-			*limit = nil // docker's documents say 0 where none was given
+			*limit = nil // docker writes 0 for an option that was not given
 		}
 	}
 	if p.version("memory") == 2 {
@@ -22,7 +22,7 @@ func (p *plan) memory(asked *specs.LinuxMemory) {
 
 func (p *plan) memoryV1(m *specs.LinuxMemory) {
 	if m.Limit != nil && *m.Limit < 0 && m.Swap == nil {
-		m.Swap = m.Limit // no limit of memory is above any limit of memory plus swap
+		m.Swap = m.Limit // unlimited memory exceeds any limit of memory plus swap
 	}
 	limit := func() {
 		if m.Limit != nil {
@@ -37,7 +37,7 @@ func (p *plan) memoryV1(m *specs.LinuxMemory) {
 	above := p.aboveSwap(m)
 	switch {
 	case above && m.Swap == nil:
-		p.refuse("--memory-limit", "is above the present limit of memory plus swap", "give --memory-swap-limit too")
+		p.refuse("--memory-limit", "exceeds the present limit of memory plus swap", "give --memory-swap-limit too")
 	case above:
 		swap()
 		limit()
@@ -64,14 +64,14 @@ func (p *plan) memoryV1(m *specs.LinuxMemory) {
 
 const memsw = "memory.memsw.limit_in_bytes"
 
-// aboveSwap reports whether the new memory limit is above the present limit of memory plus swap, which
-// the kernel refuses at every moment.
+// aboveSwap reports whether the new memory limit exceeds the present limit of memory plus swap. The
+// kernel refuses that, so the limits must be written in the other order.
 func (p *plan) aboveSwap(m *specs.LinuxMemory) bool {
 	t := p.trees.find("memory")
 	if t == nil || m.Limit == nil {
 		return false
 	}
-	present, err := strconv.ParseInt(p.now(t, memsw), 10, 64)
+	present, err := strconv.ParseInt(p.current(t, memsw), 10, 64)
 	if err != nil || present >= v1NoLimit {
 		return false
 	}
@@ -86,11 +86,11 @@ func (p *plan) memoryV2(m *specs.LinuxMemory) {
 		p.swapV2(m)
 	}
 	if m.Reservation != nil {
-		low := max(*m.Reservation, 0) // no soft limit protects nothing: "max" would protect everything
+		low := max(*m.Reservation, 0) // no soft limit: "max" would protect all memory
 		p.set("memory", "--memory-soft-limit", "memory.low", number(low))
 	}
-	const v2 = "cgroup v2 has none"
-	const counted = "kernel memory counts in --memory-limit; leave the option out"
+	const v2 = "cgroup v2 does not support it"
+	const counted = "leave it out, --memory-limit includes kernel memory"
 	if m.Kernel != nil && *m.Kernel >= 0 {
 		p.refuse("--kernel-memory-limit", v2, counted)
 	}
@@ -105,7 +105,7 @@ func (p *plan) memoryV2(m *specs.LinuxMemory) {
 	}
 }
 
-// swapV2 plans memory.swap.max, which counts swap alone where the document counts memory plus swap.
+// swapV2 plans memory.swap.max, which limits swap alone. The document's limit is memory plus swap.
 func (p *plan) swapV2(m *specs.LinuxMemory) {
 	const flag = "--memory-swap-limit"
 	if *m.Swap < 0 {
@@ -116,14 +116,14 @@ func (p *plan) swapV2(m *specs.LinuxMemory) {
 	if known {
 		limit = *m.Limit
 	} else if t := p.trees.find("memory"); t != nil && m.Limit == nil {
-		n, err := strconv.ParseInt(p.now(t, "memory.max"), 10, 64)
+		n, err := strconv.ParseInt(p.current(t, "memory.max"), 10, 64)
 		limit, known = n, err == nil
 	}
 	switch {
 	case !known:
-		p.refuse(flag, "is memory plus swap", "give --memory-limit too")
+		p.refuse(flag, "limits memory plus swap", "give --memory-limit too")
 	case *m.Swap < limit:
-		p.refuse(flag, "is memory plus swap, and less than the memory limit", "give at least "+number(limit))
+		p.refuse(flag, "limits memory plus swap, but is less than the memory limit", "give at least "+number(limit))
 	default:
 		p.set("memory", flag, "memory.swap.max", number(*m.Swap-limit))
 	}

@@ -13,42 +13,43 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// aloneMark is the extended attribute of a group that was made without a container (md-cgroup create ID): it is its
-// maker's, until that removes it.
-const aloneMark = "trusted.mydocker.alone"
+// standaloneMark is the extended attribute of a cgroup without a container (md-cgroup create ID). It is never an orphan:
+// the user removes it.
+const standaloneMark = "trusted.mydocker.alone"
 
-// markAlone says that no container is missing here. A kernel that cannot keep that shows the group as a remain.
-func (g *Group) markAlone() {
+// markStandalone sets standaloneMark. On a kernel without extended attributes on cgroups the cgroup is listed as an orphan.
+func (g *Group) markStandalone() {
 	for _, t := range g.trees {
-		_ = syscall.Setxattr(t.dir(g.Path), aloneMark, []byte("1"), 0)
+		_ = syscall.Setxattr(t.dir(g.Path), standaloneMark, []byte("1"), 0)
 	}
 }
 
-// setMark is the extended attribute of a group whose container is of another set of state than the usual one: it says of
-// which ([state.Dir.Mark]). All sets have their groups side by side, and none may take another's for its own.
-const setMark = "trusted.mydocker.set"
+// stateDirMark is the extended attribute of a cgroup whose container is not in the default state directory. It holds
+// [state.Dir.Mark]. The cgroups of all state directories have one parent, so it tells them apart.
+const stateDirMark = "trusted.mydocker.set"
 
-// markSet marks the group as one of a set of state. It costs nothing where that is the usual one.
-func (g *Group) markSet(set string) {
-	if set == "" {
+// markStateDir sets stateDirMark, unless mark is that of the default state directory.
+func (g *Group) markStateDir(mark string) {
+	if mark == "" {
 		return
 	}
 	for _, t := range g.trees {
-		_ = syscall.Setxattr(t.dir(g.Path), setMark, []byte(set), 0)
+		_ = syscall.Setxattr(t.dir(g.Path), stateDirMark, []byte(mark), 0)
 	}
 }
 
-// setOf returns the set of state that the group in dir is of.
-func setOf(dir string) string {
+// stateDirOf returns the state directory's mark of the cgroup in dir.
+func stateDirOf(dir string) string {
 	var text [256]byte
-	n, err := syscall.Getxattr(dir, setMark, text[:])
+	n, err := syscall.Getxattr(dir, stateDirMark, text[:])
 	if err != nil {
 		return ""
 	}
 	return string(text[:n])
 }
 
-// preparedMark is that of a group of a document that was printed and is of no container yet. It holds the time.
+// preparedMark is the extended attribute of a cgroup whose document is not run yet. It holds the time of creation, in
+// seconds since 1970.
 const preparedMark = "trusted.mydocker.prepared"
 
 func (g *Group) markPrepared() {
@@ -58,8 +59,8 @@ func (g *Group) markPrepared() {
 	}
 }
 
-// preparedFor returns for how long a group has been prepared; ok says that it was.
-func preparedFor(dir string) (age time.Duration, ok bool) {
+// preparedAge returns the age of preparedMark; ok is false if the cgroup does not have it.
+func preparedAge(dir string) (age time.Duration, ok bool) {
 	var value [20]byte
 	n, err := syscall.Getxattr(dir, preparedMark, value[:])
 	if err != nil {
@@ -69,8 +70,8 @@ func preparedFor(dir string) (age time.Duration, ok bool) {
 	return time.Since(time.Unix(seconds, 0)), err == nil
 }
 
-// Orphans returns the groups of containers that do not run, or are not there at all, of this set of state. A group with
-// processes in it is in use.
+// Orphans returns the cgroups in this state directory whose containers are stopped or absent. A cgroup with processes
+// is not an orphan.
 func (m *Manager) Orphans() ([]state.Orphan, error) {
 	ts, err := hostTrees()
 	if err != nil {
@@ -89,7 +90,7 @@ func (m *Manager) Orphans() ([]state.Orphan, error) {
 			if !e.IsDir() || !state.IsID(id) || seen[id] || m.dir.Extent(id) == state.Active {
 				continue
 			}
-			if setOf(filepath.Join(t.dir(m.base), id)) != own {
+			if stateDirOf(filepath.Join(t.dir(m.base), id)) != own {
 				continue
 			}
 			seen[id] = true
@@ -98,7 +99,7 @@ func (m *Manager) Orphans() ([]state.Orphan, error) {
 				errs = append(errs, err)
 				continue
 			}
-			if _, err := syscall.Getxattr(filepath.Join(t.dir(m.base), id), aloneMark, nil); err == nil {
+			if _, err := syscall.Getxattr(filepath.Join(t.dir(m.base), id), standaloneMark, nil); err == nil {
 				continue
 			}
 			if pids, err := g.Procs(); err != nil || len(pids) > 0 {
@@ -108,12 +109,12 @@ func (m *Manager) Orphans() ([]state.Orphan, error) {
 				Remove: func(ctx context.Context) error {
 					return m.dir.IfAtMost(id, state.Stopped, func() error { return g.Remove(ctx) })
 				}}
-			switch age, prepared := preparedFor(r.Name); {
+			switch age, prepared := preparedAge(r.Name); {
 			case prepared && age < state.Forgotten:
 				continue
 			case prepared && age < state.Lost:
 				r.Kept, r.Remove = true, nil
-				r.Reason = "prepared, and its document was not run: md-cgroup delete " + id + " removes it"
+				r.Reason = "its document was not run: md-cgroup delete " + id + " removes it"
 			}
 			found = append(found, r)
 		}

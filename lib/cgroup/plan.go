@@ -11,34 +11,34 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// step is one value for one file of a group.
+// step is a value to write to a file of the cgroup.
 type step struct {
 	tree  *tree
 	name  string // of the controller
-	flag  string // who asked: the option, or the field of the document that has none
+	flag  string // the option, or the field of the document if it has no option
 	file  string
 	value string
 }
 
-// plan is what a document asks of the kernel, in the order in which it is to be written.
+// plan is the list of values that a document sets, in the order in which they are written.
 type plan struct {
-	trees trees
-	host  host
-	now   func(t *tree, file string) string
-	steps []step
-	errs  []error
+	trees   trees
+	host    host
+	current func(t *tree, file string) string
+	steps   []step
+	errs    []error
 
-	program []linux.Instruction // v2's way to limit devices; none where v1 does
+	program []linux.Instruction // limits devices on v2; nil if v1 limits them
 }
 
-// makePlan translates a document for the hierarchies at hand, by the table in the package comment.
-// What this kind of cgroup cannot do is an error here, before anything is made. now reads what a
-// file of the group says, "" where there is no group yet; nil stands for a new group.
-func makePlan(ts trees, h host, r *specs.LinuxResources, now func(t *tree, file string) string) (*plan, error) {
-	if now == nil {
-		now = func(*tree, string) string { return "" }
+// makePlan translates a document for the given hierarchies, by the table in the package comment. A
+// limit that they do not support is an error. current returns the content of a file of the cgroup, ""
+// if there is none; it is nil for a new cgroup.
+func makePlan(ts trees, h host, r *specs.LinuxResources, current func(t *tree, file string) string) (*plan, error) {
+	if current == nil {
+		current = func(*tree, string) string { return "" }
 	}
-	p := &plan{trees: ts, host: h, now: now}
+	p := &plan{trees: ts, host: h, current: current}
 	if r == nil {
 		return p, nil
 	}
@@ -64,7 +64,7 @@ func makePlan(ts trees, h host, r *specs.LinuxResources, now func(t *tree, file 
 	return p, errors.Join(p.errs...)
 }
 
-// version returns the kind of cgroup that the controller lives in, 0 where it is not mounted.
+// version returns the cgroup version, 1 or 2, of the controller's hierarchy, 0 if it is not mounted.
 func (p *plan) version(controller string) int {
 	if t := p.trees.find(controller); t != nil {
 		return t.version
@@ -72,18 +72,18 @@ func (p *plan) version(controller string) int {
 	return 0
 }
 
-// set plans one value. The file has the same name, or the controller one kind of cgroup only.
+// set plans one value of a file with the same name on v1 and v2, or of a controller that only one of them has.
 func (p *plan) set(controller, flag, file, value string) {
 	t := p.trees.find(controller)
 	switch {
 	case t != nil:
 		p.steps = append(p.steps, step{t, controller, flag, file, value})
-	case !unlimited(value): // no limit is what a controller that is not there gives
+	case !unlimited(value): // without the controller there is no limit
 		p.errs = append(p.errs, fmt.Errorf("%s: no cgroup hierarchy has the %s controller: %s", flag, controller, p.mountHint(controller)))
 	}
 }
 
-// setByVersion plans a value whose file has another name, and may have another form, on v1 and v2.
+// setByVersion plans a value whose file and form differ between v1 and v2.
 func (p *plan) setByVersion(controller, flag, v1, value1, v2, value2 string) {
 	if p.version(controller) == 2 {
 		p.set(controller, flag, v2, value2)
@@ -92,13 +92,13 @@ func (p *plan) setByVersion(controller, flag, v1, value1, v2, value2 string) {
 	}
 }
 
-// refuse notes what the user asked for and this kernel has not.
+// refuse records an error for a limit that this host does not support.
 func (p *plan) refuse(flag, reason, remedy string) {
 	p.errs = append(p.errs, fmt.Errorf("%s: %s: %s", flag, reason, remedy))
 }
 
-// mountHint says how the user gets a controller that is missing. Those of the network are v1's
-// alone, and can stand beside v2.
+// mountHint returns how to make a missing controller available. The network controllers exist on v1
+// only and can be mounted beside v2.
 func (p *plan) mountHint(controller string) string {
 	if t := p.trees.unified(); t != nil && len(p.trees) == 1 && !strings.HasPrefix(controller, "net_") {
 		return "leave the option out, or boot a kernel that lists it in " + t.dir("cgroup.controllers")
@@ -106,10 +106,10 @@ func (p *plan) mountHint(controller string) string {
 	return fmt.Sprintf("mount -t cgroup -o %s cgroup /sys/fs/cgroup/%s", controller, controller)
 }
 
-// unlimited reports whether a value asks for no limit.
+// unlimited reports whether a value means no limit.
 func unlimited(value string) bool { return value == "-1" || value == "max" }
 
-// orMax writes a limit for the files that spell no limit "max"; what is under least is none.
+// orMax formats a limit; a number below least is no limit, "max".
 func orMax(n, least int64) string {
 	if n < least {
 		return "max"
@@ -119,8 +119,8 @@ func orMax(n, least int64) string {
 
 func number[T int64 | uint64 | uint32 | uint16](n T) string { return fmt.Sprint(n) }
 
-// lacks says why a file may be missing from a group, and what helps.
-func lacks(file string) string {
+// missingHint returns why the kernel may lack a file, and the remedy.
+func missingHint(file string) string {
 	switch {
 	case strings.Contains(file, "memsw"), strings.Contains(file, "swap.max"):
 		return "boot with swapaccount=1, or leave the option out"
@@ -129,7 +129,7 @@ func lacks(file string) string {
 	case strings.HasPrefix(file, "cpu.cfs_"), file == "cpu.max":
 		return "this needs a kernel with CONFIG_CFS_BANDWIDTH"
 	case strings.HasPrefix(file, "memory.kmem"):
-		return "kernel memory counts in --memory-limit here; leave the option out"
+		return "leave it out, --memory-limit includes kernel memory"
 	case strings.HasPrefix(file, "hugetlb."):
 		return "choose a page size from /sys/kernel/mm/hugepages"
 	}

@@ -9,7 +9,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// Hosts of the three kinds, and one that lacks much.
+// Hierarchies of hosts with v1, with v2 and with both.
 func v1Host() trees {
 	var ts trees
 	for _, name := range []string{"cpu", "cpuset", "memory", "devices", "freezer", "blkio", "pids"} {
@@ -40,7 +40,7 @@ func TestPlan(t *testing.T) {
 		name string
 		host trees
 		doc  string // linux.resources
-		want string // what is written where, or "error: " and a part of it
+		want string // the steps as [written] shows them, or "error: " and a part of the error
 	}{
 		{"nothing", v2, `{}`, ``},
 		{"readme v1", v1, `{"cpu":{"shares":2048,"quota":500000,"period":200000,"cpus":"1-2","mems":"0"},
@@ -51,30 +51,30 @@ func TestPlan(t *testing.T) {
 			"memory":{"limit":512000000,"reservation":1024000000},"pids":{"limit":100}}`,
 			`v2/cpuset.cpus=1-2 v2/cpuset.mems=0 v2/cpu.weight=174 v2/cpu.max=500000_200000
 			v2/memory.max=512000000 v2/memory.low=1024000000 v2/pids.max=100`},
-		{"hybrid: each where it lives", hybrid, `{"cpu":{"quota":50000},"memory":{"limit":9999},"pids":{"limit":-1}}`,
+		{"hybrid: controllers of both", hybrid, `{"cpu":{"quota":50000},"memory":{"limit":9999},"pids":{"limit":-1}}`,
 			`v2/cpu.max=50000 memory/memory.limit_in_bytes=9999 v2/pids.max=max`},
 		{"unlimited v1", v1, `{"memory":{"limit":-1,"swap":-1,"reservation":-1,"kernel":-1},"cpu":{"quota":-1},"pids":{"limit":0}}`,
 			`cpu/cpu.cfs_quota_us=-1 memory/memory.limit_in_bytes=-1 memory/memory.memsw.limit_in_bytes=-1
 			memory/memory.soft_limit_in_bytes=-1 memory/memory.kmem.limit_in_bytes=-1 pids/pids.max=max`},
-		{"unlimited v2: no soft limit protects nothing", v2, `{"memory":{"limit":-1,"swap":-1,"reservation":-1,"kernel":-1},"cpu":{"quota":-1}}`,
+		{"unlimited v2: the soft limit is 0", v2, `{"memory":{"limit":-1,"swap":-1,"reservation":-1,"kernel":-1},"cpu":{"quota":-1}}`,
 			`v2/cpu.max=max v2/memory.max=max v2/memory.swap.max=max v2/memory.low=0`},
-		{"swap v2 is without memory", v2, `{"memory":{"limit":100,"swap":130}}`, `v2/memory.max=100 v2/memory.swap.max=30`},
-		{"swap v2 needs the limit", v2, `{"memory":{"swap":130}}`, `error: --memory-swap-limit: is memory plus swap: give --memory-limit too`},
+		{"swap v2 excludes memory", v2, `{"memory":{"limit":100,"swap":130}}`, `v2/memory.max=100 v2/memory.swap.max=30`},
+		{"swap v2 needs the limit", v2, `{"memory":{"swap":130}}`, `error: --memory-swap-limit: limits memory plus swap: give --memory-limit too`},
 		{"swap v2 below the limit", v2, `{"memory":{"limit":100,"swap":50}}`, `error: less than the memory limit`},
 		{"period alone v2", v2, `{"cpu":{"period":50000}}`, `v2/cpu.max=max_50000`},
-		{"what others write for defaults", v2, `{"cpu":{"shares":0,"quota":0,"period":0,"realtimeRuntime":0},"memory":{"disableOOMKiller":false},"network":{}}`, ``},
-		{"what docker update writes of one limit, v1", v1, `{"blockIO":{"weight":0},"cpu":{"shares":0,"period":0,"quota":0},
+		{"other tools' values for defaults", v2, `{"cpu":{"shares":0,"quota":0,"period":0,"realtimeRuntime":0},"memory":{"disableOOMKiller":false},"network":{}}`, ``},
+		{"docker update of one limit, v1", v1, `{"blockIO":{"weight":0},"cpu":{"shares":0,"period":0,"quota":0},
 			"memory":{"limit":67108864,"reservation":0,"kernel":0,"kernelTCP":0,"swap":0}}`, `memory/memory.limit_in_bytes=67108864`},
-		{"what docker update writes of none, v2", v2, `{"memory":{"limit":0,"reservation":0,"kernel":0,"swap":0}}`, ``},
+		{"docker update of no limit, v2", v2, `{"memory":{"limit":0,"reservation":0,"kernel":0,"swap":0}}`, ``},
 		{"realtime v1", v1, `{"cpu":{"realtimePeriod":1000000,"realtimeRuntime":1000}}`, `cpu/cpu.rt_period_us=1000000 cpu/cpu.rt_runtime_us=1000`},
 		{"realtime v2", v2, `{"cpu":{"realtimeRuntime":1000}}`, `error: --cpu-rt-runtime: cgroup v2 has no realtime budget: `},
 		{"swappiness v1", v1, `{"memory":{"swappiness":0,"disableOOMKiller":true,"kernelTCP":5}}`,
 			`memory/memory.kmem.tcp.limit_in_bytes=5 memory/memory.swappiness=0 memory/memory.oom_control=1`},
-		{"swappiness v2", v2, `{"memory":{"swappiness":60}}`, `error: --memory-swappiness: cgroup v2 has none: `},
+		{"swappiness v2", v2, `{"memory":{"swappiness":60}}`, `error: --memory-swappiness: cgroup v2 does not support it: `},
 		{"oom v2", v2, `{"memory":{"disableOOMKiller":true}}`, `error: --oom-kill-disable: `},
 		{"kernel memory v2", v2, `{"memory":{"kernel":5}}`, `error: --kernel-memory-limit: `},
 		{"not mounted", hybrid, `{"cpu":{"cpus":"0"}}`, `error: --cpuset-cpus: no cgroup hierarchy has the cpuset controller: mount -t cgroup -o cpuset`},
-		{"not mounted, no limit asked", trees{{1, "/v1/cpu", []string{"cpu"}}}, `{"pids":{"limit":-1},"memory":{"limit":-1}}`, ``},
+		{"not mounted, unlimited", trees{{1, "/v1/cpu", []string{"cpu"}}}, `{"pids":{"limit":-1},"memory":{"limit":-1}}`, ``},
 		{"devices v1", v1, `{"devices":[{"allow":false},{"allow":true,"type":"c","major":1,"minor":3,"access":"rwm"},{"allow":true,"type":"b"}]}`,
 			`devices/devices.deny=a devices/devices.allow=c_1:3_rwm devices/devices.allow=b_*:*_rwm`},
 		{"block io v1", v1, `{"blockIO":{"weight":50,"weightDevice":[{"major":8,"minor":0,"weight":20}],"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":7}]}}`,
@@ -87,7 +87,7 @@ func TestPlan(t *testing.T) {
 		{"network", v1, `{"network":{"classID":1}}`, `error: net_cls`},
 		{"rdma", v2, `{"rdma":{"mlx":{"hcaHandles":3,"hcaObjects":4}}}`, `v2/rdma.max=mlx_hca_handle=3_hca_object=4`},
 		{"unified", v2, `{"unified":{"memory.high":"5","cgroup.max.depth":"2"}}`, `v2/cgroup.max.depth=2 v2/memory.high=5`},
-		{"unified path", v2, `{"unified":{"../memory.high":"5"}}`, `error: is no file of a cgroup`},
+		{"unified path", v2, `{"unified":{"../memory.high":"5"}}`, `error: is not a cgroup file`},
 		{"unified without the controller", v1, `{"unified":{"memory.high":"5"}}`, `error: the memory controller is not in /v2/cgroup.controllers`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// written shows the steps of a plan as "hierarchy/file=value", with _ for spaces.
+// written formats the steps of a plan as "hierarchy/file=value", with _ for spaces.
 func written(p *plan) string {
 	var words []string
 	for _, s := range p.steps {
@@ -122,8 +122,8 @@ func written(p *plan) string {
 	return strings.Join(words, " ")
 }
 
-// The limits of a group that is there decide what may be written first, or at all.
-func TestPlanOfPresentGroup(t *testing.T) {
+// The present limits of a cgroup decide the order of writes, and whether a limit is refused.
+func TestPlanForExistingGroup(t *testing.T) {
 	now := func(_ *tree, file string) string {
 		return map[string]string{memsw: "1000", "memory.max": "500", "cpu.max": "7000 100000"}[file]
 	}

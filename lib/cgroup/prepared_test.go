@@ -12,12 +12,12 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// TestPreparedAlone: a group of a document without a container is not shown at first, then named and left to the user,
-// and removed when it was lost.
-func TestPreparedAlone(t *testing.T) {
+// The cgroup of a document that is not run is no orphan before state.Forgotten, then a listed one that is kept, and after
+// state.Lost one that can be removed.
+func TestPreparedGroupBecomesOrphan(t *testing.T) {
 	requireRoot(t)
 	dir := t.TempDir()
-	fake(t, dir, "md-cgroup=")
+	writeFiles(t, dir, "md-cgroup=")
 	if err := os.Chmod(filepath.Join(dir, "md-cgroup"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestPreparedAlone(t *testing.T) {
 	if err := m.Create(Options{})(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	defer leftNothing(t, m.base)
+	defer checkGone(t, m.base)
 	defer func() {
 		if err := m.Delete(t.Context(), s.ID()); err != nil {
 			t.Error(err)

@@ -12,18 +12,17 @@ const (
 	rtPeriod  = "cpu.rt_period_us"
 )
 
-// lendRealtime raises the realtime budget of the parent group so that the group's own fits beside
-// those of its siblings: a new group has none to give, and the kernel refuses children that
-// have more than their parent together (scheduler/sched-rt-group.rst). The parent's budget goes with
-// the parent, after the last group in it.
-func (g *Group) lendRealtime(s step) error {
+// raiseParentRealtime raises the realtime budget of the parent cgroup to the sum of its children's: a new
+// cgroup has none, and the kernel refuses children that together exceed their parent
+// (scheduler/sched-rt-group.rst). The budget is not lowered; it ends when the parent is removed.
+func (g *Group) raiseParentRealtime(s step) error {
 	parent := filepath.Dir(g.Path)
 	if parent == "/" {
-		return nil // the host's root has its budget by sched_rt_runtime_us
+		return nil // sched_rt_runtime_us is the root's budget
 	}
 	period, err := readWord(filepath.Join(s.tree.dir(g.Path), rtPeriod))
 	if err != nil {
-		return nil // the kernel has no budgets: writing the group's own says so
+		return nil // no realtime budgets in this kernel: the caller's write returns the error
 	}
 	need := ratio(s.value, period)
 	dir := s.tree.dir(parent)
@@ -49,13 +48,13 @@ func (g *Group) lendRealtime(s step) error {
 	}
 	runtime := (need*us + 1<<20 - 1) >> 20 // rounded up, as ratios are rounded down
 	if err := write(filepath.Join(dir, rtRuntime), number(runtime)); err != nil {
-		return fmt.Errorf("%s %s: the host's realtime budget is spent: see /proc/sys/kernel/sched_rt_runtime_us: %w",
+		return fmt.Errorf("%s %s: exceeds the realtime budget of the host (/proc/sys/kernel/sched_rt_runtime_us): %w",
 			s.flag, s.value, err)
 	}
 	return nil
 }
 
-// budget is the realtime share that the group in dir may give away.
+// budget returns the realtime budget of the cgroup in dir, as [ratio] does.
 func budget(dir string) int64 {
 	runtime, _ := readWord(filepath.Join(dir, rtRuntime))
 	period, _ := readWord(filepath.Join(dir, rtPeriod))

@@ -12,7 +12,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// v2Parent makes a group in the v2 hierarchy alone, for what may be wrong with one.
+// v2Parent creates a cgroup in the v2 hierarchy only, as the parent of cgroups that cannot be created.
 func v2Parent(t *testing.T) (parent *Group, limit specs.LinuxResources) {
 	t.Helper()
 	requireRoot(t)
@@ -24,7 +24,7 @@ func v2Parent(t *testing.T) (parent *Group, limit specs.LinuxResources) {
 	if tree == nil {
 		t.Skip("no v2 hierarchy")
 	}
-	if tree.has("memory") { // which threads cannot have
+	if tree.has("memory") { // not a threaded controller
 		limit.Unified = map[string]string{"memory.max": "max"}
 	}
 	parent = &Group{Path: "/mydocker-test-" + state.NewID(), trees: trees{tree}}
@@ -42,7 +42,7 @@ func v2Parent(t *testing.T) (parent *Group, limit specs.LinuxResources) {
 	return parent, limit
 }
 
-// createIn makes a group below, which must fail with these words and leave nothing.
+// createIn creates a child, which must fail with an error that contains want and leave nothing.
 func createIn(t *testing.T, parent *Group, limit specs.LinuxResources, want string) {
 	t.Helper()
 	g := &Group{Path: parent.Path + "/child", trees: parent.trees}
@@ -54,11 +54,11 @@ func createIn(t *testing.T, parent *Group, limit specs.LinuxResources, want stri
 	}
 }
 
-// A group with processes in it hands no controllers on: the error says what to do.
+// Controllers cannot be enabled in a cgroup with processes; the error has a remedy.
 func TestParentWithProcesses(t *testing.T) {
 	parent, limit := v2Parent(t)
 	if limit.Unified == nil {
-		t.Skip("the memory controller is v1's here")
+		t.Skip("the memory controller is on v1")
 	}
 	cmd := exec.Command("sleep", "60")
 	if err := cmd.Start(); err != nil {
@@ -68,12 +68,12 @@ func TestParentWithProcesses(t *testing.T) {
 	if err := parent.Add(cmd.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
-	createIn(t, parent, limit, "processes stand in "+parent.trees[0].dir(parent.Path)+" itself: move them")
+	createIn(t, parent, limit, "parent cgroup "+parent.trees[0].dir(parent.Path)+" has processes, move them")
 	cmd.Process.Kill()
 	cmd.Wait()
 }
 
-// Below a threaded group no program can start.
+// No program can start below a threaded cgroup.
 func TestThreadedParent(t *testing.T) {
 	parent, _ := v2Parent(t)
 	dir := parent.trees[0].dir(parent.Path)
@@ -83,22 +83,22 @@ func TestThreadedParent(t *testing.T) {
 	if err := write(filepath.Join(dir, "threads/cgroup.type"), "threaded"); err != nil {
 		t.Fatal(err)
 	}
-	createIn(t, parent, specs.LinuxResources{}, "takes no processes, it is domain invalid: a group above it is threaded")
+	createIn(t, parent, specs.LinuxResources{}, `cannot hold processes: its type is "domain invalid" because a parent is threaded`)
 }
 
-// A controller that a group above does not hand on cannot be used below, and the error says where.
-func TestControllerNotHandedOn(t *testing.T) {
+// A controller that the parent cgroup does not delegate is refused; the error names the parent's file.
+func TestControllerNotDelegated(t *testing.T) {
 	parent, _ := v2Parent(t)
 	dir := parent.trees[0].dir(parent.Path)
 	above := &Group{Path: parent.Path + "/bare", trees: parent.trees}
 	if err := os.Mkdir(filepath.Join(dir, "bare"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// As seen from within a namespace whose root has none: the mount is where our paths begin.
+	// As in a cgroup namespace whose root has no controllers: paths start at the mount point.
 	inner := &Group{Path: "/child", trees: trees{{2, filepath.Join(dir, "bare"), parent.trees[0].controllers}}}
 	controller := "memory"
 	if err := inner.enable(&plan{steps: []step{{inner.trees[0], controller, "--x", "x", "1"}}}); err == nil ||
-		!strings.Contains(err.Error(), "the group above has it not to hand on") {
+		!strings.Contains(err.Error(), "parent cgroup does not delegate memory: not in ") {
 		t.Errorf("%s: %v", controller, err)
 	}
 	if err := above.Remove(t.Context()); err != nil {

@@ -12,14 +12,14 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// patience is how long Remove and Kill wait for processes that are on their way out.
-const patience = 2 * time.Second
+// exitTimeout is how long Remove and Kill wait for processes to exit.
+const exitTimeout = 2 * time.Second
 
-// Remove removes the group, and the groups below it, from every hierarchy, and the common parent of
-// containers when it holds no other. It waits for processes that are just ending, up to 2 s, kills
-// none, and is idempotent.
+// Remove removes the cgroup and its descendants from every hierarchy, and the common parent of
+// containers if that is empty. It waits up to 2 s for processes that are exiting. It kills none and
+// is idempotent.
 func (g *Group) Remove(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, exitTimeout)
 	defer cancel()
 	var errs []error
 	for _, t := range g.trees {
@@ -27,20 +27,20 @@ func (g *Group) Remove(ctx context.Context) error {
 		err := removeTree(ctx, dir)
 		switch {
 		case errors.Is(err, syscall.EBUSY):
-			err = fmt.Errorf("remove group %s: processes are still in it: %w", g.Path, err)
+			err = fmt.Errorf("remove cgroup %s: it has processes: %w", g.Path, err)
 		case err != nil:
-			err = fmt.Errorf("remove group %s: %w", g.Path, err)
+			err = fmt.Errorf("remove cgroup %s: %w", g.Path, err)
 		}
 		errs = append(errs, err)
 		if parent := filepath.Dir(g.Path); err == nil && parent == g.base && childless(t.dir(parent)) {
 			linux.Trace("rmdir", t.dir(parent))
-			_ = rmdir(t.dir(parent)) // another may just have made a group in it
+			_ = rmdir(t.dir(parent)) // fails if another process created a child since
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// retry calls f again while the kernel says busy, as it does for some time after a process has ended.
+// retry calls f until it returns anything but EBUSY, which the kernel returns for some time after a process has exited.
 func retry(ctx context.Context, f func() error) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		err := f()
@@ -55,8 +55,8 @@ func retry(ctx context.Context, f func() error) error {
 	}
 }
 
-// removeTree removes a group with those below it, from the bottom up: a container may have made
-// groups of its own.
+// removeTree removes a cgroup and its descendants, children first: a container may have created
+// cgroups.
 func removeTree(ctx context.Context, dir string) error {
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -79,8 +79,8 @@ func removeTree(ctx context.Context, dir string) error {
 	return retry(ctx, func() error { return rmdir(dir) })
 }
 
-// childless reports whether the group in dir exists and has no group below it: its directory has two
-// links then, its name and its own dot.
+// childless reports whether the cgroup in dir exists and has no children: its directory then has two
+// links, its name and its own dot.
 func childless(dir string) bool {
 	var st syscall.Stat_t
 	return syscall.Stat(dir, &st) == nil && st.Nlink == 2

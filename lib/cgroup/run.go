@@ -15,8 +15,8 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Exec turns this process into a program that runs in the group. The error wraps fs.ErrNotExist
-// where there is no such program, and other errors of execve(2) as they are. argv is not empty.
+// Exec replaces this process by a program in the cgroup. The error wraps fs.ErrNotExist if there is no
+// such program, or another error of execve(2). argv must not be empty.
 func (g *Group) Exec(argv []string) error {
 	path, err := exec.LookPath(argv[0])
 	var lookup *exec.Error
@@ -35,10 +35,10 @@ func (g *Group) Exec(argv []string) error {
 	return nil
 }
 
-// Run makes a group of its own with the limits, runs the program in it, and removes the group. The
-// signals that end a program are passed on to it; what it leaves running is killed. launch is the
-// command that joins group id and becomes the program: our own, since the program must be in the group
-// before its first instruction. The exit code is the program's, or 128+n for signal n.
+// Run creates a cgroup with the limits, runs the program in it, and removes the cgroup. It forwards
+// signals that end a program, and kills processes that the program left running. launch is the
+// command that joins cgroup id and executes the program: one of mydocker's, because the program must be
+// in the cgroup before its first instruction. The exit code is the program's, or 128+n for signal n.
 func (m *Manager) Run(ctx context.Context, l Limits, id string, launch []string, in io.Reader, out, errw io.Writer) (code int, err error) {
 	if err := l.checkValues(); err != nil {
 		return 0, err
@@ -51,7 +51,7 @@ func (m *Manager) Run(ctx context.Context, l Limits, id string, launch []string,
 	if err != nil {
 		return 0, err
 	}
-	r.Devices = nil // a program of the host keeps the host's devices
+	r.Devices = nil // programs of the host keep their devices
 	unlock, err := m.lockGroup(id)
 	if err != nil {
 		return 0, err
@@ -60,7 +60,7 @@ func (m *Manager) Run(ctx context.Context, l Limits, id string, launch []string,
 	if _, err := g.create(r); err != nil {
 		return 0, err
 	}
-	g.markAlone()
+	g.markStandalone()
 	defer func() {
 		ctx := interrupt.Undoing(ctx)
 		err = errors.Join(err, g.Kill(ctx), g.Remove(ctx))
@@ -86,20 +86,21 @@ func (m *Manager) Run(ctx context.Context, l Limits, id string, launch []string,
 	for {
 		select {
 		case sig := <-signals:
-			_ = cmd.Process.Signal(sig) // it may just have ended
+			_ = cmd.Process.Signal(sig) // fails if it has exited
 		case err := <-ended:
 			return exitCode(cmd.ProcessState, err)
 		}
 	}
 }
 
-// start starts a command in the group's birthplace, and beside it on kernels without clone3(2).
+// start clones a command into the v2 cgroup ([Group.OpenUnified]). On kernels without clone3(2) the command starts
+// outside.
 func (g *Group) start(command func() *exec.Cmd) (*exec.Cmd, error) {
 	dir, err := g.OpenUnified()
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close() // nil is an error that does not matter
+	defer dir.Close() // a nil *os.File returns an error, which is ignored
 	cmd := command()
 	if dir != nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
@@ -111,7 +112,7 @@ func (g *Group) start(command func() *exec.Cmd) (*exec.Cmd, error) {
 	return cmd, err
 }
 
-// exitCode returns the code of a program in the family's terms.
+// exitCode returns the exit code of a program, 128+n for signal n.
 func exitCode(state *os.ProcessState, err error) (int, error) {
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

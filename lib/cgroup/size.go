@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Size is a number of bytes; [Unlimited] is no limit.
+// Size is a number of bytes, or [Unlimited].
 type Size int64
 
-// Unlimited is written -1.
+// Unlimited means no limit.
 const Unlimited Size = -1
 
 const sizeUnits = "kmgtp" // each 1024 times the one before
 
-// UnmarshalText reads 512000000, 512m, 1.5g, 512MiB, 64kb or -1. Units count by 1024, in either case.
+// UnmarshalText parses 512000000, 512m, 1.5g, 512MiB, 64kb or -1. Units are powers of 1024, in upper or lower case.
 func (s *Size) UnmarshalText(text []byte) error {
 	word := string(text)
 	if word == "-1" {
@@ -43,7 +43,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// sizeFactor returns what a unit stands for: "", b, k, kb, kib and so on.
+// sizeFactor returns the number of bytes of a unit: "", b, k, kb, kib and so on.
 func sizeFactor(unit string) (int64, bool) {
 	if unit == "" || unit == "b" {
 		return 1, true
@@ -55,7 +55,7 @@ func sizeFactor(unit string) (int64, bool) {
 	return 1 << (10 * (i + 1)), true
 }
 
-// MarshalText writes the bytes, which UnmarshalText reads back exactly.
+// MarshalText formats the size in bytes, so that UnmarshalText restores it exactly.
 func (s Size) MarshalText() ([]byte, error) {
 	return strconv.AppendInt(nil, int64(s), 10), nil
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// The stage writes the two fields and its release, and a group made side by side with others that
-// are removed at the same moment is whole.
-func TestStageManyAtOnce(t *testing.T) {
+// The stage sets linux.cgroupsPath, linux.resources and its release hook. It works while other stages
+// remove cgroups of the same parent.
+func TestCreateInParallel(t *testing.T) {
 	requireRoot(t)
 	dir := t.TempDir()
-	fake(t, dir, "md-cgroup=")
+	writeFiles(t, dir, "md-cgroup=")
 	if err := os.Chmod(filepath.Join(dir, "md-cgroup"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -44,21 +44,21 @@ func TestStageManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	leftNothing(t, m.base)
+	checkGone(t, m.base)
 }
 
-// What the kernel refuses when the groups are there already takes them away again.
-func TestFailedStageLeavesNothing(t *testing.T) {
+// If the kernel refuses a value, the cgroup is removed again.
+func TestFailedCreateLeavesNothing(t *testing.T) {
 	requireRoot(t)
 	m := New(state.Dir{Root: "/nonexistent", Run: "/nonexistent"})
 	m.base = "/mydocker-test-" + state.NewID()
 	s := spec.New(state.NewID())
 	s.Linux.Resources = &specs.LinuxResources{Unified: map[string]string{"cgroup.nosuchfile": "1"}}
 	if err := m.Create(Options{})(t.Context(), s); err == nil || !strings.Contains(err.Error(), "linux.resources.unified") {
-		t.Fatalf("a file that no kernel has: %v", err)
+		t.Fatalf("write a file that does not exist: %v", err)
 	}
 	if s.Linux.CgroupsPath != "" || len(s.Linux.Resources.Devices) != 0 || s.Hooks != nil {
 		t.Errorf("the document was changed: %+v", s.Linux)
 	}
-	leftNothing(t, m.base)
+	checkGone(t, m.base)
 }

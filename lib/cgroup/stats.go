@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Stats is what a group uses, in the same units on every kernel. What is not counted is missing.
+// Stats is the resource usage of a cgroup, in the same units on v1 and v2. A part is nil if its controller is missing.
 type Stats struct {
 	Path   string      `json:"path"`
 	Frozen bool        `json:"frozen"`
@@ -20,7 +20,7 @@ type Stats struct {
 	IO     *BlockStats `json:"io,omitempty"`
 }
 
-// CPUStats are times in nanoseconds since the group was made, and how often its quota ran out.
+// CPUStats are times in nanoseconds since the cgroup was created, and the number of its periods.
 type CPUStats struct {
 	Usage            uint64 `json:"usage"`
 	User             uint64 `json:"user"`
@@ -30,24 +30,24 @@ type CPUStats struct {
 	Throttled        uint64 `json:"throttled"`
 }
 
-// MemStats are bytes. Limit is missing where there is none.
+// MemStats are in bytes. Limit is nil if there is none.
 type MemStats struct {
 	Usage    uint64  `json:"usage"`
-	Cache    uint64  `json:"cache"`    // of Usage: pages of files
-	Inactive uint64  `json:"inactive"` // of Cache: those that are given back first
+	Cache    uint64  `json:"cache"`    // part of Usage: page cache
+	Inactive uint64  `json:"inactive"` // part of Cache: inactive pages, reclaimed first
 	Peak     uint64  `json:"peak,omitempty"`
 	Swap     uint64  `json:"swap"`
 	Limit    *uint64 `json:"limit,omitempty"`
 	OOMKills uint64  `json:"oomKills"`
 }
 
-// PidsStats counts processes and threads. Limit is missing where there is none.
+// PidsStats counts processes and threads. Limit is nil if there is none.
 type PidsStats struct {
 	Current uint64  `json:"current"`
 	Limit   *uint64 `json:"limit,omitempty"`
 }
 
-// BlockStats are bytes and operations on block devices.
+// BlockStats are totals of bytes and operations over all block devices.
 type BlockStats struct {
 	ReadBytes  uint64 `json:"readBytes"`
 	WriteBytes uint64 `json:"writeBytes"`
@@ -55,19 +55,19 @@ type BlockStats struct {
 	Writes     uint64 `json:"writes"`
 }
 
-// Stats returns what the group uses now.
+// Stats returns the current usage of the cgroup.
 func (g *Group) Stats() (Stats, error) {
 	if !g.Exists() {
-		return Stats{}, fmt.Errorf("show group %s: %w", g.Path, fs.ErrNotExist)
+		return Stats{}, fmt.Errorf("read statistics of cgroup %s: %w", g.Path, fs.ErrNotExist)
 	}
 	frozen, err := g.Frozen()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Stats{}, fmt.Errorf("show group %s: %w", g.Path, err)
+		return Stats{}, fmt.Errorf("read statistics of cgroup %s: %w", g.Path, err)
 	}
 	return Stats{Path: g.Path, Frozen: frozen, CPU: g.cpuStats(), Memory: g.memStats(), Pids: g.pidsStats(), IO: g.ioStats()}, nil
 }
 
-// OOMKills returns how often the kernel killed a process of the group for want of memory.
+// OOMKills returns how many processes of the cgroup the OOM killer has killed.
 func (g *Group) OOMKills() uint64 {
 	f, version := g.files("memory")
 	if version == 0 {
@@ -83,8 +83,8 @@ func (f files) oomKills(version int) uint64 {
 	return f.table("memory.events")["oom_kill"]
 }
 
-// files returns the reader of the controller's files, and the kind of cgroup: 0 where the group
-// does not have the controller.
+// files returns the cgroup's directory in the controller's hierarchy and the cgroup version, 0 if the
+// controller is not mounted.
 func (g *Group) files(controller string) (files, int) {
 	t := g.trees.find(controller)
 	if t == nil {
@@ -112,7 +112,7 @@ func (g *Group) cpuStats() *CPUStats {
 	return nil
 }
 
-// v1NoLimit is where v1's memory counters stop: the highest page, whatever its size.
+// v1NoLimit is a lower bound of the number with which v1 shows no memory limit: the highest page, whatever its size.
 const v1NoLimit = 1<<63 - 1<<16
 
 func (g *Group) memStats() *MemStats {
@@ -173,8 +173,8 @@ func (g *Group) ioStats() *BlockStats {
 	return &s
 }
 
-// files reads the files of one directory. A file that is missing, or of a form that we do not know,
-// counts as zero: kernels differ in what they count.
+// files is a directory with files of a cgroup. A missing file, or one in an unknown format, reads as
+// zero: kernels differ in what they count.
 type files string
 
 func (f files) text(name string) string {
@@ -190,7 +190,7 @@ func (f files) number(name string) uint64 {
 	return n
 }
 
-// limit reads a number, nil for "max".
+// limit reads a number; "max" is nil.
 func (f files) limit(name string) *uint64 {
 	n, err := strconv.ParseUint(f.text(name), 10, 64)
 	if err != nil {
@@ -199,7 +199,7 @@ func (f files) limit(name string) *uint64 {
 	return &n
 }
 
-// table reads lines of a key and a number.
+// table reads a file of lines with a key and a number.
 func (f files) table(name string) map[string]uint64 {
 	table := make(map[string]uint64)
 	for line := range strings.Lines(f.text(name)) {
@@ -227,7 +227,7 @@ func (f files) operations(name string) (read, written uint64) {
 	return read, written
 }
 
-// HostMemory returns the bytes of memory of this machine, 0 where it does not say.
+// HostMemory returns the memory of this machine in bytes, 0 if unknown.
 func HostMemory() uint64 {
 	data, _ := os.ReadFile("/proc/meminfo")
 	first, _, _ := strings.Cut(string(data), "\n") // MemTotal:       24689096 kB

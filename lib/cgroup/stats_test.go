@@ -8,14 +8,14 @@ import (
 
 func TestStats(t *testing.T) {
 	v1, v2 := t.TempDir(), t.TempDir()
-	fake(t, filepath.Join(v1, "g"),
+	writeFiles(t, filepath.Join(v1, "g"),
 		"cpu.stat=nr_periods 4\nnr_throttled 2\nthrottled_time 900\n", "cpuacct.usage=70\n", "cpuacct.usage_user=50\n", "cpuacct.usage_sys=20\n",
 		"memory.usage_in_bytes=4096\n", "memory.max_usage_in_bytes=8192\n", "memory.limit_in_bytes=9223372036854771712\n",
 		"memory.stat=cache 1024\nswap 5\ntotal_inactive_file 512\n", "memory.oom_control=oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
 		"pids.current=2\n", "pids.max=100\n", "freezer.state=FROZEN\n",
 		"blkio.throttle.io_service_bytes_recursive=8:0 Read 10\n8:0 Write 20\n8:16 Read 1\n8:0 Total 30\nTotal 31\n",
 		"blkio.throttle.io_serviced_recursive=8:0 Read 3\n8:0 Write 4\nTotal 7\n")
-	fake(t, filepath.Join(v2, "g"),
+	writeFiles(t, filepath.Join(v2, "g"),
 		"cpu.stat=usage_usec 70\nuser_usec 50\nsystem_usec 20\nnr_periods 4\nnr_throttled 2\nthrottled_usec 9\n",
 		"memory.current=4096\n", "memory.peak=8192\n", "memory.max=16384\n", "memory.stat=anon 1\nfile 1024\ninactive_file 512\n", "memory.swap.current=5\n",
 		"memory.events=oom 9\noom_kill 3\n", "pids.current=2\n", "pids.max=max\n", "cgroup.events=populated 1\nfrozen 0\n",
@@ -44,6 +44,6 @@ func TestStats(t *testing.T) {
 		}
 	}
 	if _, err := (&Group{Path: "/other", trees: trees{{2, v2, nil}}}).Stats(); err == nil {
-		t.Error("a group that is not there has statistics")
+		t.Error("a missing cgroup has statistics")
 	}
 }

@@ -15,8 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "write the table of limits into doc/limits.md")
 
-// samples are the options of [Limits] with a value each. Those of block devices are given as they stand in the
-// document: a test's host need not have the device.
+// samples returns a value for each option. Those with a block device are in the document's form, because the
+// host need not have the device.
 func samples() map[string]any {
 	class := ClassID(1)
 	return map[string]any{
@@ -40,8 +40,8 @@ func samples() map[string]any {
 	}
 }
 
-// doc/limits.md says of each option what is written on either kind of host, or why not. What it says is what the plans
-// are; `go test ./lib/cgroup -run TestTable -update` writes it anew.
+// The table in doc/limits.md shows for each option the files that are written on v1 and v2, or the error. It must match
+// the plans; `go test ./lib/cgroup -run TestTable -update` rewrites it.
 func TestTable(t *testing.T) {
 	const begin, end = "| option | docker's name | cgroup v1 | cgroup v2 |\n", "\n\n"
 	data, err := os.ReadFile("../../doc/limits.md")
@@ -51,7 +51,7 @@ func TestTable(t *testing.T) {
 	text := string(data)
 	from := strings.Index(text, begin)
 	if from < 0 {
-		t.Fatalf("no table that begins with %s", begin)
+		t.Fatalf("doc/limits.md has no table with the header %s", begin)
 	}
 	length := strings.Index(text[from:], end) + 1
 	got, want := text[from:from+length], table(t, begin)
@@ -59,7 +59,7 @@ func TestTable(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatalf("the table of doc/limits.md is not what is done (-update writes it):\n%s", want)
+		t.Fatalf("the table of doc/limits.md does not match (-update rewrites it):\n%s", want)
 	}
 	if err := os.WriteFile("../../doc/limits.md", []byte(text[:from]+want+text[from+length:]), 0o644); err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func tags(of reflect.Type) (all []reflect.StructTag) {
 	return all
 }
 
-// outcome is a cell: the files that are written, or the error.
+// outcome returns a cell of the table: the files that are written, or the error.
 func outcome(t *testing.T, ts trees, name string, option any) string {
 	t.Helper()
 	var r specs.LinuxResources
@@ -122,7 +122,7 @@ func outcome(t *testing.T, ts trees, name string, option any) string {
 	if p.program != nil {
 		return "a BPF program"
 	}
-	own := func(s step) bool { return s.flag == "--"+name } // the limit of swap needs that of memory beside it
+	own := func(s step) bool { return s.flag == "--"+name } // the sample of the swap limit also sets the memory limit
 	var files []string
 	for _, s := range p.steps {
 		if !own(s) && slices.ContainsFunc(p.steps, own) {

@@ -14,23 +14,23 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// tree is one mounted hierarchy: with cgroup v1 there is one per controller or few, with v2 one for
-// all, and a hybrid host has both kinds.
+// tree is a mounted cgroup hierarchy. On v1 each controller, or a few of them, have one; v2 has one
+// for all. A hybrid host has both.
 type tree struct {
 	version     int      // 1 or 2
-	mount       string   // where it is mounted: /sys/fs/cgroup/memory
-	controllers []string // what it controls; none for v1's named hierarchies
+	mount       string   // mount point: /sys/fs/cgroup/memory
+	controllers []string // none for v1's named hierarchies
 }
 
-// dir is the directory of the group at path.
+// dir returns the directory of the cgroup at path.
 func (t *tree) dir(path string) string { return filepath.Join(t.mount, path) }
 
 func (t *tree) has(controller string) bool { return slices.Contains(t.controllers, controller) }
 
-// trees are all hierarchies of the host, each once.
+// trees are all mounted hierarchies of the host, each once.
 type trees []*tree
 
-// find returns the hierarchy that a controller lives in, nil where it is not mounted.
+// find returns the hierarchy of a controller, nil if it is not mounted.
 func (ts trees) find(controller string) *tree {
 	for _, t := range ts {
 		if t.has(controller) {
@@ -40,7 +40,7 @@ func (ts trees) find(controller string) *tree {
 	return nil
 }
 
-// unified returns the v2 hierarchy, nil where it is not mounted.
+// unified returns the v2 hierarchy, nil if it is not mounted.
 func (ts trees) unified() *tree {
 	for _, t := range ts {
 		if t.version == 2 {
@@ -50,8 +50,8 @@ func (ts trees) unified() *tree {
 	return nil
 }
 
-// hostTrees returns the hierarchies that this process sees. It looks once: the table of mounts has lines for each
-// container that runs, and each is asked for its groups.
+// hostTrees returns the hierarchies that are mounted in this process's namespace. It reads the mount table once: the
+// table grows with every running container, and callers open a cgroup for each.
 var hostTrees = sync.OnceValues(readTrees)
 
 func readTrees() (trees, error) {
@@ -62,16 +62,16 @@ func readTrees() (trees, error) {
 		ts, _, err = parseTrees(string(mountinfo))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("find the cgroup hierarchies: %w", err)
+		return nil, fmt.Errorf("find cgroup hierarchies: %w", err)
 	}
 	if len(ts) == 0 {
-		return nil, errors.New("find the cgroup hierarchies: none is mounted: mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+		return nil, errors.New("find cgroup hierarchies: none is mounted: mount -t cgroup2 cgroup2 /sys/fs/cgroup")
 	}
 	return ts, nil
 }
 
-// hierarchies returns the controllers of each hierarchy that there is, as proc_pid_cgroup(5) has them: "cpu,cpuacct",
-// "name=systemd", and "" for v2. Some may be mounted nowhere, or not here.
+// hierarchies returns the controllers of each hierarchy in the format of proc_pid_cgroup(5): "cpu,cpuacct",
+// "name=systemd", and "" for v2. Some may not be mounted.
 func hierarchies() []string {
 	data, err := linux.ReadRecord("/proc/self/cgroup")
 	if err != nil {
@@ -86,8 +86,8 @@ func hierarchies() []string {
 	return all
 }
 
-// enoughMounts reports whether all hierarchies stand in this start of the mount table, each whole. Where containers
-// have made it long, what is not where everybody mounts it is not looked for in their lines.
+// enoughMounts reports whether this start of the mount table has all hierarchies with their roots. If it is already
+// long, it need not have a hierarchy that is not mounted at the usual path: the rest are the mounts of containers.
 func enoughMounts(mountinfo []byte, all []string) bool {
 	const long = 64 << 10
 	found := bytes.Count(mountinfo, []byte(" - cgroup"))
@@ -98,23 +98,23 @@ func enoughMounts(mountinfo []byte, all []string) bool {
 	if err != nil || slices.Contains(slices.Collect(maps.Values(whole)), false) {
 		return false
 	}
-	return len(ts) == len(all) || !slices.ContainsFunc(all, func(words string) bool { return ts.missUsual(words) })
+	return len(ts) == len(all) || !slices.ContainsFunc(all, func(words string) bool { return ts.missesUsualMount(words) })
 }
 
-// missUsual reports whether a v1 hierarchy is mounted where it usually is, and not among these.
-func (ts trees) missUsual(controllers string) bool {
+// missesUsualMount reports whether a v1 hierarchy is mounted at its usual path but not among ts.
+func (ts trees) missesUsualMount(controllers string) bool {
 	path := "/sys/fs/cgroup/" + controllers
 	return controllers != "" && !strings.Contains(controllers, "=") &&
 		!slices.ContainsFunc(ts, func(t *tree) bool { return t.mount == path }) && linux.IsMountPoint(path)
 }
 
-// parseTrees reads /proc/pid/mountinfo (proc_pid_mountinfo(5)). A hierarchy that is mounted more than once
-// counts where it is mounted whole, as whole says by its device number, or else where it was mounted first.
+// parseTrees parses /proc/pid/mountinfo (proc_pid_mountinfo(5)). If a hierarchy is mounted more than once, it
+// returns the mount of its root, or else the first one. whole reports by device number whether it is the root.
 func parseTrees(mountinfo string) (ts trees, whole map[string]bool, err error) {
 	whole = make(map[string]bool)
 	index := make(map[string]int)
 	for line := range strings.Lines(mountinfo) {
-		before, after, ok := strings.Cut(line, " - cgroup") // quickly past the others: there may be many
+		before, after, ok := strings.Cut(line, " - cgroup") // a cheap test first: there may be many lines
 		if !ok {
 			continue
 		}
@@ -147,8 +147,8 @@ func parseTrees(mountinfo string) (ts trees, whole map[string]bool, err error) {
 	return ts, whole, nil
 }
 
-// controllersOf picks the controllers out of a v1 hierarchy's mount options: "rw,cpu,cpuacct". What
-// is no controller ("xattr", "name=systemd") is never asked for, so it does no harm here.
+// controllersOf returns the controllers among a v1 hierarchy's mount options: "rw,cpu,cpuacct". It may
+// return other options too, such as "xattr": they are never looked up.
 func controllersOf(options string) []string {
 	var list []string
 	for _, word := range strings.Split(options, ",") {
@@ -159,7 +159,7 @@ func controllersOf(options string) []string {
 	return list
 }
 
-// unescape turns mountinfo's \040 back into the byte that it stands for.
+// unescape replaces the octal escapes of mountinfo, such as \040.
 func unescape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

@@ -27,7 +27,7 @@ func TestParseTrees(t *testing.T) {
 34 31 0:31 / /sys/fs/cgroup/memory` + rest + `cgroup cgroup rw,memory
 35 31 0:32 / ` + unified + rest + `cgroup2 cgroup2 rw`,
 			"v1 /sys/fs/cgroup/memory memory; v2 " + unified + " hugetlb pids"},
-		{"mounted twice: the whole one counts, wherever it stands", `
+		{"mounted twice: the mount of the root is used", `
 40 31 0:31 /mydocker/a /part` + rest + `cgroup cgroup rw,memory
 41 31 0:31 / /whole` + rest + `cgroup cgroup rw,memory
 42 31 0:31 / /again` + rest + `cgroup cgroup rw,memory`,
@@ -51,7 +51,7 @@ func TestParseTrees(t *testing.T) {
 	}
 }
 
-// The lines of containers are read only where something may still be found in them.
+// Reading goes on past the lines of containers only if a hierarchy may follow them.
 func TestEnoughMounts(t *testing.T) {
 	const rest = " rw,relatime shared:9 - cgroup cgroup rw,"
 	cpu := "40 31 0:31 / /sys/fs/cgroup/cpu" + rest + "cpu\n"
@@ -66,19 +66,19 @@ func TestEnoughMounts(t *testing.T) {
 	}{
 		{"one is missing", cpu, both, false},
 		{"all", cpu + pids, both, true},
-		{"one in part", cpu + part, both, false},
-		{"one mounted nowhere, in a short table", cpu + pids, more, false},
-		{"one mounted nowhere, in a long table", cpu + pids + containers, more, true},
+		{"one not mounted from its root", cpu + part, both, false},
+		{"one not mounted, in a short table", cpu + pids, more, false},
+		{"one not mounted, in a long table", cpu + pids + containers, more, true},
 		{"none, in a long table", containers, more, false},
-		{"nobody knows how many", cpu + pids + containers, nil, false},
+		{"unknown number", cpu + pids + containers, nil, false},
 	} {
 		if got := enoughMounts([]byte(c.mountinfo), c.all); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
 	usual := strings.ReplaceAll(cpu+pids, "/sys/fs/cgroup", "/elsewhere") + containers
-	if enoughMounts([]byte(usual), both) != true || !(trees{}).missUsual("../../../proc") || (trees{}).missUsual("nosuch") {
-		t.Error("what is mounted where it usually is, is missed only where it is not found")
+	if enoughMounts([]byte(usual), both) != true || !(trees{}).missesUsualMount("../../../proc") || (trees{}).missesUsualMount("nosuch") {
+		t.Error("a hierarchy counts as missing only if its usual path is a mount point")
 	}
 }
 

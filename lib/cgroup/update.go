@@ -11,18 +11,18 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// Set writes the limits that r holds and leaves the others as they are. It makes no group. Where one is
-// refused, those before it are as they were.
+// Set writes the limits of r to an existing cgroup and leaves the others unchanged. If the kernel refuses
+// one, Set restores those that it wrote before.
 func (g *Group) Set(r *specs.LinuxResources) error {
 	if !g.Exists() {
-		return fmt.Errorf("limit group %s: %w", g.Path, fs.ErrNotExist)
+		return fmt.Errorf("limit cgroup %s: %w", g.Path, fs.ErrNotExist)
 	}
 	_, err := g.set(r)
 	return err
 }
 
 func (g *Group) set(r *specs.LinuxResources) (undo func() error, err error) {
-	p, err := makePlan(g.trees, thisHost(), r, g.now)
+	p, err := makePlan(g.trees, thisHost(), r, g.current)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (g *Group) set(r *specs.LinuxResources) (undo func() error, err error) {
 	}
 	for _, s := range p.steps {
 		before := s
-		before.value = g.before(s)
+		before.value = g.oldValue(s)
 		if err := g.step(s); err != nil {
 			return nil, errors.Join(err, undo())
 		}
@@ -50,8 +50,8 @@ func (g *Group) set(r *specs.LinuxResources) (undo func() error, err error) {
 	return undo, g.limitDevices(p)
 }
 
-// Update puts the limits that were given into the document, and into its group where that is there. It
-// returns how to take them back from the group.
+// Update sets the given limits in the document, and in its cgroup if that exists. undo restores the
+// previous limits of the cgroup.
 func (g *Group) Update(s *spec.Spec, l Limits) (undo func() error, err error) {
 	var fresh, all specs.LinuxResources
 	part := s.LinuxPart()
@@ -59,7 +59,7 @@ func (g *Group) Update(s *spec.Spec, l Limits) (undo func() error, err error) {
 		all = *part.Resources
 	}
 	if m := all.Memory; limited(l.MemorySwap) && l.Memory == nil && m != nil {
-		l.Memory = (*Size)(m.Limit) // which the other one includes
+		l.Memory = (*Size)(m.Limit) // the limit of memory plus swap includes it
 	}
 	if err := l.Check(); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 // CPUs is a number of cpus in thousandths, 0 for no limit.
 type CPUs int64
 
-// UnmarshalText reads 2, 1.5 or .25.
+// UnmarshalText parses 2, 1.5 or .25.
 func (c *CPUs) UnmarshalText(text []byte) error {
 	f, err := strconv.ParseFloat(string(text), 64)
 	if err != nil || math.IsNaN(f) || f < 0 || f > maxCPU || strings.Trim(string(text), "0123456789.") != "" {
@@ -25,12 +25,12 @@ func (c *CPUs) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText formats the number as UnmarshalText parses it.
 func (c CPUs) MarshalText() ([]byte, error) {
 	return strconv.AppendFloat(nil, float64(c)/1000, 'f', -1, 64), nil
 }
 
-// times returns the period and the quota, in microseconds.
+// times returns the cfs period and quota, in microseconds; a quota of -1 is no limit.
 func (c CPUs) times() (period uint64, quota int64) {
 	if c == 0 {
 		return defaultPeriod, -1
@@ -38,13 +38,13 @@ func (c CPUs) times() (period uint64, quota int64) {
 	return defaultPeriod, int64(c) * defaultPeriod / 1000
 }
 
-// PerDevice is a number for one block device: a weight, bytes or operations.
+// PerDevice is a limit of one block device: a weight, or bytes or operations in a second.
 type PerDevice struct {
 	Path  string
 	Value Size
 }
 
-// UnmarshalText reads /dev/sda:500 or /dev/sda:10m.
+// UnmarshalText parses /dev/sda:500 or /dev/sda:10m.
 func (d *PerDevice) UnmarshalText(text []byte) error {
 	at := max(strings.LastIndexByte(string(text), ':'), 0)
 	path, value := string(text[:at]), strings.TrimPrefix(string(text[at:]), ":")
@@ -55,12 +55,12 @@ func (d *PerDevice) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText formats the limit as UnmarshalText parses it.
 func (d PerDevice) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "%s:%d", d.Path, d.Value), nil
 }
 
-// device returns the numbers of the device.
+// device returns the device numbers of the path.
 func (d PerDevice) device() (major, minor int64, err error) {
 	node, err := linux.StatDevice(d.Path)
 	if err == nil && node.Kind != "b" {
@@ -72,7 +72,7 @@ func (d PerDevice) device() (major, minor int64, err error) {
 // Hugepages is a limit of huge pages of one size, in bytes.
 type Hugepages specs.LinuxHugepageLimit
 
-// UnmarshalText reads 2MB=1g.
+// UnmarshalText parses 2MB=1g.
 func (h *Hugepages) UnmarshalText(text []byte) error {
 	size, value, _ := strings.Cut(string(text), "=")
 	var limit Size
@@ -83,12 +83,12 @@ func (h *Hugepages) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText formats the limit as UnmarshalText parses it.
 func (h Hugepages) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "%s=%d", h.Pagesize, h.Limit), nil
 }
 
-// check asks whether the kernel has pages of that size.
+// check returns an error if the kernel has no pages of that size.
 func (h Hugepages) check() error {
 	var bytes Size
 	if err := bytes.UnmarshalText([]byte(h.Pagesize)); err == nil {
@@ -99,10 +99,10 @@ func (h Hugepages) check() error {
 	return fmt.Errorf("--hugepages-limit %.40q: this kernel has no pages of that size: choose one from /sys/kernel/mm/hugepages, such as 2MB", h.Pagesize)
 }
 
-// ClassID is the class of packets as tc(8) has it: a number of 16 bits above another.
+// ClassID is a traffic class of tc(8): 16 bits of major and 16 of minor number.
 type ClassID uint32
 
-// UnmarshalText reads 10:1 (hexadecimal, as in tc), 0x100001 or 1048577.
+// UnmarshalText parses 10:1 (hexadecimal, as in tc), 0x100001 or 1048577.
 func (c *ClassID) UnmarshalText(text []byte) error {
 	var number uint64
 	var err error
@@ -122,7 +122,7 @@ func (c *ClassID) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText formats the class as UnmarshalText parses it.
 func (c ClassID) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "%x:%x", c>>16, c&0xffff), nil
 }
@@ -130,7 +130,7 @@ func (c ClassID) MarshalText() ([]byte, error) {
 // InterfacePriority is the priority of packets on a network link of the host.
 type InterfacePriority specs.LinuxInterfacePriority
 
-// UnmarshalText reads eth0=5.
+// UnmarshalText parses eth0=5.
 func (p *InterfacePriority) UnmarshalText(text []byte) error {
 	name, value, _ := strings.Cut(string(text), "=")
 	n, err := strconv.ParseUint(value, 10, 32)
@@ -141,7 +141,7 @@ func (p *InterfacePriority) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText formats the priority as UnmarshalText parses it.
 func (p InterfacePriority) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "%s=%d", p.Name, p.Priority), nil
 }

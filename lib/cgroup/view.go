@@ -6,8 +6,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// Resources shows limits as inspect prints them: all of them, in the README's order and words. Where
-// a document sets none, the kernel's default stands.
+// Resources are the limits as inspect prints them, in a fixed order and with fixed names. A limit that
+// the document does not set shows the kernel's default.
 type Resources struct {
 	CpuCfsPeriod                 uint64
 	CpuCfsQuota                  int64
@@ -31,22 +31,22 @@ type Resources struct {
 	BlkioThrottleWriteBpsDevice  []specs.LinuxThrottleDevice
 	BlkioThrottleReadIOPSDevice  []specs.LinuxThrottleDevice
 	BlkioThrottleWriteIOPSDevice []specs.LinuxThrottleDevice
-	Device                       []specs.LinuxDeviceCgroup // beyond those that every container has
+	Device                       []specs.LinuxDeviceCgroup // in addition to DefaultDevices
 	PidsMax                      int64
 	NetClsClassid                uint32
 	NetPrioIfpriomap             []specs.LinuxInterfacePriority
-	Freezer                      string // FROZEN while it is paused
+	Freezer                      string // FROZEN while paused, or empty
 	HugepagesLimit               []specs.LinuxHugepageLimit
 }
 
-// View shows the limits of a document; nil stands for none.
+// View returns the limits of a document; r may be nil.
 func View(r *specs.LinuxResources) Resources {
 	v := Resources{
 		CpuCfsPeriod: defaultPeriod, CpuCfsQuota: -1, CpuRtPeriod: defaultRTPeriod, CpuRtRuntime: 950000, CpuShares: 1024,
 		MemoryLimit: -1, MemorySoftLimit: -1, MemorySwapLimit: -1, MemorySwappiness: 60,
 		KernelMemoryLimit: -1, KernelMemoryTCPLimit: -1,
 	}
-	// A host that does not say has the first of each, as every host does.
+	// Cpu 0 and node 0 exist on every host.
 	v.CpusetCpus, v.CpusetMems = "0", "0"
 	if list, err := onlineCPUs(); err == nil {
 		v.CpusetCpus = list
@@ -57,7 +57,16 @@ func View(r *specs.LinuxResources) Resources {
 	if r != nil {
 		v.cpu(r.CPU)
 		v.memory(r.Memory)
-		v.other(r)
+		v.blockIO(r.BlockIO)
+		v.Device = extraDevices(r.Devices)
+		if r.Pids != nil && r.Pids.Limit != nil {
+			v.PidsMax = max(*r.Pids.Limit, 0)
+		}
+		if n := r.Network; n != nil {
+			take(&v.NetClsClassid, n.ClassID)
+			v.NetPrioIfpriomap = n.Priorities
+		}
+		v.HugepagesLimit = r.HugepageLimits
 	}
 	return v
 }
@@ -92,35 +101,27 @@ func (v *Resources) memory(m *specs.LinuxMemory) {
 	take(&v.KernelMemoryTCPLimit, m.KernelTCP)
 }
 
-func (v *Resources) other(r *specs.LinuxResources) {
-	if b := r.BlockIO; b != nil {
-		take(&v.BlkioWeight, b.Weight)
-		take(&v.BlkioLeafWeight, b.LeafWeight)
-		for _, d := range b.WeightDevice {
-			if d.Weight != nil {
-				v.BlkioWeightDevice = append(v.BlkioWeightDevice, d)
-			}
-			if d.LeafWeight != nil {
-				v.BlkioLeafWeightDevice = append(v.BlkioLeafWeightDevice, d)
-			}
+func (v *Resources) blockIO(b *specs.LinuxBlockIO) {
+	if b == nil {
+		return
+	}
+	take(&v.BlkioWeight, b.Weight)
+	take(&v.BlkioLeafWeight, b.LeafWeight)
+	for _, d := range b.WeightDevice {
+		if d.Weight != nil {
+			v.BlkioWeightDevice = append(v.BlkioWeightDevice, d)
 		}
-		v.BlkioThrottleReadBpsDevice = b.ThrottleReadBpsDevice
-		v.BlkioThrottleWriteBpsDevice = b.ThrottleWriteBpsDevice
-		v.BlkioThrottleReadIOPSDevice = b.ThrottleReadIOPSDevice
-		v.BlkioThrottleWriteIOPSDevice = b.ThrottleWriteIOPSDevice
+		if d.LeafWeight != nil {
+			v.BlkioLeafWeightDevice = append(v.BlkioLeafWeightDevice, d)
+		}
 	}
-	v.Device = extraDevices(r.Devices)
-	if r.Pids != nil && r.Pids.Limit != nil {
-		v.PidsMax = max(*r.Pids.Limit, 0)
-	}
-	if n := r.Network; n != nil {
-		take(&v.NetClsClassid, n.ClassID)
-		v.NetPrioIfpriomap = n.Priorities
-	}
-	v.HugepagesLimit = r.HugepageLimits
+	v.BlkioThrottleReadBpsDevice = b.ThrottleReadBpsDevice
+	v.BlkioThrottleWriteBpsDevice = b.ThrottleWriteBpsDevice
+	v.BlkioThrottleReadIOPSDevice = b.ThrottleReadIOPSDevice
+	v.BlkioThrottleWriteIOPSDevice = b.ThrottleWriteIOPSDevice
 }
 
-// extraDevices returns the rules that follow the default ones, and all where these are not there.
+// extraDevices returns the rules without the default ones that they begin with, if they do.
 func extraDevices(rules []specs.LinuxDeviceCgroup) []specs.LinuxDeviceCgroup {
 	usual := DefaultDevices()
 	if len(rules) >= len(usual) && reflect.DeepEqual(rules[:len(usual)], usual) {
@@ -132,7 +133,7 @@ func extraDevices(rules []specs.LinuxDeviceCgroup) []specs.LinuxDeviceCgroup {
 	return rules
 }
 
-// take sets a shown value where the document has one.
+// take sets a shown value if the document has one.
 func take[T any](shown *T, field *T) {
 	if field != nil {
 		*shown = *field

@@ -10,7 +10,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// What the README's inspect prints for its run example.
+// readmeResources is what inspect prints in the README for its run example.
 const readmeResources = `{
     "CpuCfsPeriod": 200000,
     "CpuCfsQuota": 500000,
@@ -54,11 +54,11 @@ func TestView(t *testing.T) {
 	}
 }
 
-func TestViewOfNothing(t *testing.T) {
+func TestViewWithoutLimits(t *testing.T) {
 	none, _ := json.Marshal(View(nil))
 	defaults, _ := json.Marshal(View(&specs.LinuxResources{Devices: DefaultDevices()}))
 	if !bytes.Equal(none, defaults) {
-		t.Errorf("no limits shown as\n%s\nand the default ones as\n%s", none, defaults)
+		t.Errorf("no document is shown as\n%s\nthe default devices as\n%s", none, defaults)
 	}
 	v := View(nil)
 	if v.CpusetCpus == "" || v.CpusetMems == "" || v.PidsMax != 0 || v.MemoryLimit != -1 {
@@ -70,23 +70,23 @@ func TestViewOfDevices(t *testing.T) {
 	extra := specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: ptr[int64](10), Minor: ptr[int64](229), Access: "rwm"}
 	v := View(&specs.LinuxResources{Devices: append(DefaultDevices(), extra), Pids: &specs.LinuxPids{Limit: ptr[int64](-1)}})
 	if len(v.Device) != 1 || *v.Device[0].Minor != 229 {
-		t.Errorf("the rule beyond the default ones: %+v", v.Device)
+		t.Errorf("additional device rules: %+v", v.Device)
 	}
 	if v.PidsMax != 0 {
-		t.Errorf("no limit of processes is shown as %d", v.PidsMax)
+		t.Errorf("unlimited processes are shown as %d", v.PidsMax)
 	}
 }
 
-// TestDefaultDevicesOfOthersDocuments: "runc spec" denies all, and counts on the runtime for /dev/null.
-func TestDefaultDevicesOfOthersDocuments(t *testing.T) {
+// Documents of "runc spec" deny all devices and rely on the runtime for /dev/null.
+func TestDefaultDevicesAreAppended(t *testing.T) {
 	usual := DefaultDevices()
 	fuse := specs.LinuxDeviceCgroup{Allow: true, Type: "c", Access: "rwm"}
 	for name, rules := range map[string][]specs.LinuxDeviceCgroup{
-		"none": nil, "all are denied": usual[:1], "one is allowed": {usual[0], fuse}, "ours": append(DefaultDevices(), fuse),
+		"none": nil, "all denied": usual[:1], "one allowed": {usual[0], fuse}, "ours": append(DefaultDevices(), fuse),
 	} {
 		got := withDefaultDevices(rules)
 		if again := withDefaultDevices(got); !reflect.DeepEqual(got, again) {
-			t.Errorf("%s: not the same the second time: %v", name, again)
+			t.Errorf("%s: appended twice: %v", name, again)
 		}
 		if len(rules) > 0 && !reflect.DeepEqual(got[:len(rules)], rules) {
 			t.Errorf("%s: the document's own are lost: %v", name, got)

@@ -199,7 +199,7 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
   does mydocker system check --fix
   same '' "$output"
   does mydocker system prune
-  [[ -n $(find "$(cgroups)/mydocker" -name "$id") ]] # how it goes on by age: lib/cgroup, TestPreparedAlone
+  [[ -n $(find "$(cgroups)/mydocker" -name "$id") ]] # how it goes on by age: lib/cgroup, TestPreparedGroupBecomesOrphan
   does md-rootfs mount --spec - busybox true <"$BATS_TEST_TMPDIR/doc"
   same prepared "$(md-ps --format '{{.Status}}')"
   does mydocker rm "$id"

@@ -11,13 +11,13 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// Options are those of a container that is made: its limits, and the devices that it may use.
+// Options are the cgroup options of a new container: its limits and the devices that it may use.
 type Options struct {
 	Limits
 	Devices
 }
 
-// Check returns what is wrong with the options. Nothing is made.
+// Check validates the options. It changes nothing.
 func (o Options) Check() error {
 	if err := o.Limits.Check(); err != nil {
 		return err
@@ -26,13 +26,13 @@ func (o Options) Check() error {
 	return err
 }
 
-// Devices are what a container may use beyond what every container may.
+// Devices are the devices that a container may use in addition to [DefaultDevices].
 type Devices struct {
 	DeviceRule []string `name:"device-cgroup-rule" sep:"none" help:"Let the container use devices by their numbers, e.g. 'c 10:229 rwm' or 'b 8:* r'"`
 }
 
-// rules returns the rules that the options ask for, and before them those of the devices that md-rootfs has
-// put into the document.
+// rules returns the rules of the devices that md-rootfs added to the document, followed by those of the
+// options.
 func (d Devices) rules(s *spec.Spec) ([]specs.LinuxDeviceCgroup, error) {
 	var rules []specs.LinuxDeviceCgroup
 	if s != nil && s.Annotation(spec.AnnotationDevices) != "" {
@@ -54,8 +54,8 @@ func (d Devices) rules(s *spec.Spec) ([]specs.LinuxDeviceCgroup, error) {
 	return rules, nil
 }
 
-// parseDeviceRule reads a line as v1's devices.allow takes it (cgroup-v1/devices.rst): "c 10:229 rwm",
-// "b 8:* r", and "a" for all.
+// parseDeviceRule parses a line of v1's devices.allow (cgroup-v1/devices.rst): "c 10:229 rwm",
+// "b 8:* r", or "a" for all devices.
 func parseDeviceRule(line string) (specs.LinuxDeviceCgroup, error) {
 	rule := specs.LinuxDeviceCgroup{Allow: true}
 	if line == "a" || line == "a *:* rwm" {
@@ -78,7 +78,7 @@ func parseDeviceRule(line string) (specs.LinuxDeviceCgroup, error) {
 	return rule, nil
 }
 
-// parseDeviceNumber reads a number, or * for all, which is nil in a document.
+// parseDeviceNumber parses a number, or * for all, which is nil in a document.
 func parseDeviceNumber(word string) (n *int64, ok bool) {
 	if word == "*" {
 		return nil, true

@@ -7,12 +7,12 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// groupLock and an id are the lock of a command that makes or removes a group by itself, without a container that any
-// process has in its hands ([state.Dir.LeftLocks]).
+// groupLock and an id name the lock of a command that creates or removes a cgroup without owning a container
+// ([state.Dir.LeftLocks]).
 const groupLock = "group-"
 
-// DeleteAlone is [Manager.Delete] for a command of its own.
-func (m *Manager) DeleteAlone(ctx context.Context, id string) error {
+// DeleteStandalone is [Manager.Delete] for a command that does not own the container: it takes the cgroup's lock.
+func (m *Manager) DeleteStandalone(ctx context.Context, id string) error {
 	unlock, err := m.lockGroup(id)
 	if err != nil {
 		return err
@@ -21,12 +21,13 @@ func (m *Manager) DeleteAlone(ctx context.Context, id string) error {
 	return m.Delete(ctx, id)
 }
 
+// lockGroup locks cgroup id. If the last holder of the lock was killed, it removes the cgroup first.
 func (m *Manager) lockGroup(id string) (unlock func(), err error) {
 	if err := state.CheckID(id); err != nil {
 		return nil, err
 	}
 	return m.dir.LockAndSettle(groupLock+id, func() error {
-		// Without the container's lock: a hook of one whose lock is taken comes here, too.
+		// The container's lock is not taken: a poststop hook may run this while its caller holds that lock.
 		if m.busy(id) || m.dir.Extent(id) == state.Active {
 			return nil
 		}
@@ -34,7 +35,7 @@ func (m *Manager) lockGroup(id string) (unlock func(), err error) {
 	})
 }
 
-// busy reports whether processes are in the group.
+// busy reports whether the cgroup has processes.
 func (m *Manager) busy(id string) bool {
 	g, err := m.Open(id)
 	if err != nil || !g.Exists() {
@@ -44,19 +45,20 @@ func (m *Manager) busy(id string) bool {
 	return err == nil && len(pids) > 0
 }
 
-// Busy reports whether a lock is that of a group in which processes run, of which its holder had to wait for the end.
+// Busy reports whether a lock is that of a cgroup with processes. Its holder must wait for them to exit.
 func (m *Manager) Busy(lock string) bool {
 	id, ours := strings.CutPrefix(lock, groupLock)
 	return ours && state.IsID(id) && m.busy(id)
 }
 
-// Settle removes the group that the holder of a lock was making or removing when it was killed. ours says that the lock is one of this package.
+// Settle removes the cgroup that the holder of a lock was creating or removing when it was killed. ours reports whether
+// the lock belongs to this package.
 func (m *Manager) Settle(lock string) (ours bool, err error) {
 	id, ours := strings.CutPrefix(lock, groupLock)
 	if !ours || !state.IsID(id) {
 		return false, nil
 	}
-	unlock, err := m.lockGroup(id) // which removes it
+	unlock, err := m.lockGroup(id) // removes the cgroup
 	if err == nil {
 		unlock()
 	}
