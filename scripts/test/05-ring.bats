@@ -1,13 +1,13 @@
 #!/usr/bin/env bats
-# The hosts that tests run on (scripts/test/ring): the same whatever is around them, and gone with them, also when they
-# are killed. And what runs the tests: scripts/test/all, mutate, sources.
+# Test hosts (scripts/test/ring): they do not depend on the real host, and leave nothing, even when killed.
+# Also the scripts that run the tests: all, mutate, sources.
 load lib
 
 setup_file() {
   export ring=$BATS_TEST_DIRNAME/ring
 }
 setup() {
-  [[ -n ${VM-} ]] || setup_leakcheck # it takes its time there
+  [[ -n ${VM-} ]] || setup_leakcheck # too slow in the VM
   dir=$BATS_TEST_TMPDIR
 }
 teardown() {
@@ -16,7 +16,7 @@ teardown() {
   [[ -n ${VM-} ]] || teardown_leakcheck
 }
 
-# sysctls prints those that a namespace takes over, or may.
+# sysctls prints the sysctls that a network namespace inherits.
 sysctls() {
   local file
   for file in /proc/sys/net/ipv4/{ip_forward,ip_unprivileged_port_start,ping_group_range,conf/{all,default,lo}/*} \
@@ -26,7 +26,7 @@ sysctls() {
 }
 
 # bats test_tags=vm
-@test "a ring does not route and filters nothing, whatever its host does" {
+@test "a ring does not route or filter packets, whatever its host does" {
   local tell='cd /proc/sys/net/ipv4; grep -vx 0 ip_forward conf/{all,default,lo}/{forwarding,rp_filter,arp_ignore,arp_announce,route_localnet,proxy_arp}'
   run -1 bash -c "$tell"
   run -1 ip netns exec other bash -c "$tell"
@@ -34,7 +34,7 @@ sysctls() {
   same '' "$output"
 }
 
-@test "sysctls of the network are the same, whatever they were" {
+@test "network sysctls have fixed values, whatever the host's are" {
   local file
   declare -f sysctls >"$dir/sysctls"
   echo sysctls >>"$dir/sysctls"
@@ -51,17 +51,17 @@ sysctls() {
   diff "$dir/want" <(ip netns exec odd bash "$dir/sysctls")
 }
 
-# What a process takes over from the one that starts it.
+# surroundings prints the attributes of a process that it inherits from its parent.
 surroundings='
   umask; ulimit -Sn; ulimit -Sc; ulimit -Ss; pwd | sed "s,/ring-......,,"; hostname
   env | grep -vE "^(_|PWD|SHLVL|OLDPWD|PATH|XDG_CACHE_HOME|TMPDIR|HOME)=" | sort
   grep -E "^Sig(Ign|Blk)" /proc/self/status; for fd in /proc/$$/fd/*; do echo "${fd##*/}"; done
   cat /proc/self/cgroup; ls -A /run /dev/shm; ls /proc | grep -c "^[0-9]"'
 
-@test "environment, umask, limits, signals, descriptors, locale, processes: none comes through" {
+@test "a ring inherits no environment, umask, limits, signals, descriptors or locale" {
   "$ring" --plain bash -c "$surroundings" >"$dir/want" </dev/null
   like $'\nTERM=xterm\n' "$(cat "$dir/want")"
-  sleep 100 3>&- & # a process of another user
+  sleep 100 3>&- & # a process outside the ring
   (
     umask 077
     ulimit -S -n 200
@@ -78,16 +78,16 @@ surroundings='
   diff "$dir/want" "$dir/got"
 }
 
-@test "any standard input: closed, endless, a terminal" {
+@test "standard input may be closed, endless or a terminal" {
   local tell='readlink /proc/self/fd/0; ls /proc/self/fd | wc -l'
   same $'/dev/null\n4' "$("$ring" --plain sh -c "$tell" <&-)"
   same $'/dev/zero\n4' "$("$ring" --plain sh -c "$tell" </dev/zero)"
   same input "$(echo input | "$ring" --plain cat)"
   like $'^/dev/pts/[0-9]+' "$(script -qec "'$ring' --plain readlink /proc/self/fd/0" /dev/null </dev/null)"
-  same /dev/null "$(readlink /proc/self/fd/0)" # of a test
+  same /dev/null "$(readlink /proc/self/fd/0)" # standard input of a test
 }
 
-@test "exit codes and signals" {
+@test "a ring returns exit codes and passes signals on" {
   run -7 "$ring" --plain sh -c 'exit 7'
   run -2 --separate-stderr "$ring" --plain sh -c 'exit 2'
   local pid code=0 before
@@ -103,7 +103,7 @@ surroundings='
   same "$before" "$(rings)"
 }
 
-# killed_ring starts a ring that has all that could stay, and kills it: $dead is its name, $device its loop device.
+# killed_ring starts a ring with cgroups, files and a loop device, and kills it. Sets $dead, its name, and $device.
 killed_ring() {
   local pid
   "$ring" --plain bash -c 'truncate -s 16M /tmp/disk && losetup --find --show /tmp/disk && mkdir $(dirname $(ls /sys/fs/cgroup/*/cgroup.procs | head -1))/of-mine
@@ -119,7 +119,7 @@ killed_ring() {
   [[ -n $device && -n $dead ]]
 }
 
-@test "what a killed ring leaves, the next one removes, and nothing of one that runs" {
+@test "a ring removes what a killed ring left, and nothing of a running one" {
   local device dead pid
   "$ring" --plain sleep 4713 3>&- &
   pid=$!
@@ -136,14 +136,14 @@ killed_ring() {
   wait "$pid" || true
 }
 
-@test "a directory of another user in /var/tmp is no ring, nor is a link" {
+@test "a directory of another user in /var/tmp or a symbolic link is not taken for a ring" {
   foreign=$(setpriv --reuid=65534 --regid=65534 --clear-groups mktemp -d /var/tmp/ring-XXXXXX) link=$(mktemp -u /var/tmp/ring-XXXXXX)
   ln -s "$dir" "$link"
   "$ring" --plain true
   [[ -d $foreign && -L $link && -d $dir ]]
 }
 
-# checkout DIR makes one with the parts that are told below.
+# checkout DIR makes a checkout with the given parts.
 checkout() {
   mkdir -p "$1/scripts/test"
   cp "$BATS_TEST_DIRNAME"/{all,sources} "$1/scripts/test/"
@@ -152,7 +152,7 @@ checkout() {
   echo module x >"$1/go.mod"
 }
 
-@test "make test: each part runs, whatever became of the others, and the end says what" {
+@test "make test runs each part even if others fail, and ends with a summary" {
   checkout "$dir/a b"
   ALL_SECONDS=4 run -1 "$dir/a b/scripts/test/all" good broken counts bad slow lies good
   like 'good +[0-9]+ s  passed' "$output"
@@ -164,7 +164,7 @@ checkout() {
   same '4 passed, 0 failed, 2 skipped' "${lines[-1]}"
 }
 
-@test "make test that is killed ends all that it started; two in a checkout wait for each other" {
+@test "a killed make test ends its processes; two in one checkout run one after the other" {
   local pid
   checkout "$dir/tree"
   printf 'test:\n\tscripts/test/all slow good\n' >>"$dir/tree/Makefile"
@@ -180,7 +180,7 @@ checkout() {
   same '1 passed, 0 failed, 0 skipped' "$(tail -n 1 "$dir/second")"
 }
 
-@test "sources: of another user, of a worktree, without git, with files that are gone, within a hook" {
+@test "sources copies checkouts of another user, worktrees, archives, deleted files, and works in a git hook" {
   local git=(git -c user.name=x -c user.email=x@y -c safe.directory='*') want=$'./Makefile\n./go.mod\n./scripts/test/all\n./scripts/test/sources\n./untracked file'
   checkout "$dir/tree"
   sources() { (umask 077 && "$1/scripts/test/sources" "$dir/copy") && (cd "$dir/copy" && find . -type f | sort) && rm -rf "$dir/copy"; }

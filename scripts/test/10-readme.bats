@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# The README's mysql session, in its order, each output compared with the README's. One test is one
-# heading of it; the container lives from `run` to `rm`.
+# The README's mysql session, in its order, with each output compared. Each test is one heading of the session;
+# the container lives from `run` to `rm`.
 # bats file_tags=vm
 load lib
 
@@ -8,7 +8,7 @@ setup_file() {
   "$BATS_TEST_DIRNAME/../leakcheck" snapshot "$BATS_FILE_TMPDIR/before"
 }
 
-# pty COMMAND... runs it as a person does, on a terminal where nothing is typed.
+# pty COMMAND... runs it on a terminal without input.
 pty() {
   script -qec "${*@Q}" /dev/null < <(exec sleep 5 3>&-) | tr -d '\r'
 }
@@ -60,14 +60,14 @@ user_databases="$show_databases
   done
 }
 
-@test "networks: mydocker0 is there from the start" {
+@test "networks lists mydocker0 from the start" {
   does mydocker networks
   same 'NAME        IPNETS          GATEWAY      COUNTS   DRIVER   CREATED' "${lines[0]}"
   like "^mydocker0   10\.20\.30\.0/24   10\.20\.30\.1   0        bridge   $time_form\$" "${lines[1]}"
   same 2 "${#lines[@]}"
 }
 
-@test "pull a new image from a registry" {
+@test "pull gets a new image from a registry" {
   does mydocker pull mysql:5.7.25
   same '5.7.25: Pulling from library/mysql' "${lines[0]}"
   same 'Status: Downloaded newer image for mysql:5.7.25' "${lines[-1]}"
@@ -76,7 +76,7 @@ user_databases="$show_databases
   same 'Status: Image is up to date for mysql:5.7.25' "${lines[-1]}"
 }
 
-@test "list images on this host" {
+@test "images lists the images of this host" {
   local list
   for list in images 'image list'; do
     # shellcheck disable=SC2086 # two words
@@ -87,7 +87,7 @@ user_databases="$show_databases
   done
 }
 
-@test "create a new network and list networks" {
+@test "create a network and list networks" {
   does mydocker network create -s 10.10.1.0/24 subnet1
   same subnet1 "$output"
   local list
@@ -100,7 +100,7 @@ user_databases="$show_databases
   done
 }
 
-@test "run a new container, with every flag of the README's example" {
+@test "run starts a container with every flag of the README's example" {
   mkdir -p /root/mysql
   does mydocker run -d \
     -p 8036:3306 \
@@ -124,36 +124,36 @@ user_databases="$show_databases
   echo "$output" >"$BATS_FILE_TMPDIR/id"
 }
 
-@test "list containers on this host" {
+@test "ps lists containers" {
   does mydocker ps
   same $'CONTAINER ID\tNAME\tIMAGE\tSTATUS\tDRIVER\tPID\tCOMMAND\tIPS\tPORTS\tCREATED' "$(cells <<<"${lines[0]}")"
   like "^$(id)"$'\tmysql-test\tmysql:5\.7\.25\trunning\toverlay2\t[0-9]+\t\[docker-entrypoint\.sh mysqld\]\t10\.20\.30\.2\t8036->3306\t'"$time_form\$" \
     "$(cells <<<"${lines[1]}")"
   same 2 "${#lines[@]}"
-  # The pid is that of the host, and the program's
+  # The pid is that of the program on the host.
   local pid
   pid=$(cells <<<"${lines[1]}" | cut -f6)
   like 'mysqld|docker-entrypoint' "$(tr '\0' ' ' <"/proc/$pid/cmdline")"
 }
 
-@test "show logs of a container" {
+@test "logs shows the output of a container" {
   eventually 60 bash -c "mydocker logs mysql-test 2>&1 | grep -q 'port: 3306'"
   run mydocker logs mysql-test
   like '^Initializing database' "$output"
   like 'mysqld: ready for connections\.' "$output"
-  # -f prints what comes, and goes on until it is told to stop
+  # -f follows the output until it is interrupted.
   run -124 timeout 1 mydocker logs -f mysql-test
   like 'mysqld: ready for connections\.' "$output"
 }
 
-@test "execute a command in the container" {
+@test "exec runs a command in the container" {
   same "$all_databases" "$(pty mydocker exec mysql-test -- mysql -uroot -pr00tme -e 'show databases;')"
   run --separate-stderr mydocker exec --interactive mysql-test bash <<<"mysql -t -utestuser -pr00test -e 'show databases;'"
   same "$user_databases" "$output"
   same 0 "$status"
 }
 
-@test "access mysql via hostIP:8036 on other host" {
+@test "mysql is reachable from another host via hostIP:8036" {
   local from
   for from in 'ip netns exec other mysql -h 198.51.100.1' 'mysql -h 198.51.100.1' 'mysql -h 127.0.0.1'; do
     # shellcheck disable=SC2086
@@ -162,10 +162,10 @@ user_databases="$show_databases
   done
 }
 
-@test "the limits of the example are the kernel's" {
+@test "the kernel has the limits of the example" {
   local pid
   pid=$(mydocker ps | cells | awk -F'\t' 'NR == 2 {print $6}')
-  # limit V1 V2 prints the file of that name of the container's group, where the host has it.
+  # limit V1 V2 prints the named file of the container's cgroup, if the host has it.
   limit() {
     local name=$2 dir=/sys/fs/cgroup controller=${1%%.*}
     if [[ ! -e $dir/cgroup.controllers ]]; then
@@ -186,7 +186,7 @@ user_databases="$show_databases
   same 100 "$(limit pids.max pids.max)"
 }
 
-@test "connect a network to a container" {
+@test "connect adds a network to a container" {
   does mydocker network connect subnet1 mysql-test
   does mydocker ps
   like $'\t10\.20\.30\.2, 10\.10\.1\.2\t8036->3306\t' "$(cells <<<"${lines[1]}")"
@@ -202,14 +202,14 @@ user_databases="$show_databases
   like '^subnet1 .* 1        bridge' "${lines[2]}"
 }
 
-@test "a network and an image in use stay" {
+@test "a network and an image in use cannot be removed" {
   refuses 1 'subnet1' mydocker rmn subnet1
   refuses 1 'mysql:5\.7\.25' mydocker rmi mysql:5.7.25
   does mydocker images
   like "^[0-9a-f]{12}   mysql   5\.7\.25   1        " "${lines[1]}"
 }
 
-@test "disconnect a network from a container" {
+@test "disconnect removes a network from a container" {
   does mydocker network disconnect subnet1 mysql-test
   does mydocker exec mysql-test ip addr
   like 'inet 10\.20\.30\.2/24 brd 10\.20\.30\.255 scope global ceth-' "$output"
@@ -218,7 +218,7 @@ user_databases="$show_databases
   same 1 "$output"
 }
 
-@test "--debug shows what is done, on stderr" {
+@test "--debug prints system calls as shell commands on stderr" {
   run --separate-stderr mydocker --debug exec mysql-test -- mysql -uroot -pr00tme -N -e 'show databases;'
   same 0 "$status"
   same $'information_schema\nmysql\nperformance_schema\nsys\ntestdb' "$output"
@@ -230,8 +230,8 @@ user_databases="$show_databases
   run --separate-stderr mydocker inspect mysql:5.7.25 mysql-test
   same 0 "$status"
   same $'Showing mysql:5.7.25 as a image:\nShowing mysql-test as a container:' "$stderr"
-  # What differs from one run to the next is put as it stands in the README. Where a path differs from the
-  # README's, it is that of the OCI bundle; labels are ours.
+  # Values that differ from run to run are replaced by the README's. Where a path differs from the
+  # README's, it is that of the OCI bundle; labels are an addition.
   local golden=$BATS_TEST_DIRNAME/readme-inspect.json
   jq -e --arg id "$(id)" '
     def mask(form; text): if type == "string" and test(form) then text else . end;
@@ -248,7 +248,7 @@ user_databases="$show_databases
     sed -E "s/$(id)/4f2322145e66/" | diff "$golden" - >&2
 }
 
-@test "stop, start, restart and remove it" {
+@test "stop, start, restart and remove a container" {
   same "$(id)" "$(mydocker stop mysql-test)"
   does mydocker ps
   like $'\tmysql-test\tmysql:5\.7\.25\texited\t' "$(cells <<<"${lines[1]}")"
@@ -263,7 +263,7 @@ user_databases="$show_databases
   same 1 "${#lines[@]}"
 }
 
-@test "remove images and networks: nothing is left" {
+@test "removing images and networks leaves nothing" {
   local image
   image=$(mydocker images | awk 'NR == 2 {print $1}')
   run --separate-stderr mydocker image rm "$image"
@@ -273,7 +273,7 @@ user_databases="$show_databases
   same subnet1 "$output"
   does mydocker rmn mydocker0
   rm -rf /root/mysql
-  # The state directory itself, its empty directories and the empty store may stay.
+  # The state directory, its empty directories and the empty store may stay.
   "$leakcheck" compare "$BATS_FILE_TMPDIR/before" \
     '^\+ files /(var/lib|run)/mydocker(/(images(/(blobs(/sha256)?|sources|oci-layout|index\.json))?|ground(/(dev|proc|sys|etc(/(hostname|hosts|resolv\.conf))?))?|layers|containers|names|networks|volumes|netns|ports|pulls|locks(/[a-z]+)?)?)?$'
   same '' "$(find /var/lib/mydocker/layers /var/lib/mydocker/images/blobs/sha256 -mindepth 1 2>/dev/null)"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bats
-# What `mydocker run` and its neighbours mean where the README is silent: streams, exit codes, the
-# program's surroundings.
+# Behaviour of `mydocker run` and related commands that the README does not specify: streams, exit codes, the
+# program's environment.
 load lib
 
 setup_file() { warm_up busybox odd; }
 setup() { setup_leakcheck; }
 teardown() { teardown_leakcheck; }
 
-@test "the exit code is the program's" {
+@test "run exits with the program's code" {
   run mydocker run --rm -i busybox sh -c 'exit 7'
   same 7 "$status"
   run mydocker run --rm --init -i busybox sh -c 'kill -TERM $$'
@@ -16,7 +16,7 @@ teardown() { teardown_leakcheck; }
   refuses 127 'nonsense' mydocker run --rm -i busybox nonsense
 }
 
-@test "the image may stand without -i, and flags after it are the program's" {
+@test "the image needs no -i, and flags after it belong to the program" {
   does mydocker run --rm busybox echo -n --name x
   same '--name x' "$output"
   does mydocker run --rm -i busybox:latest -- echo hello
@@ -29,7 +29,7 @@ teardown() { teardown_leakcheck; }
   same 1 "${#lines[@]}"
 }
 
-@test "stdout and stderr stay apart in run, exec and logs" {
+@test "run, exec and logs keep stdout and stderr apart" {
   local both='echo out; echo err >&2; echo out2'
   run --separate-stderr mydocker run --name talker -i busybox sh -c "$both"
   same $'out\nout2' "$output"
@@ -44,21 +44,21 @@ teardown() { teardown_leakcheck; }
   same err "$stderr"
 }
 
-@test "stdin reaches the program, binary and whole" {
+@test "stdin reaches the program unchanged, with binary data" {
   head -c 3000000 /dev/urandom >"$BATS_TEST_TMPDIR/noise"
   mydocker run --rm --interactive -i busybox cat <"$BATS_TEST_TMPDIR/noise" | cmp - "$BATS_TEST_TMPDIR/noise"
   mydocker run -d --name cat -i busybox sleep 100 >/dev/null
   mydocker exec --interactive cat cat <"$BATS_TEST_TMPDIR/noise" | cmp - "$BATS_TEST_TMPDIR/noise"
 }
 
-@test "the last line comes out, even without its end" {
+@test "a last line without newline is printed" {
   local n
   for n in 1 2 3 4 5; do
     same "tail $n" "$(mydocker run --rm --net none -i busybox printf 'tail %d' $n)"
   done
 }
 
-@test "environment: the image's, the file's, the flags'; nothing of the host's" {
+@test "the environment comes from the image, --env-file and -e, and not from the host" {
   printf '# comment\nA=file\nB=file # no comment\nQ="quoted"\nHOSTS\n' >"$BATS_TEST_TMPDIR/env"
   HOSTS=mine LEAK=1 does mydocker run --rm --env-file "$BATS_TEST_TMPDIR/env" -e A=flag -e COPIED -e SPACED='x y=z' \
     --hostname box -i busybox env
@@ -69,7 +69,7 @@ teardown() { teardown_leakcheck; }
   unlike 'LEAK|COPIED|TERM=|MYDOCKER' "$output"
 }
 
-@test "the image's user, directory, entrypoint, command and environment" {
+@test "the image sets user, directory, entrypoint, command and environment" {
   does mydocker run --rm odd
   same 'two words from cmd' "$output"
   does mydocker run --rm odd mine
@@ -82,7 +82,7 @@ teardown() { teardown_leakcheck; }
   same seed "${lines[6]}"
 }
 
-@test "-u, -w, --hostname, --label" {
+@test "-u, -w, --hostname and --label are applied" {
   does mydocker run --rm -u nobody -w /tmp --hostname box -i busybox sh -c 'id -u; id -g; pwd; hostname; cat /etc/hostname; grep -c localhost /etc/hosts'
   same $'65534\n65534\n/tmp\nbox\nbox\n2' "$output"
   does mydocker run --rm -u 1000:2000 -i busybox id
@@ -91,13 +91,13 @@ teardown() { teardown_leakcheck; }
   mydocker inspect labelled 2>/dev/null | grep -q '"a": "b"'
 }
 
-@test "--read-only, --tmpfs" {
+@test "--read-only and --tmpfs are applied" {
   does mydocker run --rm --read-only --tmpfs /scratch:size=1m -i busybox sh -c \
     'touch /x 2>/dev/null || echo ro; touch /scratch/x && echo rw; df -k /scratch | tail -1 | awk "{print \$2}"'
   same $'ro\nrw\n1024' "$output"
 }
 
-@test "--init is PID 1, passes signals on and reaps" {
+@test "--init runs as PID 1, forwards signals and reaps" {
   does mydocker run -d --init --name init -i busybox sleep 100
   like 'md-spawn|init' "$(mydocker exec init cat /proc/1/cmdline | tr '\0' ' ')"
   local start=$SECONDS
@@ -105,7 +105,7 @@ teardown() { teardown_leakcheck; }
   ((SECONDS - start < 5)) || fail 'stop took the whole time-out'
 }
 
-@test "binds: a directory, a file, read-only, made if missing" {
+@test "bind mounts: directory, file, read-only, and a missing source is created" {
   mkdir "$BATS_TEST_TMPDIR/dir"
   echo text >"$BATS_TEST_TMPDIR/file"
   does mydocker run --rm -v "$BATS_TEST_TMPDIR/dir:/mnt/d" -v "$BATS_TEST_TMPDIR/file:/mnt/f:ro" -i busybox sh -c \
@@ -118,7 +118,7 @@ teardown() { teardown_leakcheck; }
   [[ -d $BATS_TEST_TMPDIR/new ]]
 }
 
-@test "volumes: named ones live on, anonymous ones go with --rm, both are filled from the image" {
+@test "named volumes are kept, anonymous ones are removed by --rm, both are filled from the image" {
   does mydocker run --rm -v keep:/data --entrypoint cat odd /data/seed
   same seed "$output"
   does mydocker run --rm -u root -v keep:/data --entrypoint sh odd -c 'echo kept >/data/more'
@@ -137,7 +137,7 @@ teardown() { teardown_leakcheck; }
   like $'/etc/group' "$output"
 }
 
-@test "storage drivers: overlay2 and vfs hold the same files" {
+@test "overlay2 and vfs give the same files" {
   local driver
   for driver in overlay2 vfs; do
     does mydocker run --rm -s "$driver" -i busybox sh -c 'cat /var/www/index.html; stat -c %a /tmp; touch /bin/new; ls /bin/new'
@@ -145,7 +145,7 @@ teardown() { teardown_leakcheck; }
   done
 }
 
-@test "ps: -q, --format json, exited ones with their code" {
+@test "ps has -q and --format json, and shows exit codes" {
   mydocker run --name gone -i busybox sh -c 'exit 3' || true
   does mydocker run -d --name here -i busybox sleep 100
   local id=$output
@@ -157,7 +157,7 @@ teardown() { teardown_leakcheck; }
   same 2 "$(mydocker ps --format json | jq -s length)"
 }
 
-@test "a name, an id and the beginning of an id name a container" {
+@test "a name, an id or an unambiguous prefix of an id identifies a container" {
   does mydocker run -d --name web -i busybox sleep 100
   local id=$output arg
   for arg in web "$id" "${id:0:6}"; do
@@ -165,7 +165,7 @@ teardown() { teardown_leakcheck; }
   done
 }
 
-@test "logs: --tail, --since, -t, -f until the end" {
+@test "logs has --tail, --since and -t, and -f follows to the end" {
   mydocker run -d --name counter -i busybox sh -c 'for i in 1 2 3 4 5 6; do echo $i; sleep 0.2; done' >/dev/null
   same $'1\n2\n3\n4\n5\n6' "$(timeout 10 mydocker logs -f counter)"
   same $'5\n6' "$(mydocker logs --tail 2 counter)"
@@ -176,7 +176,7 @@ teardown() { teardown_leakcheck; }
   same '' "$(mydocker logs --since 500ms counter)"
 }
 
-@test "stop: TERM, then KILL after -t; -s another; the code is kept" {
+@test "stop sends TERM, or the signal of -s, then KILL after -t, and keeps the exit code" {
   mydocker run -d --name deaf -i busybox sh -c 'trap "" TERM; while :; do sleep 0.1; done' >/dev/null
   sleep 0.3
   local start=$SECONDS
@@ -189,7 +189,7 @@ teardown() { teardown_leakcheck; }
   mydocker ps --format json | grep -qE '\b5\b'
 }
 
-@test "start and restart keep id, files, environment and address; logs append" {
+@test "start and restart keep id, files, environment and address, and append to the log" {
   mydocker run -d --name again -e K=V -i busybox sh -c 'echo "run $K"; date >>/times; sleep 100' >/dev/null
   local id ip
   id=$(mydocker ps -q)
@@ -202,7 +202,7 @@ teardown() { teardown_leakcheck; }
   same "$ip" "$(address again)"
 }
 
-@test "several at once: ids in the order of the arguments, errors do not stop the others" {
+@test "a command with several containers prints ids in order and continues after errors" {
   local a b
   a=$(mydocker run -d --name aa -i busybox sleep 100)
   b=$(mydocker run -d --name bb -i busybox sleep 100)
@@ -214,14 +214,14 @@ teardown() { teardown_leakcheck; }
   same "$a"$'\n'"$b" "$(mydocker rm aa bb)"
 }
 
-@test "rm: running is refused, -f kills" {
+@test "rm refuses a running container; rm -f kills it" {
   local id
   id=$(mydocker run -d --name busy -i busybox sleep 100)
   refuses 1 'busy.*running' mydocker rm busy
   same "$id" "$(mydocker rm -f busy)"
 }
 
-@test "exec: the container's environment, user, directory and limits" {
+@test "exec has the container's environment, user, directory and limits" {
   mydocker run -d --name odd -e K=V --entrypoint sleep odd 100 >/dev/null
   does mydocker exec odd sh -c 'id -un; pwd; echo $K'
   same $'app\n/srv/app/work\nV' "$output"
@@ -235,7 +235,7 @@ teardown() { teardown_leakcheck; }
   same "$(mydocker exec odd cat /proc/1/cgroup)" "$(mydocker exec odd cat /proc/self/cgroup)"
 }
 
-@test "exec -d: the program goes on without its caller, and ends with the container" {
+@test "exec -d outlives its caller and ends with the container" {
   mydocker run -d --name behind busybox sleep 100 >/dev/null
   local tool
   for tool in mydocker md-spawn; do
@@ -255,7 +255,7 @@ teardown() { teardown_leakcheck; }
   run ! pgrep -xf 'sleep 4322'
 }
 
-@test "Ctrl-C and TERM at run go to the program" {
+@test "run forwards SIGINT and SIGTERM to the program" {
   mydocker run --rm --name sig -i busybox sh -c 'trap "echo caught; exit 4" TERM; echo ready; while :; do sleep 0.1; done' \
     >"$BATS_TEST_TMPDIR/out" 3>&- &
   local run=$!
@@ -267,14 +267,14 @@ teardown() { teardown_leakcheck; }
   same $'ready\ncaught' "$(cat "$BATS_TEST_TMPDIR/out")"
 }
 
-@test "no descriptor of the caller reaches the program or stays with the monitor" {
+@test "program and monitor inherit no descriptor of the caller" {
   does mydocker run --rm -i busybox ls /proc/self/fd 7</etc/passwd
-  same $'0\n1\n2\n3' "$output" # 3 is ls's own
+  same $'0\n1\n2\n3' "$output" # descriptor 3 is opened by ls
   mydocker run -d -i busybox sleep 100 7<"$BATS_TEST_FILENAME" >/dev/null
   same '' "$(find /proc/[0-9]*/fd -lname "$BATS_TEST_FILENAME" 2>/dev/null | grep -v "^/proc/$$/")"
 }
 
-@test "two sets of state side by side" {
+@test "two state directories work side by side" {
   mydocker run --net none --name twin -i busybox true
   local other=(env MYDOCKER_ROOT="$BATS_TEST_TMPDIR/root" MYDOCKER_RUN="$BATS_TEST_TMPDIR/run" mydocker)
   "${other[@]}" pull -q busybox >/dev/null

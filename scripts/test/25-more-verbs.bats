@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# The commands that the README's session does not have: kill, wait, diff, tag, save, load, volume, and what
-# else ps and inspect are asked.
+# Commands that the README's session does not have: kill, wait, diff, tag, save, load, volume, and further
+# options of ps and inspect.
 load lib
 
 setup_file() { warm_up busybox; }
@@ -9,13 +9,13 @@ teardown() {
   teardown_leakcheck
 }
 
-@test "kill: SIGKILL, or the signal that is named; wait: the code, also of what has ended" {
+@test "kill sends SIGKILL or a named signal; wait prints the exit code, also of a stopped container" {
   mydocker run -d --name one busybox sleep 100 >/dev/null
   mydocker run -d --name two busybox sh -c 'trap "exit 7" USR1; while :; do sleep 0.1; done' >/dev/null
   eventually 5 mydocker exec two true
   does mydocker kill one
   like "$id_form" "$output"
-  sleep 0.3 # two has set its trap by now
+  sleep 0.3 # until two has set its trap
   does mydocker kill -s USR1 two
   does mydocker wait one two
   same $'137\n7' "$output"
@@ -32,7 +32,7 @@ teardown() {
   wait
 }
 
-@test "create: what run would make, to be started later, and nothing of it in the kernel" {
+@test "create prepares a container for start and changes nothing in the kernel" {
   does mydocker create --name web -p 8080:80 --memory-limit 64m -v data:/data busybox httpd -f -h /var/www
   local id=$output
   like "$id_form" "$id"
@@ -51,7 +51,7 @@ teardown() {
   refuses 1 'create busybox: .*--memory-limit' mydocker create --memory-limit 1 busybox
 }
 
-@test "diff says what md-rootfs diff says" {
+@test "diff prints the same as md-rootfs diff" {
   mydocker run --name changed busybox sh -c 'echo x >/new; rm /var/www/index.html'
   does mydocker diff changed
   same "$(md-rootfs diff changed)" "$output"
@@ -59,7 +59,7 @@ teardown() {
   refuses 1 'diff nosuch: .*not found' mydocker diff nosuch
 }
 
-@test "tag: one more name; the image goes with the last" {
+@test "tag adds a name, and the image is removed with its last name" {
   does mydocker tag busybox mine:1
   same "$(mydocker inspect -f '{{.Uuid}}' busybox)" "$(mydocker inspect -f '{{.Uuid}}' mine:1)"
   same 'hello from busybox' "$(mydocker run --rm mine:1 cat /var/www/index.html)"
@@ -71,7 +71,7 @@ teardown() {
   mydocker run --rm busybox true
 }
 
-@test "save and load: an archive that skopeo reads, too" {
+@test "save and load use an archive that skopeo can read" {
   local dir=$BATS_TEST_TMPDIR
   mydocker tag busybox saved:1
   does mydocker save -o "$dir/saved.tar" saved:1
@@ -89,7 +89,7 @@ teardown() {
 @test "volumes: create, list, in use, rm, prune" {
   does mydocker volume create data
   same data "$output"
-  does mydocker volume create data # as docker: there already is fine
+  does mydocker volume create data # an existing volume is not an error, as in docker
   does mydocker volume create
   local anonymous=$output
   like '^[0-9a-f]{24}$' "$anonymous"
@@ -100,7 +100,7 @@ teardown() {
   same 1 "$(mydocker volume ls --format json | jq -r 'select(.name == "data").containers | length')"
   refuses 1 'volume rm data: volume is used by container [0-9a-f]{12}' mydocker volume rm data
   does mydocker rm user
-  does mydocker volume prune # that of the container that is gone
+  does mydocker volume prune # removes the volume of the removed container
   like '^[0-9a-f]{24}$' "$output"
   unlike "$anonymous" "$output"
   same kept "$(mydocker run --rm -v data:/data busybox cat /data/file)"
@@ -111,7 +111,7 @@ teardown() {
   refuses 1 'volume create \.\./x: ' mydocker volume create ../x
 }
 
-@test "ps: the last ones, and more filters; inspect by a template" {
+@test "ps has -n and filters; inspect has templates" {
   mydocker run --name first -v data:/data busybox sh -c 'exit 3' || true
   mydocker run -d --name second busybox sleep 100 >/dev/null
   same second "$(mydocker ps -l --format '{{.Name}}')"

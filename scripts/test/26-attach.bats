@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Containers in the background that somebody connects with: attach, and start -a.
+# Attaching to detached containers: attach, and start -a.
 load lib
 
 setup_file() { warm_up busybox; }
@@ -9,7 +9,7 @@ teardown() {
   teardown_leakcheck
 }
 
-@test "start -a: both streams and the code, of this run alone, however short it is" {
+@test "start -a shows both streams of this run only, and returns its exit code" {
   mydocker create --name one busybox sh -c 'echo out; echo err >&2; exit 7' >/dev/null
   local _
   for _ in 1 2 3; do
@@ -24,7 +24,7 @@ teardown() {
   refuses 125 'start: .*name one container' mydocker start -a one two
 }
 
-@test "attach: output from now on, input, signals, and the code" {
+@test "attach passes new output, input and signals, and returns the exit code" {
   mydocker run -d --interactive --name cat busybox cat >/dev/null
   (
     eventually 5 grep -q hello "$BATS_TEST_TMPDIR/out"
@@ -46,7 +46,7 @@ teardown() {
   refuses 125 'attach nosuch: .*not found' mydocker attach nosuch
 }
 
-@test "attach to a terminal: its size, what is typed, and Ctrl-P Ctrl-Q lets go" {
+@test "attach to a terminal passes its size and input; Ctrl-P Ctrl-Q detaches" {
   mydocker run -d -t --interactive --name sh busybox sh >/dev/null
   tmux new-session -d -x 100 -y 30 'mydocker attach sh; echo "left with $?"; sleep 20' 3>&-
   screen() { tmux capture-pane -p; }
@@ -58,7 +58,7 @@ teardown() {
   tmux send-keys C-p C-q
   eventually 5 sees 'left with 0'
   same running "$(mydocker ps --format '{{.Status}}')"
-  # The monitor goes on reading: the end of the program is seen.
+  # The monitor still reads the terminal: the program can exit.
   mydocker exec sh kill -9 -1 || true
   mydocker kill sh >/dev/null
   same 137 "$(mydocker wait sh)"

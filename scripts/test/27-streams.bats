@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What a command does with the streams and signals that its caller gives it: every wait hears Ctrl-C, logs show whole
-# lines and end, and what goes on in the background holds nothing of the caller's.
+# Streams and signals of commands: every wait can be interrupted, logs show whole lines and end, and background
+# processes hold no descriptor of the caller.
 load lib
 
 setup_file() {
@@ -15,20 +15,20 @@ setup() {
 }
 teardown() {
   exec 7>&- 8>&-
-  mydocker run --rm --net none busybox true # the ordinary command that finds what was left
+  mydocker run --rm --net none busybox true # cleans up after killed commands
   teardown_leakcheck
 }
 
-# held LOCK: this process has it, on descriptor 8.
+# held LOCK: this process holds the lock, on descriptor 8.
 held() {
   exec 8>"/run/mydocker/$1"
   flock 8
 }
 
-# gone PID : it ends within a second, and another for a busy machine; else it is killed.
+# gone PID: the process exits within a few seconds; otherwise it is killed.
 gone() { timeout 2 tail -s 0.05 --pid="$1" -f /dev/null || { kill -9 "$1"; return 1; }; }
 
-# ends NAME COMMAND... : it ends soon after each signal, with its code, and at most one line on standard error.
+# ends NAME COMMAND...: the command exits soon after each signal with its code and at most one line on standard error.
 ends() {
   local name=$1 sig pid code
   shift
@@ -47,7 +47,7 @@ ends() {
   done
 }
 
-@test "who waits for a lock ends with SIGINT and SIGTERM, and undoes what it made" {
+@test "a command that waits for a lock ends on SIGINT and SIGTERM, and undoes its changes" {
   mydocker create --name box -v data:/data busybox true >/dev/null
   held locks/network
   ends 'run' mydocker run --rm busybox true
@@ -59,7 +59,7 @@ ends() {
   held locks/names
   ends 'create --name' mydocker create --name two busybox true
   exec 8>&-
-  mydocker run --rm --net none busybox true # finds what could not be undone without the lock
+  mydocker run --rm --net none busybox true # cleans up what needed the lock
   same 1 "$(find /var/lib/mydocker/containers -mindepth 1 -maxdepth 1 | wc -l)"
   held locks/images
   ends 'rmi' mydocker rmi busybox
@@ -78,7 +78,7 @@ ends() {
   mydocker volume rm data >/dev/null
 }
 
-@test "who waits for a container ends with SIGINT and SIGTERM" {
+@test "a command that waits for a container ends on SIGINT and SIGTERM" {
   mydocker run -d --net none --name box busybox sh -c 'trap "" TERM; while :; do sleep 0.1; done' >/dev/null
   local command
   for command in 'mydocker wait box box' 'mydocker stop -t -1 box' 'mydocker restart -t -1 box' 'mydocker logs -f box' \
@@ -90,7 +90,7 @@ ends() {
   same running "$(mydocker ps --format '{{.Status}}')"
 }
 
-@test "who waits for its standard input ends with SIGINT and SIGTERM, and leaves nothing" {
+@test "a command that waits for standard input ends on SIGINT and SIGTERM, and leaves nothing" {
   mkfifo silent
   exec 7<>silent
   local command
@@ -100,7 +100,7 @@ ends() {
     ends "$command" $command <&7
     same '' "$(ls /var/lib/mydocker/containers)"
   done
-  # The document is whole, but its end does not come: it is there to be undone.
+  # The document is complete, but standard input stays open: the stages before must be undone.
   md-rootfs mount busybox true >doc
   cat doc >&7
   env --default-signal=INT md-cgroup create <&7 >out 2>err 3>&- 7>&- &
@@ -113,7 +113,7 @@ ends() {
   same '' "$(ls /var/lib/mydocker/containers)"
 }
 
-@test "who writes to a pipe that is not read ends with SIGINT and SIGTERM" {
+@test "a command that writes to a full pipe ends on SIGINT and SIGTERM" {
   mydocker run --net none --name talks busybox sh -c 'yes | head -n 200000' >/dev/null
   mkfifo full
   exec 7<>full
@@ -123,7 +123,7 @@ ends() {
   done
 }
 
-@test "a run that waits for a registry ends with SIGINT and SIGTERM" {
+@test "a run that waits for a registry ends on SIGINT and SIGTERM" {
   python3 -c 'import socket, time; s = socket.create_server(("127.0.0.1", 5999)); time.sleep(60)' 3>&- &
   local server=$!
   sleep 0.5
@@ -132,7 +132,7 @@ ends() {
   kill $server
 }
 
-@test "a signal to a program whose output is not read: the run, exec and attach end with it" {
+@test "run, exec and attach end with a signalled program whose output is not read" {
   mkfifo full
   exec 7<>full
   local loud='trap "exit 3" TERM; yes & wait' pid code
@@ -153,7 +153,7 @@ ends() {
   start mydocker attach loud
 }
 
-@test "Ctrl-P Ctrl-Q lets go of a container while its output flows, and on a terminal that takes none" {
+@test "Ctrl-P Ctrl-Q detaches while output flows, and on a blocked terminal" {
   mydocker run -d -t --net none --name tty busybox yes aaaaaaaaaaaaaaaaaaaaaaaa >/dev/null
   cat >detach.py <<'P'
 import os, pty, select, sys, time
@@ -184,7 +184,7 @@ P
   same running "$(mydocker ps --format '{{.Status}}')"
 }
 
-@test "logs end with what there was when they began, however fast the program writes" {
+@test "logs ends with the output that exists when it starts, however fast the program writes" {
   mydocker run -d --net none --name busy --log-opt max-size=1m busybox yes aaaaaaaaaaaaaaaaaaaaaaaa >/dev/null
   eventually 10 test -e "/var/lib/mydocker/containers/$(mydocker ps -q)/log.1"
   local option
@@ -196,7 +196,7 @@ P
   ends 'logs -f' mydocker logs -f --tail 1 busy
 }
 
-@test "logs: a line that was written in pieces is one line" {
+@test "logs shows a line that was written in pieces as one line" {
   mydocker run --name box --net none busybox sh -c 'printf aaa; sleep 0.3; echo between >&2; sleep 0.3; echo bbb; sleep 0.2; echo end >&2' >/dev/null 2>&1
   same '' "$(mydocker logs --tail 1 box 2>/dev/null)"
   same aaabbb "$(mydocker logs --tail 2 box 2>/dev/null)"
@@ -212,8 +212,8 @@ P
   same 2 "$(mydocker logs --tail 2 -t long | wc -l)"
 }
 
-# unheld NAME COMMAND... : when it has ended, no process has the pipe that its standard output, standard error and
-# descriptor 9 were.
+# unheld NAME COMMAND...: after the command no process has the pipe that was its standard output, standard error and
+# descriptor 9.
 unheld() {
   local name=$1 pipe
   shift
@@ -230,7 +230,7 @@ unheld() {
   [[ $holders != *[a-z]* ]] || fail "$name: the pipe is held by $holders"
 }
 
-@test "what goes on in the background holds no descriptor of its caller's, with --debug and without" {
+@test "background processes hold no descriptor of the caller, with and without --debug" {
   mydocker create --net none --name one busybox sleep 100 >/dev/null
   mydocker run -d --net none --name box busybox sleep 100 >/dev/null
   local debug
@@ -256,7 +256,7 @@ unheld() {
   done
 }
 
-@test "a bundle's program has its creator's standard streams by contract, and nothing else" {
+@test "a bundle's program inherits only its creator's standard streams" {
   mkdir -p bundle/rootfs
   "$BATS_TEST_DIRNAME/../busybox-layout" image
   umoci unpack --image image:latest unpacked >/dev/null

@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# Bad input: one line on stderr that says what and why, the right exit code, and nothing left behind.
+# Invalid input: one line on stderr that names the problem and its cause, the right exit code, and no leftovers.
 load lib
 
 setup_file() { warm_up busybox; }
 setup() { setup_leakcheck; }
 teardown() { teardown_leakcheck; }
 
-@test "unknown image, tag, platform" {
+@test "unknown image, tag and platform are refused" {
   refuses 1 'nosuch' mydocker pull nosuch
   refuses 1 'busybox:nosuch' mydocker pull busybox:nosuch
   refuses 1 'platform|riscv64|s390x' mydocker pull foreign
@@ -14,7 +14,7 @@ teardown() { teardown_leakcheck; }
   refuses 125 'nosuch' mydocker run --rm -i nosuch true
 }
 
-@test "names that are none" {
+@test "invalid image references are refused" {
   refuses 2 'UPPER' mydocker pull UPPER
   refuses 2 'busybox:' mydocker pull 'busybox:'
   refuses 2 'sha256' mydocker pull busybox@sha256:123
@@ -22,58 +22,58 @@ teardown() { teardown_leakcheck; }
   refuses 2 '' mydocker pull '../../etc/passwd'
 }
 
-@test "registry down" {
+@test "an unreachable registry is an error" {
   sed 's/^location = .*/location = "127.0.0.1:1"/' "$CONTAINERS_REGISTRIES_CONF" >"$BATS_TEST_TMPDIR/down.conf"
   CONTAINERS_REGISTRIES_CONF=$BATS_TEST_TMPDIR/down.conf refuses 1 'connection refused' mydocker pull nosuch
   refuses 1 '127.0.0.1:1.*connection refused' mydocker pull 127.0.0.1:1/x
 }
 
-@test "a layer that is not what its digest says" {
+@test "a layer that does not match its digest is refused" {
   complains 1 'sha256:' mydocker pull broken
   unlike broken "$(mydocker images)"
   refuses 1 'sha256' mydocker pull busybox@sha256:0000000000000000000000000000000000000000000000000000000000000000
 }
 
-@test "a name that is taken" {
+@test "a container name in use is refused" {
   mydocker run -d --name web -i busybox sleep 100 >/dev/null
   refuses 125 'web.*taken' mydocker run --name web -i busybox true
 }
 
-@test "names that nobody can have" {
+@test "invalid container names are refused" {
   local name
   for name in a '../x' 'a b' $'a\nb' '-a' "$(printf 'x%.0s' {1..300})"; do
     refuses 125 'name' mydocker run --rm --name "$name" -i busybox true
   done
 }
 
-@test "a port that is taken, by a container or by a program of the host" {
+@test "a port in use by a container or a program of the host is refused" {
   mydocker run -d --name first -p 8080:80 -i busybox sleep 100 >/dev/null
   refuses 125 '8080.*taken.*first' mydocker run --rm -p 8080:81 -i busybox true
   local port=${TESTBED_REGISTRY#*:}
   refuses 125 "$port" mydocker run --rm -p "$port:80" -i busybox true
 }
 
-@test "malformed -p" {
+@test "malformed -p is refused" {
   local p
   for p in '' : 80: :80: a:80 80:a 0:80x 70000:80 80:70000 80:0 -1:80 1.2.3:80:80 1-3:80-81 3-1:80-82 80:80/icmp 80:80:80:80 '80 :80'; do
     refuses 125 'publish|port|-p' mydocker run --rm -p "$p" -i busybox true
   done
 }
 
-@test "malformed -v" {
+@test "malformed -v is refused" {
   local v
   for v in '' : /a: :/ /a:b /tmp:/x:nonsense /tmp:/x:ro:rw:z 'na/me:/x' /tmp:/; do
     refuses 125 'volume|-v' mydocker run --rm -v "$v" -i busybox true
   done
 }
 
-@test "malformed -e, --env-file" {
+@test "malformed -e and --env-file are refused" {
   refuses 125 'variable' mydocker run --rm -e '' -i busybox true
   refuses 125 'variable' mydocker run --rm -e =x -i busybox true
   refuses 125 '/no/such' mydocker run --rm --env-file /no/such -i busybox true
 }
 
-@test "malformed sizes, numbers and cpus" {
+@test "malformed sizes, numbers and cpus are refused" {
   local size
   for size in '' x 12q 1.2.3m -5 99999999999999999999 1e3; do
     refuses 125 'memory' mydocker run --rm --memory-limit "$size" -i busybox true
@@ -86,7 +86,7 @@ teardown() { teardown_leakcheck; }
   refuses 125 'shares' mydocker run --rm --cpu-shares x -i busybox true
 }
 
-@test "malformed and overlapping networks" {
+@test "malformed and overlapping networks are refused" {
   local cidr
   for cidr in '' x 10.0.0.0 10.0.0.0/33 10.0.0.0/31 300.0.0.0/8 10.20.30.0/24 10.20.0.0/16 10.20.30.128/25 198.51.100.0/25 127.0.0.0/8; do
     refuses 1 '' mydocker network create -s "$cidr" bad
@@ -99,7 +99,7 @@ teardown() { teardown_leakcheck; }
   refuses 125 'nosuch' mydocker run --rm --net nosuch -i busybox true
 }
 
-@test "a network and an image in use, and ones that are not there" {
+@test "missing networks and images, and those in use, are refused" {
   mydocker network create -s 10.77.0.0/24 mine
   mydocker run -d --name user --net mine -i busybox sleep 100 >/dev/null
   refuses 1 'mine.*user' mydocker rmn mine
@@ -111,7 +111,7 @@ teardown() { teardown_leakcheck; }
   refuses 1 'mydocker0' mydocker network disconnect mydocker0 user
 }
 
-@test "containers that are not there or do not run" {
+@test "missing and stopped containers are refused" {
   local verb
   for verb in stop start restart rm logs inspect; do
     refuses 1 'nosuch' mydocker $verb nosuch
@@ -121,7 +121,7 @@ teardown() { teardown_leakcheck; }
   refuses 125 'over.*not running' mydocker exec over true
 }
 
-@test "wrong usage" {
+@test "wrong usage prints one line" {
   refuses 2 'nonsense' mydocker nonsense
   refuses 2 'nonsense' mydocker network nonsense
   refuses 2 'nonsense' mydocker ps --nonsense
@@ -137,19 +137,19 @@ teardown() { teardown_leakcheck; }
   done
 }
 
-@test "users and directories that are not there" {
+@test "missing users and directories are refused" {
   refuses 125 'nosuch' mydocker run --rm -u nosuch -i busybox true
   refuses 125 'user|4294967296' mydocker run --rm -u 4294967296 -i busybox true
   refuses 125 'passwd' mydocker run --rm -w /etc/passwd -i busybox true
   refuses 125 'driver|nosuch' mydocker run --rm -s nosuch -i busybox true
 }
 
-@test "a driver that this kernel does not have" {
+@test "a driver that the kernel lacks is refused" {
   grep -q aufs /proc/filesystems && skip 'this kernel has aufs'
   refuses 125 'aufs' mydocker run --rm -s aufs -i busybox true
 }
 
-@test "no overlay where the state lies on one" {
+@test "overlay2 on an overlay file system is refused" {
   local dir=$BATS_TEST_TMPDIR
   mkdir "$dir"/{lower,upper,work,on-overlay}
   mount -t overlay overlay -o "lowerdir=$dir/lower,upperdir=$dir/upper,workdir=$dir/work" "$dir/on-overlay"
@@ -161,7 +161,7 @@ teardown() { teardown_leakcheck; }
   umount "$dir/on-overlay"
 }
 
-@test "no root" {
+@test "running without root is refused" {
   local nobody='setpriv --reuid=65534 --regid=65534 --clear-groups'
   # shellcheck disable=SC2086
   refuses 125 'root|permission denied|operation not permitted' $nobody "$(command -v mydocker)" run --rm -i busybox true

@@ -1,22 +1,22 @@
 #!/usr/bin/env bats
-# The tools in a pipe, in a real shell.
+# The tools in a pipe, in a shell.
 load lib
 
 setup_file() { warm_up busybox; }
 setup() { setup_leakcheck; }
 teardown() { teardown_leakcheck; }
 
-@test "four stages run a container, print what it prints and leave nothing" {
+@test "four stages run a container, print its output and leave nothing" {
   does bash -o pipefail -c 'md-rootfs mount busybox | md-cgroup create | md-net attach | md-spawn run -- echo hello'
   same hello "$output"
 }
 
-@test "the exit code of the pipe is the program's" {
+@test "the pipe exits with the program's code" {
   run bash -c 'md-rootfs mount busybox | md-cgroup create | md-net attach | md-spawn run -- sh -c "exit 7"'
   same 7 "$status"
 }
 
-@test "limits, ports and volumes by their owners; detached; md-ps lists it" {
+@test "a detached container has its limits, ports and volumes, and md-ps lists it" {
   does bash -o pipefail -c "md-rootfs mount busybox --name web -v $BATS_TEST_TMPDIR:/srv |
     md-cgroup create --memory-limit 64m --pids-max 20 |
     md-net attach -p 8088:80 |
@@ -28,7 +28,7 @@ teardown() { teardown_leakcheck; }
   same "$(md-ps)" "$(mydocker ps)"
 }
 
-@test "each stage prints one document, which jq can change on the way" {
+@test "each stage prints one document, which jq can edit" {
   does bash -o pipefail -c "md-rootfs mount busybox | tee $BATS_TEST_TMPDIR/1 | md-cgroup create | tee $BATS_TEST_TMPDIR/2 |
     md-net attach | tee $BATS_TEST_TMPDIR/3 | jq '.process.args = [\"echo\", \"changed\"]' | md-spawn run"
   same changed "$output"
@@ -38,7 +38,7 @@ teardown() { teardown_leakcheck; }
   done
 }
 
-@test "a stage that fails undoes the stages before it" {
+@test "a failing stage undoes the stages before it" {
   run bash -c 'md-rootfs mount busybox | md-cgroup create --memory-limit nonsense | md-net attach | md-spawn run -- true'
   [[ $status != 0 ]]
   run bash -c 'md-rootfs mount busybox | md-cgroup create | md-net attach -p nonsense | md-spawn run -- true'
@@ -48,7 +48,7 @@ teardown() { teardown_leakcheck; }
   run -127 bash -c 'md-rootfs mount busybox | md-cgroup create | md-net attach | md-spawn run -- nonsense'
 }
 
-@test "a stage without a document says so and touches nothing" {
+@test "a stage without a document prints an error and changes nothing" {
   local stage
   for stage in 'md-cgroup create' 'md-net attach' 'md-spawn run'; do
     # shellcheck disable=SC2086

@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# What `mydocker run` does in one process, and what the pipeline does that `--print` says it stands for: the
-# same document, the same container.
+# `mydocker run` in one process and the pipeline that it prints with `--print` make the same document and the same
+# container.
 load lib
 
-# As they are typed behind `mydocker run`. Every option is in one of them, and what shells and parsers
-# trip over.
+# Arguments of `mydocker run` as typed in a shell. They use every option, and words that shells and parsers
+# easily get wrong.
 read -r -d '' roads <<'LINES' || true
 busybox echo hello
 -i busybox -- echo hello
@@ -102,10 +102,10 @@ each() {
   return "$bad"
 }
 
-# no_ids puts ID for the ids of containers and of anonymous volumes.
+# no_ids replaces ids of containers and of anonymous volumes by ID.
 no_ids() { sed -E 's/\b([0-9a-f]{12}|[0-9a-f]{24})\b/ID/g'; }
 
-# release FILE undoes the document, as a runtime does when its container has ended.
+# release FILE undoes the document, as a runtime does when its container has exited.
 release() { jq -r '.hooks.poststop[].args | @sh' "$1" | sh; }
 
 same_document() {
@@ -117,8 +117,8 @@ same_document() {
   diff <(jq -S . "$dir/spec.json" | no_ids) <(jq -S . "$dir/pipe.json" | no_ids)
 }
 
-# outcome COMMAND... prints all that can be told of a run: output, errors, exit code, and the container
-# that stays. What stays is removed.
+# outcome COMMAND... prints the observable result of a run: output, errors, exit code, and the kept container,
+# which it removes.
 outcome() {
   local code=0 id
   "$@" </dev/null >"$dir/out" 2>"$dir/err" || code=$?
@@ -131,11 +131,11 @@ outcome() {
     mydocker rm -f -v "$id" >/dev/null
   done | no_ids
   no_ids <"$dir/out"
-  # Errors: who speaks differs, not what is said.
+  # The tool's name in errors differs, the rest does not.
   sed -E 's/^(mydocker: run [^ ]+|md-spawn: run): /TOOL: /' "$dir/err"
 }
 
-# The two shells take turns.
+# The two shells alternate.
 shells=(sh bash)
 same_outcome() {
   shells=("${shells[1]}" "${shells[0]}")
@@ -144,8 +144,8 @@ same_outcome() {
   diff "$dir/line" "$dir/text"
 }
 
-# Less what no kernel has any more, and the controllers that only the host itself could mount or hand on.
-@test "every option of run is in one of the lines" {
+# Except options that current kernels lack, and controllers that only the host could mount or delegate.
+@test "the lines use every option of run" {
   local option
   for option in $(mydocker run -h | sed -nE 's/^   (--[a-z-]+).*/\1/p'); do
     [[ $option =~ ^--(print|blkio-leaf-weight.*|hugepages-limit|net-(cls|prio)-.*)$ || $roads =~ (^|[[:space:]])"$option"[\ =] ]] || fail "no line has $option"
@@ -153,18 +153,18 @@ same_outcome() {
   (($(wc -l <<<"$roads") >= 25))
 }
 
-@test "two roads, one document" { each same_document; }
+@test "run and the pipeline make the same document" { each same_document; }
 
-@test "sh and bash run the printed text as mydocker runs the line" {
+@test "sh and bash run the printed pipeline as mydocker runs the line" {
   friend=$(mydocker ps -q)
   each same_outcome
 }
 
-# on_terminal COMMAND runs it on a terminal, and prints what that shows, but for how it echoes the end of
-# script's own input.
+# on_terminal COMMAND runs it on a terminal, and prints what the terminal shows except for script's own
+# echo of the end of input.
 on_terminal() { script -qec "$1" /dev/null </dev/null | tr -d '\0\r' | sed 's/\^[@D]//g; s/\x08//g; /^$/d'; }
 
-@test "on a terminal the printed text asks for one, as the line would" {
+@test "on a terminal the printed pipeline has -t" {
   local text
   text=$(on_terminal 'mydocker run --print --rm busybox tty')
   like '^md-rootfs mount --tty ' "$text"
@@ -176,6 +176,6 @@ on_terminal() { script -qec "$1" /dev/null </dev/null | tr -d '\0\r' | sed 's/\^
   "$leakcheck" snapshot "$dir/before-print"
   print() { mydocker run --print "$@" >"$dir/out" && mydocker run --print=spec "$@" >"$dir/out"; }
   each print
-  # But for a volume with a name: nobody removes such a one unasked.
+  # Except a named volume, which only the user removes.
   "$leakcheck" compare "$dir/before-print" '^\+ files /var/lib/mydocker/volumes/named$'
 }

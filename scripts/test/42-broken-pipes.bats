@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # A stage that fails or is killed, at each position of the pipe and at many moments: the pipe fails, one
-# line says which stage and why, and nothing stays behind.
+# line names the stage and the cause, and nothing is left.
 #
-# MYDOCKER_KILL_STEP=1 kills `mydocker run` and each stage at every point instead of a sample (minutes).
+# MYDOCKER_KILL_STEP=1 kills `mydocker run` and each stage at every call instead of a sample (minutes).
 load lib
 
 setup_file() { warm_up busybox; }
@@ -14,7 +14,7 @@ setup() {
 }
 teardown() { teardown_leakcheck; }
 
-# clean WHAT finds nothing left.
+# clean WHAT checks that nothing is left.
 clean() { "$leakcheck" compare "$first_look" || fail "after: $*"; }
 
 # pipe POSITION STAGE prints the pipe with this stage at the position.
@@ -25,8 +25,8 @@ pipe() {
   printf ' | %s' "${parts[@]:1}"
 }
 
-# fails CODE LINE COMMAND: exit code, nothing on stdout, and one line that matches, but for those of the
-# stages behind, which got no document.
+# fails CODE LINE COMMAND: exit code, nothing on stdout, and one line that matches, except lines of the
+# later stages, which got no document.
 fails() {
   run "-$1" --separate-stderr bash -o pipefail -c "$3"
   [[ -z $output ]] || fail "$3" "$output"
@@ -34,7 +34,7 @@ fails() {
   like "$2" "$(grep -v ': no document on standard input' <<<"$stderr")"
 }
 
-@test "wrong usage of any stage" {
+@test "wrong usage of any stage fails the pipe" {
   fails 125 '^md-rootfs: mount: .*--nonsense' "$(pipe 0 'md-rootfs mount --nonsense busybox')"
   fails 125 '^md-cgroup: create: .*--nonsense' "$(pipe 1 'md-cgroup create --nonsense')"
   fails 125 '^md-cgroup: create: .*memory' "$(pipe 1 'md-cgroup create --memory-limit nonsense')"
@@ -45,7 +45,7 @@ fails() {
   clean 'wrong usage'
 }
 
-@test "what cannot be had, at any stage" {
+@test "an unavailable image, name, user, cpu or port at any stage fails the pipe" {
   mydocker run -d --name holder -p 8081:80 busybox sleep 100 >/dev/null
   local first_look=$dir/before
   "$leakcheck" snapshot "$first_look"
@@ -60,7 +60,7 @@ fails() {
   clean 'what cannot be had'
 }
 
-@test "a document that is none, or of another version" {
+@test "an invalid document, or one of another version, is refused" {
   fails 125 '^md-cgroup: create: .*ociVersion "2.0.0"' "$(pipe 0 "${stages[0]} | jq '.ociVersion = \"2.0.0\"'")"
   fails 125 '^md-net: attach: .*not an OCI' "$(pipe 1 "${stages[1]} | jq '.process = 7'")"
   fails 125 '^md-net: attach: .*after' "$(pipe 1 "${stages[1]} | { cat; echo '{}'; }")"
@@ -68,7 +68,7 @@ fails() {
   clean 'bad documents'
 }
 
-@test "a reader that is gone, or goes without reading" {
+@test "a reader that exits without reading fails the stage before it" {
   local reader
   for reader in true 'sleep 0.2' 'head -c 0' '{ exec <&-; sleep 0.1; }'; do
     fails 1 '^md-rootfs: mount: hand on the document: ' "${stages[0]} | $reader"
@@ -78,7 +78,7 @@ fails() {
   clean 'readers that are gone'
 }
 
-@test "slow and foreign programs between the stages" {
+@test "slow and foreign programs may stand between the stages" {
   local foreign
   for foreign in '{ sleep 0.3; cat; }' "tee $dir/copy" 'jq -c .' 'dd bs=100 status=none' "sh -c 'cat; sleep 0.2'"; do
     does bash -o pipefail -c "${stages[0]} | $foreign | ${stages[1]} | $foreign | ${stages[2]} | $foreign | ${stages[3]}"
@@ -88,15 +88,15 @@ fails() {
   clean 'foreign programs'
 }
 
-# What changes anything, and what the stages wait in.
+# System calls that change something, and calls in which the stages wait.
 calls=mount,umount2,mkdirat,renameat,renameat2,linkat,unlinkat,symlinkat,write,sendto,sendmsg,clone,clone3,setns,unshare
 calls+=,fchmod,fsync,execve,openat,fchownat,flock,read
 
 # signalled SIGNAL N COMMAND prints the command with a signal at the N-th such call of any of its threads.
 signalled() { echo "strace -f -qq -o /dev/null -e trace=$calls -e inject=$calls:signal=$1:when=$2 $3"; }
 
-# survives COMMAND: whatever is killed in it, it tells by its exit code whether it came to its end, and the
-# next ordinary command cleans up.
+# survives COMMAND: wherever it is killed, its exit code tells whether it completed, and the next ordinary command
+# cleans up.
 survives() {
   local code=0
   timeout 30 bash -o pipefail -c "$1" >"$dir/out" 2>"$dir/err" </dev/null || code=$?
@@ -107,14 +107,14 @@ survives() {
   clean "$1"
 }
 
-@test "kill -9 of mydocker run at any moment" {
+@test "mydocker run killed at any moment is cleaned up by the next command" {
   local n
   for ((n = 1; n <= 120; n += ${MYDOCKER_KILL_STEP:-5})); do
     survives "$(signalled KILL $n 'mydocker run --rm --name web -v /anonymous -p 8080:80 --pids-max 20 busybox echo ran')"
   done
 }
 
-@test "kill -9 of each stage at any moment" {
+@test "each stage killed at any moment is cleaned up by the next command" {
   local at n
   for at in 0 1 2 3; do
     for ((n = 1 + at; n <= 60; n += ${MYDOCKER_KILL_STEP:-10})); do
@@ -123,7 +123,7 @@ survives() {
   done
 }
 
-@test "TERM and INT to each stage at any moment" {
+@test "TERM and INT at any moment undo each stage" {
   local at n
   for at in 0 1 2 3; do
     for ((n = 1 + at; n <= 50; n += ${MYDOCKER_KILL_STEP:-20})); do
@@ -133,11 +133,11 @@ survives() {
   done
 }
 
-# interrupted SECONDS TIMES: the whole pipe gets so many SIGINT, as from a terminal. Prints its exit code.
+# interrupted SECONDS TIMES sends SIGINT to the whole pipe, as a terminal does, and prints its exit code.
 interrupted() {
   local code=0 group
   rm -f "$dir/begun"
-  # What a script starts in the background ignores SIGINT, unless it is told otherwise.
+  # Background processes of a script ignore SIGINT unless it is reset.
   setsid env --default-signal=INT bash -o pipefail -c ">$dir/begun; \
     $(pipe 0 'md-rootfs mount --name web busybox sh -c "trap \"exit 9\" INT; echo ran; sleep 1 & wait; exit 9"')" \
     >"$dir/out" 2>"$dir/err" 3>&- &
@@ -149,17 +149,17 @@ interrupted() {
     sleep 0.003
   done
   wait $group || code=$?
-  # The shell may be gone before its stages.
+  # The shell may exit before its stages.
   eventually 10 bash -c "! kill -0 -- -$group"
   echo $code
 }
 
-@test "Ctrl-C at any moment: at once clean" {
+@test "Ctrl-C at any moment leaves nothing" {
   local delay times
   for times in 1 5; do
     for delay in 0.005 0.01 0.015 0.02 0.025 0.03 0.04 0.06 0.2; do
       unlike '^0$' "$(interrupted $delay $times)"
-      # The init may hear of it before md-spawn does.
+      # The init may get the signal before md-spawn does.
       like '^$|: interrupted|: stopped by a signal|^md-[a-z]+: [a-z]+: no document|^md-spawn: run: receive: ' "$(cat "$dir/err")"
       unlike 'panic|hook|killed|context canceled: *$' "$(cat "$dir/err")"
       clean "$times SIGINT after $delay s: $(cat "$dir/err")"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
-# Other tools at the ends of the pipe: runc and crun as its last stage, a document of runc as its first,
+# Other tools at the ends of the pipe: runc and crun as the last stage, a document of runc as the first,
 # and skopeo, umoci and buildah at the image store.
 load lib
 
 setup_file() { warm_up busybox odd; }
 setup() {
-  rm -rf /run/runc /run/crun # their own state directories, which stay
+  rm -rf /run/runc /run/crun # their state directories, which they leave
   setup_leakcheck
   dir=$BATS_TEST_TMPDIR
   bundle=$dir/b
@@ -23,7 +23,7 @@ prepare() {
     md-net attach -p 8080:80 >"$bundle/config.json"
 }
 
-# The container runs, its limits and network are there, and the hooks clean up behind it.
+# The container runs with its limits and network, and the hooks clean up after it.
 as_last_stage() {
   local runtime=$1
   prepare sh -c 'echo hello; hostname; cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; ip -o -4 addr show | grep -c 10.20.30; exit 7'
@@ -47,20 +47,20 @@ published() {
   "$leakcheck" compare "$dir/../before-$runtime"
 }
 
-@test "runc is the last stage, and cleans up by the hooks" {
+@test "runc as the last stage cleans up by the hooks" {
   "$leakcheck" snapshot "$dir/../before-runc"
   as_last_stage runc
   published runc
 }
 
-# crun 1.8 refuses a host where v2 has a controller beside the hierarchies of v1. In the ring it has none.
-@test "crun is the last stage, and cleans up by the hooks" {
+# crun 1.8 refuses a host where v2 has a controller beside the hierarchies of v1. In the ring v2 has none.
+@test "crun as the last stage cleans up by the hooks" {
   "$leakcheck" snapshot "$dir/../before-crun"
   as_last_stage crun
   published crun
 }
 
-@test "a document of runc starts the pipe" {
+@test "the pipe starts from a document of runc" {
   mkdir "$dir/root"
   cp "$(command -v busybox)" "$dir/root/"
   runc spec -b "$bundle"
@@ -73,7 +73,7 @@ published() {
   same '' "$stderr"
 }
 
-@test "skopeo and umoci read our store" {
+@test "skopeo and umoci read the store" {
   same "$(md-pull -q odd)" "$(skopeo inspect "oci:$store:odd:latest" | jq -r .Digest)"
   does skopeo copy -q "oci:$store:odd:latest" "oci-archive:$dir/odd.tar:odd"
   does umoci ls --layout "$store"
@@ -81,13 +81,13 @@ published() {
   umoci unpack --image "$store:odd:latest" "$dir/unpacked"
   same seed "$(cat "$dir/unpacked/rootfs/data/seed")"
   mydocker run -d --name odd -u root --entrypoint sleep odd 100 >/dev/null
-  # The same files with the same owners and modes, but for what a container gets of its own.
+  # The same files with the same owners and modes, except those that mydocker adds to a container.
   list() { (cd "$1" && find . \( -path ./dev -o -path ./proc -o -path ./sys -o -path ./data -o -path ./srv/app/work \
     -o -path ./etc/hosts -o -path ./etc/hostname -o -path ./etc/resolv.conf \) -prune -o ! -type d -printf '%p %y %m %U:%G %s %l\n' | sort); }
   diff <(list "$dir/unpacked/rootfs") <(list "$(md-rootfs path odd)")
 }
 
-@test "buildah builds on an image of our store, and we read what it writes" {
+@test "buildah builds on an image of the store, and mydocker reads the result" {
   local buildah=(buildah --root "$dir/buildah" --runroot "$dir/buildah-run" --storage-driver vfs) container form
   container=$("${buildah[@]}" from -q "oci:$store:busybox:latest")
   same 'hello from busybox' "$("${buildah[@]}" run --isolation chroot "$container" cat /var/www/index.html)"

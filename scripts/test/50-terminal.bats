@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# A real terminal: tmux types, and its screen is read.
+# Terminal tests: tmux types, and its screen is read.
 load lib
 
 setup_file() {
@@ -22,10 +22,10 @@ teardown() {
 type_line() { tmux -L test send-keys -l "$1" \; send-keys Enter; }
 key() { tmux -L test send-keys "$1"; }
 screen() { tmux -L test capture-pane -p; }
-# shows REGEX: a line of the screen matches, within ten seconds
+# shows REGEX: a line of the screen matches within ten seconds.
 shows() { eventually 10 bash -c "tmux -L test capture-pane -p | grep -qE '$1'" || fail "$(screen)"; }
 
-@test "exec -t has the terminal's size, and follows its changes" {
+@test "exec -t has the terminal's size and follows its changes" {
   type_line 'mydocker exec -t shell sh'
   shows '^/ #'
   type_line 'stty size'
@@ -38,14 +38,14 @@ shows() { eventually 10 bash -c "tmux -L test capture-pane -p | grep -qE '$1'" |
   shows '^/dev/(pts/[0-9]+|console)$'
 }
 
-@test "run takes the terminal when there is one, and sets its size before the program starts" {
+@test "run uses a terminal if there is one, and sets its size before the program starts" {
   type_line 'mydocker run --rm -i busybox sh -c "stty size; tty; echo TERM=\$TERM"; echo "code $?"'
   shows '^30 100$'
   shows '^TERM='
   shows '^code 0$'
 }
 
-@test "job control" {
+@test "job control works in a shell" {
   type_line 'mydocker exec -t shell sh'
   shows '^/ #'
   type_line 'sleep 500'
@@ -58,7 +58,7 @@ shows() { eventually 10 bash -c "tmux -L test capture-pane -p | grep -qE '$1'" |
   shows '^all done$'
 }
 
-@test "Ctrl-C is the program's, and the shell goes on" {
+@test "Ctrl-C reaches the program, and the shell goes on" {
   type_line 'mydocker exec -t shell sh; echo "code $?"'
   shows '^/ #'
   type_line 'sleep 500'
@@ -71,7 +71,7 @@ shows() { eventually 10 bash -c "tmux -L test capture-pane -p | grep -qE '$1'" |
   shows '^code 130$|^code 0$'
 }
 
-@test "Ctrl-C ends a foreground run with 130, and the terminal is as it was" {
+@test "Ctrl-C ends a foreground run with 130, and the terminal is restored" {
   type_line 'stty -a | md5sum; mydocker run --rm --init -i busybox sleep 500; echo "code $?"; stty -a | md5sum'
   sleep 1
   key C-c
@@ -79,14 +79,14 @@ shows() { eventually 10 bash -c "tmux -L test capture-pane -p | grep -qE '$1'" |
   same 1 "$(screen | grep -E '^[0-9a-f]{32} ' | sort -u | wc -l)"
 }
 
-@test "the interactive session of the README" {
+@test "the interactive session of the README works" {
   type_line 'mydocker exec shell sh'
   shows '^/ #'
   type_line 'hostname; exit'
   shows '^[0-9a-f]{12}$'
 }
 
-@test "-t without a terminal, and a terminal refused" {
+@test "exec -t opens a terminal without one of the caller, --tty=false opens none" {
   run bash -c "mydocker exec -t shell tty </dev/null"
   like '/dev/(pts/[0-9]+|console)' "$output"
   type_line 'mydocker exec --tty=false shell tty; echo "code $?"'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
-# Limits as a container feels them. No line here asks which kind of control groups the host has: the same command
-# behaves the same on v1, hybrid and v2 hosts. (`make test-v2` runs those with the tag vm in a VM with v2 alone, which
-# is slow. What is written where is in the README's table and in lib/cgroup, and so are measured times.)
+# Limits as seen by a container. No line depends on the cgroup version: the same command behaves the same
+# on v1, hybrid and v2 hosts. (`make test-v2` runs the tests with the tag vm in a VM with v2 only, which
+# is slow. lib/cgroup tests which files are written, and measures times.)
 load lib
 
 setup_file() {
@@ -9,8 +9,8 @@ setup_file() {
   make_disk
 }
 teardown_file() { remove_disk; }
-# In emulation a look at everything before and after each test would take longer than the tests; what a container
-# leaves does not depend on the kind of groups, but for these.
+# In the VM, a leak check around each test would take longer than the tests. What a container leaves does not
+# depend on the cgroup version, except for cgroups.
 setup() { [[ -n ${VM-} ]] || setup_leakcheck; }
 teardown() {
   if [[ -z ${VM-} ]]; then
@@ -21,7 +21,7 @@ teardown() {
   fi
 }
 
-# boxed OPTION... -- COMMAND... runs a container that prints both its streams.
+# boxed OPTION... -- COMMAND... runs a container and prints both its streams.
 boxed() {
   local options=()
   while [[ $1 != -- ]]; do
@@ -32,32 +32,32 @@ boxed() {
   run mydocker run --rm --net none "${options[@]}" busybox sh -c "exec 2>&1; $*"
 }
 
-# groups_left prints what is left of our groups in any hierarchy.
+# groups_left prints the cgroups of containers that exist in any hierarchy.
 groups_left() {
   awk '/ - cgroup2? / {print $5}' /proc/self/mountinfo | xargs -I{} find {} -type d -path '*/mydocker*'
 }
 
 # bats test_tags=vm
-@test "memory: what is over the limit is killed, and inspect says so" {
-  # Without the second limit, the host's swap would be filled first.
+@test "memory: a process over the limit is killed, and inspect shows it" {
+  # Without the second limit the process would use the host's swap.
   run mydocker run --name greedy --memory-limit 24m --memory-swap-limit 24m busybox tail -n 1 /dev/zero
   same 137 "$status"
   same '[true,137]' "$(mydocker inspect greedy 2>/dev/null | jq -c '[.OOMKilled, .ExitCode]')"
   run mydocker run --name modest --memory-limit 24m busybox sh -c 'head -c 4m /dev/zero | tail -n 1 | wc -c'
   same 4194304 "$output"
   same '[null,0]' "$(mydocker inspect modest 2>/dev/null | jq -c '[.OOMKilled, .ExitCode]')"
-  # Detached, and only a child of the program:
+  # Detached, with the OOM kill in a child of the program.
   mydocker run -d --name survivor --memory-limit 24m --memory-swap-limit 24m busybox sh -c 'tail -n 1 /dev/zero; echo $?; exit 3'
   same 3 "$(mydocker wait survivor)"
   same 137 "$(mydocker logs survivor 2>/dev/null)"
   same '[true,3]' "$(mydocker inspect survivor 2>/dev/null | jq -c '[.OOMKilled, .ExitCode]')"
-  # Started anew it is another life.
+  # A restart clears it.
   mydocker start modest
   mydocker wait modest
   same null "$(mydocker inspect modest 2>/dev/null | jq .OOMKilled)"
 }
 
-@test "memory and swap: as much as there is memory is no swap" {
+@test "memory and swap: a swap limit equal to the memory limit allows no swap" {
   boxed -m 24m --memory-swap 24m -- 'head -c 40m /dev/zero | tail -n 1 | wc -c; echo end'
   unlike 41943040 "$output"
   boxed -m 64m --memory-swap -1 --memory-reservation 8m -- 'head -c 16m /dev/zero | tail -n 1 | wc -c'
@@ -65,14 +65,14 @@ groups_left() {
 }
 
 # bats test_tags=vm
-@test "processes: one too many cannot be forked" {
+@test "pids: a fork over the limit fails" {
   boxed --pids-max 3 -- 'for i in 1 2 3 4; do sleep 5 & done; echo unreached'
   like "can't fork" "$output"
   boxed --pids-limit 0 -- 'for i in 1 2 3 4; do sleep 0 & done; wait; echo all'
   same all "$output"
 }
 
-@test "cpus: the set is the affinity" {
+@test "cpus: the set is the affinity of the program" {
   boxed --cpuset-cpus 0 --cpuset-mems 0 -- 'grep -E "(Cpus|Mems)_allowed_list" /proc/self/status'
   like $'Cpus_allowed_list:\t0\n.*Mems_allowed_list:\t0' "$output"
   boxed --cpus 1.5 -c 512 --cpu-period 50000 -- true
@@ -80,7 +80,7 @@ groups_left() {
 }
 
 # bats test_tags=vm
-@test "devices: those of the list and no others" {
+@test "devices: only those of the list can be used" {
   boxed -- 'for d in null zero full random urandom; do head -c 0 /dev/$d || echo $d; done
     mknod /kmsg c 1 11 && echo made; cat /kmsg'
   like $'^made\ncat: .*Operation not permitted$' "$output"
@@ -93,7 +93,7 @@ groups_left() {
 }
 
 # bats test_tags=vm
-@test "inside: its own groups alone, and read-only" {
+@test "a container sees only its own cgroup, read-only" {
   mydocker run -d --name other busybox sleep 100 >/dev/null
   boxed --pids-max 7 -- 'cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null
     find /sys/fs/cgroup -type d | grep -c mydocker
@@ -104,7 +104,7 @@ groups_left() {
 }
 
 # bats test_tags=vm
-@test "exec is held by the same limits" {
+@test "exec is subject to the same limits" {
   mydocker run -d --name held --pids-max 4 --cpuset-cpus 0 busybox sleep 100 >/dev/null
   run mydocker exec held sh -c 'mknod /kmsg c 1 11; cat /kmsg'
   like 'Operation not permitted' "$output"
@@ -114,7 +114,7 @@ groups_left() {
 }
 
 # bats test_tags=vm
-@test "pause: nothing goes on, and the end is heard" {
+@test "pause freezes all processes; kill and rm -f still end them" {
   mydocker run -d --name counter busybox sh -c 'while :; do echo >>/count; done' >/dev/null
   count() { stat -c %s "/var/lib/mydocker/containers/$(mydocker ps -q)/diff/count" 2>/dev/null; }
   eventually 10 count
@@ -140,11 +140,11 @@ groups_left() {
   mydocker start counter
   mydocker pause counter
   mydocker rm -f counter
-  ((SECONDS - start < 20)) # nobody waited for one who stands still
+  ((SECONDS - start < 20)) # no command waited for the frozen program
 }
 
 # bats test_tags=vm
-@test "update: for now, and for the next start" {
+@test "update changes the limits now and for the next start" {
   mydocker run -d --name web -m 32m --pids-max 50 busybox sleep 1000 >/dev/null
   local shown='.Cgroups.Resources | [.MemoryLimit, .PidsMax, .CpuShares, .CpuCfsQuota]'
   same '[33554432,50,1024,-1]' "$(mydocker inspect web 2>/dev/null | jq -c "$shown")"
@@ -163,7 +163,7 @@ groups_left() {
 }
 
 # bats test_tags=vm
-@test "every limit that all kinds have is taken, and is what the kernel says" {
+@test "every limit that v1 and v2 share is accepted and set in the kernel" {
   mydocker run -d --name all --cpu-cfs-period 50000 --cpu-cfs-quota 25000 -c 512 --cpuset-cpus 0 --cpuset-mems 0 \
     --memory-limit 64m --memory-soft-limit 32m --memory-swap-limit 128m --pids-max 30 --blkio-weight 300 \
     --blkio-weight-device "$disk:200" --device-read-bps "$disk:1m" --device-write-bps "$disk:2m" \
@@ -181,14 +181,14 @@ groups_left() {
       sed "s/$device/DEVICE/g; s/,\"\(MemorySoft\|BlkioThrottleReadB\|BlkioThrottleReadI\|Device\)/,\n    \"\1/g")"
 }
 
-@test "stats and top" {
+@test "stats and top show the container's use and processes" {
   mydocker run -d --name busy -m 64m busybox sh -c 'sleep 1000 & while :; do :; done' >/dev/null
   does mydocker stats --no-stream
   same $'CONTAINER ID\tNAME\tCPU %\tMEM USAGE / LIMIT\tMEM %\tNET I/O\tBLOCK I/O\tPIDS' "$(cells <<<"${lines[0]}")"
   like $'\tbusy\t[1-9][0-9.]*%\t[0-9.]+[KM]iB / 64MiB\t[0-9.]+%\t.*\t2$' "$(cells <<<"${lines[1]}")"
   same '{"name":"busy","memoryLimit":67108864,"pids":2}' "$(mydocker stats --no-stream --format json busy |
     jq -c 'select(.cpuPercent > 1 and .memoryUsage > 0) | {name, memoryLimit, pids}')"
-  same 2 "$(mydocker stats --format json 2>/dev/null | head -n 2 | jq -s length)" # it goes on
+  same 2 "$(mydocker stats --format json 2>/dev/null | head -n 2 | jq -s length)" # it continues
   does mydocker top busy
   same $'UID\tPID\tPPID\tC\tSTIME\tTTY\tTIME\tCMD' "$(cells <<<"${lines[0]}")"
   like $'\tsh -c sleep 1000 & ' "$(cells <<<"$output")"
@@ -199,7 +199,7 @@ groups_left() {
   refuses 1 'not running' mydocker top busy
 }
 
-@test "what is not a limit is refused before anything is made" {
+@test "an invalid limit is refused before anything is created" {
   "$leakcheck" snapshot "$BATS_TEST_TMPDIR/before-refusals"
   while read -r options; do
     # shellcheck disable=SC2086
@@ -228,14 +228,14 @@ OPTIONS
   same '' "$(groups_left)"
 }
 
-@test "other bounds of the program" {
+@test "--ulimit, --oom-score-adj and --shm-size are applied" {
   boxed --ulimit nofile=100:200 --ulimit core=0 --oom-score-adj 300 --shm-size 1m -- \
     'ulimit -n; ulimit -Hn; ulimit -c; cat /proc/self/oom_score_adj; df -k /dev/shm | awk "NR == 2 {print \$2}"'
   same $'100\n200\n0\n300\n1024' "$output"
 }
 
-@test "after a thousand containers no group is left in any hierarchy" {
-  # In emulation they would take for ever.
+@test "a thousand containers leave no cgroup in any hierarchy" {
+  # Too slow in the VM.
   local many=1000
   [[ -z ${VM-} ]] || many=30
   seq $many | xargs -P 4 -I{} mydocker run --rm --net none -m 32m --pids-max 20 --cpu-shares 100 busybox true

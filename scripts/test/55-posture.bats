@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What a container may do, told from its inside by scripts/test/probe: held against docker's, and its filter of system
-# calls against runc's.
+# What a container may do, as seen from inside by scripts/test/probe: compared with docker's containers, and the
+# seccomp filter with runc's.
 load lib
 
 setup_file() {
@@ -18,14 +18,14 @@ teardown() {
   teardown_leakcheck
 }
 
-# reasons FILE prints its patterns, without the words why.
+# reasons FILE prints the patterns without the reasons.
 reasons() { grep -v '^#' "$1" | sed 's/ *%\t.*//'; }
 
-@test "a container is as docker's is, but for what is listed" {
+@test "a container has docker's rights, except for a list of differences" {
   with_docker compare_postures
 }
 
-# with_docker COMMAND... has a daemon of docker's, with everything of its own, for as long as the command takes.
+# with_docker COMMAND... runs the command with a docker daemon in directories of its own.
 with_docker() {
   local code=0 daemon
   export DOCKER_HOST=unix://$dir/docker.sock
@@ -49,12 +49,12 @@ compare_postures() {
   reasons scripts/test/probe/from-docker >"$dir/known"
   diff "$dir/docker.txt" "$dir/ours.txt" | grep '^[<>]' >"$dir/all" || true
   grep -vE -f "$dir/known" "$dir/all" && bad=1
-  # What is listed and no longer so has to go.
+  # A listed difference that no longer exists must be removed from the list.
   (($(wc -l <"$dir/ours.txt") > 100)) || fail "the probe says little" || bad=1
   return "$bad"
 }
 
-@test "exec gives what run gives" {
+@test "exec has the same rights as run" {
   local options
   for options in '' '-u 1000:7 --group-add 44 --cap-drop all --security-opt no-new-privileges' \
     '--privileged' '--cap-add SYS_ADMIN --cap-drop chown --security-opt seccomp=unconfined --security-opt systempaths=unconfined' \
@@ -70,7 +70,7 @@ compare_postures() {
   done
 }
 
-@test "exec: another user keeps the groups that were added, and --privileged gives capabilities, and no more" {
+@test "exec keeps supplementary groups for another user, and --privileged adds only capabilities" {
   local caps held user
   caps() { mydocker exec "$@" first /probe posture | awk '/CapEff|CapBnd|CapPrm/ {printf "%s ", $3}'; }
   held=$(awk '/CapBnd/ {print $2}' /proc/self/status)
@@ -83,7 +83,7 @@ compare_postures() {
   mydocker rm -f first >/dev/null
 }
 
-@test "options give and take one thing each" {
+@test "each option adds or removes one right" {
   local caps held user
   inside() { mydocker run --rm --network none "$@" "$root" /probe posture; }
   caps() { inside "$@" | awk '/CapEff|CapBnd|CapPrm|CapInh|CapAmb/ {printf "%s ", $3}'; }
@@ -99,7 +99,7 @@ compare_postures() {
   unlike 'try open (mem|kmsg): operation not permitted' "$caps"
 }
 
-@test "a container with users of its own: root inside is nobody outside, and files are root's and the users' as ever" {
+@test "with a user namespace, root inside is unprivileged outside, and files keep their owners" {
   local id
   mkdir "$dir/data"
   echo root >"$dir/data/root"
@@ -113,13 +113,13 @@ compare_postures() {
   same 'app 7:8' "$(mydocker exec -u 7 "$id" sh -c 'cat /data/app; stat -c %u:%g /data/app' | xargs)"
   does mydocker exec "$id" sh -c 'echo x >/data/new; echo x >/anon/new; echo x >/root/new; echo x >>/etc/passwd; rm /etc/group; echo "1.2.3.4 x" >>/etc/hosts'
   same 0:0 "$(stat -c %u:%g "$dir/data/new")"
-  # What was written stays through a stop and a start, and through other numbers.
+  # Files keep their owners through stop and start, and with another id map.
   mydocker stop -t 0 "$id" >/dev/null
   same 0:0 "$(stat -c %u:%g "/var/lib/mydocker/containers/$id/diff/root/new")"
   mydocker start "$id" >/dev/null
   does mydocker exec "$id" sh -c 'cat /root/new /anon/new; stat -c %u /root/new'
   same $'x\nx\n0' "$output"
-  # The namespaces are the host's: no capability gets power over them.
+  # The namespaces are the host's: no capability applies to them.
   refuses 125 'no effect with --userns' mydocker run --rm --userns auto --cap-add NET_ADMIN busybox true
   refuses 125 "not in the container's id map" mydocker run --rm --net none --userns 5:5:10 -u 11 busybox true
   does mydocker run --rm --net none --userns auto -s vfs busybox stat -c %u:%g /bin
@@ -128,18 +128,18 @@ compare_postures() {
   rm -rf /var/lib/mydocker/users
 }
 
-@test "users of its own take from a container, and give it nothing" {
+@test "a user namespace only removes rights" {
   mydocker run --rm --network none "$root" /probe posture >"$dir/host.txt"
   mydocker run --rm --network none --userns auto "$root" /probe posture >"$dir/own.txt"
   diff "$dir/host.txt" "$dir/own.txt" | grep '^[<>]' >"$dir/all" || true
-  # Owners in options of mounts; what is the kernel's own belongs to nobody; device files and raw sockets cannot be made.
+  # Owners in mount options; kernel files belong to the overflow id; device files and raw sockets cannot be made.
   unlike . "$(grep -vE '^[<>] (mount /|dev /dev/(mqueue|pts)|(try (mknod|open|raw|packet)|path /proc/sys/kernel/core_pattern|sysctl net/ipv4/ping_group_range) )' "$dir/all" || true)"
   unlike . "$(grep -E '^> .*: ok$' "$dir/all" || true)"
   like '< try mknod a disk: ok' "$(cat "$dir/all")"
   rm -rf /var/lib/mydocker/users
 }
 
-@test "the filter answers each call as runc's does, but for what is listed" {
+@test "the seccomp filter answers each call as runc's does, except for a list of differences" {
   local bundle=$dir/bundle
   document() { md-rootfs mount "$root" /probe calls | md-cgroup create | md-net attach --network none; }
   mkdir "$bundle"

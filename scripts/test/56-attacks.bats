@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What a container, an image or a caller may try, one class a test. Those that need a race or a document of their
-# own are in lib/spawn, those of images in lib/image, those of networks in lib/network.
+# Attacks by a container, an image or a caller, one class per test. Those that need a race or a special document
+# are in lib/spawn, those of images in lib/image, those of networks in lib/network.
 load lib
 
 setup_file() {
@@ -19,13 +19,13 @@ teardown() { teardown_leakcheck; }
 
 programs() { sha256sum bin/*; }
 
-@test "a container does not overwrite the programs that start it" {
+@test "a container cannot overwrite the programs that start it" {
   local before id
   before=$(programs)
-  # The attacker is the container's own program: one that exec runs would keep ours from being written to.
+  # The attacker is the container's own program; exec would keep md-spawn from being written to.
   id=$(mydocker run -d --net none "$root" /probe overwrite)
   for _ in {1..20}; do
-    # /proc/self/exe is the program that is about to become this script: it would run inside, for all to look at.
+    # /proc/self/exe is the program that is about to become this script: it would run inside, visible to the container.
     mydocker exec "$id" /mirror >/dev/null 2>&1 || true
   done
   eventually 20 grep -q seen "/var/lib/mydocker/containers/$id/log"
@@ -33,7 +33,7 @@ programs() { sha256sum bin/*; }
   same "$before" "$(programs)"
 }
 
-@test "release agents, core patterns and helpers of the kernel are out of reach" {
+@test "release agents, core patterns and other kernel helpers are out of reach" {
   run mydocker run --rm --net none busybox sh -c '
     find /sys/fs/cgroup -name release_agent | while read -r f; do (echo /x >"$f") 2>/dev/null && echo "wrote $f"; done
     find /sys/fs/cgroup -name notify_on_release | while read -r f; do (echo 1 >"$f") 2>/dev/null && echo "wrote $f"; done
@@ -45,7 +45,7 @@ programs() { sha256sum bin/*; }
   same end "$output"
 }
 
-@test "a node of the host's disk can be made, and not be read" {
+@test "a node of the host's disk can be created but not read" {
   local numbers
   numbers=$(lsblk -dno MAJ:MIN 2>/dev/null | head -1 | tr ':' ' ')
   run mydocker run --rm --net none busybox sh -c "mknod /disk b ${numbers:-8 0} && head -c 1 /disk >/dev/null"
@@ -53,16 +53,16 @@ programs() { sha256sum bin/*; }
   like 'perm' "${output,,}"
 }
 
-@test "the terminal of a container is its own: what is typed into it stays there" {
+@test "input into the terminal of a container stays in the container" {
   script -qec "mydocker run --rm --net none -t '$root' /probe tiocsti; mydocker run --rm --net none --tty=false --interactive '$root' /probe tiocsti
     read -r -t 1 line; echo \"line=<\$line>\"" /dev/null </dev/null >"$dir/out" || true
   like 'line=<>' "$(cat "$dir/out")"
-  # Without a terminal, the container has a pipe, and no way to ours.
+  # Without -t the container has a pipe and no access to the caller's terminal.
   same '/dev/tty: No such device or address' "$(script -qec \
     "mydocker run --rm --net none --tty=false busybox sh -c 'echo x >/dev/tty' 2>&1 | sed 's/.*create //; s/.*open //'" /dev/null </dev/null | tr -d '\r')"
 }
 
-@test "what is removed is removed beneath its place, whatever links are in it" {
+@test "rm does not follow symbolic links out of the container's directory" {
   mkdir -p "$dir/host/sub"
   echo precious | tee "$dir/host/file" >"$dir/host/sub/file"
   mydocker run --name box --net none -v /vol busybox sh -c "
@@ -74,7 +74,7 @@ programs() { sha256sum bin/*; }
   same "$(printf 'precious\nprecious')" "$(cat "$dir/host/file" "$dir/host/sub/file")"
 }
 
-@test "a volume's place behind a link of the image is inside, and so is the working directory" {
+@test "a volume or working directory behind a link of the image stays inside the root" {
   mkdir -p "$dir/tree"/{bin,dev,proc,sys} "$dir/host" "$dir/tree/$dir/host"
   cp "$(command -v busybox)" "$dir/tree/bin/busybox"
   ln -s busybox "$dir/tree/bin/sh"
@@ -89,7 +89,7 @@ programs() { sha256sum bin/*; }
   done
 }
 
-@test "users that are no numbers of the kernel's are refused" {
+@test "user ids that the kernel cannot represent are refused" {
   local user
   for user in 4294967296 4294967295 -1 +1 1:4294967296 1:-1 99999999999999999999 nosuch 0:nosuch ':' $'root\n'; do
     refuses 125 '(user|group)' mydocker run --rm --net none -u "$user" busybox id
@@ -97,7 +97,7 @@ programs() { sha256sum bin/*; }
   same 'uid=5 gid=7 groups=7' "$(mydocker run --rm --net none -u 5:7 busybox id)"
 }
 
-@test "ids and names are no paths" {
+@test "ids and names cannot be paths" {
   local bad long
   long=$(printf 'n%.0s' {1..300})
   for bad in ../x ../../etc /etc . .. 'a b' $'a\nb' '' "$long" '-' 'a/../b' 'ä'; do
@@ -111,7 +111,7 @@ programs() { sha256sum bin/*; }
     [[ -z $bad ]] || refuses 1 . md-net detach -- "$bad"
     refuses 1 . mydocker rmn -- "$bad"
   done
-  # A document's id becomes a path, too.
+  # A document's id becomes part of a path, too.
   for bad in ../../x /etc "$long" $'0123456789a\n'; do
     jq -n --arg id "$bad" '{ociVersion: "1.1.0", annotations: {"mydocker.id": $id}, root: {path: "/"}, process: {args: ["true"], cwd: "/", user: {uid: 0, gid: 0}}, linux: {}}' >"$dir/doc"
     refuses 1 'id' md-rootfs mount --spec "$dir/doc" busybox true
@@ -121,9 +121,9 @@ programs() { sha256sum bin/*; }
   done
 }
 
-@test "labels and environment of an image give our tools no orders" {
+@test "labels and environment of an image do not control the tools" {
   refuses 125 'are ours' mydocker run --rm --net none -l mydocker.init=true busybox true
-  # The image's labels stay with the image: an annotation can be an order to a runtime.
+  # Labels of the image are not copied: a runtime may act on annotations.
   md-rootfs mount odd true >"$dir/doc"
   same '[]' "$(jq -c '[.annotations | keys[] | select(startswith("mydocker.") | not)]' "$dir/doc")"
   md-spawn run <"$dir/doc"
@@ -131,27 +131,27 @@ programs() { sha256sum bin/*; }
   [[ ! -e /evil ]]
 }
 
-@test "no password is seen in the arguments of a program, in logs, or by other users" {
+@test "passwords do not show in arguments, in logs, or to other users" {
   local bundle
   mydocker --debug run -d --name web --net none -e SECRET=s3cr3t-words --env OTHER=x busybox sleep 100 >"$dir/id" 2>"$dir/debug"
   mydocker --debug exec -e MORE=s3cr3t-words web true 2>>"$dir/debug"
   unlike s3cr3t-words "$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ')"
   unlike s3cr3t-words "$(cat "$dir/debug"; mydocker ps; mydocker logs web 2>&1)"
   bundle=/var/lib/mydocker/containers/$(cat "$dir/id")
-  grep -q s3cr3t-words "$bundle/config.json" # it is somewhere, though
-  # Nobody but root comes near it.
+  grep -q s3cr3t-words "$bundle/config.json" # the password is in the document
+  # Only root can read it.
   same '700' "$(stat -c %a "$bundle")"
   for path in /var/lib/mydocker/containers /run/mydocker "/run/mydocker/$(cat "$dir/id")"; do
     same '700' "$(stat -c %a "$path")"
   done
   run -1 setpriv --reuid=65534 --regid=65534 --clear-groups cat "$bundle/config.json"
   same '' "$(find /run/mydocker -type s -perm /077)"
-  # No abstract socket of ours, which would have no mode.
+  # There is no abstract socket, which would have no mode.
   same '' "$(ss -xlH | awk '{print $5}' | grep '^@.*mydocker' || true)"
   mydocker rm -f web >/dev/null
 }
 
-@test "lines that a program prints cannot pass for others in the log" {
+@test "a program cannot forge lines of the log" {
   mydocker run --name box --net none busybox printf 'one\n2019-01-01T00:00:00.000000000Z forged\r\033[2Khidden\n' >/dev/null
   local lines
   mapfile -t lines < <(mydocker logs -t box)
@@ -160,7 +160,7 @@ programs() { sha256sum bin/*; }
   same 1 "$(mydocker logs --since 2018-01-01 --until 2020-01-01 box | wc -l | sed 's/^0$/1/')"
 }
 
-@test "a program whose output nobody reads fills nothing" {
+@test "output that is not read fills neither memory nor disk" {
   local reader size
   mydocker run -d --name web --net none busybox sleep 100 >/dev/null
   mkfifo "$dir/pipe"
@@ -176,7 +176,7 @@ programs() { sha256sum bin/*; }
   mydocker rm -f web >/dev/null
 }
 
-@test "the program has no descriptor but its three" {
+@test "a program has only its three descriptors" {
   exec 7</etc/passwd 8>"$dir/file"
   same $'descriptor 0\ndescriptor 1\ndescriptor 2' "$(mydocker run --rm --net none "$root" /probe posture | grep ^descriptor)"
   mydocker run -d --name web --net none "$root" /probe wait >/dev/null
@@ -193,7 +193,7 @@ programs() { sha256sum bin/*; }
   refuses 125 'no network namespace' mydocker run --rm --net host --sysctl net.core.somaxconn=1000 busybox true
 }
 
-@test "a layer that is larger than the disk is an error, and leaves nothing that counts" {
+@test "a layer larger than the disk is an error and leaves no blob or layer" {
   local root=$dir/store sum
   head -c 80M /dev/urandom >"$dir/data"
   tar -C "$dir" -cf "$dir/layer.tar" data
@@ -202,7 +202,7 @@ programs() { sha256sum bin/*; }
   echo '[{"Config": "config.json", "RepoTags": ["big:latest"], "Layers": ["layer.tar"]}]' >"$dir/manifest.json"
   tar -C "$dir" -cf "$dir/big.tar" manifest.json config.json layer.tar
   mkdir "$root"
-  for size in 60m 100m 150m; do # for less than the blob, for the blob alone, for both but not for what is to be left
+  for size in 60m 100m 150m; do # less than the blob; the blob alone; both, but not the result
     mount -t tmpfs -o "size=$size" none "$root"
     run -1 --separate-stderr env MYDOCKER_ROOT="$root" md-pull "docker-archive:$dir/big.tar"
     like 'no space left on device$' "${stderr_lines[-1]}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What md-spawn promises engines that call it as an OCI runtime, and what a bundle may try: hooks that run inside, mounts
-# that the host shares, mount namespaces of others.
+# md-spawn as an OCI runtime, and attacks by a bundle: hooks that run inside, mounts shared with the host, mount
+# namespaces of other processes.
 load lib
 
 setup_file() {
@@ -22,19 +22,19 @@ setup() {
   mkdir "$bundle"
   ln -s "$box/rootfs" "$bundle/rootfs"
 }
-# First of all what a failed test has mounted: who removes the directory must not walk into it.
+# First unmount what a failed test left: rm must not descend into it.
 teardown() {
   md-spawn delete --force box 2>/dev/null || true
   while mountpoint -q "$box/rootfs"; do umount -R "$box/rootfs"; done
   teardown_leakcheck
 }
 
-# document FILTER writes the bundle's document, changed by jq.
+# document FILTER writes the bundle's document, edited by jq.
 document() { jq --arg root "$box/rootfs" ".root.path = \$root | $1" "$box/config.json" >"$bundle/config.json"; }
 script() { jq -n --arg text "$1" '["sh", "-c", $text]'; }
 mounts() { awk '{print $4, $5}' /proc/self/mountinfo | sort; }
 
-@test "a container whose mounts the host shares takes none of the host's away" {
+@test "a container with shared mounts does not unmount the host's" {
   local before
   before=$(mounts)
   like 'shared:' "$(grep ' / / ' /proc/self/mountinfo)" # as systemd leaves it
@@ -48,7 +48,7 @@ mounts() { awk '{print $4, $5}' /proc/self/mountinfo | sort; }
 @test "hooks that run inside cannot write to the program that starts them" {
   local before
   before=$(sha256sum bin/*)
-  # The attacker is there before: the container's own program, while hooks of the start come by one after the other.
+  # The attacker is the container's own program, which runs before the hooks of the start.
   document '.process.args = ["sleep", "100"] | .hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "exec /probe overwrite >/tmp/seen &"]}]
     + [range(100) | {path: "/mirror"}]'
   md-spawn create --bundle "$bundle" box
@@ -60,7 +60,7 @@ mounts() { awk '{print $4, $5}' /proc/self/mountinfo | sort; }
   rm "$box/rootfs/tmp/seen"
 }
 
-@test "a hook after the container's end that fails is a warning: the container is gone" {
+@test "a poststop hook that fails is a warning, and the container is deleted" {
   document '.process.args = ["true"] | .hooks.poststop = [{path: "/bin/false"}, {path: "/bin/touch", args: ["touch", "'"$dir/second"'"]}]'
   md-spawn create --bundle "$bundle" box
   md-spawn start box
@@ -73,7 +73,7 @@ mounts() { awk '{print $4, $5}' /proc/self/mountinfo | sort; }
 # ns KIND PID
 ns() { readlink "/proc/$2/ns/$1"; }
 
-@test "a container without namespaces of its own, and with the mount namespace of another" {
+@test "a container may share the host's namespaces, or join another mount namespace" {
   local before holder pid
   before=$(mounts)
   document '.linux.namespaces = [] | del(.hostname) | .linux.rootfsPropagation = "slave" | .process.args = ["sleep", "100"]
@@ -84,12 +84,12 @@ ns() { readlink "/proc/$2/ns/$1"; }
   for kind in mnt pid net uts ipc cgroup; do same "$(ns $kind self)" "$(ns $kind "$pid")"; done
   same "$(ns mnt self)" "$(cat "$box/rootfs/tmp/hook")"
   same "$box/rootfs" "$(readlink "/proc/$pid/root")"
-  # exec is in the container's root, with its mounts and masks.
+  # exec enters the container's root, with its mounts and masked paths.
   does md-spawn exec box sh -c 'ls /; readlink /proc/self/ns/mnt; cat /proc/keys /proc/interrupts 2>/dev/null | wc -c'
   same "$(printf 'bin\ndev\nmirror\nprobe\nproc\nsys\ntmp\n%s\n0' "$(ns mnt self)")" "$output"
   md-spawn delete --force box
   same "$before" "$(mounts)"
-  # What could not be made leaves no mount either.
+  # A failed start leaves no mount either.
   document '.linux.namespaces = [] | del(.hostname) | .process.args = ["/nothing"]'
   run -127 md-spawn create --bundle "$bundle" box
   same "$before" "$(mounts)"
@@ -104,7 +104,7 @@ ns() { readlink "/proc/$2/ns/$1"; }
   same "$(ns mnt "$holder")" "$(ns mnt "$pid")"
   does md-spawn exec box ls /
   like '^bin.dev.mirror' "$output"
-  same / "$(readlink "/proc/$holder/root")" # it keeps its own
+  same / "$(readlink "/proc/$holder/root")" # it keeps its own root
   same "$before" "$(mounts)"
   md-spawn delete --force box
   kill "$holder"
@@ -114,7 +114,7 @@ ns() { readlink "/proc/$2/ns/$1"; }
   refuses 125 'without a mount namespace' sh -c "md-spawn run <'$bundle/config.json'"
 }
 
-@test "a pid file is written beside a link that somebody put in its way, not through it" {
+@test "a pid file is written beside a symbolic link at its path, not through it" {
   echo precious >"$dir/victim"
   ln -s "$dir/victim" "$dir/.pid"
   ln -s "$dir/victim" "$dir/pid"

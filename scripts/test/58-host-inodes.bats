@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# What a container must not have of the host: inodes of its /dev, nodes left in directories of its, the words that our
-# programs were started with, ids that mean nothing, files without an end, trees without a bottom.
+# Host objects that a container must not get: inodes of /dev, nodes in bound directories, command lines of
+# md-spawn, unmapped ids; also endless files and very deep trees.
 load lib
 
 setup_file() {
-  # The ring shows the real /dev: what a container could change is this one.
+  # The ring shows the real /dev: a container's change would affect the host.
   export dev=$BATS_FILE_TMPDIR/dev
   mkdir "$dev"
   mount -t tmpfs none "$dev"
@@ -20,7 +20,7 @@ setup_file() {
   ln -s /proc/self/fd "$dev/fd"
   mount --rbind "$dev" /dev
   warm_up busybox
-  mydocker run --rm --net none --userns auto busybox true # the list of users stays
+  mydocker run --rm --net none --userns auto busybox true # creates the list of user ids, which stays
   export box=$BATS_FILE_TMPDIR/box
   mkdir -p "$box/rootfs"/{bin,dev,proc,sys,tmp}
   cp "$(command -v busybox)" "$box/rootfs/bin/busybox"
@@ -42,15 +42,15 @@ setup() {
 }
 teardown() {
   md-spawn delete --force bundle 2>/dev/null || true
-  chmod 666 "$dev"/{null,zero} # whatever a failed test has made of them
+  chmod 666 "$dev"/{null,zero} # undo the changes of a failed test
   teardown_leakcheck
 }
 
-# nodes describes the host's devices, as far as they are nobody's to change.
+# nodes prints inode, mode, owner and times of the host's devices.
 nodes() { stat -c '%n %i %a %u:%g %X %Y %Z' "$dev"/{null,zero,full,random,urandom}; }
-# inodes prints device and inode of the host's.
+# inodes prints device and inode numbers of the host's devices.
 inodes() { stat -c '%d:%i' "$dev"/{null,zero}; }
-# document FILTER writes the bundle's document, changed by jq.
+# document FILTER writes the bundle's document, edited by jq.
 document() {
   jq --arg root "$box/rootfs" ".root = {path: \$root} | .process.terminal = false | .process.env = [\"PATH=/bin\"] | $1" \
     "$box/config.json" >"$bundle/config.json"
@@ -60,7 +60,7 @@ words() { jq -n --arg text "$1" '["sh", "-c", $text]'; }
 masked='/proc/keys /proc/interrupts /proc/timer_list /proc/latency_stats /proc/sched_debug /proc/kcore /proc/acpi /proc/scsi /sys/firmware'
 change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-01 \$f; done 2>/dev/null; stat -c %d:%i $masked 2>/dev/null; cat /proc/keys; true"
 
-@test "what masks a path is no inode of the host" {
+@test "a masked path does not use an inode of the host" {
   local options
   for options in '' '--read-only' '--userns auto' '--cap-add SYS_ADMIN' '-v /dev:/dev' '-v /dev/null:/dev/null'; do
     # shellcheck disable=SC2086 # they are words
@@ -69,13 +69,13 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
     unlike "$(inodes | paste -sd'|')" "$output"
     same "$before" "$(nodes)"
   done
-  # With the right to mount, a mask can be made writable; it is the container's own even so.
+  # With CAP_SYS_ADMIN a mask can be made writable; it is still the container's own inode.
   does mydocker run --rm --net none --cap-add SYS_ADMIN busybox sh -c 'mount -o remount,bind,rw /proc/keys && chmod 0 /proc/keys && stat -c %a /proc/keys'
   same 0 "$output"
   same "$before" "$(nodes)"
 }
 
-@test "what masks a path of a bundle is none either, whatever the bundle has in /dev" {
+@test "a masked path of a bundle does not use an inode of the host either" {
   local mounts
   for mounts in '.' '.mounts |= map(select(.destination | startswith("/dev") | not))' '.mounts += [{destination: "/dev/null", type: "bind", source: "/dev/null", options: ["bind"]}]' \
     '.linux.namespaces |= map(select(.type != "mount"))'; do
@@ -88,7 +88,7 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
   done
 }
 
-@test "a stream that nobody gave, or that is a device of the host, is the container's own" {
+@test "a missing stream, or one that is a device of the host, becomes the container's own device" {
   local change='for fd in 0 1 2; do [ -c /proc/self/fd/$fd ] && stat -Lc %d:%i /proc/self/fd/$fd >>/tmp/seen; chmod 0 /proc/self/fd/$fd; touch -d 2001-01-01 /proc/self/fd/$fd; done 2>/tmp/errors; cat /tmp/seen; true'
   does mydocker run --rm --net none busybox sh -c "$change"
   like ':' "$output"
@@ -98,7 +98,7 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
   does mydocker exec -d box sh -c "$change"
   eventually 10 mydocker exec box sh -c '[ $(wc -l </tmp/seen) = 3 ]'
   unlike "$(inodes | paste -sd'|')" "$(mydocker exec box cat /tmp/seen)"
-  # Nobody gets the host's where the container has none, or something that says it is.
+  # The host's device is also not used if the container's /dev lacks it or has something else there.
   local other
   for other in 'rm /dev/null' 'rm -f /dev/null; ln -s zero /dev/null' 'rm -f /dev/null; mkfifo /dev/null' 'rm -f /dev/null; echo text >/dev/null'; do
     mydocker exec box sh -c "$other; rm -f /tmp/seen"
@@ -108,7 +108,7 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
   done
   mydocker rm -f box >/dev/null
   same "$before" "$(nodes)"
-  # The caller's own streams are passed on, but for such devices.
+  # The caller's other streams are passed on.
   document ".process.args = $(words "$change")"
   does md-spawn run --bundle "$bundle" bundle </dev/null
   unlike "$(inodes | paste -sd'|')" "$output"
@@ -125,7 +125,7 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
   same "$before" "$(nodes)"
 }
 
-@test "nothing is made in a directory of the host's that is bound at /dev" {
+@test "no device node is created in a host directory that is bound at /dev" {
   local host=$dir/dev destination
   mkdir "$host"
   mknod -m 666 "$host/null" c 1 3
@@ -136,7 +136,7 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
     does md-spawn run --bundle "$bundle" bundle
     same null "$(ls -A "$host")"
   done
-  # By mydocker, with a terminal, whose place is /dev/console; and read-only.
+  # By mydocker, with a terminal, which is bound at /dev/console; and read-only.
   does mydocker run --rm --net none -v "$host:/dev" --device /dev/zero busybox true
   same null "$(ls -A "$host")"
   local there
@@ -144,7 +144,7 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
   script -qec "mydocker run --rm --net none -t -v /dev:/dev busybox true" /dev/null </dev/null
   same "$there" "$(ls -A "$dev")"
   does mydocker run --rm --net none -v "$host:/dev:ro" busybox true
-  # Deeper: a directory of the host's in a /dev of the container's own.
+  # Deeper: a host directory below a /dev of the container's own.
   mkdir "$dir/net"
   document ".mounts += [{destination: \"/dev/net\", type: \"bind\", source: \"$dir/net\", options: [\"bind\"]}]
     | .linux.devices = [{path: \"/dev/net/tun\", type: \"c\", major: 10, minor: 200}, {path: \"/dev/fuse\", type: \"c\", major: 10, minor: 229}]
@@ -155,7 +155,7 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
   same '' "$(ls -A "$dir/net")"
 }
 
-@test "the words that a program of ours was started with are not seen inside" {
+@test "a container cannot read the command line of the tools" {
   local id probe=$PWD/build/tools/probe
   id=$(mydocker run -d --net none -u 1000 -v "$probe:/probe:ro" busybox /probe words)
   eventually 20 mydocker logs "$id"
@@ -184,7 +184,7 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
   rm "$box/rootfs/probe"
 }
 
-@test "an id that nobody has makes nobody root" {
+@test "an unmapped id does not become root" {
   local part none=4294967295
   for part in ".process.user.uid = $none" ".process.user.gid = $none" ".process.user.additionalGids = [$none]" '.process.user.uid = 4294967296' \
     ".linux.namespaces += [{type: \"user\"}] | .linux.uidMappings = [{containerID: 0, hostID: $none, size: 1}] | .linux.gidMappings = [{containerID: 0, hostID: 1, size: 1}]"; do
@@ -211,7 +211,7 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
   md-spawn delete --force bundle
 }
 
-@test "a file without an end is not read to its end" {
+@test "an endless file is not read to its end" {
   mkfifo "$dir/fifo"
   ln -s "$dir/fifo" "$bundle/config.json"
   local file
@@ -222,7 +222,7 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
     CONTAINERS_REGISTRIES_CONF=$file refuses 1 'FIFO|device|/dev/tty' timeout 20 md-pull 127.0.0.1:1/nothing
   done
   refuses 125 'FIFO' timeout 20 md-spawn run --bundle "$bundle" bundle
-  # On a pipe there is no telling.
+  # On a pipe the size is not known in advance.
   run -125 bash -c "ulimit -v 4000000; yes '[' | tr -d '\n' | timeout 20 md-spawn run"
   run -125 bash -c "ulimit -v 4000000; tr '\0' ' ' </dev/zero | timeout 20 md-spawn run"
   like 'longer than 16 MiB' "$output"
@@ -230,12 +230,12 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
   refuses 125 'longer than 1048576 bytes' mydocker run --rm --net none --env-file "$dir/long" busybox true
   { echo A=1 && printf 'B=' && head -c 140000 /dev/zero | tr '\0' b; } >"$dir/wide"
   refuses 125 'line 2: longer than' mydocker run --rm --net none --env-file "$dir/wide" busybox true
-  # A shell's pipe, and nothing at all, are files as others.
+  # Pipes of a shell and empty files are accepted.
   same yes "$(mydocker run --rm --net none --env-file <(echo ANSWER=yes) --env-file /dev/null busybox sh -c 'echo $ANSWER')"
 }
 
-@test "trees of any depth are compared, copied and removed with few descriptors" {
-  # Longer than a path can be, deeper than there are descriptors.
+@test "very deep trees are compared, copied and removed with few descriptors" {
+  # A path longer than PATH_MAX, deeper than the descriptor limit.
   # shellcheck disable=SC2016 # for the shell inside
   local deepen='i=0; while [ $i -lt 600 ]; do mkdir directory && cd -P directory && : >file || exit 1; i=$((i+1)); done'
   mydocker run --name box --net none -v deep:/deep busybox sh -c "cd /deep && $deepen && cd /root && $deepen"
@@ -248,7 +248,7 @@ change="for f in $masked; do chown 1000:1000 \$f; chmod 0 \$f; touch -d 2001-01-
   [[ ! -e /var/lib/mydocker/volumes/deep ]]
 }
 
-@test "what a label would have a terminal do is shown on it, and given to programs as it is" {
+@test "terminal escapes in labels are shown escaped on a terminal, and unchanged to programs" {
   local evil=$'\e]0;title\a\xc2\x9b31m\x7f'
   mydocker create --name box --net none --label "evil=$evil" busybox true >/dev/null
   on_terminal() { script -qec "$1" /dev/null </dev/null | tr -d '\r\n'; }

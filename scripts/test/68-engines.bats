@@ -13,7 +13,7 @@ setup_file() {
   skopeo copy -q "oci:$dir/busybox:latest" "docker-archive:$dir/busybox.tar:docker.io/library/busybox:latest"
 }
 
-# What is written to these directories of the host is this file's alone.
+# Directories of the host that the tests write to are private to this file.
 own_files() {
   local own=$BATS_FILE_TMPDIR/own d
   mkdir "$own"
@@ -22,13 +22,13 @@ own_files() {
     mkdir -p "$own/$d/upper" "$own/$d/work"
     mount -t overlay -o "lowerdir=/$d,upperdir=$own/$d/upper,workdir=$own/$d/work" overlay "/$d"
   done
-  : >/etc/resolv.conf # Swarm asks for an image that it has, and a server that is not reached keeps it waiting
+  : >/etc/resolv.conf # Swarm looks up an image that it has, and an unreachable server would delay that
   cp "$(command -v md-spawn)" /usr/local/bin/
   mkdir -p /opt/cni/bin
   ln -sf "$(command -v md-net)" /opt/cni/bin/
 }
 
-# containerd measures nothing where a process is in a hierarchy that is not mounted: another test may have left one.
+# containerd returns no metrics for a process in a hierarchy that is not mounted; another test may have left one.
 own_hierarchies() {
   local names
   while IFS=: read -r _ names _; do
@@ -58,7 +58,7 @@ teardown_file() { umount /etc /opt /usr/local "$BATS_FILE_TMPDIR/own"; }
 
 setup() { setup_leakcheck; }
 
-# What the engines keep for ever, as they do with runc.
+# Objects that the engines keep, as they do with runc.
 teardown() {
   ended
   ip link del docker_gwbridge 2>/dev/null || true
@@ -68,7 +68,7 @@ teardown() {
   teardown_leakcheck
 }
 
-# daemon NAME ARG... starts one that goes with the test, last one first.
+# daemon NAME ARG... starts a daemon; the test stops its daemons in reverse order.
 daemon() {
   "$@" >"$dir/$1.log" 2>&1 3>&- &
   daemons=("$!" "${daemons[@]}")
@@ -83,14 +83,14 @@ ended() {
   daemons=()
 }
 
-# on_terminal COMMAND... runs it on one.
+# on_terminal COMMAND... runs it on a terminal.
 on_terminal() { script -qec "$(printf '%q ' "$@")" /dev/null </dev/null | tr -d '\r'; }
 
-# counts words: says that it is ready, and that it has been told to end.
+# patient is a program that prints a line when it is ready, and one on SIGTERM.
 patient='trap "echo bye; exit 3" TERM; echo ready; while :; do sleep 0.1; done'
 
-# engine_lives CODE COMMAND... is what podman and docker have in common; CODE is what it makes of a further program that is
-# not there.
+# engine_lives CODE COMMAND... runs the steps that podman and docker share; CODE is the engine's exit code for an exec of a
+# missing program.
 engine_lives() {
   local code=$1
   shift
@@ -100,7 +100,7 @@ engine_lives() {
   same err "$stderr"
   run -127 "${run[@]}" --rm busybox nothing
   run -126 "${run[@]}" --rm busybox /etc
-  # An engine may warn of this host's control groups.
+  # An engine may warn about the host's cgroups.
   run -0 --separate-stderr "${run[@]}" --rm --memory 64m --pids-limit 20 --hostname inside --user 1000 --group-add 77 --read-only busybox \
     sh -c 'hostname; id -u; id -G; touch /x 2>/dev/null || echo read-only'
   like $'^inside\n1000\n.*77.*\nread-only$' "$output"
@@ -119,7 +119,7 @@ engine_lives() {
   "${engine[@]}" update --memory 48m --memory-swap 96m box
   like $'^50331648$' "$("${engine[@]}" exec box sh -c 'cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory.max' 2>/dev/null)"
   like $'^50000$|^50000 100000$' "$("${engine[@]}" exec box sh -c 'cd /sys/fs/cgroup; cat cpu/cpu.cfs_quota_us cpu.max' 2>/dev/null)"
-  "${engine[@]}" exec box dd if=/dev/zero of=/dev/null count=1 # the devices are as they were
+  "${engine[@]}" exec box dd if=/dev/zero of=/dev/null count=1 # update keeps the device rules
   like '[0-9.]+[kKM]i?B / ' "$("${engine[@]}" stats --no-stream --format '{{.MemUsage}}' box)"
   like 'sh -c trap' "$("${engine[@]}" top box)"
   "${engine[@]}" restart -t 10 box
@@ -144,7 +144,7 @@ engine_lives() {
   "${podman[@]}" load -q -i "$dir/busybox.tar"
   engine_lives 127 "${podman[@]}"
   ! mountpoint -q "$dir/storage/vfs" || umount "$dir/storage/vfs"
-  rm -rf "$dir/storage" "$dir/run" /run/mydocker # where its containers are, as it names no --root
+  rm -rf "$dir/storage" "$dir/run" /run/mydocker # the containers' directories, because podman names no --root
 }
 
 docker_starts() {
@@ -156,8 +156,8 @@ docker_starts() {
 
 @test "docker: run, exec, logs, update, pause, stats, restart, stop, kill, rm, and exit codes" {
   docker_starts
-  engine_lives 126 docker # as under runc
-  # "0s" ago is the beginning of this second: what came in it would not be told.
+  engine_lives 126 docker # as with runc
+  # With "0s" the present second would be missing.
   like 'create start .*exec_die .*pause unpause update .*kill die stop start restart .*destroy' \
     "$(docker events --since 10m --until "$(($(date +%s) + 1))" --filter type=container --format '{{.Action}}' | tr '\n' ' ')"
   run -137 docker run --name hungry --network none --memory 16m --memory-swap 16m busybox tail /dev/zero
@@ -203,7 +203,7 @@ containerd_starts() {
   local run=(ctr run --snapshotter native --runc-binary "$runtime")
   ctr events >"$dir/events" 3>&- &
   daemons=("$!" "${daemons[@]}")
-  # What ctr has not read when it hears of the end, it drops, with any runtime.
+  # ctr drops output that it has not read when the container exits, with any runtime.
   run -7 --separate-stderr "${run[@]}" --rm "$image" once sh -c 'echo out; sleep 1; exit 7'
   same out "$output"
   "${run[@]}" -d "$image" box sh -c 'trap "exit 3" TERM; while :; do sleep 0.1; done'
@@ -228,10 +228,10 @@ containerd_starts() {
   like '/tasks/create .*/tasks/start .*/tasks/exit .*/tasks/delete' "$(tr '\n' ' ' <"$dir/events")"
 }
 
-@test "containerd: a container on our network, by md-net as its CNI plugin" {
+@test "containerd: a container on a mydocker network, by md-net as its CNI plugin" {
   local image=docker.io/library/busybox:latest ip pid
   mydocker pull -q busybox >/dev/null
-  mydocker run --rm busybox true # it makes the network
+  mydocker run --rm busybox true # creates the network
   "$leakcheck" snapshot "$first_look"
   install_text /etc/cni/net.d/10-mydocker.conflist
   containerd_starts

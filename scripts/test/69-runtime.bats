@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# md-spawn by runc's command line, step by step, and runc itself: what engines read of both is the same.
+# md-spawn and runc with the same command lines, step by step: engines must read the same from both.
 load lib
 
 setup_file() {
@@ -13,7 +13,7 @@ setup() {
 }
 teardown() { teardown_leakcheck; }
 
-# bundle RUNTIME COMMAND... makes a bundle of the runtime's own document, and calls it so from then on: $r.
+# bundle RUNTIME COMMAND... creates a bundle with the runtime's own document, and sets $r to the command line.
 bundle() {
   r=("$1" --root "$dir/$1" --log "$dir/$1.log" --log-format json)
   b=$dir/bundle-$1
@@ -30,22 +30,22 @@ bundle() {
   mv "$b/new" "$b/config.json"
 }
 
-# try WORDS... says how it ended, and what it said without what is each runtime's own.
+# try WORDS... prints the exit code, and the output without what differs between runtimes.
 try() {
   local code=0
   "${r[@]}" "$@" </dev/null >"$dir/out" 2>"$dir/err" 3>&- || code=$?
-  # An error of its own is 1 or 255 to runc, and to us 1, 2, 125, 126 or 127.
+  # An error of the runtime is 1 or 255 for runc, and 1, 2, 125, 126 or 127 for md-spawn.
   echo "$*: $code" | sed -E "s,${dir}[^ ]*/,,g; s/bundle-[a-z-]*/bundle/; s/: (1|2|12[567]|255)$/: fails/"
   sed -E "s,${dir}[^ \"]*/,,g" "$dir/out"
-  # Engines look for these words; the rest is for people.
+  # Engines look for these words; the rest may differ.
   grep -oiE 'container (does not exist|not running)|executable file not found in \$PATH|no such file or directory|permission denied' "$dir/err" |
     sed 's/executable.*/no such file or directory/' | sort -u || true
 }
 
-# shape prints the keys of a JSON document, and of what is in it.
+# shape prints all keys of a JSON document.
 shape() { jq -r 'paths | map(if type == "number" then 0 else . end) | join(".")' "$dir/out" | sort -u; }
 
-# life RUNTIME is all that an engine does with a container.
+# life RUNTIME runs the calls of an engine during a container's life.
 life() {
   bundle "$1" sh -c 'trap "exit 3" TERM; while :; do sleep 0.1; done'
   try state box
@@ -96,7 +96,7 @@ life() {
   jq -r '"\(.status) \(.pid)"' "$dir/out"
   try kill box KILL
   try kill -a box KILL
-  try exec box true | grep exec # runc has other words for this one
+  try exec box true | grep exec # runc's message differs
   try start box
   try delete box
   try delete box
@@ -104,13 +104,13 @@ life() {
   try list -q
 }
 
-@test "a container's life is that under runc, word by word" {
+@test "a container's life gives the same results as with runc" {
   local want
   want=$(life runc)
   same "$want" "$(life md-spawn)"
 }
 
-@test "what does not come to run is told alike, and leaves nothing" {
+@test "containers that cannot start fail as with runc, and leave nothing" {
   local how runtime
   for how in 'nothing' '/etc' '/no/where'; do
     for runtime in runc md-spawn; do
@@ -123,7 +123,7 @@ life() {
   done
 }
 
-@test "run, attached and not, hands on codes, streams, signals and descriptors" {
+@test "run, attached and detached, passes on exit codes, streams, signals and descriptors as runc does" {
   local runtime
   both() {
     bundle "$1" sh -c 'cat; echo err >&2; exit 7'
@@ -139,7 +139,7 @@ life() {
     bundle "$1" sh -c 'cat <&3; readlink /proc/self/fd/4 || echo none'
     echo three >"$dir/three"
     "${r[@]}" run --preserve-fds 1 -b "$b" box 3<"$dir/three" 4<"$dir/three"
-    # As systemd starts a service by its socket (sd_listen_fds(3)).
+    # As systemd starts a socket-activated service (sd_listen_fds(3)).
     bundle "$1" sh -c 'cat <&3; echo $LISTEN_FDS $LISTEN_PID'
     (LISTEN_FDS=1 LISTEN_PID=$BASHPID exec "${r[@]}" run -b "$b" box 3<"$dir/three")
     bundle "$1" sh -c 'trap "exit 3" TERM; while :; do sleep 0.1; done'
@@ -152,7 +152,7 @@ life() {
   diff "$dir/of-runc" "$dir/of-md-spawn"
 }
 
-@test "features are those of runc, and more" {
+@test "features lists those of runc, and more" {
   runc features >"$dir/runc"
   md-spawn features >"$dir/ours"
   local path

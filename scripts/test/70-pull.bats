@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Images from wherever they come.
+# Images from registries, layouts and archives.
 load lib
 
 setup_file() { warm_up busybox; }
@@ -17,7 +17,7 @@ runs() {
   same fine "$output"
 }
 
-@test "gzip, zstd, an index, a digest, another registry's name" {
+@test "pull reads gzip, zstd, an index, a digest and an image of another registry" {
   local ref digest
   digest=$(md-pull -q busybox)
   like '^sha256:[0-9a-f]{64}$' "$digest"
@@ -27,12 +27,12 @@ runs() {
   done
 }
 
-@test "--platform takes another than this machine's" {
+@test "--platform pulls the image of another platform" {
   does md-pull -q --platform linux/s390x multi
   like '^sha256:' "$output"
 }
 
-@test "a second pull moves no layer" {
+@test "a second pull downloads no layer" {
   mydocker pull busybox >/dev/null
   local layers
   layers=$(find "$MYDOCKER_ROOT/layers" "$MYDOCKER_ROOT/images/blobs" | sort | md5sum)
@@ -41,7 +41,7 @@ runs() {
   same "$layers" "$(find "$MYDOCKER_ROOT/layers" "$MYDOCKER_ROOT/images/blobs" | sort | md5sum)"
 }
 
-@test "layouts and archives" {
+@test "images are imported from layouts and archives" {
   local dir=$BATS_TEST_TMPDIR
   scripts/busybox-layout "$dir/layout"
   skopeo copy -q "oci:$dir/layout:latest" "oci-archive:$dir/oci.tar:box:1"
@@ -65,7 +65,7 @@ runs() {
   done
 }
 
-@test "mysql's whiteouts: what the last layer removes is not there" {
+@test "whiteouts of mysql's last layer remove files" {
   mydocker pull mysql:5.7.25 >/dev/null
   local driver
   for driver in overlay2 vfs; do
@@ -75,7 +75,7 @@ runs() {
   done
 }
 
-@test "the README's lines, and rmi" {
+@test "pull prints the README's lines, and image rm removes the image" {
   does mydocker pull busybox
   same 'latest: Pulling from library/busybox' "${lines[0]}"
   does mydocker image rm busybox

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Registries that lie, stall, reset and wait (scripts/liar), pulls that are killed, and many at once.
+# Registries that lie, stall, reset and delay (scripts/liar), killed pulls, and pulls in parallel.
 load lib
 
 setup() {
@@ -13,7 +13,7 @@ teardown() {
   teardown_leakcheck
 }
 
-# behind FAULT [N] puts the liar before the registry; $image is busybox there.
+# behind FAULT [N] starts the liar in front of the registry; $image is busybox there.
 behind() {
   "$BATS_TEST_DIRNAME/../../build/tools/liar" "$TESTBED_REGISTRY" "$log" "$@" >"$BATS_TEST_TMPDIR/address" 3>&- &
   echo $! >"$BATS_TEST_TMPDIR/liar"
@@ -26,12 +26,12 @@ stop_liar() {
   rm -f "$BATS_TEST_TMPDIR"/{liar,address}
 }
 
-# answers prints how often the layer was asked for, and sent how many bytes came of it.
+# answers prints the number of answers for the layer, sent the number of bytes.
 answers() { awk '/blobs/ && $2 > 10000 || /blobs/ && $1 >= 400' "$log" | wc -l; }
 answered() { [[ $(answers) == "$1" ]]; }
 sent() { awk '/blobs/ && $2 > 10000 {n += $2} END {print n + 0}' "$log"; }
 
-# whole holds what is in the store against the registry's, and runs it.
+# whole compares the store with the registry and runs the image.
 whole() {
   local blob size=0
   for blob in "$MYDOCKER_ROOT"/images/blobs/sha256/*; do
@@ -42,7 +42,7 @@ whole() {
   layer=$size
 }
 
-@test "what breaks off, is cut, or is told to wait, comes in the end, and hardly anything twice" {
+@test "a reset, short or delayed answer is completed, and hardly any byte is fetched twice" {
   local fault
   for fault in reset cut busy limit; do
     : >"$log"
@@ -60,7 +60,7 @@ whole() {
   done
 }
 
-@test "a wrong byte is fetched again; one that stays is refused after three tries, and nothing is kept" {
+@test "a wrong byte is fetched again; after three tries the pull fails and keeps nothing" {
   behind wrong
   does md-pull -q "$image"
   whole
@@ -74,22 +74,22 @@ whole() {
   same '' "$(find "$MYDOCKER_ROOT/images" -size +60k)"
 }
 
-@test "killed in the middle of a layer, the next pull fetches the rest" {
+@test "after a pull is killed within a layer, the next pull fetches the rest" {
   behind stall
   md-pull -q "$image" >/dev/null 3>&- &
   local pull=$!
   eventually 20 sh -c "find $MYDOCKER_ROOT/images -name '.tmp-*' -size +300k | grep -q ."
-  does mydocker system check # what is being pulled is nobody's remains
+  does mydocker system check # a running pull is no orphan
   same '' "$output"
   kill -9 "$pull"
   wait "$pull" || true
-  # What came of it is kept, and shown as that: it is no fault, a repair leaves it, and so does the pull of another image.
-  run -0 --separate-stderr mydocker system check --fix # takes what was being unpacked
+  # The part is kept and listed as such: it is no fault. A repair and the pull of another image keep it.
+  run -0 --separate-stderr mydocker system check --fix # removes the layer that was being unpacked
   does mydocker system check
   like "^blob $MYDOCKER_ROOT/images/blobs/sha256/.tmp-[0-9a-f]{64}: kept for a day, so that a pull can resume" "$output"
   does md-pull -q "$TESTBED_REGISTRY/library/zstd:latest"
   eventually 1 sh -c "find $MYDOCKER_ROOT/images -name '.tmp-*' -size +300k | grep -q ."
-  eventually 5 answered 1 # it is written down when the registry notices that nobody takes it
+  eventually 5 answered 1 # the registry writes its log when it notices the closed connection
   : >"$log"
   does md-pull -q "$image"
   whole
@@ -97,7 +97,7 @@ whole() {
   (($(sent) < layer * 60 / 100)) || fail "$(sent) bytes were sent for the half of $layer"
 }
 
-@test "killed in the middle of a layer, a prune takes what came of it" {
+@test "after a pull is killed within a layer, prune removes the part" {
   behind stall
   md-pull -q "$image" >/dev/null 3>&- &
   local pull=$!
@@ -113,7 +113,7 @@ whole() {
   same '' "$output"
 }
 
-@test "Ctrl-C ends a pull that waits, for the network or for another pull, long before the stall time-out" {
+@test "Ctrl-C ends a pull that waits for the network or for another pull, before the stall time-out" {
   behind stall 0
   md-pull -q "$image" >/dev/null 2>"$BATS_TEST_TMPDIR/first" 3>&- &
   local first=$!
@@ -130,7 +130,7 @@ whole() {
   like 'interrupted$' "$(cat "$BATS_TEST_TMPDIR/second")"
 }
 
-@test "twenty pulls at once fetch each blob once" {
+@test "twenty parallel pulls fetch each blob once" {
   behind none
   local pulls=() pull
   for _ in {1..20}; do
@@ -144,11 +144,11 @@ whole() {
   same '' "$(awk '/blobs/ {print $4}' "$log" | sort | uniq -d)"
 }
 
-@test "nothing counts before it is on the disk" {
+@test "blobs, layers and the index are synced to disk before they are visible" {
   behind none
   strace -f -y -qq -e trace=fsync,syncfs,rename,renameat,renameat2 -e signal=none -o "$BATS_TEST_TMPDIR/trace" md-pull -q "$image" >/dev/null
-  # Of each name that counts: what of its content was synced before. A layer's marker is written after a sync
-  # of the whole file system, a blob gets its name after its own, and the index comes last.
+  # Each rename must follow a sync of its content. A layer's marker follows a sync of the whole file system,
+  # a blob is synced itself, and the index is last.
   local order
   order=$(sed -nE '
     s/^[0-9]+ +(<\.\.\. )?(fsync|syncfs).* = 0$/\2/p

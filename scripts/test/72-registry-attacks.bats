@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What images and registries may try with the whole of the program: names without content, and certificates. The rest is in
+# Attacks by images and registries on the whole program: names without content, and certificates. The rest is in
 # lib/image/proof_test.go and lib/registry/strangers_test.go.
 load lib
 
@@ -26,13 +26,13 @@ authority() {
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority -keyout "$certs/ca.private" -out "$certs/ca.crt" 2>/dev/null
 }
 
-# certificate NAME [OPTION...] makes NAME.cert and NAME.key, signed by the authority.
+# certificate NAME [OPTION...] creates NAME.cert and NAME.key, signed by the authority.
 certificate() {
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$1" -CA "$certs/ca.crt" -CAkey "$certs/ca.private" \
     -addext basicConstraints=critical,CA:FALSE -keyout "$certs/$1.key" -out "$certs/$1.cert" "${@:2}" 2>/dev/null
 }
 
-# start_registry serves the test bed's images with TLS, to clients with a certificate of the authority: $secure.
+# start_registry serves the test bed's images over TLS to clients with a certificate of the authority, at $secure.
 start_registry() {
   cat >"$BATS_FILE_TMPDIR/config.yml" <<-YAML
 	version: 0.1
@@ -49,7 +49,7 @@ start_registry() {
   export secure
 }
 
-# blob FILE TYPE files it in the layout $thief and prints its descriptor.
+# blob FILE TYPE adds the file to the layout $thief and prints its descriptor.
 blob() {
   local digest
   digest=$(sha256sum "$1" | cut -d' ' -f1)
@@ -57,7 +57,7 @@ blob() {
   jq -nc --arg d "sha256:$digest" --arg t "application/vnd.oci.image.$2" --argjson s "$(stat -c %s "$1")" '{mediaType: $t, digest: $d, size: $s}'
 }
 
-# steal LAYER-DESCRIPTOR makes $thief, whose configuration is $config and whose only layer is that.
+# steal LAYER-DESCRIPTOR makes $thief an image with the configuration $config and that layer only.
 steal() {
   jq -nc --argjson c "$(blob "$dir/config.json" config.v1+json)" --argjson l "$1" \
     '{schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json", config: $c, layers: [$l]}' >"$dir/manifest.json"
@@ -65,7 +65,7 @@ steal() {
     >"$thief/index.json"
 }
 
-@test "an image that names another's layer is not given it" {
+@test "an image that names a layer of another image does not get it" {
   local manifest config thief=$dir/thief
   scripts/busybox-layout "$dir/private"
   does md-pull -q "ocidir:$dir/private:latest"
@@ -76,15 +76,15 @@ steal() {
   jq '.config.Cmd = ["cat", "/etc/passwd"]' "$config" >"$dir/config.json"
   tar -cf "$dir/other.tar" -C "$dir" config.json
 
-  steal "$(blob "$dir/other.tar" layer.v1.tar)" # its diff id
+  steal "$(blob "$dir/other.tar" layer.v1.tar)" # names its diff id
   refuses 1 'unpacked layer has digest sha256:' md-pull -q "ocidir:$thief:latest"
-  steal "$(jq -c '.layers[0]' "$manifest")" # its blob's digest
+  steal "$(jq -c '.layers[0]' "$manifest")" # names its blob's digest
   refuses 1 'no such file|does not exist' md-pull -q "ocidir:$thief:latest"
   tar -cf "$dir/thief.tar" -C "$thief" .
   refuses 1 'file does not exist' md-pull -q - <"$dir/thief.tar"
   refuses 125 'not found|no image|cannot be reached' mydocker run --rm --net none thief
 
-  cp "$dir/private/blobs/sha256/$(jq -r '.layers[0].digest' "$manifest" | cut -d: -f2)" "$thief/blobs/sha256/" # which has it as well
+  cp "$dir/private/blobs/sha256/$(jq -r '.layers[0].digest' "$manifest" | cut -d: -f2)" "$thief/blobs/sha256/" # the image has the blob itself
   does md-pull -q "ocidir:$thief:latest"
   does mydocker run --rm --net none thief
   like '^root:x:0:0:' "$output"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# doc/cookbook.md, and the examples of the tools' own pages: each test runs the code below the heading that it is named
-# after, in a directory with a Makefile and a page, and compares its output with the block that follows.
+# doc/cookbook.md, and the examples of the tools' pages: each test runs the code below the heading that is its
+# name, in a directory with a Makefile and a page, and compares its output with the block that follows.
 load lib
 
 top=$BATS_TEST_DIRNAME/../..
@@ -27,7 +27,7 @@ block() {
     inside { print }' "$1"
 }
 
-# prints FILE HEADING runs the code, and compares what it prints with what stands below it.
+# prints FILE HEADING runs the code, and compares its output with the expected one below it.
 prints() {
   local code want
   code=$(block "$@" sh)
@@ -40,7 +40,7 @@ prints() {
 recipe() { prints "$top/doc/cookbook.md" "## $BATS_TEST_DESCRIPTION"; }
 examples() { prints "$top/$BATS_TEST_DESCRIPTION" '## Examples'; }
 
-# matches WANT GOT : ...... in WANT is anything, or nothing.
+# matches WANT GOT: ...... in WANT matches any text, also none.
 matches() {
   local pattern
   pattern=$(sed 's/[][\\*?()|+@!]/\\&/g; s/\.\.\.\.\.\./*/g' <<<"$1")
@@ -48,7 +48,7 @@ matches() {
   [[ $2 == $pattern ]] || fail "want: $1" "got:  $2"
 }
 
-@test "every recipe has a test here, and the other way round" {
+@test "the recipes and the tests here are the same" {
   same "$(sed -n "s/^## //p" "$top/doc/cookbook.md" | sort)" \
     "$(sed -nE 's/^@test "(.*)" \{ recipe; .*/\1/p' "$BATS_TEST_FILENAME" | sort)"
   same "$(cd "$top" && printf '%s\n' cmd/*/README.md)" \

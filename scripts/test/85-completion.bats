@@ -1,13 +1,13 @@
 #!/usr/bin/env bats
-# What bash completes where it has to look: containers, networks, images, files. Options and commands are
-# compared with the help in scripts/test/docs.
+# Completions by bash that need a look-up: containers, networks, images, files. scripts/test/docs compares options
+# and commands with the help.
 load lib
 
 setup_file() { warm_up busybox; }
 setup() { setup_leakcheck; }
 teardown() { teardown_leakcheck; }
 
-# completed LINE prints how bash goes on at its end, as its line editor would be told.
+# completed LINE prints bash's completion at the end of the line.
 completed() {
   local tool=${1%% *}
   # shellcheck disable=SC2016
@@ -15,7 +15,7 @@ completed() {
     "_${1//-/_}" && echo "${COMPREPLY[@]}"' - "$tool" "$1"
 }
 
-@test "names of containers, or ids where no name fits" {
+@test "bash completes container names, or ids if no name matches" {
   local id
   id=$(mydocker run -d --name webbed busybox sleep 100)
   same webbed "$(completed 'mydocker stop w')"
@@ -27,7 +27,7 @@ completed() {
   same webbed "$(completed 'mydocker run --network container:w')"
 }
 
-@test "names of networks" {
+@test "bash completes network names" {
   mydocker network create subnet1
   same subnet1 "$(completed 'mydocker rmn s')"
   same subnet1 "$(completed 'md-net inspect s')"
@@ -35,7 +35,7 @@ completed() {
   same subnet1 "$(completed 'mydocker run --net=s')"
 }
 
-@test "images, behind the colon only what is missing" {
+@test "bash completes images; after a colon only the tag" {
   same busybox:latest "$(completed 'mydocker run --rm b')"
   same busybox:latest "$(completed 'mydocker run -i b')"
   same latest "$(completed 'mydocker rmi busybox:l')"
@@ -43,7 +43,7 @@ completed() {
   same /etc/os-release "$(completed 'md-rootfs mount /etc/os-r')"
 }
 
-@test "files and directories, and names with a blank" {
+@test "bash completes files and directories, and names with a space" {
   mkdir "$BATS_TEST_TMPDIR/a dir"
   touch "$BATS_TEST_TMPDIR/a file"
   cd "$BATS_TEST_TMPDIR" || return 1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What becomes of a container whose program ends, whose monitor dies, or whose machine is restarted.
+# A container after its program exits, its monitor dies, or the machine restarts.
 load lib
 
 setup_file() { warm_up busybox; }
@@ -12,23 +12,23 @@ restarts() { (($(spawn "$1" '.restarts // 0') >= $2)); }
 monitor() { jq .monitor.pid "/run/mydocker/$(mydocker ps -q -f name="$1")/state.json"; }
 boot() { does mydocker system boot; }
 
-@test "on-failure: so often, and not after success" {
+@test "on-failure restarts up to the limit, and not after success" {
   mydocker run -d --name fails --restart on-failure:2 busybox sh -c 'echo x >>/count; echo run; exit 3' >/dev/null
   mydocker run -d --name works --restart on-failure busybox sh -c 'echo run' >/dev/null
   same 3 "$(md-spawn wait fails)"
   eventually 10 restarts fails 2
   eventually 10 is fails exited
-  same $'run\nrun\nrun' "$(mydocker logs fails)" # the log goes on
+  same $'run\nrun\nrun' "$(mydocker logs fails)" # restarts append to the log
   same 2 "$(spawn fails .restarts)"
   eventually 10 is works exited
   same run "$(mydocker logs works)"
   same 3 "$(md-ps -f name=fails --format '{{.ExitCode}}')"
-  mydocker start fails >/dev/null # counts anew
+  mydocker start fails >/dev/null # resets the count
   eventually 10 restarts fails 2
   eventually 10 is fails exited
 }
 
-@test "always: the same files, address and pauses that double; a stop ends it" {
+@test "always keeps files and address, doubles the delay, and ends with stop" {
   local before
   mydocker run -d --name again -p 8080:80 --restart always busybox sh -c 'echo x >>/count; cat /count | wc -l; sleep 0.1' >/dev/null
   before=$(md-ps -f name=again --format '{{.IPs}}')
@@ -37,7 +37,7 @@ boot() { does mydocker system boot; }
   eventually 10 is again restarting
   refuses 1 'is running: stop it first' mydocker rm again
   refuses 125 'it is not running' mydocker exec again true
-  does mydocker start again # it does already
+  does mydocker start again # already running
   does mydocker stop -t 0 again
   is again exited
   same true "$(spawn again .stopped)"
@@ -48,11 +48,11 @@ boot() { does mydocker system boot; }
   does mydocker rm -f -v again
 }
 
-@test "stop while it runs, restart, and rm -f while it waits" {
+@test "stop, restart and rm -f work during the restart delay" {
   local pid
   mydocker run -d --name long --restart unless-stopped busybox sleep 1000 >/dev/null
   pid=$(md-ps -f name=long --format '{{.PID}}')
-  md-spawn kill long KILL # only a signal, and no wish of the user
+  md-spawn kill long KILL # a signal, not a request to stop
   eventually 10 restarts long 1
   eventually 10 is long running
   [[ $pid != "$(md-ps -f name=long --format '{{.PID}}')" ]]
@@ -65,17 +65,17 @@ boot() { does mydocker system boot; }
   eventually 10 restarts waits 3
   does mydocker rm -f waits
   mydocker run -d --name killed --restart always busybox sleep 1000 >/dev/null
-  does mydocker kill -s HUP killed # not a wish that it ends
+  does mydocker kill -s HUP killed # not a signal that ends it
   does mydocker kill killed
   eventually 5 is killed exited
   same true "$(spawn killed .stopped)"
 }
 
-@test "rm -f beside a start: the container goes, whoever is first" {
+@test "rm -f in parallel with start removes the container" {
   local i
   for i in 1 2 3 4 5 6; do
     mydocker create --name contested busybox sleep 1000 >/dev/null
-    mydocker start contested >/dev/null 2>&1 3>&- & # may find it gone
+    mydocker start contested >/dev/null 2>&1 3>&- & # may fail: the container may be gone
     sleep "0.0$i"
     does mydocker rm -f contested
     wait $! || true
@@ -84,7 +84,7 @@ boot() { does mydocker system boot; }
   done
 }
 
-@test "who enters a container that ends meanwhile hears that it does not run" {
+@test "exec in a container that exits at the same time reports that it is not running" {
   mydocker create --name short --net none busybox sleep 0.2 >/dev/null
   for _ in {1..25}; do
     mydocker start short >/dev/null
@@ -95,7 +95,7 @@ boot() { does mydocker system boot; }
   mydocker rm short >/dev/null
 }
 
-@test "a foreground run hands over to a monitor, and has the first code" {
+@test "a foreground run hands over to a monitor, and returns the first exit code" {
   run -4 --separate-stderr mydocker run --name front --restart on-failure:1 busybox sh -c 'echo here; exit 4'
   same here "$output"
   eventually 10 restarts front 1
@@ -103,25 +103,25 @@ boot() { does mydocker system boot; }
   same $'here\nhere' "$(mydocker logs front)"
 }
 
-@test "policies that cannot be" {
+@test "invalid restart policies are refused" {
   refuses 125 '--restart "sometimes": want' mydocker run -d --restart sometimes busybox true
   refuses 125 'removed when it ends' mydocker run -d --rm --restart always busybox true
   refuses 125 '--log-opt max-size' mydocker run -d --log-opt max-size=tiny busybox true
 }
 
-@test "the log is bounded, and followed across its files" {
+@test "the log is limited in size, and logs -f follows it across files" {
   mydocker run -d --name talks --log-opt max-size=64k --log-opt max-file=2 busybox \
     sh -c 'i=0; while [ $i -lt 10000 ]; do echo $i; i=$((i+1)); done; echo end; sleep 0.2' >/dev/null
   mydocker logs -f talks >"$BATS_TEST_TMPDIR/followed"
   same end "$(tail -n 1 "$BATS_TEST_TMPDIR/followed")"
-  # What it has is without gaps, be the first files gone or not before it looked.
+  # The output has no gap, though its start may be missing.
   awk '$1 != "end" && NR > 1 && $1 != last + 1 {gaps++} {last = $1} END {exit gaps > 2}' "$BATS_TEST_TMPDIR/followed"
   same 9999 "$(mydocker logs --tail 2 talks | head -n 1)"
   same 5001 "$(mydocker logs --tail 5001 talks | wc -l)" || (($(mydocker logs talks | wc -l) < 5001))
   (($(du -bc /var/lib/mydocker/containers/*/log* | tail -n 1 | cut -f1) < 3 * 65536))
 }
 
-@test "the monitor is killed: the container ends with it, and all says so" {
+@test "when the monitor is killed, the container ends and every command reports it" {
   local id pid
   id=$(mydocker run -d --name orphan -p 8080:80 busybox sh -c 'echo hello; sleep 1000')
   pid=$(md-ps -f name=orphan --format '{{.PID}}')
@@ -137,7 +137,7 @@ boot() { does mydocker system boot; }
   eventually 5 said 2
   kill -KILL "$(monitor orphan)"
   eventually 1 is orphan exited
-  same null "$(spawn orphan .finished)" # nobody has written it down, and it is shown
+  same null "$(spawn orphan .finished)" # not recorded, but derived
   same 137 "$(md-ps -f name=orphan --format '{{.ExitCode}}')"
   same 137 "$(mydocker wait orphan)"
   same $'hello\nhello' "$(mydocker logs orphan)"
@@ -150,10 +150,10 @@ boot() { does mydocker system boot; }
   does mydocker rm -v orphan
 }
 
-@test "the monitor of one that runs always is killed: it comes back by start, and at boot" {
+@test "when the monitor of an always container is killed, start and boot restart it" {
   mydocker run -d --name always --restart always -p 8080:80 busybox sleep 1000 >/dev/null
   mydocker run -d --name waits --restart always busybox false >/dev/null
-  eventually 10 restarts waits 4 # it is between two of its lives
+  eventually 10 restarts waits 4 # in the restart delay
   kill -KILL "$(monitor always)" "$(monitor waits)"
   eventually 1 is always exited
   eventually 1 is waits exited
@@ -168,15 +168,15 @@ boot() { does mydocker system boot; }
   same '' "$(mydocker system check)"
 }
 
-@test "the terminal goes, the container stays" {
+@test "a container survives the end of its terminal" {
   setsid script -qec 'mydocker run -d --name stays busybox sleep 1000' /dev/null </dev/null >/dev/null
   is stays running
-  kill -HUP "$(monitor stays)" # passed on to the program, which is PID 1 and has no handler
+  kill -HUP "$(monitor stays)" # forwarded to the program, which is PID 1 and has no handler
   sleep 0.2
   is stays running
 }
 
-@test "a monitor is small, also after it started its program again" {
+@test "a monitor uses little memory, also after a restart of its program" {
   local pid size
   mydocker run -d --name small --restart always busybox sleep 1000 >/dev/null
   pid=$(monitor small)
@@ -190,7 +190,7 @@ boot() { does mydocker system boot; }
   mydocker exec small true
 }
 
-@test "the input of the program stays open by the monitor" {
+@test "the monitor keeps the program's standard input open" {
   mydocker run -d --interactive --name reads busybox sh -c 'read x; echo got $x' >/dev/null
   echo hello >"/proc/$(monitor reads)/fd/$(jq .input "/run/mydocker/$(mydocker ps -q)/state.json")"
   md-spawn wait reads >/dev/null

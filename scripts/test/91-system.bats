@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# mydocker system: what is ours and nobody owns is found, each kind of it planted by hand, and removed, and nothing
-# else; what the disk holds; and what starts with the machine.
+# mydocker system: orphans of every kind, planted by hand, are found and removed, and nothing else; disk use; and
+# start at boot.
 load lib
 
 root=/var/lib/mydocker run=/run/mydocker
@@ -11,13 +11,13 @@ teardown() {
   teardown_leakcheck
 }
 
-# old FILE... makes files that were written long ago.
+# old FILE... creates files with an old modification time.
 old() { touch -d '1 hour ago' "$@"; }
 
-# Plants one of each kind.
+# plant creates one orphan of each kind.
 plant() {
   local gone=0123456789ab
-  # The parts of a container that is gone.
+  # The parts of a container that does not exist.
   mkdir -p $root/containers/$gone/rootfs
   mount -t tmpfs none $root/containers/$gone/rootfs
   mkdir -p $run/netns && touch $run/netns/$gone && mount --bind /proc/self/ns/net $run/netns/$gone
@@ -30,7 +30,7 @@ plant() {
   echo fedcba987654 >$root/names/planted
   mkdir -p $root/volumes/0123456789abcdef01234567/data
   echo "{\"created\": \"2024-01-01T00:00:00Z\", \"container\": \"$gone\"}" >$root/volumes/0123456789abcdef01234567/volume.json
-  # What was being made when its maker was killed.
+  # Unfinished objects of killed commands.
   touch $run/locks/volume-planted $run/locks/planted
   mkdir -p $root/networks/half $root/layers/0123456789012345678901234567890123456789012345678901234567890123/fs
   echo x >$root/images/blobs/sha256/0123456789012345678901234567890123456789012345678901234567890123
@@ -49,7 +49,7 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
 
 planted='attachment blob cgroup container file layer lease link lock mount name namespace network port rule volume'
 
-@test "what only looks makes and removes nothing" {
+@test "read-only commands create and remove nothing" {
   local look listed="$BATS_TEST_TMPDIR/listed" new="$BATS_TEST_TMPDIR/new"
   old $root/images/.tmp-x
   for look in 'mydocker ps -a' 'mydocker images' 'mydocker networks' 'mydocker volume ls' 'mydocker system df' 'mydocker system check' \
@@ -64,9 +64,9 @@ planted='attachment blob cgroup container file layer lease link lock mount name 
   rm $root/images/.tmp-x
 }
 
-@test "each kind of remains is found when it is planted, and fix removes exactly those" {
+@test "system check finds each kind of orphan, and --fix removes only orphans" {
   local before="$BATS_TEST_TMPDIR/state" found
-  # Beside what is owned: a container that runs, one that has ended, one that was prepared, a volume that was kept.
+  # With owned objects beside them: a running, a stopped and a prepared container, and a kept volume.
   mydocker run -d --name runs -p 8080:80 -v /anonymous busybox sleep 1000 >/dev/null
   mydocker run --name ended -v named:/named -v /anonymous busybox true
   mydocker run --name left -v /anonymous busybox true && mydocker rm left >/dev/null
@@ -83,7 +83,7 @@ planted='attachment blob cgroup container file layer lease link lock mount name 
   found=$(cut -d' ' -f1 <<<"$output" | sort -u | xargs)
   same "$planted" "$found"
   like 'file /var/lib/mydocker/names/.tmp-1: ' "$output"
-  like 'file /var/lib/mydocker/images/.tmp-5: ' "$output" # found at the second look as well: the first took nothing away
+  like 'file /var/lib/mydocker/images/.tmp-5: ' "$output" # still listed: the first check removed nothing
   same "$(wc -l <<<"$output")" "$(mydocker system check --json | jq -s length)"
   does mydocker system check --fix
   does mydocker system check
@@ -101,7 +101,7 @@ planted='attachment blob cgroup container file layer lease link lock mount name 
   mydocker volume prune -f >/dev/null 2>&1 || mydocker volume prune >/dev/null
 }
 
-@test "check while containers come and go finds nothing" {
+@test "check finds no orphans while containers start and stop" {
 
   for _ in 1 2 3; do
     (for _ in {1..10}; do mydocker run --rm -p 80 -v /anonymous busybox true; done) &
@@ -113,7 +113,7 @@ planted='attachment blob cgroup container file layer lease link lock mount name 
   wait
 }
 
-@test "df counts what there is" {
+@test "df shows the disk use of images, containers and volumes" {
   mydocker run -d --name runs busybox sleep 1000 >/dev/null
   mydocker run --name big -v data:/data busybox sh -c 'dd if=/dev/zero of=/file bs=1M count=5; dd if=/dev/zero of=/data/file bs=1M count=3' 2>/dev/null
   mydocker system df --format json >"$BATS_TEST_TMPDIR/df"
@@ -125,13 +125,13 @@ planted='attachment blob cgroup container file layer lease link lock mount name 
   rm -rf $root/volumes/data
 }
 
-# reboot takes what a reboot takes: processes, mounts, links, rules, groups, and what lies in /run.
+# reboot removes what a reboot does: processes, mounts, links, rules, cgroups, and files in /run.
 reboot() {
   local id table
   jq .monitor.pid $run/*/state.json | grep -v null | xargs -r kill -KILL
   sleep 0.2
   while read -r id; do umount -l "$id"; done < <(awk -v root="$root/" -v run="$run/" 'index($5, root) == 1 || index($5, run) == 1 {print $5}' /proc/self/mountinfo)
-  find $run -mindepth 1 ! -path $run/pulls ! -name sysctls.json -delete # those two the leak check saw before
+  find $run -mindepth 1 ! -path $run/pulls ! -name sysctls.json -delete # except the two that the leak check saw before
   ip -o link show type veth | sed -nE 's/^[0-9]+: (veth-[0-9a-f]{8}).*/\1/p' | xargs -r -n 1 ip link delete 2>/dev/null || true
   ip link delete mydocker0
   for table in filter nat raw; do iptables -t $table -F && iptables -t $table -X; done
@@ -140,7 +140,7 @@ reboot() {
   done
 }
 
-@test "reboot: all has ended, and what runs always comes back" {
+@test "after a reboot all containers have exited, and always containers are restarted" {
   mydocker run -d --name always --restart always -p 8080:80 busybox httpd -f -h /var/www >/dev/null
   mydocker run -d --name unless --restart unless-stopped busybox sleep 1000 >/dev/null
   mydocker run -d --name halted --restart unless-stopped busybox sleep 1000 >/dev/null
@@ -156,15 +156,15 @@ reboot() {
   same $'always running\nfails exited\nhalted exited\nplain exited\nunless running' "$(md-ps --format '{{.Name}} {{.Status}}' | sort)"
   same '' "$(mydocker system check)"
   eventually 5 curl -sf http://127.0.0.1:8080/
-  does mydocker system boot # nothing is left to do
+  does mydocker system boot # does nothing more
   same '' "$output"
   same 137 "$(md-ps -f name=plain --format '{{.ExitCode}}')"
   does mydocker start plain
-  mydocker run --rm --name passing --network none busybox true # the names of the lost are free
+  mydocker run --rm --name passing --network none busybox true # the name is free again
   mydocker run --rm --name prepared --network none busybox true
 }
 
-@test "reboot without a boot command: the first ordinary one does" {
+@test "after a reboot without a boot command the first ordinary command cleans up" {
   mydocker run -d --rm --name passing -p 8080:80 -v /anonymous busybox sleep 1000 >/dev/null
   mydocker run -d --name plain busybox sleep 1000 >/dev/null
   reboot
@@ -173,7 +173,7 @@ reboot() {
   same '' "$(mydocker system check)"
 }
 
-@test "a torn document takes nothing else down, and can be removed" {
+@test "a torn document affects no other container, and can be removed" {
   local id
   id=$(mydocker run -d --name torn -v /anonymous busybox sleep 1000)
   mydocker run --name whole busybox true

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What is written down can be torn: by a power loss, a full disk, a hand. Unreadable is not gone: a program that runs is
-# seen, ended and cleaned up after, whatever record of it is damaged, and nothing else suffers.
+# Records may be torn by a power loss, a full disk or an editor. An unreadable record is not a missing one: a running
+# program is shown, ended and cleaned up, whichever record is damaged, and other containers are not affected.
 # shellcheck disable=SC2086 # verbs with their options are split on purpose
 load lib
 
@@ -10,7 +10,7 @@ setup_file() { warm_up busybox; }
 setup() { setup_leakcheck; }
 teardown() {
   local id
-  for id in "$root"/containers/*; do # ps does not list those without a document
+  for id in "$root"/containers/*; do # ps does not list containers without a document
     [[ ! -e $id ]] || mydocker rm -f -v "${id##*/}" >/dev/null 2>&1 || true
   done
   mydocker system prune >/dev/null 2>&1 || true
@@ -35,7 +35,7 @@ damage() {
 # file_of ID NAME
 file_of() { if [[ $2 == state.json ]]; then echo "$run/$1/$2"; else echo "$root/containers/$1/$2"; fi; }
 
-# ended ID SECONDS-OF-SLEEP: nothing of it runs or is there for a program that would.
+# ended ID SECONDS-OF-SLEEP: no process, namespace, cgroup, rule or mount of the container exists.
 ended() {
   ! pgrep -f "^sleep $2\$" >/dev/null || fail 'its program runs'
   [[ ! -e $run/netns/$1 ]] || fail 'its network namespace is there'
@@ -44,8 +44,8 @@ ended() {
   ! grep -F "$root/containers/$1" /proc/self/mountinfo || fail 'its root is mounted'
 }
 
-# each_way VERB FILE...: a container that runs is damaged in each way, another one is seen all the same, and the verb
-# ends it.
+# each_way VERB FILE...: damages a running container in each way; another container is still shown, and the verb
+# ends the damaged one.
 each_way() {
   local verb=$1 file way id n=4000
   shift
@@ -59,7 +59,7 @@ each_way() {
       mydocker $verb box >/dev/null 2>"$BATS_TEST_TMPDIR/said" || fail "$file $way: $verb" "$(cat "$BATS_TEST_TMPDIR/said")"
       [[ $verb != kill ]] || eventually 5 ended "$id" $n
       [[ $verb == rm* ]] || { ended "$id" $n || fail "$file $way: $verb"; }
-      # One whose spawn.json is lost is not kept when it ends.
+      # A container without spawn.json is removed when it exits.
       [[ $verb == rm* || $file$way == spawn.jsongone ]] || mydocker rm -v box >/dev/null || fail "$file $way: rm after $verb"
       ended "$id" $n || fail "$file $way: $verb"
       [[ ! -e $root/containers/$id && ! -e $run/$id ]] || fail "$file $way: it is left" "$(ls "$root/containers/$id" "$run/$id")"
@@ -70,14 +70,14 @@ each_way() {
   mydocker rm -f other >/dev/null
 }
 
-@test "rm -f of what is torn: the note and the document" { each_way 'rm -f -v' state.json config.json; }
-@test "rm -f of what is torn: the records of its life, network, root and output" {
+@test "rm -f removes a container with a torn state.json or config.json" { each_way 'rm -f -v' state.json config.json; }
+@test "rm -f removes a container with torn records of spawn, network, root and output" {
   ways='empty half shape type dir gone' each_way 'rm -f -v' spawn.json net.json rootfs.json log
 }
-@test "stop of what is torn" { ways='empty half shape dir gone' each_way 'stop -t 0' state.json config.json spawn.json net.json; }
-@test "kill of what is torn" { ways='half type gone' each_way kill state.json config.json net.json rootfs.json; }
+@test "stop ends a container with torn records" { ways='empty half shape dir gone' each_way 'stop -t 0' state.json config.json spawn.json net.json; }
+@test "kill ends a container with torn records" { ways='half type gone' each_way kill state.json config.json net.json rootfs.json; }
 
-@test "a document of another version: the container is known by its id" {
+@test "a container whose document has another version is addressed by its id" {
   local id f
   id=$(mydocker run -d --name box --network none busybox sleep 4711)
   f=$root/containers/$id/config.json
@@ -90,7 +90,7 @@ each_way() {
   does mydocker rm box
 }
 
-@test "with a torn note all goes on: exec, logs, stop with the signal, and the exit code" {
+@test "exec, logs, stop and the exit code work with a torn state.json" {
   local id way
   for way in empty half gone; do
     id=$(mydocker run -d --name box --network none busybox sh -c 'trap "exit 7" TERM; echo ready; while :; do sleep 0.05; done')
@@ -99,7 +99,7 @@ each_way() {
     same 'box running' "$(mydocker ps --format '{{.Name}} {{.Status}}')"
     same in "$(mydocker exec box echo in)"
     refuses 1 'it is running: stop it first' mydocker rm box
-    does mydocker start box # it runs
+    does mydocker start box # it is running
     refuses 125 'name box is taken' mydocker run --name box --network none busybox true
     mydocker run --rm --network none busybox true # sweeps
     mydocker run --rm --network none busybox true
@@ -110,10 +110,10 @@ each_way() {
   done
 }
 
-# With neither a monitor nor a note: only the control group tells.
-@test "a program that outlives its monitor, and whose note is torn, is seen and ended" {
+# Without monitor and state.json, the cgroup is the only evidence.
+@test "a program that outlives its monitor, with a torn state.json, is shown and ended" {
   local id monitor
-  # Who changes its user loses the signal for its parent's end.
+  # A program that changes its user clears its parent-death signal.
   id=$(mydocker run -d --name box busybox sh -c 'exec su -s /bin/sh nobody -c "exec sleep 4712"')
   eventually 5 pgrep -f '^sleep 4712'
   monitor=$(jq .monitor.pid "$run/$id/state.json")
@@ -129,7 +129,7 @@ each_way() {
   ended "$id" 4712
 }
 
-@test "system check names what is torn, and fix and prune go on with all others" {
+@test "system check lists torn records, and --fix and prune handle all others" {
   local ids=() id file paths=()
   for file in config.json rootfs.json net.json spawn.json state.json; do
     id=$(mydocker run -d --name "box-${file%.json}" busybox sleep 1000)
@@ -140,7 +140,7 @@ each_way() {
   cp $root/networks/torn/network.json "$BATS_TEST_TMPDIR/network.json"
   mydocker run -d --name on-torn --network torn busybox sleep 1000 >/dev/null
   : >$root/networks/torn/network.json
-  echo 0123456789ab >$root/names/planted # whose container is gone
+  echo 0123456789ab >$root/names/planted # of a missing container
   run --separate-stderr mydocker system check
   same 1 "$status"
   for file in "${paths[@]}"; do like "file $file: it cannot be read" "$output"; done
@@ -163,7 +163,7 @@ each_way() {
   same '' "$(mydocker system check)"
 }
 
-@test "a torn claim is of the container that has what it claims" {
+@test "a torn name, lease or port file belongs to the container that uses it" {
   local id address
   id=$(mydocker run -d --name first busybox sleep 1000)
   address=$(jq -r '.endpoints[0].address' "$root/containers/$id/net.json")
@@ -183,7 +183,7 @@ each_way() {
 }
 
 
-@test "a bundle's container whose state is torn is seen, killed and deleted" {
+@test "a bundle's container with torn state is shown, killed and deleted" {
   local dir=$BATS_TEST_TMPDIR/bundle id=$BATS_TEST_NUMBER-torn way image
   image=$(md-rootfs mount --name image busybox true | jq -r .root.path)
   mkdir -p "$dir"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
-# Whether a container runs is asked of what the kernel answers truly everywhere: a pid means something in one pid
-# namespace only, a start time in one time namespace, and /proc may be another's, or hide. From wherever one looks, what
-# runs is not taken for dead. And a monitor that stands still does not keep its container from being ended.
+# Whether a container runs must not depend on the caller's namespaces: pids differ by pid namespace, start times
+# by time namespace, and /proc may be another's, hidden or missing. A running container is never taken for dead.
+# A stopped monitor does not keep its container from being ended.
 # shellcheck disable=SC2086 # verbs with their options are split on purpose
 load lib
 
@@ -10,7 +10,7 @@ setup_file() { warm_up busybox; }
 setup() { setup_leakcheck; }
 teardown() { teardown_leakcheck; }
 
-# A place to look from, as words before a command.
+# places prints commands that change the point of view, one a line.
 places() {
   cat <<'PLACES'
 unshare --pid --fork --mount-proc
@@ -36,7 +36,7 @@ unharmed() {
   answers 8080 || fail "$1: it does not answer"
 }
 
-@test "wherever one looks from, what runs is not taken for dead" {
+@test "a running container is not taken for dead from any namespace" {
   local place what id pid
   id=$(mydocker run -d --name web -p 8080:80 busybox httpd -f -h /var/www)
   pid=$(mydocker ps -f name=web --format '{{.PID}}')
@@ -52,7 +52,7 @@ unharmed() {
   does mydocker rm -f web
 }
 
-@test "from another pid namespace: what can be done is done, and what cannot is refused" {
+@test "from another pid namespace each operation works or is refused" {
   local id pid place='unshare --pid --fork --mount-proc'
   id=$(mydocker run -d --name web -p 8080:80 busybox httpd -f -h /var/www)
   pid=$(mydocker ps -f name=web --format '{{.PID}}')
@@ -65,7 +65,7 @@ unharmed() {
   like 'another pid namespace' "$output"
   for what in 'stop -t 1' 'kill' 'rm -f' 'restart -t 0'; do
     run from "$place" mydocker $what web
-    if [[ $status == 0 ]]; then # cgroup.kill can
+    if [[ $status == 0 ]]; then # cgroup.kill works
       eventually 5 eval "! pgrep -f '^httpd -f' || is web running"
       [[ $what == rm* ]] || does mydocker start web
       [[ $what != rm* ]] || mydocker run -d --name web -p 8080:80 busybox httpd -f -h /var/www >/dev/null
@@ -78,12 +78,12 @@ unharmed() {
   does mydocker rm -f web
 }
 
-# pidfd_open(2) takes the numbers of the caller's own namespace, and this /proc has those of another.
-@test "no signal goes to another process that has the number here" {
+# pidfd_open(2) takes pids of the caller's namespace, and this /proc shows those of another.
+@test "no signal reaches another process with the same pid" {
   local pid
   mydocker run -d --name web --network none busybox sleep 1000 >/dev/null
   pid=$(mydocker ps -f name=web --format '{{.PID}}')
-  # A process with the very number, in a pid namespace with the /proc of ours.
+  # A process with the same pid, in a pid namespace with the /proc of the host.
   run unshare --pid --fork --mount sh -c '
     mount -t proc proc /mnt && echo $(($1 - 1)) >/mnt/sys/kernel/ns_last_pid
     sleep 300 & echo "victim $!"
@@ -94,7 +94,7 @@ unharmed() {
   mydocker rm -f web >/dev/null
 }
 
-@test "what was made in a pid namespace is seen, entered and stopped from outside, and ends with it" {
+@test "a container of an inner pid namespace is shown, entered and stopped from outside, and ends with the namespace" {
   local inner inside
   unshare --pid --fork --kill-child --mount-proc sh -c '
     mydocker run -d --name web -p 8080:80 busybox httpd -f -h /var/www >/dev/null; echo up >/tmp/up; exec sleep 1000' &
@@ -103,7 +103,7 @@ unharmed() {
   rm /tmp/up
   is web running || fail "$(mydocker ps)"
   inside=$(mydocker ps -f name=web --format '{{.PID}}')
-  same httpd "$(tr '\0' '\n' <"/proc/$inside/cmdline" | head -1)" # its number here
+  same httpd "$(tr '\0' '\n' <"/proc/$inside/cmdline" | head -1)" # its pid outside
   same in "$(mydocker exec web echo in)"
   refuses 1 'it is running' mydocker rm web
   answers 8080 || fail 'it does not answer'
@@ -112,12 +112,12 @@ unharmed() {
   does mydocker start web
   answers 8080 || eventually 5 answers 8080
   does mydocker rm -f web
-  kill -KILL "$inner" # it waits through anything else
+  kill -KILL "$inner" # it ignores other signals
   wait "$inner" || true
   same '' "$(mydocker system check)"
 }
 
-@test "what was made in a pid namespace that is gone is cleaned up after from outside" {
+@test "a container of a pid namespace that ended is cleaned up from outside" {
   local inner
   unshare --pid --fork --kill-child --mount-proc sh -c '
     mydocker run -d --name web -p 8080:80 busybox httpd -f -h /var/www >/dev/null; echo up >/tmp/up; exec sleep 1000' &
@@ -133,12 +133,12 @@ unharmed() {
   does mydocker rm -f web
 }
 
-@test "a program in the foreground, and one of the pipe, are seen from elsewhere" {
+@test "foreground programs and those of the pipe are shown in other namespaces" {
   local place='unshare --pid --fork --mount-proc' name
   mydocker run --name front --network none busybox sleep 4715 &
   eventually 10 is front running
   md-rootfs mount --name piped busybox sleep 4715 | md-cgroup create | md-net attach | md-spawn run -d >/dev/null
-  md-rootfs mount --name bare busybox sleep 4715 | md-spawn run -d >/dev/null # it has no control group
+  md-rootfs mount --name bare busybox sleep 4715 | md-spawn run -d >/dev/null # it has no cgroup
   from "$place" mydocker system prune >/dev/null 2>&1 || true
   for name in front piped bare; do
     from "$place" mydocker ps --format '{{.Name}} {{.Status}}' | grep -qx "$name running" || fail "$name: $(from "$place" mydocker ps)"
@@ -150,7 +150,7 @@ unharmed() {
   wait
 }
 
-@test "a container that has the state directories sees the host's containers run" {
+@test "a container with the state directories mounted sees the host's containers run" {
   local id pid
   id=$(mydocker run -d --name web -p 8080:80 busybox httpd -f -h /var/www)
   pid=$(mydocker ps -f name=web --format '{{.PID}}')
@@ -167,7 +167,7 @@ unharmed() {
   does mydocker rm -f web
 }
 
-@test "a bundle's container is seen from elsewhere by its control group" {
+@test "a bundle's container is found from other namespaces by its cgroup" {
   local dir=$BATS_TEST_TMPDIR/bundle box=live image place
   image=$(md-rootfs mount --name image busybox true | jq -r .root.path)
   mkdir -p "$dir"
@@ -198,13 +198,13 @@ unharmed() {
   does mydocker rm image
 }
 
-# stopped NAME stops its monitor, as kill -STOP does.
+# stopped NAME stops the container's monitor with SIGSTOP.
 stopped() {
   monitor=$(jq .monitor.pid "$run/$(mydocker ps -q -f "name=$1")/state.json")
   kill -STOP "$monitor"
   eventually 5 grep -q '^State:.T' "/proc/$monitor/status"
 }
-# swiftly SECONDS COMMAND... does it in that time.
+# swiftly SECONDS COMMAND...: the command takes less than that.
 swiftly() {
   local before=$EPOCHREALTIME most=$1
   shift
@@ -213,13 +213,13 @@ swiftly() {
 }
 loop='trap "exit 7" TERM; echo ready; while :; do sleep 0.05; done'
 
-@test "a monitor that is stopped: stop, kill, rm -f, restart, wait, and a line that says so" {
+@test "with a stopped monitor stop, kill, rm -f, restart and wait work, and print a warning" {
   local what id monitor
   for what in 'stop' 'kill' 'rm -f' 'restart' 'start'; do
     id=$(mydocker run -d --name box busybox sh -c "$loop")
     eventually 5 eval 'mydocker logs box | grep -q ready'
     stopped box
-    [[ $what != start ]] || md-spawn kill box KILL 2>/dev/null # continues it
+    [[ $what != start ]] || md-spawn kill box KILL 2>/dev/null # continues the monitor
     [[ $what != start ]] || { eventually 5 is box exited && does mydocker start box && stopped box && kill -KILL "$(mydocker ps -f name=box --format '{{.PID}}')"; }
     swiftly 6 mydocker $what box
     same 0 "$status" || fail "$what: $stderr"
@@ -233,7 +233,7 @@ loop='trap "exit 7" TERM; echo ready; while :; do sleep 0.05; done'
   done
 }
 
-@test "a monitor that is stopped: exec, logs and attach" {
+@test "with a stopped monitor exec, logs and attach work" {
   local monitor
   mydocker run -d --name box busybox sh -c 'echo ready; while [ ! -e /go ]; do sleep 0.05; done; echo late; sleep 0.5; exit 5' >/dev/null
   eventually 5 eval 'mydocker logs box | grep -q ready'
@@ -255,7 +255,7 @@ loop='trap "exit 7" TERM; echo ready; while :; do sleep 0.05; done'
   does mydocker rm box
 }
 
-@test "a monitor that is stopped between two restarts, and one in the foreground" {
+@test "stop works with a stopped monitor in the restart delay and in the foreground" {
   local monitor
   mydocker run -d --name box --restart always busybox sh -c 'exit 3' >/dev/null
   eventually 10 is box restarting
@@ -275,7 +275,7 @@ loop='trap "exit 7" TERM; echo ready; while :; do sleep 0.05; done'
   does mydocker rm box
 }
 
-@test "a monitor that a debugger holds is replaced, and the program's exit code is kept" {
+@test "a monitor under a debugger is replaced, and the program's exit code is kept" {
   command -v gdb strace >/dev/null || skip 'no debugger is installed'
   local monitor id
   id=$(mydocker run -d --name box -p 8080:80 busybox sh -c "$loop")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What commands leave behind: nothing, when they end; and where they were killed, what the next command takes back,
-# whichever that is. What stages of the pipe have made of a document that was lost is listed, and can be removed.
+# Commands leave nothing when they end; if they are killed, the next command, whichever it is, cleans up.
+# What stages have prepared for a document that was never run is listed and can be removed.
 load lib
 
 root=/var/lib/mydocker run=/run/mydocker
@@ -15,13 +15,13 @@ teardown() {
 id_of() { mydocker ps -q -f "name=$1"; }
 status_of() { md-ps -f "name=$1" --format '{{.Status}}'; }
 
-# aged DURATION PATH... makes things look as old as that.
+# aged DURATION PATH... sets an older modification time.
 aged() { touch -d "-$1" "${@:2}"; }
 
 lasting='attended firewall hosts images network settled swept'
 no_locks() { same "$lasting" "$(find $run/locks -type f -printf '%f\n' | sort | xargs)"; }
 
-@test "what comes and goes leaves no lock" {
+@test "commands leave no lock file" {
   local i
   no_locks
   for i in {1..3}; do
@@ -44,7 +44,7 @@ no_locks() { same "$lasting" "$(find $run/locks -type f -printf '%f\n' | sort | 
   mydocker rmi other:1 >/dev/null
   mydocker load <"$BATS_TEST_TMPDIR/saved.tar" >/dev/null 2>&1
   mydocker rmi other:1 >/dev/null
-  md-net attach --id 0123456789ab --pid $$ 2>/dev/null || true # refused: it is the host's own
+  md-net attach --id 0123456789ab --pid $$ 2>/dev/null || true # refused: the host's own namespace
   md-cgroup create --pids-max 10 0123456789ab
   md-cgroup delete 0123456789ab
   md-cgroup run --pids-max 10 true
@@ -53,13 +53,13 @@ no_locks() { same "$lasting" "$(find $run/locks -type f -printf '%f\n' | sort | 
   no_locks
 }
 
-@test "twenty make, fill and remove one volume at once: one at a time, and no lock is left" {
+@test "twenty processes that create, fill and remove one volume take turns and leave no lock" {
   local i
   for i in {1..20}; do
     case $((i % 3)) in
       0) mydocker run --rm --network none -v one:/etc busybox test -e /etc/hostname >/dev/null 2>&1 3>&- & ;;
       1) mydocker volume create one >/dev/null 2>&1 3>&- & ;;
-      2) mydocker volume rm one >/dev/null 2>&1 3>&- & ;; # in use, or not there: both are answers
+      2) mydocker volume rm one >/dev/null 2>&1 3>&- & ;; # may be in use or missing
     esac
   done
   wait
@@ -68,7 +68,7 @@ no_locks() { same "$lasting" "$(find $run/locks -type f -printf '%f\n' | sort | 
   same '' "$(mydocker system check)"
 }
 
-# plant leaves what killed commands leave: the files of their locks, and what they were at.
+# plant creates what killed commands leave: their lock files, and unfinished objects.
 plant() {
   local id=$1
   mkdir -p $root/networks/half/leases $root/volumes/half/data $root/volumes/.tmp-gone/data $run/pulls "$BATS_TEST_TMPDIR/away"
@@ -81,7 +81,7 @@ plant() {
 }
 cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
 
-@test "run, start, stop, kill and rm each take back what killed commands were at, and nothing else" {
+@test "run, start, stop, kill and rm each clean up after killed commands, and remove nothing else" {
   local next before="$BATS_TEST_TMPDIR/before" id
   mydocker create --name beside busybox true >/dev/null
   mydocker volume create whole >/dev/null
@@ -93,10 +93,10 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
     [[ $next != kill* ]] || mydocker start first >/dev/null
     "$leakcheck" snapshot "$before"
     plant "$id"
-    touch $run/locks/volume-whole # whose volume is whole
+    touch $run/locks/volume-whole # the volume is complete
     # shellcheck disable=SC2086 # words
     does mydocker $next
-    sleep 0.3 # a program that was killed is being dealt with
+    sleep 0.3 # cleanup of a killed program
     "$leakcheck" compare "$before" "^. (files ($root/containers/|$run/)?[^ ]*/$(id_of first || true)|files $run/netns|processes|netns|cgroups .*mydocker(/$(id_of first || true))?$|mounts|.* first$)" |
       grep -E 'half|gone|tmp-|pulls|locks|0123456789ab|names/\.' && fail "after $next"
     [[ ! -e $BATS_TEST_TMPDIR/away/.tmp-fedcba987654 ]] || fail "$next leaves what save was writing"
@@ -105,7 +105,7 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
   mydocker rm beside >/dev/null
 }
 
-@test "system check names the locks of killed commands, fix settles them, and a live one's stays" {
+@test "system check lists locks of killed commands, --fix settles them, and a held lock stays" {
   local id
   mydocker create --name beside busybox true >/dev/null
   id=$(id_of beside)
@@ -123,7 +123,7 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
   does mydocker rm beside
 }
 
-@test "a command that was killed in its middle, and each next one" {
+@test "each next command cleans up after a command that was killed halfway" {
   local next n
   mydocker create --name beside --network none busybox sleep 1000 >/dev/null
   mydocker network create green >/dev/null
@@ -137,7 +137,7 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
       same '' "$(find $root/networks $root/volumes -mindepth 1 -maxdepth 1 ! -name mydocker0 ! -name green ! -name blue)"
       [[ ! -e $root/networks/blue || -e $root/networks/blue/network.json ]] || fail "half a network after $next"
       [[ ! -e $root/volumes/blue || -e $root/volumes/blue/volume.json ]] || fail "half a volume after $next"
-      eventually 5 no_locks # where the end of a container is still being dealt with
+      eventually 5 no_locks # cleanup of a container that exited
       mydocker network rm blue >/dev/null 2>&1 || true
       mydocker volume rm blue >/dev/null 2>&1 || true
       mydocker network disconnect -f green beside
@@ -148,7 +148,7 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
   does mydocker network rm green
 }
 
-@test "a document that was lost: ps lists it, rm removes it, and md-spawn runs it where it is not" {
+@test "a prepared document that was not run is listed by ps, and removed by rm" {
   local id doc="$BATS_TEST_TMPDIR/doc"
   md-rootfs mount --name lost -v /anonymous busybox true | md-cgroup create --memory-limit 64m | md-net attach -p 8080:80 | jq .linux >/dev/null
   id=$(id_of lost)
@@ -157,8 +157,8 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
   same "$id" "$(mydocker ps -q -f status=prepared)"
   same 'busybox:latest 0 overlay2' "$(md-ps -f name=lost --format '{{.Image}} {{.PID}} {{.Driver}}')"
   like '^10\.20\.30\.' "$(md-ps -f name=lost --format '{{index .IPs 0}}')"
-  same '' "$(mydocker system check)" # it was only just made
-  does mydocker stop lost # it does not run
+  same '' "$(mydocker system check)" # it is still new
+  does mydocker stop lost # it is not running
   refuses 1 'it is only prepared: run its document' mydocker start lost
   does mydocker rm lost
   same '' "$(mydocker ps -q)"
@@ -170,7 +170,7 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
   same '' "$(mydocker ps -q)"
 }
 
-@test "what one stage alone has prepared: a root, a network; and what a person still has is not taken" {
+@test "a root or network that one stage has prepared is listed, and kept while it may be in use" {
   local id
   md-rootfs mount --name root busybox true >/dev/null
   jq -n '{ociVersion: "1.2.0"}' | md-net attach -p 8081:80 >"$BATS_TEST_TMPDIR/net"
@@ -178,7 +178,7 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
   same $'prepared\nprepared' "$(md-ps --format '{{.Status}}')"
   like "$id" "$(md-ps -q)"
   aged '2 hours' $root/containers/*/
-  run -0 mydocker system check # named, and no fault
+  run -0 mydocker system check # listed, but not as a fault
   like "container $root/containers/$id: prepared, and its document was not run: mydocker rm $id" "$output"
   same 2 "${#lines[@]}"
   does mydocker system check --fix
@@ -192,21 +192,21 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
   same '' "$(mydocker ps -q)"
 }
 
-@test "a control group that was prepared alone is not taken from under its document" {
+@test "a cgroup that was prepared alone is not removed before its document is lost" {
   local id
   jq -n '{ociVersion: "1.2.0"}' | md-cgroup create --pids-max 10 >"$BATS_TEST_TMPDIR/doc"
   id=$(jq -r '.annotations["mydocker.id"]' "$BATS_TEST_TMPDIR/doc")
   does mydocker system check --fix
   same '' "$output"
   does mydocker system prune
-  [[ -n $(find "$(cgroups)/mydocker" -name "$id") ]] # how it goes on by age: lib/cgroup, TestPreparedGroupBecomesOrphan
+  [[ -n $(find "$(cgroups)/mydocker" -name "$id") ]] # later ages: lib/cgroup, TestPreparedGroupBecomesOrphan
   does md-rootfs mount --spec - busybox true <"$BATS_TEST_TMPDIR/doc"
   same prepared "$(md-ps --format '{{.Status}}')"
   does mydocker rm "$id"
   [[ -z $(find "$(cgroups)" -name "$id") ]]
 }
 
-@test "umount and detach of what was prepared, killed at some call, are brought to their end" {
+@test "a killed umount or detach of a prepared root or network is completed" {
   local n
   ip netns add vm
   for n in 3 9 15; do
@@ -225,14 +225,14 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
   rmdir /run/netns 2>/dev/null || true
 }
 
-@test "after a reboot the first command takes back what no lock tells any more" {
+@test "after a reboot the first command cleans up without the locks" {
   local id
   mydocker create --name beside busybox true >/dev/null
   id=$(id_of beside)
   plant "$id"
   touch $root/names/.tmp-0123456789ab $root/networks/mydocker0/leases/.tmp-0123456789ab
   rm -r $run/locks
-  mydocker stop beside >/dev/null # which stands still
+  mydocker stop beside >/dev/null # it is not running
   [[ ! -e $root/networks/half && ! -e $root/volumes/half && ! -e $root/volumes/.tmp-gone ]] || fail "$(find $root -maxdepth 2)"
   same '' "$(find $root -name '.tmp-*' -not -path '*/blobs/*' -not -path '*/layers/*')"
   no_locks
@@ -241,7 +241,7 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
   does mydocker rm beside
 }
 
-@test "a bundle whose create, start or delete was killed: delete --force takes it away, and its id is free" {
+@test "delete --force removes a bundle whose create, start or delete was killed, and frees its id" {
   local n box=$BATS_TEST_TMPDIR/box
   mkdir -p "$box/rootfs"/{bin,dev,proc,sys} $run/bundles
   cp "$(command -v busybox)" "$box/rootfs/bin/sleep"
