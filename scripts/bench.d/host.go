@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// host is the host that the bench has for itself. What a row needs is made when the first one asks.
+// host is the test host of the benchmark. It sets up what a row needs on first use.
 type host struct {
-	pairs   int // how often each side runs; 0: as the row says
+	pairs   int // runs of each side; 0 is the row's default
 	curve   []point
 	made    map[string]bool
 	daemons []*exec.Cmd
 }
 
-// Debian's own, whatever else stands earlier on the PATH.
+// dockerPath is Debian's docker, whatever else is on the PATH.
 const dockerPath = "/usr/bin/docker"
 
 var podmanArgv = []string{"podman", "--cgroup-manager=cgroupfs", "--events-backend=file"}
@@ -30,7 +30,7 @@ func docker(args ...string) []string { return append([]string{dockerPath}, args.
 func podman(args ...string) []string { return append(slices.Clone(podmanArgv), args...) }
 func ours(args ...string) []string   { return append([]string{"mydocker"}, args...) }
 
-// once makes something the first time that it is asked for.
+// once calls make on the first call with a name.
 func (h *host) once(name string, make func() error) error {
 	if h.made[name] {
 		return nil
@@ -45,7 +45,7 @@ func (h *host) once(name string, make func() error) error {
 	return nil
 }
 
-// image gets the image and makes the default network, which the first container does.
+// image pulls the image and runs a first container, which creates the default network.
 func (h *host) image() error {
 	return h.once("the image", func() error {
 		if _, err := do("mydocker", "pull", "-q", "busybox"); err != nil {
@@ -63,7 +63,7 @@ func (h *host) podman() error {
 	})
 }
 
-// docker starts a dockerd of our own, with its containerd and its data in this host's own directories.
+// docker starts a dockerd with containerd, with their data in the test host's directories.
 func (h *host) docker() error {
 	return h.once("docker", func() error {
 		cmd := exec.Command("/usr/sbin/dockerd")
@@ -94,7 +94,7 @@ func (h *host) docker() error {
 	})
 }
 
-// close ends what was started: the host goes with the last process anyway.
+// close ends the daemons.
 func (h *host) close() {
 	for _, cmd := range h.daemons {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
@@ -104,8 +104,8 @@ func (h *host) close() {
 
 const bundleDir = "/var/lib/bench-bundle"
 
-// bundle makes a bundle that any OCI runtime runs: our document without what only our stages know, and
-// the image's files in a directory of their own. program is what it runs.
+// bundle creates a bundle for any OCI runtime: mydocker's document without its extensions, and a copy of
+// the image's files. It runs program.
 func (h *host) bundle(name string, program ...string) (dir string, err error) {
 	dir = filepath.Join(bundleDir, name)
 	return dir, h.once("bundle "+name, func() error {
@@ -135,7 +135,7 @@ func (h *host) bundle(name string, program ...string) (dir string, err error) {
 	})
 }
 
-// plainDocument takes away what belongs to a container of ours: hooks, cgroup, annotations, the binds
+// plainDocument removes what belongs to a mydocker container: hooks, cgroup, annotations, the bind mounts
 // over /etc and the path of the network namespace.
 func plainDocument(data []byte, dir string) ([]byte, error) {
 	var doc map[string]any

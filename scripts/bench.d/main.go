@@ -1,14 +1,13 @@
-// Command bench.d times our tools against the engines that others use, and ourselves against what we
-// want to be: each row of the table is a piece of work, what does it besides us, and how much of
-// that one's time we may take at most. scripts/bench runs it, on a host of its own (scripts/test/ring).
+// Command bench.d compares the speed of mydocker with other engines and with targets. Each row of the table is a
+// task, a peer that does the same, and the largest acceptable ratio of mydocker's time to the peer's.
+// scripts/bench runs it on a test host (scripts/test/ring).
 //
-// The sides of a row take turns in one run, and the order turns too, so that what disturbs the machine
-// disturbs all. The median decides; the quickest of all, which is what a quiet machine would show, stands
-// beside it.
+// The sides of a row alternate within one run, in changing order, so that a disturbance of the machine
+// affects all. The medians are compared. The best times, which approximate a quiet machine, are shown
+// beside them.
 //
-// The data of all lie in memory, unless -disk is given: how a disk takes it that files come and go is in no
-// figure then, nor what others do to it meanwhile. (ext4 without a journal, as some hosts have it, looks at
-// every inode that anybody freed in the last minutes when it makes one.)
+// All data is in memory unless -disk is given, so that figures do not include the disk and its other users. (ext4
+// without a journal scans recently freed inodes when it creates a file.)
 package main
 
 import (
@@ -24,9 +23,9 @@ import (
 )
 
 func main() {
-	pairs := flag.Int("pairs", 0, "how often each side runs (default: as the row says)")
+	pairs := flag.Int("pairs", 0, "runs of each side (default: set by the row)")
 	out := flag.String("out", "build/bench", "directory for bench.json, bench.txt and the plots")
-	disk := flag.Bool("disk", false, "leave the data of all on the disk, where others are (default: in memory)")
+	disk := flag.Bool("disk", false, "keep all data on the disk (default: in memory)")
 	list := flag.Bool("list", false, "print the names of the rows")
 	flag.Parse()
 	if *list {
@@ -60,7 +59,7 @@ func main() {
 	}
 }
 
-// choose returns the rows that are named, all where none is.
+// choose returns the named rows, or all without a name.
 func choose(names []string) ([]row, error) {
 	if len(names) == 0 {
 		return rows, nil
@@ -76,7 +75,7 @@ func choose(names []string) ([]row, error) {
 	return chosen, nil
 }
 
-// report is what one run of the bench found.
+// report is the result of one run.
 type report struct {
 	Date    time.Time `json:"date"`
 	Machine string    `json:"machine"`
@@ -85,7 +84,7 @@ type report struct {
 	Failed  []string  `json:"failed,omitempty"`
 }
 
-// run measures the rows, each whatever came of those before, and tells how it goes on stderr.
+// run measures the rows and prints progress on stderr. A failed row does not stop the others.
 func (r *report) run(h *host, chosen []row) (failed bool) {
 	defer h.close()
 	for _, row := range chosen {
@@ -127,7 +126,7 @@ func (r *report) save(dir string) error {
 	return nil
 }
 
-// machine says what the figures are of.
+// machine describes cpus and kernel.
 func machine() string {
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	info, _ := os.ReadFile("/proc/cpuinfo")
@@ -144,8 +143,8 @@ func machine() string {
 	return fmt.Sprintf("%d x %s, Linux %s", cpus, model, strings.TrimSpace(string(kernel)))
 }
 
-// takePrecedence gives our control group, that of the ring, as large a part of the processors as there is: what
-// else the machine does is in fewer figures then. Where that cannot be, nothing is lost.
+// takePrecedence gives the ring's cgroup the highest cpu weight, so that other work on the machine affects fewer
+// figures. Errors are ignored.
 func takePrecedence() {
 	for file, value := range map[string]string{"cpu/cpu.shares": "262144", "cpu.weight": "10000"} {
 		if f, err := os.OpenFile("/sys/fs/cgroup/"+file, os.O_WRONLY, 0); err == nil {

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// side is one who does the work of a row.
+// side is a command that does the work of a row.
 type side struct {
 	name   string
 	argv   []string
-	target float64 // of a peer: our time divided by its time, at most
+	target float64 // of a peer: the largest ratio of mydocker's time to the peer's
 }
 
-// result compares us with one peer. Times are in milliseconds, other figures in the unit.
+// result compares mydocker with one peer. Figures are in the unit.
 type result struct {
 	Row    string  `json:"row"`
 	Work   string  `json:"work"`
@@ -27,12 +27,12 @@ type result struct {
 	Theirs figures `json:"theirs"`
 	Ratio  float64 `json:"ratio"`        // of the medians
 	Quiet  float64 `json:"quiet"`        // of the best
-	Target float64 `json:"target"`       // Ratio is to be this at most …
-	More   bool    `json:"moreIsBetter"` // … or at least
+	Target float64 `json:"target"`       // largest Ratio, smallest if More
+	More   bool    `json:"moreIsBetter"` // larger figures are better
 	Met    bool    `json:"met"`
 }
 
-// figures are what came of one side's turns.
+// figures summarize the runs of one side.
 type figures struct {
 	N      int     `json:"n"`
 	Median float64 `json:"median"`
@@ -52,7 +52,7 @@ func summarize(samples []float64, moreIsBetter bool) figures {
 	return f
 }
 
-// compare fills in what follows from the figures of both sides.
+// compare completes a result from the samples of both sides.
 func compare(r result, ours, theirs []float64) result {
 	r.Ours, r.Theirs = summarize(ours, r.More), summarize(theirs, r.More)
 	if r.Theirs.Median > 0 {
@@ -67,8 +67,7 @@ func compare(r result, ours, theirs []float64) result {
 	return r
 }
 
-// race lets all sides, the first of whom is ours, do the work n times in turn. A first turn that is not
-// counted warms up.
+// race runs all sides n times in turn, after a turn to warm up. The first side is mydocker.
 func (h *host) race(work string, n int, sides ...side) ([]result, error) {
 	if h.pairs > 0 {
 		n = h.pairs
@@ -76,7 +75,7 @@ func (h *host) race(work string, n int, sides ...side) ([]result, error) {
 	samples := make([][]float64, len(sides))
 	for turn := -1; turn < n; turn++ {
 		for k := range sides {
-			i := (k + turn + 1) % len(sides) // nobody always follows the same one
+			i := (k + turn + 1) % len(sides) // the order changes with each turn
 			ms, err := timed(sides[i].argv)
 			if err != nil {
 				return nil, err
@@ -94,11 +93,11 @@ func (h *host) race(work string, n int, sides ...side) ([]result, error) {
 	return results, nil
 }
 
-// timed runs a command, whose streams are /dev/null, and returns the milliseconds to its end.
+// timed runs a command with output to /dev/null and returns the milliseconds that it took.
 func timed(argv []string) (float64, error) {
 	var stderr bytes.Buffer
 	cmd := exec.Command(argv[0], argv[1:]...)
-	file, err := os.CreateTemp("", "bench") // a pipe would be waited for as long as somebody has it open
+	file, err := os.CreateTemp("", "bench") // with a pipe Wait would wait for background processes too
 	if err != nil {
 		return 0, err
 	}
@@ -116,7 +115,7 @@ func timed(argv []string) (float64, error) {
 	return ms, nil
 }
 
-// do runs a command that is not timed, and returns what it prints, without the last line's end.
+// do runs a command and returns its output without surrounding white space.
 func do(argv ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(argv[0], argv[1:]...)

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// memoryRow compares what stays behind for each detached container, the program itself left out: what
-// is shared by many counts in parts (PSS, proc(5), smaps_rollup). Docker's daemons come on top.
+// memoryRow compares the memory of the monitor of a detached container. Memory that processes share is divided
+// among them (PSS, proc(5), smaps_rollup). Docker's daemons are a row of their own.
 func memoryRow(h *host) ([]result, error) {
 	if err := errors.Join(h.image(), h.docker(), h.podman()); err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func memoryRow(h *host) ([]result, error) {
 	return results, err
 }
 
-// pss adds up the memory, in MiB, of all processes that have one of the names, and counts them.
+// pss returns the total PSS in MiB and the number of processes with one of the names.
 func pss(names ...string) (total float64, count int, err error) {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -71,7 +71,7 @@ func pss(names ...string) (total float64, count int, err error) {
 		if !slices.ContainsFunc(names, func(n string) bool { return name == n || len(n) > 15 && name == n[:15] }) {
 			continue
 		}
-		rollup, _ := os.ReadFile(dir + "/smaps_rollup") // it may have ended meanwhile
+		rollup, _ := os.ReadFile(dir + "/smaps_rollup") // empty if the process has exited
 		for _, line := range strings.Split(string(rollup), "\n") {
 			if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "Pss:" {
 				kib, err := strconv.ParseFloat(fields[1], 64)

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// The plots are SVG, plain enough to be read as text.
+// plotHead begins a plot, an SVG file.
 const plotHead = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">
 <rect width="100%%" height="100%%" fill="white"/>
 <text x="10" y="20" font-size="15">%s</text>
 `
 
-// peersPlot shows who needs how long for a container, as bars on a logarithmic scale.
+// peersPlot draws the time of each engine for a container as bars on a logarithmic scale.
 func peersPlot(results []result) string {
 	type bar struct {
 		label string
@@ -56,7 +56,7 @@ func peersPlot(results []result) string {
 	return b.String()
 }
 
-// scalePlot shows how long commands take beside more and more running containers.
+// scalePlot draws the time of commands over the number of running containers.
 func scalePlot(curve []point) string {
 	if len(curve) < 2 {
 		return ""

@@ -70,7 +70,7 @@ func portRow(h *host) ([]result, error) {
 		side{name: "docker", argv: docker("run", "--rm", "-p", "8080:80", "busybox", "true"), target: 1. / 20})
 }
 
-// pipeRow is started by the small shell that Debian has as sh, and so is its peer.
+// pipeRow starts both sides from sh, dash on Debian.
 func pipeRow(h *host) ([]result, error) {
 	if err := h.image(); err != nil {
 		return nil, err
@@ -109,9 +109,8 @@ func execRow(h *host) ([]result, error) {
 	return results, err
 }
 
-// pullRow gets the largest image of the test bed. What was pulled is taken away before each turn, and
-// that is not timed. The plain way, with which the registry's layers are fetched and unpacked by three
-// programs in a row, has neither digests nor whiteouts to heed.
+// pullRow pulls the largest image of the test bed. It removes the image before each turn, which is not
+// timed. The plain peers fetch and unpack the layers with curl, gzip and tar, without digests or whiteouts.
 func pullRow(h *host) ([]result, error) {
 	if err := errors.Join(h.docker(), h.podman()); err != nil {
 		return nil, err

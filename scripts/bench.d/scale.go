@@ -7,16 +7,15 @@ import (
 	"strings"
 )
 
-// point is how long a command took beside so many running containers.
+// point holds the time of commands beside a number of running containers.
 type point struct {
 	Running int                `json:"running"`
 	Median  map[string]float64 `json:"median"` // ms, by command
 	Best    map[string]float64 `json:"best"`
 }
 
-// scaleRow starts containers on one network, up to 500, and looks at some steps how long things take. crun,
-// which knows nothing of our containers, takes turns with us: what the machine has come to do for so many
-// processes, mounts and namespaces is in its figures, too.
+// scaleRow starts up to 500 containers on one network and times commands at some steps. crun, which does not
+// know the containers, shows the kernel's cost of that many processes, mounts and namespaces.
 func scaleRow(h *host) (results []result, err error) {
 	bundle, err := h.bundle("true", "true")
 	if err != nil {
@@ -59,7 +58,7 @@ func scaled(options ...string) []string {
 	return ours(append(append([]string{"run", "--network", "scale"}, options...), "busybox", "sleep", "100000")...)
 }
 
-// step takes the times of each command.
+// step times each command.
 func (h *host) step(bundle string) (map[string][]float64, error) {
 	n := 20
 	if h.pairs > 0 {
@@ -102,7 +101,7 @@ func summaryOf(running int, samples map[string][]float64) point {
 	return p
 }
 
-// trim makes a number as short as it reads well.
+// trim formats a number with three digits at most.
 func trim(v float64) string {
 	switch {
 	case v >= 100:

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// table is the report for people.
+// table formats the report as text.
 func (r *report) table() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s\nmedian (best) of each side; the ratio of the medians counts, that of the best stands beside it\n\n",
+	fmt.Fprintf(&b, "%s, %s\nmedian (best) of each side; ratio of the medians (of the best)\n\n",
 		r.Date.Format("2006-01-02 15:04"), r.Machine)
 	fmt.Fprintf(&b, "%-18s %-20s %20s %20s   %-17s %-8s %s\n", "WORK", "AGAINST", "OURS", "THEIRS", "RATIO", "TARGET", "")
 	for _, row := range r.Results {

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// A call is what the registers say of a system call at its entry (x86-64: syscall(2), "Architecture calling
+// call is a system call at its entry, read from the registers (x86-64: syscall(2), "Architecture calling
 // conventions").
 type call struct {
 	tid  int
@@ -15,8 +15,8 @@ type call struct {
 	args [3]uint64
 }
 
-// The calls that change something for others than the process itself, by their numbers on x86-64. Those marked
-// file can fail for want of space or by a broken disk.
+// changing holds the calls with an effect outside the process, by their numbers on x86-64. Those marked file can fail
+// on a full or broken disk.
 var changing = map[uint64]struct {
 	name string
 	file bool
@@ -37,12 +37,12 @@ var changing = map[uint64]struct {
 }
 
 const (
-	openCreate  = 0o100 | 0o1000       // O_CREAT, O_TRUNC: other opens change nothing
-	cloneThread = syscall.CLONE_THREAD // a thread of the same process changes nothing
+	openCreate  = 0o100 | 0o1000       // O_CREAT, O_TRUNC: only these opens change something
+	cloneThread = syscall.CLONE_THREAD // a new thread is no change
 )
 
-// changes returns the name of a call that changes something, and "" for any other. With files set, those alone
-// that need space on a disk.
+// changes returns the name of a call that changes something, "" for any other. If files is set, only calls that need
+// space on a disk count.
 func (c call) changes(files bool) string {
 	known, ok := changing[c.nr]
 	if !ok || files && !known.file {
@@ -57,7 +57,7 @@ func (c call) changes(files bool) string {
 		if flags&openCreate == 0 {
 			return ""
 		}
-	case "openat2", "clone3": // struct open_how, struct clone_args: the flags come first
+	case "openat2", "clone3": // the flags are the first member of struct open_how and struct clone_args
 		flags, err := c.peek(c.args[2*b2u(known.name == "openat2")])
 		if err != nil || known.name == "openat2" && flags&openCreate == 0 || known.name == "clone3" && flags&cloneThread != 0 {
 			return ""
@@ -67,7 +67,7 @@ func (c call) changes(files bool) string {
 			return ""
 		}
 	case "write", "pwrite64", "writev", "sendfile", "ioctl", "fsync", "fdatasync", "ftruncate", "fallocate", "fchmod", "fchown", "fsetxattr":
-		// A pipe, whose mode is changed to tell the stage before that it is read, is on no disk.
+		// Not a pipe: fchmod on it, which tells the stage before that it is read, changes no disk.
 		target, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", c.tid, c.args[0]))
 		if err != nil || strings.HasPrefix(target, "anon_inode:[event") || files && !strings.HasPrefix(target, "/") {
 			return ""
@@ -75,7 +75,7 @@ func (c call) changes(files bool) string {
 		if files && (strings.HasPrefix(target, "/dev/") || strings.HasPrefix(target, "/proc/") || strings.HasPrefix(target, "/sys/")) {
 			return ""
 		}
-		if known.name == "ioctl" && c.args[1] != 0x40049409 { // FICLONE (ioctl_ficlone(2)): the others are the terminal's
+		if known.name == "ioctl" && c.args[1] != 0x40049409 { // only FICLONE changes a file (ioctl_ficlone(2))
 			return ""
 		}
 	}

@@ -1,15 +1,15 @@
-// faults runs a command and does harm to it at one chosen moment: a tool of the tests.
+// Command faults runs a command and injects a fault at one chosen system call.
 //
-//	faults count COMMAND...          how many calls there are that change something
-//	faults kill N COMMAND...         SIGKILL for the process that is about to make the N-th of them
-//	faults killall N COMMAND...      … for all processes of ours at that moment
-//	faults ENOSPC N COMMAND...       the N-th call that changes a file fails so (also EIO, EROFS, EDQUOT)
+//	faults count COMMAND...          print the number of calls that change something
+//	faults kill N COMMAND...         SIGKILL the process before its call, if that is the N-th
+//	faults killall N COMMAND...      SIGKILL all of mydocker's processes at that call
+//	faults ENOSPC N COMMAND...       fail the N-th call that changes a file (also EIO, EROFS, EDQUOT)
 //
-// Calls are counted over all processes and threads of the command that are programs of ours or the
-// firewall's, those included that stay behind a detached container. What the container's own program does is
-// not counted, nor is a shell around the command. It ends with the last of ours, or when those that the command
-// left behind have done nothing for three seconds; the exit code is the command's, 128+n for signal n. On
-// descriptor 9, if it is open, it says what it met: "42 renameat md-net", or the count.
+// Calls are counted over all processes and threads that run mydocker's tools or iptables, including monitors of detached
+// containers. Calls of the container's program and of a shell around the command are not counted. faults ends with
+// the last of these processes, or when they have made no call for three seconds after the command's end. The exit code
+// is the command's, 128+n for signal n. If descriptor 9 is open, the fault is written to it ("42 renameat md-net"), or the
+// count.
 package main
 
 import (
@@ -50,7 +50,7 @@ func parse(args []string) (*fault, []string, error) {
 		return &fault{}, args[1:], nil
 	}
 	if len(args) < 3 {
-		return nil, nil, fmt.Errorf("want count COMMAND..., or kill, killall or the name of an error, and N COMMAND...")
+		return nil, nil, fmt.Errorf("usage: faults count COMMAND..., or faults kill|killall|ERROR N COMMAND...")
 	}
 	f := &fault{all: args[0] == "killall", errno: errnos[args[0]]}
 	if args[0] != "kill" && args[0] != "killall" && f.errno == 0 {
@@ -58,7 +58,7 @@ func parse(args []string) (*fault, []string, error) {
 	}
 	var err error
 	if f.at, err = strconv.Atoi(args[1]); err != nil || f.at < 1 {
-		return nil, nil, fmt.Errorf("%s: want the number of a call, from 1 on", args[1])
+		return nil, nil, fmt.Errorf("%s: want the number of a call, at least 1", args[1])
 	}
 	return f, args[2:], nil
 }

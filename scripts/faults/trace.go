@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// fault says what happens when, and has counted so far.
+// fault is a fault to inject, and the state of the trace.
 type fault struct {
-	at    int           // the number of the call; 0: only count
-	all   bool          // kill all of ours
-	errno syscall.Errno // 0: kill
+	at    int           // the number of the call; 0 only counts
+	all   bool          // kill all of mydocker's processes
+	errno syscall.Errno // 0 kills
 
 	count  int
 	report *os.File
@@ -26,12 +26,12 @@ type fault struct {
 // task is one traced thread.
 type task struct {
 	pid    int    // of its process
-	ours   string // the program's name where it is one of ours
+	ours   string // the program's name if its calls are counted
 	inside bool   // in a system call
-	fail   bool   // the call is to fail
+	fail   bool   // the present call must fail
 }
 
-// Options of ptrace(2), and the events that they bring.
+// Options of ptrace(2), and the signal of its stops at system calls.
 const (
 	options    = syscall.PTRACE_O_TRACESYSGOOD | syscall.PTRACE_O_TRACECLONE | syscall.PTRACE_O_TRACEFORK | syscall.PTRACE_O_TRACEVFORK | syscall.PTRACE_O_TRACEEXEC
 	sysgood    = syscall.SIGTRAP | 0x80
@@ -40,9 +40,9 @@ const (
 
 var programs = regexp.MustCompile(`^(memfd:)?(mydocker|md-[a-z]+|ip6?tables.*|xtables-.*)( \(deleted\))?$`)
 
-// run runs the command to the end of the last program of ours, and returns the command's exit code.
+// run runs the command until the last counted program exits, and returns the command's exit code.
 func (f *fault) run(command []string) (int, error) {
-	runtime.LockOSThread() // ptrace(2) knows the thread
+	runtime.LockOSThread() // ptrace(2) is bound to the thread
 	path := command[0]
 	if filepath.Base(path) == path {
 		found, err := lookPath(path)
@@ -59,7 +59,7 @@ func (f *fault) run(command []string) (int, error) {
 	}
 	f.tasks = make(map[int]*task)
 	code := 0
-	ended, seen := false, time.Now() // the command; when a task last did something
+	ended, seen := false, time.Now() // whether the command has exited; time of the last event
 	for {
 		var status syscall.WaitStatus
 		flags := syscall.WALL
@@ -74,9 +74,9 @@ func (f *fault) run(command []string) (int, error) {
 		case err == syscall.EINTR:
 			continue
 		case err != nil:
-			return code, nil // no children: all have ended
-		case tid == 0 && time.Since(seen) > patience:
-			return code, nil // what goes on, such as a monitor that nobody stops, is let go with us
+			return code, nil // no children are left
+		case tid == 0 && time.Since(seen) > idleTimeout:
+			return code, nil // processes that go on, such as a monitor, are detached when the tracer exits
 		case tid == 0:
 			time.Sleep(time.Millisecond)
 		case status.Exited() || status.Signaled():
@@ -93,8 +93,8 @@ func (f *fault) run(command []string) (int, error) {
 	}
 }
 
-// patience is how long those that a command has left behind may do nothing until they are watched no more.
-const patience = 3 * time.Second
+// idleTimeout is how long processes are traced after the command's exit without an event.
+const idleTimeout = 3 * time.Second
 
 func (f *fault) anyOurs() bool {
 	for _, t := range f.tasks {
@@ -112,7 +112,7 @@ func exitCode(status syscall.WaitStatus) int {
 	return status.ExitStatus()
 }
 
-// stopped deals with one stop of a thread, and lets it go on.
+// stopped handles one stop of a thread and resumes it.
 func (f *fault) stopped(tid int, status syscall.WaitStatus) {
 	t, known := f.tasks[tid]
 	signal := 0
@@ -122,25 +122,25 @@ func (f *fault) stopped(tid int, status syscall.WaitStatus) {
 	case sig == sysgood:
 		f.atCall(tid, t)
 	case sig == syscall.SIGTRAP && status.TrapCause() == syscall.PTRACE_EVENT_EXEC:
-		// Whichever thread it was, it goes on as the first one, in the middle of its execve(2).
+		// The calling thread continues as the thread group leader, within execve(2).
 		t.ours, t.inside, t.fail = programOf(tid), true, false
 	case sig == syscall.SIGTRAP && status.TrapCause() > 0:
-	case sig == syscall.SIGSTOP: // with which the kernel hands a new task over: no program here stops itself
+	case sig == syscall.SIGSTOP: // a new task starts with it; no program here stops itself
 	default:
 		signal = int(sig)
 	}
-	_ = syscall.PtraceSyscall(tid, signal) // it may have been killed meanwhile
+	_ = syscall.PtraceSyscall(tid, signal) // fails if the thread was killed
 }
 
-// found notes a task that has just come.
+// found adds a new task.
 func (f *fault) found(tid int) *task {
 	t := &task{pid: groupOf(tid), ours: programOf(tid)}
 	f.tasks[tid] = t
-	_ = syscall.PtraceSetOptions(tid, options) // inherited, but for the first one
+	_ = syscall.PtraceSetOptions(tid, options) // children inherit them from the first task
 	return t
 }
 
-// atCall is at the entry or the exit of a system call.
+// atCall handles the entry or the exit of a system call.
 func (f *fault) atCall(tid int, t *task) {
 	if t.inside = !t.inside; !t.inside {
 		if t.fail {
@@ -163,7 +163,7 @@ func (f *fault) atCall(tid int, t *task) {
 	if f.count++; f.count != f.at {
 		return
 	}
-	fmt.Fprintln(f.report, f.at, name, t.ours) // at once: what hangs from here on is ended together with us
+	fmt.Fprintln(f.report, f.at, name, t.ours) // before the fault, after which the command may hang
 	switch {
 	case f.errno != 0:
 		regs.Orig_rax, t.fail = noSuchCall, true
@@ -187,8 +187,8 @@ func (f *fault) setResult(tid int) {
 	}
 }
 
-// programOf returns the name of a task's program where it is one of ours. Those that start containers execute
-// themselves from a mount that is nowhere, whose path is "/".
+// programOf returns the name of a task's program if its calls are counted. Programs that start containers execute
+// themselves from a detached mount, where the path is "/".
 func programOf(tid int) string {
 	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", tid))
 	if err != nil {
@@ -196,7 +196,7 @@ func programOf(tid int) string {
 	}
 	name := filepath.Base(path)
 	if path == "/" {
-		words, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", tid)) // gone: it was none of ours
+		words, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", tid)) // on error the name does not match
 		first, _, _ := bytes.Cut(words, []byte{0})
 		name = filepath.Base(string(first))
 	}
@@ -208,7 +208,7 @@ func programOf(tid int) string {
 
 // groupOf returns the process of a thread (proc_pid_status(5), Tgid).
 func groupOf(tid int) int {
-	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid)) // gone: it is its own
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid)) // on error the thread counts as its own process
 	if _, rest, ok := bytes.Cut(data, []byte("\nTgid:\t")); ok {
 		line, _, _ := bytes.Cut(rest, []byte("\n"))
 		if pid, err := strconv.Atoi(string(line)); err == nil {

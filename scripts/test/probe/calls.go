@@ -11,26 +11,26 @@ import (
 func forkCall(entry, number uintptr, args *[6]uintptr, action *[4]uintptr, result *uintptr) (pid uintptr)
 
 const (
-	untouched = 0x5a5a5a5a5a5a5a5a // no result: the call did not return
+	untouched = 0x5a5a5a5a5a5a5a5a // the call did not return
 	x32Bit    = 0x40000000
-	highest   = 560 // number that is probed
+	highest   = 560 // system call numbers below this are probed
 )
 
-// calls makes every system call in a child of its own, by each way into the kernel, and prints one line for each:
-// the way, the number, and what came of it.
+// calls makes every system call, each in its own child process, through each entry into the kernel. It prints a line for
+// each: the entry, the number, and the result.
 func calls(out io.Writer) error {
 	shared, err := syscall.Mmap(-1, 0, 1<<16, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED|syscall.MAP_ANON)
 	if err != nil {
 		return fmt.Errorf("mmap: %w", err)
 	}
-	// Each call has a result of its own: fork(2) makes one more process that writes it, some time later.
+	// Each call has its own result: fork(2) creates another process, which writes it later.
 	results := unsafe.Slice((*uintptr)(unsafe.Pointer(&shared[0])), len(shared)/int(unsafe.Sizeof(uintptr(0))))
 	result := func() *uintptr {
 		first := &results[0]
 		results = results[1:]
 		return first
 	}
-	// Nothing that a call takes is valid, so that none does what it is for. Descriptors, pointers and sizes are all -1.
+	// Descriptors, pointers and sizes are all -1, so that no call succeeds in changing anything.
 	invalid := ^uintptr(0)
 	args := &[6]uintptr{invalid, invalid, invalid, invalid, invalid, invalid}
 	for _, way := range []struct {
@@ -52,14 +52,14 @@ func calls(out io.Writer) error {
 	return nil
 }
 
-// stays reports whether the call is left out: sync(2) takes its time on a busy machine.
+// stays reports whether the call is left out: sync(2) is slow on a busy machine.
 func stays(entry, number uintptr) bool {
 	return entry == 0 && number == 162 || entry == 1 && number == 36
 }
 
 type argument struct{ number, first uintptr }
 
-// special are the calls whose verdict depends on an argument in docker's profile, each on both sides of it.
+// special returns calls whose first argument decides in docker's profile, with values on both sides.
 func special(entry uintptr) []argument {
 	socket, personality, clone := uintptr(41), uintptr(135), uintptr(56)
 	if entry == 1 {
@@ -74,13 +74,13 @@ func special(entry uintptr) []argument {
 		all = append(all, argument{personality, persona})
 	}
 	for bit := 7; bit < 32; bit++ {
-		// With CLONE_THREAD alone the kernel finds the flags wrong, after the filter has let them pass.
+		// CLONE_THREAD without its companions: the kernel refuses the flags if the filter allows them.
 		all = append(all, argument{clone, 1<<bit | 0x10000})
 	}
 	return all
 }
 
-// outcome is how a call ended: ok, an error's number, the signal that killed the child, or blocked.
+// outcome makes a call in a child and returns "ok", the error, "killed" by the filter, "ended", or "blocked".
 func outcome(entry, number uintptr, args *[6]uintptr, result *uintptr) string {
 	*result = untouched
 	pid := int(forkCall(entry, number, args, new([4]uintptr), result))

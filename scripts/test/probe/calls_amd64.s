@@ -2,8 +2,8 @@
 
 // func forkCall(entry, number uintptr, args *[6]uintptr, action *[4]uintptr, result *uintptr) (pid uintptr)
 //
-// Forks; the child gives all signals the action, makes one system call, by the instruction of 64-bit programs
-// (entry 0) or of 32-bit ones (1), writes what it returns to *result, and ends. It runs nothing of Go.
+// forkCall forks. The child sets the action for all signals, makes one system call by the instruction of 64-bit (entry 0)
+// or 32-bit programs (entry 1), writes the result to *result, and exits. It executes no Go code.
 TEXT ·forkCall(SB), NOSPLIT, $0-48
 	MOVQ	$56, AX			// clone
 	MOVQ	$17, DI			// SIGCHLD
@@ -48,7 +48,7 @@ narrow:
 	MOVQ	16(R13), DX
 	MOVQ	24(R13), SI
 	MOVQ	32(R13), DI
-	MOVQ	40(R13), R9		// EBP stays: nothing here needs a sixth argument
+	MOVQ	40(R13), R9		// EBP is unchanged: no call here needs a sixth argument
 	INT	$0x80
 	MOVLQSX	AX, AX
 	MOVQ	AX, (R15)

@@ -1,14 +1,14 @@
 //go:build amd64
 
-// probe says from inside of a container what it is given: the tests put it into one of ours and one of docker's, or under
-// our filter and that of another runtime, and compare.
+// Command probe reports what a container allows. Tests run it in a mydocker container and in one of docker, or under the
+// seccomp filters of md-spawn and of another runtime, and compare the output.
 //
-//	probe posture   prints what surrounds a program, one fact a line
-//	probe calls     makes every system call in every way, and prints what came of it
+//	probe posture   prints the environment of a program, one fact a line
+//	probe calls     makes every system call through every entry, and prints the results
 //	probe wait      waits until it is killed
-//	probe overwrite tries to write to the programs of others
-//	probe tiocsti   types into its terminal
-//	probe words     reads the command lines of others until one has PASSWORD= in it
+//	probe overwrite tries to write to the executables of other processes
+//	probe tiocsti   writes into the input of its terminal
+//	probe words     reads command lines of other processes until one contains PASSWORD=
 package main
 
 import (
@@ -25,7 +25,7 @@ func main() {
 	if len(os.Args) == 2 {
 		word = os.Args[1]
 	}
-	err := errors.New("want one of the words of the package comment")
+	err := errors.New("usage: probe posture|calls|wait|overwrite|tiocsti|words")
 	switch word {
 	case "posture":
 		err = posture(out)

@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// posture prints the facts in groups; the first word of a line names the group.
+// posture prints facts in groups. The first word of a line is the group.
 func posture(out io.Writer) error {
 	for _, group := range []func(io.Writer) error{status, mounts, protected, devices, powers, descriptors, surroundings} {
 		if err := group(out); err != nil {
@@ -22,7 +22,7 @@ func posture(out io.Writer) error {
 	return nil
 }
 
-// status is what the kernel says of the process (proc_pid_status(5)).
+// status prints ids, capabilities and seccomp mode (proc_pid_status(5)).
 func status(out io.Writer) error {
 	data, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -37,7 +37,7 @@ func status(out io.Writer) error {
 	return nil
 }
 
-// mounts lists the mounts with all their options, but for what names this container alone (proc_pid_mountinfo(5)).
+// mounts prints the mounts with their options, except those that differ in every container (proc_pid_mountinfo(5)).
 func mounts(out io.Writer) error {
 	data, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -67,7 +67,7 @@ func mounts(out io.Writer) error {
 	return nil
 }
 
-// protected tells for each path whether it is there, shows something, and takes writes.
+// protected prints whether each path exists, has content, and can be written to.
 func protected(out io.Writer) error {
 	for _, path := range []string{
 		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
@@ -105,7 +105,7 @@ func protected(out io.Writer) error {
 	return nil
 }
 
-// devices lists /dev, less what changes from one second to the next.
+// devices prints the files in /dev, except open pseudoterminals.
 func devices(out io.Writer) error {
 	return filepath.Walk("/dev", func(path string, info os.FileInfo, err error) error {
 		if err != nil {
@@ -124,7 +124,7 @@ func devices(out io.Writer) error {
 	})
 }
 
-// powers tries what a container must not be able to do, and a few things that it must.
+// powers tries operations that a container must not have, and a few that it must.
 func powers(out io.Writer) error {
 	try := func(what string, do func() error) { fmt.Fprintf(out, "try %s: %v\n", what, errno(do())) }
 	for _, d := range []struct {
@@ -179,14 +179,14 @@ func socket(family, kind, protocol int) error {
 	return err
 }
 
-// descriptors lists the open ones: the program's own three, and what reads the list.
+// descriptors prints the inherited file descriptors.
 func descriptors(out io.Writer) error {
 	for fd := range 1024 {
 		var st syscall.Stat_t
 		if syscall.Fstat(fd, &st) != nil {
 			continue
 		}
-		// Go's own are closed when another program is executed; what it was given is not.
+		// Those that Go opened are close-on-exec; inherited ones are not.
 		flags, _, _ := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0)
 		if flags&syscall.FD_CLOEXEC == 0 {
 			fmt.Fprintf(out, "descriptor %d\n", fd)
@@ -195,6 +195,7 @@ func descriptors(out io.Writer) error {
 	return nil
 }
 
+// surroundings prints process ids, directory, environment, limits and sysctls.
 func surroundings(out io.Writer) error {
 	sid, _, _ := syscall.Syscall(syscall.SYS_GETSID, 0, 0, 0)
 	fmt.Fprintf(out, "process pid %d session %d parent %d\n", os.Getpid(), sid, os.Getppid())
@@ -226,7 +227,7 @@ func surroundings(out io.Writer) error {
 	return nil
 }
 
-// errno is the kernel's word alone; ok for none.
+// errno returns the text of the system error in err, "ok" for nil.
 func errno(err error) string {
 	var e syscall.Errno
 	switch {
