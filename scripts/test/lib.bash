@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What the end-to-end tests share. They run inside scripts/test/ring, so names, ports and /var/lib/mydocker
+# Functions of the end-to-end tests. They run inside scripts/test/ring, so names, ports and /var/lib/mydocker
 # are theirs.
 bats_require_minimum_version 1.5.0
-# Whatever the standard input of the tests is, what they run has an empty one, or its own.
+# Commands get an empty standard input, or one of their own, whatever the tests' is.
 exec </dev/null
 
 leakcheck=$BATS_TEST_DIRNAME/../leakcheck
@@ -31,20 +31,20 @@ unlike() {
   [[ ! $2 =~ $1 ]] || fail "do not want: $1" "got: $2"
 }
 
-# does COMMAND... succeeds and says nothing on stderr; $output is what it says on stdout.
+# does COMMAND... succeeds without output on stderr; $output is its stdout.
 does() {
   run --separate-stderr "$@"
   [[ $status == 0 && -z $stderr ]] || fail "$*: exit $status" "stdout: $output" "stderr: $stderr"
 }
 
-# refuses CODE REGEX COMMAND... : that exit code, nothing on stdout, one line on stderr that names the
-# tool and matches, and perhaps a hint on a second line.
+# refuses CODE REGEX COMMAND... fails with that exit code, nothing on stdout, and one line on stderr that names the
+# tool and matches, optionally followed by a hint.
 refuses() {
   complains "$@"
   [[ -z $output ]] || fail "${*:3}: stdout: $output"
 }
 
-# complains is the same where something was printed before it went wrong.
+# complains is refuses for a command that prints something before it fails.
 complains() {
   local code=$1 pattern=$2
   shift 2
@@ -56,7 +56,7 @@ complains() {
     fail "$*: more than a line and a hint: $stderr"
 }
 
-# eventually SECONDS COMMAND... : it succeeds before that. (Callers may say ||, so set -e cannot be relied on.)
+# eventually SECONDS COMMAND... retries until it succeeds. (Callers may use ||, so set -e is not reliable.)
 eventually() {
   local end=$((SECONDS + $1))
   shift
@@ -66,7 +66,7 @@ eventually() {
   done
 }
 
-# cells prints a table with a tab between cells: cells are at least three blanks apart.
+# cells prints a table with tabs between cells, which are at least three spaces apart.
 cells() { sed -E 's/ {3,}/\t/g; s/ +$//'; }
 
 # address CONTAINER prints its address on the default network.
@@ -74,8 +74,8 @@ address() {
   mydocker exec "$1" ip -o -4 addr | sed -nE 's,.* (10\.20\.30\.[0-9]+)/24 .*,\1,p'
 }
 
-# What a file needs once: the images, and the default network, which stays once it is made. After that
-# every test has to leave the host as it found it.
+# warm_up IMAGE... prepares what a file needs: the images, and the default network, which stays. After that
+# every test must leave the host as it found it.
 warm_up() {
   local image
   for image; do
@@ -84,13 +84,13 @@ warm_up() {
   mydocker run --rm --name warm -v /warm --entrypoint true "$1"
 }
 
-# What there was before a test of a file is what there was before the first: each test left it so, or failed.
+# The first snapshot of a file serves all its tests: each test restores the state or fails.
 setup_leakcheck() {
   first_look=$BATS_FILE_TMPDIR/before
   [[ -e $first_look ]] || "$leakcheck" snapshot "$first_look"
 }
 
-# What a failed test leaves must not make the next one fail.
+# Leftovers of a failed test must not make the next one fail.
 teardown_leakcheck() {
   local id network
   for id in $(mydocker ps -q); do
@@ -99,11 +99,11 @@ teardown_leakcheck() {
   for network in $(mydocker networks | awk 'NR > 1 && $1 != "mydocker0" {print $1}'); do
     mydocker rmn "$network" >/dev/null
   done
-  # runc and crun leave their own empty directories.
+  # runc and crun leave their empty directories.
   nothing_left '^[+-] files /run/(runc|crun)$'
 }
 
-# nothing_left [ALLOWED] blames what is left on this test, and on none after it.
+# nothing_left [ALLOWED] fails this test for leftovers, and not the next ones.
 nothing_left() {
   "$leakcheck" compare "$first_look" "$@" || {
     rm "$first_look"
@@ -111,7 +111,7 @@ nothing_left() {
   }
 }
 
-# make_disk makes a block device whose users share it by weight, and says where: $disk.
+# make_disk creates a block device with the bfq scheduler, $disk.
 make_disk() {
   truncate -s 64M "$BATS_FILE_TMPDIR/disk"
   disk=$(losetup --find --show "$BATS_FILE_TMPDIR/disk")

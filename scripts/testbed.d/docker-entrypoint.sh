@@ -1,6 +1,6 @@
 #!/bin/bash
-# What the official image's entrypoint does for a data directory that is empty: it makes the system
-# tables, starts a server that nobody can reach, sets the passwords, and then becomes mysqld.
+# The official image's entrypoint for an empty data directory: it creates the system
+# tables, starts a server without network, sets the passwords, and executes mysqld.
 set -euo pipefail
 
 data=/var/lib/mysql
