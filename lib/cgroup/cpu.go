@@ -18,20 +18,13 @@ func (p *plan) cpuset(c *specs.LinuxCPU) {
 }
 
 func (p *plan) cpu(c *specs.LinuxCPU) {
-	if c.Shares != nil && *c.Shares != 0 { // docker writes 0 for an option that was not given
+	if given(c.Shares) {
 		p.setByVersion("cpu", "--cpu-shares", "cpu.shares", number(*c.Shares), "cpu.weight", number(weight(*c.Shares)))
 	}
-	period, quota := c.Period != nil && *c.Period != 0, c.Quota != nil && *c.Quota != 0
-	switch {
-	case p.version("cpu") == 2 && (period || quota):
-		p.cpuMax(c, period, quota)
-	default:
-		if period {
-			p.set("cpu", "--cpu-cfs-period", "cpu.cfs_period_us", number(*c.Period))
-		}
-		if quota {
-			p.set("cpu", "--cpu-cfs-quota", "cpu.cfs_quota_us", number(*c.Quota))
-		}
+	if p.version("cpu") == 2 {
+		p.cpuMax(c)
+	} else {
+		p.cfsV1(c)
 	}
 	if c.Burst != nil {
 		p.setByVersion("cpu", "linux.resources.cpu.burst", "cpu.cfs_burst_us", number(*c.Burst), "cpu.max.burst", number(*c.Burst))
@@ -41,9 +34,25 @@ func (p *plan) cpu(c *specs.LinuxCPU) {
 	}
 }
 
+// given reports whether a field is set. Docker writes 0 for an option that was not given.
+func given[T int64 | uint64](field *T) bool { return field != nil && *field != 0 }
+
+func (p *plan) cfsV1(c *specs.LinuxCPU) {
+	if given(c.Period) {
+		p.set("cpu", "--cpu-cfs-period", "cpu.cfs_period_us", number(*c.Period))
+	}
+	if given(c.Quota) {
+		p.set("cpu", "--cpu-cfs-quota", "cpu.cfs_quota_us", number(*c.Quota))
+	}
+}
+
 // cpuMax plans cpu.max, which on v2 holds quota and period. A value that was not given keeps its present
 // setting.
-func (p *plan) cpuMax(c *specs.LinuxCPU, period, quota bool) {
+func (p *plan) cpuMax(c *specs.LinuxCPU) {
+	period, quota := given(c.Period), given(c.Quota)
+	if !period && !quota {
+		return
+	}
 	flag, max := "--cpu-cfs-quota", "max"
 	if old, _, ok := strings.Cut(p.current(p.trees.find("cpu"), "cpu.max"), " "); ok {
 		max = old
@@ -61,8 +70,7 @@ func (p *plan) cpuMax(c *specs.LinuxCPU, period, quota bool) {
 }
 
 func (p *plan) realtime(c *specs.LinuxCPU) {
-	period := c.RealtimePeriod != nil && *c.RealtimePeriod != 0
-	runtime := c.RealtimeRuntime != nil && *c.RealtimeRuntime != 0
+	period, runtime := given(c.RealtimePeriod), given(c.RealtimeRuntime)
 	if (period || runtime) && p.version("cpu") == 2 {
 		flag := "--cpu-rt-runtime"
 		if !runtime {

@@ -96,31 +96,47 @@ func (g *Group) withNamespace(list []specs.LinuxNamespace) []specs.LinuxNamespac
 
 // Make creates a standalone cgroup with the limits. Programs are added to it one by one.
 func (m *Manager) Make(l Limits, id string) error {
+	_, unlock, err := m.createStandalone(l, id)
+	if err != nil {
+		return err
+	}
+	unlock()
+	return nil
+}
+
+// createStandalone creates a standalone cgroup and returns it locked.
+func (m *Manager) createStandalone(l Limits, id string) (g *Group, unlock func(), err error) {
 	if err := l.checkValues(); err != nil {
-		return err
-	}
-	unlock, err := m.lockGroup(id)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	g, err := m.Open(id)
-	if err != nil {
-		return err
-	}
-	if g.Exists() {
-		return fmt.Errorf("create cgroup %s: %w", g.Path, fs.ErrExist)
+		return nil, nil, err
 	}
 	r, err := l.Resources()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	r.Devices = nil // programs of the host keep their devices
-	if _, err := g.create(r); err != nil {
-		return err
+	if unlock, err = m.lockGroup(id); err != nil {
+		return nil, nil, err
+	}
+	g, err = m.Open(id)
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	if err := g.createNew(r); err != nil {
+		unlock()
+		return nil, nil, err
 	}
 	g.markStandalone()
-	return nil
+	return g, unlock, nil
+}
+
+// createNew is create for a cgroup that must not exist.
+func (g *Group) createNew(r *specs.LinuxResources) error {
+	if g.Exists() {
+		return fmt.Errorf("create cgroup %s: %w", g.Path, fs.ErrExist)
+	}
+	_, err := g.create(r)
+	return err
 }
 
 // Delete removes the cgroup of container id from every hierarchy. It waits up to 2 s for the last

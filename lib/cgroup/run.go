@@ -40,27 +40,11 @@ func (g *Group) Exec(argv []string) error {
 // command that joins cgroup id and executes the program: one of mydocker's, because the program must be
 // in the cgroup before its first instruction. The exit code is the program's, or 128+n for signal n.
 func (m *Manager) Run(ctx context.Context, l Limits, id string, launch []string, in io.Reader, out, errw io.Writer) (code int, err error) {
-	if err := l.checkValues(); err != nil {
-		return 0, err
-	}
-	g, err := m.Open(id)
-	if err != nil {
-		return 0, err
-	}
-	r, err := l.Resources()
-	if err != nil {
-		return 0, err
-	}
-	r.Devices = nil // programs of the host keep their devices
-	unlock, err := m.lockGroup(id)
+	g, unlock, err := m.createStandalone(l, id)
 	if err != nil {
 		return 0, err
 	}
 	defer unlock()
-	if _, err := g.create(r); err != nil {
-		return 0, err
-	}
-	g.markStandalone()
 	defer func() {
 		ctx := interrupt.Undoing(ctx)
 		err = errors.Join(err, g.Kill(ctx), g.Remove(ctx))

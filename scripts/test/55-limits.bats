@@ -76,7 +76,7 @@ groups_left() {
   boxed --cpuset-cpus 0 --cpuset-mems 0 -- 'grep -E "(Cpus|Mems)_allowed_list" /proc/self/status'
   like $'Cpus_allowed_list:\t0\n.*Mems_allowed_list:\t0' "$output"
   boxed --cpus 1.5 -c 512 --cpu-period 50000 -- true
-  like 'cpus: is a quota and a period' "$output"
+  like 'cpus: conflicts with --cpu-cfs-quota' "$output"
 }
 
 # bats test_tags=vm
