@@ -172,7 +172,7 @@ checkout() {
   pid=$!
   eventually 10 pgrep -xf 'sleep 4714'
   "$dir/tree/scripts/test/all" good >"$dir/second" 2>&1 3>&- &
-  eventually 5 grep -q 'wait for its end' "$dir/second"
+  eventually 5 grep -q 'wait for another run' "$dir/second"
   kill -9 "$pid"
   wait "$pid" || true
   eventually 10 sh -c '! pgrep -xf "sleep 4714"'
