@@ -168,7 +168,7 @@ func (c *update) resources(in io.Reader) (*specs.LinuxResources, error) {
 		return c.Limits.Resources()
 	}
 	if c.Resources != "-" {
-		file, err := linux.OpenGiven(c.Resources)
+		file, err := linux.OpenInput(c.Resources)
 		if err != nil {
 			return nil, err
 		}

@@ -147,7 +147,7 @@ func (e *engine) exec(ctx context.Context, std *cli.IO, c *execute) error {
 // other options.
 func (c *execute) process(s *spec.Spec, pid int) (*specs.Process, error) {
 	if c.Process != "" {
-		data, err := linux.ReadGiven(c.Process, spec.MaxSize)
+		data, err := linux.ReadInput(c.Process, spec.MaxSize)
 		if err != nil {
 			return nil, err
 		}

@@ -181,7 +181,7 @@ func (bs *Store) read(id, path string) (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := linux.OpenGiven(filepath.Join(path, "config.json"))
+	file, err := linux.OpenInput(filepath.Join(path, "config.json"))
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func (f StageFlags) Read(in io.Reader) (*spec.Spec, error) {
 		}
 		return receive(in)
 	}
-	file, err := linux.OpenGiven(path)
+	file, err := linux.OpenInput(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the document: %w", err)
 	}

@@ -66,12 +66,12 @@ func DetachDeviceProgram(group, program *os.File) error {
 	return wrap("detach the device program", err)
 }
 
-// maxDevicePrograms is how many a group can have (the kernel's BPF_CGROUP_MAX_PROGS).
-const maxDevicePrograms = 64
+// maxPrograms is how many a group can have (the kernel's BPF_CGROUP_MAX_PROGS).
+const maxPrograms = 64
 
 // DevicePrograms returns the programs that are attached to a group, by their names. The caller closes them.
 func DevicePrograms(group *os.File) (map[string]*os.File, error) {
-	var ids [maxDevicePrograms]uint32
+	var ids [maxPrograms]uint32
 	var pinned runtime.Pinner
 	defer pinned.Unpin()
 	attr := struct {
@@ -79,12 +79,12 @@ func DevicePrograms(group *os.File) (map[string]*os.File, error) {
 		ids                              uint64
 		count, pad                       uint32
 		unused                           uint64 // the flags of each
-	}{target: uint32(group.Fd()), kind: unix.BPF_CGROUP_DEVICE, ids: address(&pinned, &ids[0]), count: maxDevicePrograms}
+	}{target: uint32(group.Fd()), kind: unix.BPF_CGROUP_DEVICE, ids: address(&pinned, &ids[0]), count: maxPrograms}
 	if _, err := bpf(unix.BPF_PROG_QUERY, unsafe.Pointer(&attr), unsafe.Sizeof(attr)); err != nil {
 		return nil, fmt.Errorf("list the device programs: %w", err)
 	}
 	programs := make(map[string]*os.File)
-	for _, id := range ids[:min(attr.count, maxDevicePrograms)] {
+	for _, id := range ids[:min(attr.count, maxPrograms)] {
 		fd, err := bpf(unix.BPF_PROG_GET_FD_BY_ID, unsafe.Pointer(&[3]uint32{id}), 12)
 		if errors.Is(err, unix.ENOENT) {
 			continue // it has just gone

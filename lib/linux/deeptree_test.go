@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// deepTree makes a tree in which each directory holds a file and the next one.
-func deepTree(t *testing.T, top string, depth int) {
+// makeDeepTree makes a tree in which each directory holds a file and the next one.
+func makeDeepTree(t *testing.T, top string, depth int) {
 	t.Helper()
 	if err := os.Mkdir(top, 0o755); err != nil {
 		t.Fatal(err)
@@ -38,8 +38,8 @@ func deepTree(t *testing.T, top string, depth int) {
 	dir.Close()
 }
 
-// fewFiles limits the open files of the test.
-func fewFiles(t *testing.T) {
+// limitOpenFiles limits the open files of the test.
+func limitOpenFiles(t *testing.T) {
 	t.Helper()
 	var old syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
@@ -55,8 +55,8 @@ func fewFiles(t *testing.T) {
 func TestDeepTrees(t *testing.T) {
 	top := filepath.Join(t.TempDir(), "top")
 	const depth = 1500
-	deepTree(t, top, depth)
-	fewFiles(t)
+	makeDeepTree(t, top, depth)
+	limitOpenFiles(t)
 	files := 0
 	Walk(top, func(*Stat) { files++ })
 	if want := 1 + 2*depth; files != want {
@@ -81,7 +81,7 @@ func TestRemoveFlatNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	top := filepath.Join(dir, "top")
-	deepTree(t, top, 3*openLevels)
+	makeDeepTree(t, top, 3*openLevels)
 	for _, name := range []string{".removed-1", ".removed-2"} {
 		if err := os.WriteFile(filepath.Join(top, name), nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -100,10 +100,10 @@ func TestRemoveFlatNames(t *testing.T) {
 }
 
 // TestDescentOfMovedTree: a directory that is moved while something is below it is not mistaken for its new parent.
-func TestDescentOfMovedTree(t *testing.T) {
+func TestDescentDetectsMove(t *testing.T) {
 	dir := t.TempDir()
 	top := filepath.Join(dir, "top")
-	deepTree(t, top, 4)
+	makeDeepTree(t, top, 4)
 	at, err := OpenDir(top)
 	if err != nil {
 		t.Fatal(err)

@@ -48,3 +48,8 @@ func DeviceOfStream(fd int) (major, minor uint32, flags int, ok bool) {
 	}
 	return unix.Major(st.Rdev), unix.Minor(st.Rdev), flags & unix.O_ACCMODE, true
 }
+
+// Major and Minor part the number of a device (makedev(3)).
+func Major(dev uint64) uint32 { return unix.Major(dev) }
+
+func Minor(dev uint64) uint32 { return unix.Minor(dev) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -77,17 +78,6 @@ func mount(argv []string, source, target, fstype string, flags uintptr, data str
 		return fmt.Errorf("%s: %w", shorten(argv), err)
 	}
 	return nil
-}
-
-// shorten makes a command fit for an error: the options of an image with many layers fill pages.
-func shorten(argv []string) string {
-	short := make([]string, len(argv))
-	for i, word := range argv {
-		if short[i] = word; len(word) > 256 {
-			short[i] = word[:256] + "…"
-		}
-	}
-	return Quote(short...)
 }
 
 // MountCommand returns the mount(8) command for a call of mount(2).
@@ -210,4 +200,74 @@ func OpenTree(path string, recursive bool) (*os.File, error) {
 		return nil, fmt.Errorf("open mount %s: %w", path, err)
 	}
 	return os.NewFile(uintptr(fd), path), nil
+}
+
+// IsMountPoint reports whether something is mounted at path, a bind of the same file system included
+// (statx(2), STATX_ATTR_MOUNT_ROOT; Linux 5.8). What is not there is no mount point.
+func IsMountPoint(path string) bool {
+	var st unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &st)
+	return err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}
+
+// MountID returns the number of the mount that a path lies in (statx(2), STATX_MNT_ID; Linux 5.8).
+func MountID(path string) (uint64, error) {
+	var st unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_MNT_ID, &st)
+	return st.Mnt_id, wrap("find the mount of "+path, err)
+}
+
+// MountOf returns where the mount is that a path lies in (statx(2), STATX_ATTR_MOUNT_ROOT; Linux 5.8).
+func MountOf(path string) (string, error) {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	for ; ; path = filepath.Dir(path) {
+		var st unix.Statx_t
+		if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS, &st); err != nil {
+			return "", fmt.Errorf("find the mount of %s: %w", path, err)
+		}
+		if st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0 || path == "/" {
+			return path, nil
+		}
+	}
+}
+
+// CanMap returns why a mount of source cannot be seen by other users ([AttachMapped]); nil where it can.
+func CanMap(source string, users *os.File) error {
+	tree, err := openMapped(source, users)
+	if err == nil {
+		err = tree.Close()
+	}
+	return err
+}
+
+func openMapped(source string, users *os.File) (*os.File, error) {
+	tree, err := OpenTree(source, false)
+	if err != nil {
+		return nil, err
+	}
+	// What is mounted in the source later must not show here, and not go when this goes.
+	attr := unix.MountAttr{Attr_set: AttrIDMap, Userns_fd: uint64(users.Fd()), Propagation: unix.MS_PRIVATE}
+	if err := unix.MountSetattr(int(tree.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		tree.Close()
+		return nil, fmt.Errorf("show %s with the ids of other users: %w", source, err)
+	}
+	return tree, nil
+}
+
+// AttachMapped makes target a bind mount of source on which files belong to whom they belong in the user namespace: an
+// idmapped mount (mount_setattr(2), Linux 5.12). Not every file system can be one; then it is EINVAL.
+func AttachMapped(source, target string, users *os.File) error {
+	Trace("mount", "--bind", "-o", "X-mount.idmap="+users.Name(), source, target)
+	tree, err := openMapped(source, users)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	if err := unix.MoveMount(int(tree.Fd()), "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("mount %s on %s: %w", source, target, err)
+	}
+	return nil
 }

@@ -38,7 +38,7 @@ func TestMountRefusesLongOptions(t *testing.T) {
 	}
 }
 
-func TestMountErrorsNameTheCommand(t *testing.T) {
+func TestMountErrorsShowCommand(t *testing.T) {
 	err := Mount("none", "/nowhere/at all", "tmpfs", MsRdonly, "")
 	if err == nil || !strings.HasPrefix(err.Error(), "mount -t tmpfs -o ro none '/nowhere/at all': ") {
 		t.Errorf("got %v", err)

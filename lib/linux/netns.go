@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -111,18 +110,4 @@ func onOwnThread(f func() error) error {
 		done <- f()
 	}()
 	return <-done
-}
-
-// BirthTime returns when the file at path was made, or last changed where the file system does not
-// say (statx(2)).
-func BirthTime(path string) (time.Time, error) {
-	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_BTIME|unix.STATX_MTIME, &st); err != nil {
-		return time.Time{}, &fs.PathError{Op: "statx", Path: path, Err: err}
-	}
-	at := st.Mtime
-	if st.Mask&unix.STATX_BTIME != 0 {
-		at = st.Btime
-	}
-	return time.Unix(at.Sec, int64(at.Nsec)), nil
 }

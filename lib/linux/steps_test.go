@@ -2,7 +2,6 @@ package linux
 
 import (
 	"errors"
-	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -105,7 +104,7 @@ func TestChild(t *testing.T) {
 }
 
 // TestChildOfABusyParent: a fork while other threads allocate, collect and start programs.
-func TestChildOfABusyParent(t *testing.T) {
+func TestForkInBusyParent(t *testing.T) {
 	stop := make(chan struct{})
 	defer close(stop)
 	for range 4 {
@@ -125,26 +124,6 @@ func TestChildOfABusyParent(t *testing.T) {
 		if _, code := runList(t, func(l *Steps) { l.Meet(); program(l, "exit 5") }); code != 5 {
 			t.Fatalf("run %d: code %d", i, code)
 		}
-	}
-}
-
-// TestOpenFilesLimit: Go raises ours before anything that we could ask.
-func TestOpenFilesLimit(t *testing.T) {
-	if os.Getenv("LIMIT_TEST") != "" {
-		soft, hard := OpenFilesLimit()
-		if soft != 50 || hard != 60 {
-			t.Errorf("%d, %d", soft, hard)
-		}
-		return
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("/bin/sh", "-c", "ulimit -Sn 50; ulimit -Hn 60; exec "+self+" -test.run TestOpenFilesLimit")
-	cmd.Env = append(os.Environ(), "LIMIT_TEST=1")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
 	}
 }
 

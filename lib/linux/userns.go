@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // IDMap is a line of a user namespace's map (user_namespaces(7)): Size ids from Inside on are those from Outside
@@ -119,49 +117,4 @@ func inChild(namespaces int, prepare func(*Steps), do func(proc string) error) e
 		return l.Explain(r.Step, r.Errno)
 	}
 	return do(fmt.Sprintf("/proc/%d", pid))
-}
-
-func errnoOf(err error) error {
-	if e, ok := err.(*os.PathError); ok {
-		return e.Err
-	}
-	return err
-}
-
-// CanMap returns why a mount of source cannot be seen by other users ([AttachMapped]); nil where it can.
-func CanMap(source string, users *os.File) error {
-	tree, err := openMapped(source, users)
-	if err == nil {
-		err = tree.Close()
-	}
-	return err
-}
-
-func openMapped(source string, users *os.File) (*os.File, error) {
-	tree, err := OpenTree(source, false)
-	if err != nil {
-		return nil, err
-	}
-	// What is mounted in the source later must not show here, and not go when this goes.
-	attr := unix.MountAttr{Attr_set: AttrIDMap, Userns_fd: uint64(users.Fd()), Propagation: unix.MS_PRIVATE}
-	if err := unix.MountSetattr(int(tree.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
-		tree.Close()
-		return nil, fmt.Errorf("show %s with the ids of other users: %w", source, err)
-	}
-	return tree, nil
-}
-
-// AttachMapped makes target a bind mount of source on which files belong to whom they belong in the user namespace: an
-// idmapped mount (mount_setattr(2), Linux 5.12). Not every file system can be one; then it is EINVAL.
-func AttachMapped(source, target string, users *os.File) error {
-	Trace("mount", "--bind", "-o", "X-mount.idmap="+users.Name(), source, target)
-	tree, err := openMapped(source, users)
-	if err != nil {
-		return err
-	}
-	defer tree.Close()
-	if err := unix.MoveMount(int(tree.Fd()), "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fmt.Errorf("mount %s on %s: %w", source, target, err)
-	}
-	return nil
 }

@@ -17,8 +17,8 @@ func TestOutward(t *testing.T) {
 	}
 }
 
-func TestMappedMount(t *testing.T) {
-	requireRootForUsers(t)
+func TestAttachMapped(t *testing.T) {
+	requireRoot(t)
 	users, err := NewUserNS([]IDMap{{0, 100000, 1000}}, []IDMap{{0, 200000, 1000}})
 	if err != nil {
 		t.Fatal(err)
@@ -44,8 +44,8 @@ func TestMappedMount(t *testing.T) {
 	}
 }
 
-func TestBadMaps(t *testing.T) {
-	requireRootForUsers(t)
+func TestNewUserNSRejectsBadMaps(t *testing.T) {
+	requireRoot(t)
 	for _, maps := range [][]IDMap{{}, {{0, 4294967295, 1}}, {{0, 1, 0}}, {{0, 100000, 10}, {5, 200000, 10}}} {
 		if users, err := NewUserNS(maps, []IDMap{{0, 1, 1}}); err == nil {
 			users.Close()
@@ -54,7 +54,7 @@ func TestBadMaps(t *testing.T) {
 	}
 }
 
-func requireRootForUsers(t *testing.T) {
+func requireRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		if os.Getenv("MYDOCKER_MUST_RUN") != "" {

@@ -30,7 +30,7 @@ const (
 func (l Lookup) ParseEnv(files, words []string) ([]Variable, error) {
 	var vars []Variable
 	for _, path := range files {
-		data, err := linux.ReadGiven(path, maxEnvFile)
+		data, err := linux.ReadInput(path, maxEnvFile)
 		if err != nil {
 			return nil, fmt.Errorf("read environment file: %w", err)
 		}

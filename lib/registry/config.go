@@ -60,7 +60,7 @@ func readConfig() (*config, error) {
 		paths = []string{chosen}
 	}
 	for i, path := range paths {
-		data, err := linux.ReadGiven(path, maxConfig)
+		data, err := linux.ReadInput(path, maxConfig)
 		if errors.Is(err, fs.ErrNotExist) && (i < len(paths)-1 || path == systemConfig) {
 			continue
 		}
@@ -83,7 +83,7 @@ func checkLogins() error {
 	if home, err := os.UserHomeDir(); dir == "" && err == nil {
 		dir = filepath.Join(home, ".docker")
 	}
-	_, err := linux.ReadGiven(filepath.Join(dir, "config.json"), maxConfig)
+	_, err := linux.ReadInput(filepath.Join(dir, "config.json"), maxConfig)
 	var errno syscall.Errno
 	if err == nil || errors.As(err, &errno) {
 		return nil

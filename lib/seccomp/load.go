@@ -43,7 +43,7 @@ const maxFile = 1 << 20
 // LoadFile reads a profile and returns the section that it comes to for a container with these capabilities
 // in its bounding set, on this machine and kernel. The section compiles.
 func LoadFile(path string, caps []string) (*specs.LinuxSeccomp, error) {
-	f, err := linux.OpenGiven(path)
+	f, err := linux.OpenInput(path)
 	if err != nil {
 		return nil, fmt.Errorf("seccomp profile: %w", err)
 	}

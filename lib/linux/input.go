@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenGiven opens a file that is named by somebody, and perhaps made by somebody else, for reading to its end: a regular
+// OpenInput opens a file that is named by somebody, and perhaps made by somebody else, for reading to its end: a regular
 // file, a pipe that a shell hands over as /dev/fd/N, or the null device. All else may have no end, or none that comes: a
 // FIFO without a writer would be waited for, and /dev/zero fills the memory.
-func OpenGiven(path string) (*os.File, error) {
+func OpenInput(path string) (*os.File, error) {
 	fd, err := open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err = isGivenKind(fd); err == nil {
+	if err = checkReadable(fd); err == nil {
 		err = unix.SetNonblock(fd, false)
 	}
 	if err != nil {
@@ -28,7 +28,7 @@ func OpenGiven(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-func isGivenKind(fd int) error {
+func checkReadable(fd int) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
@@ -52,9 +52,9 @@ func isGivenKind(fd int) error {
 	return errors.New("it is a device: want a regular file or a pipe")
 }
 
-// ReadGiven returns what a file that [OpenGiven] takes has, up to so many bytes. One with more is an error.
-func ReadGiven(path string, limit int) ([]byte, error) {
-	file, err := OpenGiven(path)
+// ReadInput returns what a file that [OpenInput] takes has, up to so many bytes. One with more is an error.
+func ReadInput(path string, limit int) ([]byte, error) {
+	file, err := OpenInput(path)
 	if err != nil {
 		return nil, err
 	}

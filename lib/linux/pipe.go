@@ -2,6 +2,7 @@ package linux
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 
 // A reader that must note what it was handed before its writer may forget it marks the pipe meanwhile. Both
 // ends of a pipe are one inode (pipe(7)), and nobody else looks at its mode: the mark is the sticky bit.
-const markOfReader = unix.S_ISVTX
+const readerMark = unix.S_ISVTX
 
 // MarkReading marks the pipe before it is read, and returns what takes the mark away. A reader that dies
 // in between leaves it. What is no pipe(2) has no mark: a named one is a file that others can see.
@@ -20,8 +21,8 @@ func MarkReading(file *os.File) (unmark func()) {
 		return func() {}
 	}
 	fd := int(file.Fd())
-	_ = unix.Fchmod(fd, mode|markOfReader)
-	return func() { _ = unix.Fchmod(fd, mode&^markOfReader) }
+	_ = unix.Fchmod(fd, mode|readerMark)
+	return func() { _ = unix.Fchmod(fd, mode&^readerMark) }
 }
 
 // pipeMode returns the permissions of a pipe without a name, and whether the file is one.
@@ -47,7 +48,7 @@ func AwaitReader(ctx context.Context, file *os.File) error {
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
 		unread, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
 		mode, _ := pipeMode(file)
-		if err != nil || unread == 0 && mode&markOfReader == 0 {
+		if err != nil || unread == 0 && mode&readerMark == 0 {
 			return nil
 		}
 		fds := []unix.PollFd{{Fd: int32(fd)}}
@@ -59,5 +60,22 @@ func AwaitReader(ctx context.Context, file *os.File) error {
 			return ctx.Err()
 		case <-time.After(pause):
 		}
+	}
+}
+
+// AwaitNoReader waits until nobody has the reading end of a FIFO any more, whose writing end is file.
+func AwaitNoReader(file *os.File, limit time.Duration) error {
+	fds := []unix.PollFd{{Fd: int32(file.Fd())}}
+	for end := time.Now().Add(limit); ; {
+		n, err := unix.Poll(fds, int(time.Until(end).Milliseconds()))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return fmt.Errorf("wait for a reader: %w", err)
+		case n == 0:
+			return fmt.Errorf("wait for a reader to end: %w", os.ErrDeadlineExceeded)
+		}
+		return nil
 	}
 }

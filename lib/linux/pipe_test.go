@@ -64,7 +64,7 @@ func TestAwaitReader(t *testing.T) {
 	}
 }
 
-func TestAwaitReaderIsStopped(t *testing.T) {
+func TestAwaitReaderCancelled(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestAwaitReaderIsStopped(t *testing.T) {
 }
 
 // TestMarkReadingOfFiles: what others can see is not touched, and files are read when they are written.
-func TestMarkReadingOfFiles(t *testing.T) {
+func TestMarkReadingOnlyPipes(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(fifo, 0o640); err != nil {
 		t.Fatal(err)

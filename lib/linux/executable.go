@@ -33,3 +33,19 @@ func OpenReadOnly(path string) (*os.File, error) {
 	}
 	return file, nil
 }
+
+// ExecSelf executes this very program anew, with other arguments, in place of the process (execve(2)): of its open
+// files those in keep stay open, -1 for none. It returns where that fails.
+func ExecSelf(args []string, keep []int) error {
+	mark := func(flag int) {
+		for _, fd := range keep {
+			if fd >= 0 {
+				_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, flag) // it is open
+			}
+		}
+	}
+	mark(0)
+	err := unix.Exec("/proc/self/exe", args, os.Environ())
+	mark(unix.FD_CLOEXEC)
+	return wrap("execute this program anew", err)
+}

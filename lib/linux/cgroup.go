@@ -23,7 +23,7 @@ type Occupancy struct {
 func GroupOccupancy(path string) Occupancy {
 	var o Occupancy
 	counted, told := false, false // of v1: one that has ended counts until its parent has asked for it
-	for _, h := range wholeHierarchies() {
+	for _, h := range hierarchies() {
 		o.Seen = true
 		dir := filepath.Join(h.mount, path)
 		if _, err := os.Stat(dir); err != nil {
@@ -47,7 +47,7 @@ func GroupOccupancy(path string) Occupancy {
 // GroupProcesses returns the pids, as this pid namespace has them, of the processes in a group and below it.
 func GroupProcesses(path string) []int {
 	var pids []int
-	for _, h := range wholeHierarchies() {
+	for _, h := range hierarchies() {
 		eachGroup(filepath.Join(h.mount, path), func(procs []byte) bool {
 			for word := range bytes.FieldsSeq(procs) {
 				if pid, err := strconv.Atoi(string(word)); err == nil && pid > 0 { // 0: it is not in our namespace
@@ -64,7 +64,7 @@ func GroupProcesses(path string) []int {
 // KillGroup ends all processes of a group of the v2 hierarchy, those included that this pid namespace does not have
 // (cgroup.kill, Linux 5.14). It reports whether it could.
 func KillGroup(path string) bool {
-	for _, h := range wholeHierarchies() {
+	for _, h := range hierarchies() {
 		if h.unified && writeExisting(filepath.Join(h.mount, path, "cgroup.kill"), "1") == nil {
 			return true
 		}
@@ -105,9 +105,9 @@ type hierarchy struct {
 	unified bool
 }
 
-// wholeHierarchies returns where control groups are mounted from their top on, as far as this process's control group
+// hierarchies returns where control groups are mounted from their top on, as far as this process's control group
 // namespace shows it (proc_pid_mountinfo(5)), each hierarchy once.
-func wholeHierarchies() []hierarchy {
+func hierarchies() []hierarchy {
 	data, err := ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil
@@ -124,7 +124,7 @@ func wholeHierarchies() []hierarchy {
 			continue
 		}
 		mount := strings.ReplaceAll(fields[4], `\040`, " ")
-		if !onTop(mount) {
+		if !isCgroupMount(mount) {
 			continue
 		}
 		seen[fields[2]] = true
@@ -133,8 +133,8 @@ func wholeHierarchies() []hierarchy {
 	return found
 }
 
-// onTop reports whether a mount of control groups is what its path leads to: another may cover it.
-func onTop(path string) bool {
+// isCgroupMount reports whether a mount of control groups is what its path leads to: another may cover it.
+func isCgroupMount(path string) bool {
 	const cgroup1, cgroup2 = 0x27e0eb, 0x63677270
 	var fs syscall.Statfs_t
 	return syscall.Statfs(path, &fs) == nil && (fs.Type == cgroup1 || fs.Type == cgroup2)

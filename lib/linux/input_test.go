@@ -9,7 +9,7 @@ import (
 )
 
 // TestReadGiven: what has no end, or none that comes, is refused at once; a shell's pipe is read.
-func TestReadGiven(t *testing.T) {
+func TestReadInput(t *testing.T) {
 	dir := t.TempDir()
 	fifo, file := filepath.Join(dir, "fifo"), filepath.Join(dir, "file")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
@@ -21,14 +21,14 @@ func TestReadGiven(t *testing.T) {
 	for path, want := range map[string]string{
 		fifo: "FIFO", "/dev/zero": "device", dir: "is a directory", filepath.Join(dir, "gone"): "no such file", file: "longer than 7 bytes",
 	} {
-		if data, err := ReadGiven(path, 7); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if data, err := ReadInput(path, 7); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %q, %v, want %s", path, data, err, want)
 		}
 	}
-	if data, err := ReadGiven(file, 8); err != nil || string(data) != "12345678" {
+	if data, err := ReadInput(file, 8); err != nil || string(data) != "12345678" {
 		t.Errorf("%q, %v", data, err)
 	}
-	if data, err := ReadGiven(os.DevNull, 8); err != nil || len(data) != 0 {
+	if data, err := ReadInput(os.DevNull, 8); err != nil || len(data) != 0 {
 		t.Errorf("%q, %v", data, err)
 	}
 	r, w, err := os.Pipe()
@@ -40,7 +40,7 @@ func TestReadGiven(t *testing.T) {
 		_, _ = w.WriteString("piped")
 		w.Close()
 	}()
-	if data, err := ReadGiven(FDPath(r), 8); err != nil || string(data) != "piped" {
+	if data, err := ReadInput(FDPath(r), 8); err != nil || string(data) != "piped" {
 		t.Errorf("%q, %v", data, err)
 	}
 }

@@ -39,7 +39,7 @@ func openTestRoot(t *testing.T) (r *Root, dir, outside string) {
 	return r, dir, outside
 }
 
-func TestNothingLeadsOut(t *testing.T) {
+func TestPathsStayInRoot(t *testing.T) {
 	r, dir, outside := openTestRoot(t)
 	paths := []string{
 		"up/secret", "far/secret", "absolute/secret", "chain/secret", "../outside/secret", "/../outside/secret", "root/../outside/secret",
@@ -69,7 +69,7 @@ func TestNothingLeadsOut(t *testing.T) {
 	}
 }
 
-func TestLinksMeanWhatTheyMeanInside(t *testing.T) {
+func TestLinksResolveInsideRoot(t *testing.T) {
 	r, dir, _ := openTestRoot(t)
 	f, err := r.MkdirAll("root/a/../b", 0o751) // the name is cleaned, as a destination of the document
 	if err != nil {

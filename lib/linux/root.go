@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -135,5 +134,22 @@ func (r *Root) Symlink(target, name string) error {
 	return nil
 }
 
-// FDPath is a path that means the open file itself, for system calls that take only paths.
-func FDPath(file *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(file.Fd())) }
+// OpenRegular opens the regular file that name means beneath the root for reading. Whatever else is
+// there is an error, and is not opened even for a moment: a device or a fifo would notice.
+func (r *Root) OpenRegular(name string) (*os.File, error) {
+	handle, err := r.Open(name, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return nil, err
+	}
+	defer handle.Close()
+	info, err := handle.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &os.PathError{Op: "open", Path: handle.Name(), Err: errNotRegular}
+	}
+	return os.Open(FDPath(handle))
+}
+
+var errNotRegular = errors.New("not a regular file")
