@@ -29,7 +29,7 @@ func (s *Store) withExportNote(path, suffix string, do func(temp string) error) 
 	if err != nil {
 		return err
 	}
-	done, err := s.dir.LockWithNote(exportLock+id, path+suffix)
+	done, err := s.dir.LockWithData(exportLock+id, path+suffix)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func tempExport(path, id string) string {
 
 // settleExport removes the temporary files of an interrupted export.
 func (s *Store) settleExport(id string) error {
-	path, unlock, err := s.dir.LockReadNote(exportLock + id)
+	path, unlock, err := s.dir.LockOrphaned(exportLock + id)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func TestDefaultMounts(t *testing.T) {
 }
 
 // TestNewDocumentsShareNothing: a stage that changes its document must not change the next one's.
-func TestNewDocumentsShareNothing(t *testing.T) {
+func TestNewSharesNothing(t *testing.T) {
 	before, err := json.Marshal(New("0123456789ab").Linux)
 	if err != nil {
 		t.Fatal(err)

@@ -50,7 +50,7 @@ func TestReleasesRunNewestFirst(t *testing.T) {
 	}
 }
 
-func TestReleaseOfAToolThatIsNotThere(t *testing.T) {
+func TestAddReleaseWithoutTool(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	s := New("0123456789ab")
 	if err := s.AddRelease(nil, "md-nothing", "x"); err == nil || !strings.Contains(err.Error(), "md-nothing") || s.Hooks != nil {
@@ -58,7 +58,7 @@ func TestReleaseOfAToolThatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestSiblingStandsBeforeThePath(t *testing.T) {
+func TestSiblingBeforePath(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestEveryHookRuns(t *testing.T) {
 }
 
 // TestHooksGetTheState: runtime-spec, config.md "POSIX-platform Hooks".
-func TestHooksGetTheState(t *testing.T) {
+func TestHooksGetState(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	hook := script(t, "hook", `{ cat; echo; echo "$# $1 $2"; env | grep -v '^PWD=\|^SHLVL=\|^_=' | sort; } > `+out)
 	t.Setenv("SECRET", "of the caller")
@@ -146,7 +146,7 @@ func TestHookTimeout(t *testing.T) {
 	}
 }
 
-func TestHookEndsWithItsCaller(t *testing.T) {
+func TestHookEndsWithCaller(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
@@ -156,7 +156,7 @@ func TestHookEndsWithItsCaller(t *testing.T) {
 	}
 }
 
-func TestUndoOfNothing(t *testing.T) {
+func TestUndoWithoutHooks(t *testing.T) {
 	for _, s := range []*Spec{{}, {Spec: specs.Spec{Hooks: &specs.Hooks{}}}} {
 		if err := s.Undo(context.Background()); err != nil {
 			t.Error(err)
@@ -166,7 +166,7 @@ func TestUndoOfNothing(t *testing.T) {
 
 // TestReleaseThatIsInterrupted: Ctrl-C may meet it before it is in a process group of its own. It runs again, once,
 // and one that was killed in another way does not.
-func TestReleaseThatIsInterrupted(t *testing.T) {
+func TestInterruptedReleaseRunsAgain(t *testing.T) {
 	for signal, want := range map[string]string{"INT": "tried\ntried\n", "KILL": "tried\n"} {
 		notes := filepath.Join(t.TempDir(), "notes")
 		s := New("0123456789ab")

@@ -70,7 +70,7 @@ func Read(r io.Reader) (*Spec, error) {
 	}
 	s := &Spec{source: data}
 	if err := json.Unmarshal(data, &s.Spec); err != nil {
-		return nil, fmt.Errorf("read the document: not an OCI config.json: %w", plainly(err))
+		return nil, fmt.Errorf("read the document: not an OCI config.json: %w", jsonError(err))
 	}
 	if err := s.checkVersion(); err != nil {
 		return nil, err
@@ -86,8 +86,8 @@ func (s *Spec) checkVersion() error {
 	return nil
 }
 
-// plainly says of JSON that does not fit what it is about, without the names of our types.
-func plainly(err error) error {
+// jsonError says of JSON that does not fit what it is about, without the names of our types.
+func jsonError(err error) error {
 	var e *json.UnmarshalTypeError
 	if !errors.As(err, &e) {
 		return err

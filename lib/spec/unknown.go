@@ -67,11 +67,11 @@ func mergeObject(source, before, after map[string]any) map[string]any {
 	known := make(map[string]bool, len(before)+len(after))
 	for _, object := range []map[string]any{before, after} {
 		for key := range object {
-			known[fold(key)] = true
+			known[foldCase(key)] = true
 		}
 	}
 	for key, value := range source {
-		if _, exactly := before[key]; !exactly && !known[fold(key)] {
+		if _, exactly := before[key]; !exactly && !known[foldCase(key)] {
 			out[key] = value // unknown, or known and left out by omitempty
 		}
 	}
@@ -84,8 +84,8 @@ func mergeObject(source, before, after map[string]any) map[string]any {
 	return out
 }
 
-// fold makes one of all the spellings of a field that encoding/json takes for it: upper and lower case are the same.
-func fold(key string) string { return strings.ToLower(strings.ToUpper(key)) }
+// foldCase makes one of all the spellings of a field that encoding/json takes for it: upper and lower case are the same.
+func foldCase(key string) string { return strings.ToLower(strings.ToUpper(key)) }
 
 // mergeArray finds each element of after among those of before, so that unknown fields stay with
 // their element when others are put before it or taken away: first those that are equal, then those

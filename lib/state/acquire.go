@@ -74,11 +74,11 @@ func (d Dir) Abandoned() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	attended, done := d.MonitorBytes()
+	monitored, done := d.MonitorBytes()
 	defer done()
 	var ids []string
 	for _, e := range entries {
-		if id := e.Name(); IsID(id) && !attended(id) && d.abandoned(id, attended) {
+		if id := e.Name(); IsID(id) && !monitored(id) && d.abandoned(id, monitored) {
 			ids = append(ids, id)
 		}
 	}
@@ -91,7 +91,7 @@ func (d Dir) HasRunFile(id string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-func (d Dir) abandoned(id string, attended func(string) bool) bool {
+func (d Dir) abandoned(id string, monitored func(string) bool) bool {
 	if !d.HasRunFile(id) {
 		if d.gone(id) {
 			return true
@@ -100,5 +100,5 @@ func (d Dir) abandoned(id string, attended func(string) bool) bool {
 		_, err := os.Lstat(filepath.Join(d.Runtime(id), TempPrefix+RunFile))
 		return err == nil
 	}
-	return !d.look(id, attended).Owned()
+	return !d.look(id, monitored).Owned()
 }

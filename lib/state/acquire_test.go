@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-const held = "0123456789ab"
+const testID = "0123456789ab"
 
 // self and dead are two processes.
 func selfAndDead(t *testing.T) (self, dead Process) {
@@ -20,7 +20,7 @@ func selfAndDead(t *testing.T) (self, dead Process) {
 	return self, dead
 }
 
-func TestHoldAndLetGo(t *testing.T) {
+func TestAcquireAndRelease(t *testing.T) {
 	self, dead := selfAndDead(t)
 	tests := []struct {
 		name   string
@@ -37,20 +37,20 @@ func TestHoldAndLetGo(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDir(t)
 			if tt.before != (Run{}) {
-				must(t, WriteVolatile(filepath.Join(d.Runtime(held), RunFile), tt.before))
+				must(t, WriteVolatile(filepath.Join(d.Runtime(testID), RunFile), tt.before))
 			}
-			must(t, d.Acquire(held))
-			if run, err := d.ReadRun(held); err != nil || run != tt.during {
+			must(t, d.Acquire(testID))
+			if run, err := d.ReadRun(testID); err != nil || run != tt.during {
 				t.Errorf("held: %+v, %v", run, err)
 			}
 			if ids, err := d.Abandoned(); err != nil || len(ids) != 0 {
 				t.Errorf("abandoned: %v, %v", ids, err)
 			}
-			d.Release(held)
-			if run, err := d.ReadRun(held); err != nil || run != tt.after {
+			d.Release(testID)
+			if run, err := d.ReadRun(testID); err != nil || run != tt.after {
 				t.Errorf("let go: %+v, %v", run, err)
 			}
-			if _, err := os.Stat(d.Runtime(held)); os.IsNotExist(err) != (tt.after == Run{}) {
+			if _, err := os.Stat(d.Runtime(testID)); os.IsNotExist(err) != (tt.after == Run{}) {
 				t.Errorf("its directory: %v", err)
 			}
 		})
@@ -63,28 +63,28 @@ func TestHoldAndLetGo(t *testing.T) {
 // TestLetGoOfAnothers: the next stage has it in its hands already.
 // TestLetGoBesideASweep: who cleans up after others may make the directory of a container that is gone, for its lock,
 // and is done with it while another one, who is about to let go, waits for that lock and makes it again.
-func TestLetGoBesideASweep(t *testing.T) {
+func TestReleaseDuringSweep(t *testing.T) {
 	d := newDir(t)
-	unlock, err := d.Lock(held)
+	unlock, err := d.Lock(testID)
 	must(t, err)
 	done := make(chan bool)
-	go func() { d.Release(held); close(done) }()
+	go func() { d.Release(testID); close(done) }()
 	time.Sleep(20 * time.Millisecond) // so that it waits; if it does not yet, there is nothing to see
-	must(t, os.RemoveAll(d.Runtime(held)))
+	must(t, os.RemoveAll(d.Runtime(testID)))
 	unlock()
 	<-done
-	if _, err := os.Stat(d.Runtime(held)); !os.IsNotExist(err) {
+	if _, err := os.Stat(d.Runtime(testID)); !os.IsNotExist(err) {
 		t.Errorf("its directory: %v", err)
 	}
 }
 
-func TestLetGoOfAnothers(t *testing.T) {
+func TestReleaseKeepsOtherOwner(t *testing.T) {
 	_, other := selfAndDead(t)
 	d := newDir(t)
-	must(t, d.Acquire(held))
-	must(t, WriteVolatile(filepath.Join(d.Runtime(held), RunFile), Run{Monitor: other}))
-	d.Release(held)
-	if run, err := d.ReadRun(held); err != nil || run.Monitor != other {
+	must(t, d.Acquire(testID))
+	must(t, WriteVolatile(filepath.Join(d.Runtime(testID), RunFile), Run{Monitor: other}))
+	d.Release(testID)
+	if run, err := d.ReadRun(testID); err != nil || run.Monitor != other {
 		t.Errorf("%+v, %v", run, err)
 	}
 }
@@ -119,10 +119,10 @@ func TestAbandoned(t *testing.T) {
 
 // TestHoldAndTheSweep: who sees the directory before the note waits for the lock, and then sees the note;
 // where it was quicker, and removes the directory, the note comes all the same.
-func TestHoldAndTheSweep(t *testing.T) {
+func TestAcquireDuringSweep(t *testing.T) {
 	d := newDir(t)
-	for name, do := range map[string]func(){"hold": func() { _ = d.Acquire(held) }, "let go": func() { d.Release(held) }} {
-		unlock, err := d.Lock(held)
+	for name, do := range map[string]func(){"hold": func() { _ = d.Acquire(testID) }, "let go": func() { d.Release(testID) }} {
+		unlock, err := d.Lock(testID)
 		must(t, err)
 		done := make(chan bool)
 		go func() { do(); close(done) }()
@@ -157,35 +157,13 @@ func TestHoldAndTheSweep(t *testing.T) {
 				}
 			}
 		}()
-		must(t, d.Acquire(held))
+		must(t, d.Acquire(testID))
 		time.Sleep(100 * time.Microsecond)
 		close(stop)
 		<-swept
-		if run, err := d.ReadRun(held); err != nil || !run.Monitor.Alive() {
+		if run, err := d.ReadRun(testID); err != nil || !run.Monitor.Alive() {
 			t.Fatalf("the note is gone: %+v, %v", run, err)
 		}
-		d.Release(held)
-	}
-}
-
-// TestReleaseAfterAKill: what is left of a claim is found by its holder's name.
-func TestReleaseAfterAKill(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "claims")
-	must(t, ReleaseAll(dir, held)) // none there
-	must(t, Claim(filepath.Join(dir, "a"), held))
-	must(t, Claim(filepath.Join(dir, "b"), held))
-	must(t, Claim(filepath.Join(dir, "c"), "aaaaaaaaaaaa"))
-	// Killed before it had its name, and after: then both are one file.
-	must(t, os.WriteFile(tempClaim(dir, "aaaaaaaaaaaa"), nil, 0o600))
-	must(t, os.Link(filepath.Join(dir, "a"), tempClaim(dir, held)))
-	must(t, Claim(filepath.Join(dir, "d"), held))
-	if Holder(filepath.Join(dir, "a")) != held || Holder(filepath.Join(dir, "d")) != held {
-		t.Error("a claim was changed")
-	}
-	must(t, os.WriteFile(tempClaim(dir, held), nil, 0o600))
-	must(t, ReleaseAll(dir, held))
-	must(t, Release(filepath.Join(dir, "none"), "aaaaaaaaaaaa"))
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 || entries[0].Name() != "c" {
-		t.Errorf("left %v, %v", entries, err)
+		d.Release(testID)
 	}
 }

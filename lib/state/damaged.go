@@ -25,10 +25,10 @@ func (d Dir) LoadDamaged(id string) (*Container, error) {
 			return nil, err
 		}
 	}
-	attended, done := d.MonitorBytes()
+	monitored, done := d.MonitorBytes()
 	defer done()
 	c := &Container{ID: id, Spec: s}
-	d.fill(c, attended)
+	d.fill(c, monitored)
 	return c, nil
 }
 
@@ -88,15 +88,4 @@ func (d Dir) RewriteRun(id string) error {
 		return fmt.Errorf("the processes of container %s cannot be told from here", id)
 	}
 	return WriteOver(filepath.Join(d.Runtime(id), RunFile), func(path string) error { return WriteVolatile(path, look.Run) })
-}
-
-// NameOf returns the name of container id as the claim on it says, the id where it has none.
-func (d Dir) NameOf(id string) string {
-	entries, _ := list(d.Names())
-	for _, e := range entries {
-		if d.nameHolder(e.Name()) == id {
-			return e.Name()
-		}
-	}
-	return id
 }

@@ -23,13 +23,10 @@
 package state
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"syscall"
 )
 
@@ -94,7 +91,7 @@ func (d Dir) Layers() string  { return filepath.Join(d.Root, "layers") }
 func (d Dir) Volumes() string { return filepath.Join(d.Root, "volumes") }
 
 // MountPoints is the layer beneath those of every image.
-func (d Dir) MountPoints() string { return filepath.Join(d.Root, "ground") }
+func (d Dir) MountPoints() string { return filepath.Join(d.Root, "mountpoints") }
 
 // Networks holds one directory per network, Containers one per container (its OCI bundle), Names one
 // file per container name.
@@ -116,37 +113,6 @@ func (d Dir) Runtime(id string) string { return filepath.Join(d.Run, id) }
 
 // NetNS is where the network namespace of container id is bound.
 func (d Dir) NetNS(id string) string { return filepath.Join(d.Run, "netns", id) }
-
-var (
-	idForm   = regexp.MustCompile(`^[0-9a-f]{12}$`)
-	nameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
-)
-
-// NewID returns a random container id: 12 hexadecimal digits.
-func NewID() string {
-	var b [6]byte
-	rand.Read(b[:]) // never fails (crypto/rand)
-	return hex.EncodeToString(b[:])
-}
-
-// IsID reports whether s has the form of a container id, and so is safe as a path's element.
-func IsID(s string) bool { return idForm.MatchString(s) }
-
-// CheckID returns an error where s is not a container id.
-func CheckID(s string) error {
-	if !IsID(s) {
-		return fmt.Errorf("container id %.80q: want 12 hexadecimal digits", s)
-	}
-	return nil
-}
-
-// CheckName returns an error where s cannot name a container, network or volume; what says which.
-func CheckName(what, s string) error {
-	if !nameForm.MatchString(s) || len(s) > 128 {
-		return fmt.Errorf("%s name %.80q: want 2 to 128 of letters, digits, _ . -, a letter or digit first", what, s)
-	}
-	return nil
-}
 
 // ErrNotFound is wrapped by the errors about a container, network, volume or image that is not there.
 var ErrNotFound = errors.New("not found")

@@ -5,9 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -57,8 +55,8 @@ func TestWriteFile(t *testing.T) {
 	}
 }
 
-// TestFailedWritesKeepTheOldContent fails each step of a write in turn.
-func TestFailedWritesKeepTheOldContent(t *testing.T) {
+// TestFailedWriteKeepsOldContent fails each step of a write in turn.
+func TestFailedWriteKeepsOldContent(t *testing.T) {
 	dir := t.TempDir()
 	taken := filepath.Join(dir, "taken")
 	must(t, os.MkdirAll(filepath.Join(taken, "inside"), 0o700)) // rename(2) cannot replace it
@@ -88,7 +86,7 @@ func TestFailedWritesKeepTheOldContent(t *testing.T) {
 }
 
 // TestReadersSeeWholeFiles: one writes all the time, and who reads gets all of one content.
-func TestReadersSeeWholeFiles(t *testing.T) {
+func TestReadersSeeWholeFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	for name, write := range map[string]func(string) error{
 		"durable":  func(text string) error { return WriteFile(path, []byte(text), 0o600) },
@@ -133,73 +131,6 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-func TestClaim(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "dir", "10.0.0.2")
-	if Holder(path) != "" {
-		t.Error("nobody has it yet")
-	}
-	must(t, Claim(path, "first"))
-	var taken *TakenError
-	if err := Claim(path, "second"); !errors.As(err, &taken) || taken.Holder != "first" ||
-		err.Error() != "10.0.0.2 is taken by first" {
-		t.Errorf("got %v", err)
-	}
-	must(t, Release(path, "second")) // not its own: stays
-	if Holder(path) != "first" {
-		t.Errorf("held by %q", Holder(path))
-	}
-	must(t, Release(path, "first"))
-	must(t, Release(path, "first"))
-	if names(t, filepath.Dir(path)) != "" {
-		t.Errorf("left: %s", names(t, filepath.Dir(path)))
-	}
-	if err := Claim(filepath.Join(path, "x"), "a"); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestClaimsAreExclusive: of many at once one wins, and the others hear of whom.
-func TestClaimsAreExclusive(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "name")
-	winners := race(50, func(i int) error { return Claim(path, strconv.Itoa(i)) }, func(err error) {
-		var taken *TakenError
-		if !errors.As(err, &taken) || taken.Holder == "" || taken.Holder != Holder(path) {
-			t.Errorf("a loser hears %v", err)
-		}
-	})
-	if len(winners) != 1 || Holder(path) != strconv.Itoa(winners[0]) {
-		t.Errorf("winners %v, held by %s", winners, Holder(path))
-	}
-	if names(t, filepath.Dir(path)) != "name" {
-		t.Errorf("left: %s", names(t, filepath.Dir(path)))
-	}
-}
-
-// race calls do for n callers at once, gives the errors to lost, and returns those who had none.
-func race(n int, do func(int) error, lost func(error)) (winners []int) {
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	start := make(chan struct{})
-	for i := range n {
-		all.Add(1)
-		go func() {
-			defer all.Done()
-			<-start
-			err := do(i)
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				winners = append(winners, i)
-			} else {
-				lost(err)
-			}
-		}()
-	}
-	close(start)
-	all.Wait()
-	return winners
-}
-
 // TestOverwrite: what is written where it lies is all of the new content, be it shorter or longer than the old.
 func TestOverwrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
@@ -208,7 +139,7 @@ func TestOverwrite(t *testing.T) {
 		ok       bool
 	}{
 		{`{"a": 1}`, `{"a": 1, "b": 2}`, true}, {`{"a": 1, "b": 2}`, `{}`, true},
-		{"", "{}", false}, {"{}", strings.Repeat(" ", blockSize+1), false}, {strings.Repeat(" ", blockSize+1), "{}", false},
+		{"", "{}", false}, {"{}", strings.Repeat(" ", smallFileSize+1), false}, {strings.Repeat(" ", smallFileSize+1), "{}", false},
 	} {
 		must(t, os.WriteFile(path, []byte(tt.old), 0o600))
 		err := overwrite(path, []byte(tt.now))

@@ -1,6 +1,13 @@
 package state
 
-import "github.com/weikeit/mydocker/lib/spec"
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+
+	"github.com/weikeit/mydocker/lib/spec"
+)
 
 // EnsureID returns the id of the document, which is given one where another program started the
 // pipe. An id of another form is refused: it becomes a path.
@@ -9,4 +16,35 @@ func EnsureID(s *spec.Spec) (string, error) {
 		s.Annotate(spec.AnnotationID, NewID())
 	}
 	return s.ID(), CheckID(s.ID())
+}
+
+var (
+	idForm   = regexp.MustCompile(`^[0-9a-f]{12}$`)
+	nameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+)
+
+// NewID returns a random container id: 12 hexadecimal digits.
+func NewID() string {
+	var b [6]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// IsID reports whether s has the form of a container id, and so is safe as a path's element.
+func IsID(s string) bool { return idForm.MatchString(s) }
+
+// CheckID returns an error where s is not a container id.
+func CheckID(s string) error {
+	if !IsID(s) {
+		return fmt.Errorf("container id %.80q: want 12 hexadecimal digits", s)
+	}
+	return nil
+}
+
+// CheckName returns an error where s cannot name a container, network or volume; what says which.
+func CheckName(what, s string) error {
+	if !nameForm.MatchString(s) || len(s) > 128 {
+		return fmt.Errorf("%s name %.80q: want 2 to 128 of letters, digits, _ . -, a letter or digit first", what, s)
+	}
+	return nil
 }

@@ -10,9 +10,9 @@ import (
 // The ids of the host that containers get for users of their own, in ranges: above those of people, of subuid(5) and
 // of systemd-nspawn, and below where programs take them for negative.
 const (
-	firstUsers    = 0x70000000
-	IDRangeSize   = 1 << 16 // ids for one container
-	rangesOfUsers = 0x0fff
+	firstRange  = 0x70000000
+	IDRangeSize = 1 << 16 // ids for one container
+	rangeCount  = 0x0fff
 )
 
 // IDRanges is where the ranges are claimed.
@@ -26,8 +26,8 @@ func (d Dir) ClaimIDRange(id string) (uint32, error) {
 		return 0, err
 	}
 	defer unlock()
-	for n := range rangesOfUsers {
-		first := uint32(firstUsers + n*IDRangeSize)
+	for n := range rangeCount {
+		first := uint32(firstRange + n*IDRangeSize)
 		path := filepath.Join(d.IDRanges(), strconv.FormatUint(uint64(first), 10))
 		err := Claim(path, id)
 		var taken *TakenError
@@ -44,7 +44,7 @@ func (d Dir) ClaimIDRange(id string) (uint32, error) {
 			return 0, err
 		}
 	}
-	return 0, fmt.Errorf("all %d ranges of users are taken", rangesOfUsers)
+	return 0, fmt.Errorf("all %d ranges of users are taken", rangeCount)
 }
 
 // ReleaseIDRange gives the range of container id back. It is idempotent.

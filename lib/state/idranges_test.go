@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestUsersOfContainers(t *testing.T) {
+func TestIDRanges(t *testing.T) {
 	d := Dir{Root: t.TempDir(), Run: t.TempDir()}
 	ids := []string{"0123456789ab", "0123456789ac", "0123456789ad"}
 	var first [3]uint32

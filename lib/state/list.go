@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sort"
 	"strings"
@@ -82,9 +81,9 @@ func (c *Container) Restarting() bool {
 // Load reads all about container id. Only a missing or unreadable document is an error: the other
 // files may be missing, and a torn one counts as missing.
 func (d Dir) Load(id string) (*Container, error) {
-	attended, done := d.MonitorBytes()
+	monitored, done := d.MonitorBytes()
 	defer done()
-	return d.load(id, readSpec, attended)
+	return d.load(id, readSpec, monitored)
 }
 
 func readSpec(path string) (*spec.Spec, error) {
@@ -111,7 +110,7 @@ func glance(path string) (*spec.Spec, error) {
 	return readSpec(path)
 }
 
-func (d Dir) load(id string, read func(path string) (*spec.Spec, error), attended func(string) bool) (*Container, error) {
+func (d Dir) load(id string, read func(path string) (*spec.Spec, error), monitored func(string) bool) (*Container, error) {
 	if err := CheckID(id); err != nil {
 		return nil, err
 	}
@@ -123,16 +122,16 @@ func (d Dir) load(id string, read func(path string) (*spec.Spec, error), attende
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", id, err)
 	}
-	d.fill(c, attended)
+	d.fill(c, monitored)
 	return c, nil
 }
 
 // fill reads what stands beside the document.
-func (d Dir) fill(c *Container, attended func(string) bool) {
+func (d Dir) fill(c *Container, monitored func(string) bool) {
 	id := c.ID
 	c.Spawn, _ = d.ReadSpawn(id)
 	c.Net, _ = d.ReadNet(id)
-	look := d.look(id, attended)
+	look := d.look(id, monitored)
 	c.Run, c.Running, c.Monitored = look.Run, look.Program != Dead, look.Monitor != Dead
 	if c.Unseen() {
 		if c.Spawn, _ = d.ReadSpawn(id); c.Unseen() { // else it was written down in between
@@ -193,9 +192,9 @@ func (d Dir) list(bad func(error)) (list []*Container, unknown []string, err err
 		return nil, nil, err
 	}
 	found, errs := make([]*Container, len(ids)), make([]error, len(ids))
-	attended, done := d.MonitorBytes()
+	monitored, done := d.MonitorBytes()
 	defer done()
-	Parallel(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], glance, attended) })
+	Parallel(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], glance, monitored) })
 	for i, c := range found {
 		switch {
 		case errs[i] == nil:
@@ -271,68 +270,6 @@ func Find(arg string) (Dir, string, error) {
 	}
 	id, err := d.Resolve(arg)
 	return d, id, err
-}
-
-// ClaimName gives the name to container id. A claim whose container is gone is taken over. One at a
-// time: of two who saw the same claim of the dead, the second would take over that of the first.
-func (d Dir) ClaimName(name, id string) error {
-	if err := CheckName("container", name); err != nil {
-		return err
-	}
-	unlock, err := d.LockObject("names")
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	path := filepath.Join(d.Names(), name)
-	err = Claim(path, id)
-	var taken *TakenError
-	if errors.As(err, &taken) {
-		if holder := d.nameHolder(name); !d.gone(holder) {
-			return fmt.Errorf("name %s is taken by container %s", name, holder)
-		}
-		if err := Release(path, taken.Holder); err != nil {
-			return err
-		}
-		err = Claim(path, id)
-	}
-	if errors.As(err, &taken) {
-		return fmt.Errorf("name %s is taken by container %s", name, taken.Holder)
-	}
-	return err
-}
-
-// nameHolder returns the id of the container that has a name. A claim that is torn is of the one that is called so.
-func (d Dir) nameHolder(name string) string {
-	path := filepath.Join(d.Names(), name)
-	holder := Holder(path)
-	if _, err := os.Lstat(path); err != nil || IsID(holder) {
-		return holder
-	}
-	ids, _ := d.IDs()
-	for _, id := range ids {
-		if s, err := glance(d.Config(id)); err == nil && s.Annotation(spec.AnnotationName) == name {
-			return id
-		}
-	}
-	return holder
-}
-
-// ReleaseName gives the name of container id back. It is idempotent.
-func (d Dir) ReleaseName(name, id string) error {
-	if CheckName("container", name) != nil {
-		return nil
-	}
-	unlock, err := d.LockObject("names")
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	path := filepath.Join(d.Names(), name)
-	if _, err := os.Lstat(path); err == nil && !IsID(Holder(path)) && d.nameHolder(name) == id {
-		return os.RemoveAll(path)
-	}
-	return Release(path, id)
 }
 
 // gone reports whether there is no container id any more.

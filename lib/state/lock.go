@@ -57,7 +57,7 @@ const (
 )
 
 const (
-	attendedFile = "attended" // bytes that monitors lock ([Dir.LockMonitorByte])
+	monitorsFile = "monitors" // bytes that monitors lock ([Dir.LockMonitorByte])
 
 	// What was done since the machine started ([Dir.FirstSweep]).
 	MarkSwept   = "swept"   // all containers were looked at
@@ -66,7 +66,7 @@ const (
 
 // lasting are made with the directory, and marks not before what they say is done.
 var (
-	lasting = []string{NetworkLock, HostsLock, FirewallLock, ImagesLock, attendedFile}
+	lasting = []string{NetworkLock, HostsLock, FirewallLock, ImagesLock, monitorsFile}
 	marks   = []string{MarkSwept, MarkSettled}
 )
 
@@ -141,12 +141,12 @@ func (d Dir) LockForReading(name string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// errHeld ends a wait for a lock when this process is told to end.
-type errHeld struct{}
+// errInterrupted ends a wait for a lock when this process is told to end.
+type errInterrupted struct{}
 
-func (errHeld) Error() string { return "interrupted: another process has it" }
+func (errInterrupted) Error() string { return "interrupted: another process has it" }
 
-func (errHeld) Is(target error) bool { return target == context.Canceled }
+func (errInterrupted) Is(target error) bool { return target == context.Canceled }
 
 // flock locks an open file. Where another process has the lock, the wait ends when this one is told to end: flock(2)
 // itself cannot be told, so it goes on alone. The file is closed where it fails.
@@ -168,7 +168,7 @@ func flock(fd, how int, closeFile func()) error {
 				<-done
 				closeFile()
 			}()
-			return errHeld{}
+			return errInterrupted{}
 		}
 	}
 	if err != nil {
@@ -245,9 +245,9 @@ func (d Dir) LockAndSettle(name string, settle func() error) (func(), error) {
 	}, nil
 }
 
-// LockWithNote is [Dir.LockObject] for what cannot be found by the lock's name: the file holds a note for
-// [Dir.LockReadNote].
-func (d Dir) LockWithNote(name, note string) (unlock func(), err error) {
+// LockWithData is [Dir.LockObject] for what cannot be found by the lock's name: the file holds a note for
+// [Dir.LockOrphaned].
+func (d Dir) LockWithData(name, note string) (unlock func(), err error) {
 	if unlock, err = d.LockObject(name); err != nil {
 		return nil, err
 	}
@@ -258,8 +258,8 @@ func (d Dir) LockWithNote(name, note string) (unlock func(), err error) {
 	return unlock, nil
 }
 
-// LockReadNote takes a lock whose holder was killed, and returns its note.
-func (d Dir) LockReadNote(name string) (note string, unlock func(), err error) {
+// LockOrphaned takes a lock whose holder was killed, and returns its note.
+func (d Dir) LockOrphaned(name string) (note string, unlock func(), err error) {
 	if unlock, err = d.LockObject(name); err != nil {
 		return "", nil, err
 	}
@@ -282,7 +282,7 @@ func (d Dir) DropLock(name string) error {
 
 // OrphanedLocks returns the names of the locks whose holders were killed. Whoever takes back what such a holder left does
 // so with that lock ([Dir.LockAndSettle]), whose file goes thereby. One that is just being taken may be among them: its
-// holder has done nothing yet.
+// startLockHolder has done nothing yet.
 func (d Dir) OrphanedLocks() ([]string, error) {
 	entries, err := list(d.locks())
 	var left []string

@@ -25,17 +25,17 @@ func (l Look) Owned() bool { return l.Program != Dead || l.Monitor != Dead }
 // the foreground, stays with the container ([Dir.LockMonitorByte]); and the control group, which is occupied as long as there
 // is a process. Where none of them answers, the container is taken to be there.
 func (d Dir) Look(id string) Look {
-	attended, done := d.MonitorBytes()
+	monitored, done := d.MonitorBytes()
 	defer done()
-	return d.look(id, attended)
+	return d.look(id, monitored)
 }
 
 // look asks about one of many containers. A process that ends takes its note away before: where the note is another
 // than it was, or gone, when the process is dead, another was quicker.
-func (d Dir) look(id string, attended func(string) bool) Look {
+func (d Dir) look(id string, monitored func(string) bool) Look {
 	run, err := d.ReadRun(id)
 	for {
-		l := d.judge(id, run, err, attended)
+		l := d.judge(id, run, err, monitored)
 		if l.Owned() {
 			return l
 		}
@@ -47,16 +47,16 @@ func (d Dir) look(id string, attended func(string) bool) Look {
 	}
 }
 
-func (d Dir) judge(id string, run Run, err error, attended func(string) bool) Look {
+func (d Dir) judge(id string, run Run, err error, monitored func(string) bool) Look {
 	if err != nil || run == (Run{}) {
-		return d.withoutNote(id, err != nil, attended)
+		return d.withoutRunFile(id, err != nil, monitored)
 	}
 	l := Look{Run: run, Program: run.Init.glance(), Monitor: run.Monitor.glance()}
 	if l.Program != Unknown && l.Monitor != Unknown {
 		return l
 	}
 	started := run.Init.PID != 0 && run.Restart.IsZero()
-	if attended(id) {
+	if monitored(id) {
 		l.Monitor = Alive
 		if l.Program == Unknown {
 			l.Program = Dead
@@ -80,11 +80,11 @@ func (d Dir) judge(id string, run Run, err error, attended func(string) bool) Lo
 	return l
 }
 
-// withoutNote tells of a container whose note is lost or torn. One that has ended has none either, and is known by what
+// withoutRunFile tells of a container whose note is lost or torn. One that has ended has none either, and is known by what
 // is noted of its life.
-func (d Dir) withoutNote(id string, torn bool, attended func(string) bool) Look {
+func (d Dir) withoutRunFile(id string, torn bool, monitored func(string) bool) Look {
 	l := Look{}
-	if attended(id) {
+	if monitored(id) {
 		l.Monitor = Alive
 	} else if !torn {
 		if life, err := d.ReadSpawn(id); d.gone(id) || err == nil && d.Kept(id) && (life.Started.IsZero() || !life.Finished.IsZero()) {

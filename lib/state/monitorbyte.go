@@ -17,10 +17,10 @@ import (
 // whatever namespaces, where pids mean nothing ([Dir.Look]). A monitor that executes its program anew hands the file on.
 // Where it fails the file is nil, and the note alone tells whose the container is ([Dir.Acquire]).
 func (d Dir) LockMonitorByte(id string) *os.File {
-	file, err := os.OpenFile(d.attended(), os.O_RDWR, 0)
+	file, err := os.OpenFile(d.monitorsPath(), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		_ = d.makeLocks() // where they cannot be made, neither can the file
-		file, err = os.OpenFile(d.attended(), os.O_RDWR|os.O_CREATE, 0o600)
+		file, err = os.OpenFile(d.monitorsPath(), os.O_RDWR|os.O_CREATE, 0o600)
 	}
 	if err != nil {
 		return nil
@@ -30,9 +30,9 @@ func (d Dir) LockMonitorByte(id string) *os.File {
 }
 
 // MonitorBytes returns what reports whether a process stays with a container.
-func (d Dir) MonitorBytes() (attended func(id string) bool, close func()) {
+func (d Dir) MonitorBytes() (monitored func(id string) bool, close func()) {
 	file := sync.OnceValue(func() *os.File { // most have a note that tells
-		file, _ := os.Open(d.attended()) // none, nobody
+		file, _ := os.Open(d.monitorsPath()) // none, nobody
 		return file
 	})
 	asked := false
@@ -46,7 +46,7 @@ func (d Dir) MonitorBytes() (attended func(id string) bool, close func()) {
 		}
 }
 
-func (d Dir) attended() string { return filepath.Join(d.locks(), attendedFile) }
+func (d Dir) monitorsPath() string { return filepath.Join(d.locks(), monitorsFile) }
 
 // byteOf is the number of container id's byte: 12 hexadecimal digits are 48 bits.
 func byteOf(id string) int64 {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/weikeit/mydocker/lib/linux"
 )
@@ -119,109 +118,6 @@ func (d Dir) Orphans() ([]Orphan, error) {
 		}})
 	}
 	return found, errors.Join(err, tempErr)
-}
-
-// DropTemps removes the temporary files of container id: those of writers that were killed. The caller has its lock,
-// as who writes them has, but for those of lib/network, which has a lock of its own.
-func (d Dir) DropTemps(id string) {
-	for _, dir := range []string{d.Bundle(id), d.Runtime(id)} {
-		entries, _ := list(dir)
-		for _, e := range entries {
-			if strings.HasPrefix(e.Name(), TempPrefix) && e.Name() != TempPrefix+NetFile {
-				_ = os.Remove(filepath.Join(dir, e.Name()))
-			}
-		}
-	}
-}
-
-// DropAllTemps removes the temporary files of all writers of small files that were killed, where their locks tell no more: a
-// reboot took those. Each goes under the lock that its writer would have.
-func (d Dir) DropAllTemps() error {
-	for lock, dir := range map[string]string{"names": d.Names(), "users": d.IDRanges()} {
-		if !hasTemps(dir) {
-			continue
-		}
-		unlock, err := d.LockObject(lock)
-		if err != nil {
-			return err
-		}
-		RemoveTemps(dir)
-		unlock()
-	}
-	ids, err := d.IDs()
-	errs := []error{err}
-	for _, id := range ids {
-		if hasTemps(d.Bundle(id)) {
-			errs = append(errs, d.IfUnowned(id, func() error { d.DropTemps(id); return nil }))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func hasTemps(dir string) bool {
-	paths, err := filepath.Glob(filepath.Join(dir, TempPrefix+"*"))
-	return len(paths) > 0 && err == nil
-}
-
-// RemoveTemps removes the temporary files in a directory: those of writers that were killed. The caller has the lock that
-// writers there have.
-func RemoveTemps(dir string) {
-	entries, _ := list(dir) // one that cannot be read keeps them
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), TempPrefix) {
-			_ = os.RemoveAll(filepath.Join(dir, e.Name()))
-		}
-	}
-}
-
-// Settled reports whether what is at path is not being made at this moment: its maker had the time to finish.
-func Settled(path string) bool {
-	info, err := os.Lstat(path)
-	return err == nil && time.Since(info.ModTime()) > 10*time.Second
-}
-
-// temps returns the temporary files where small files are written, but for those of writers that live.
-func (d Dir) temps() ([]string, error) {
-	var found []string
-	for _, pattern := range []string{
-		d.Names(), d.Networks() + "/*", d.Networks() + "/*/leases", d.Containers() + "/*", d.Volumes() + "/*", d.Images(), d.Run + "/*", d.Run,
-	} {
-		paths, err := filepath.Glob(filepath.Join(pattern, TempPrefix+"*"))
-		if err != nil {
-			return nil, err
-		}
-		for _, path := range paths {
-			if Settled(path) {
-				found = append(found, path)
-			}
-		}
-	}
-	if len(found) == 0 {
-		return nil, nil
-	}
-	open, err := openFiles()
-	if err != nil {
-		return nil, err
-	}
-	var left []string
-	for _, path := range found {
-		if !open[path] {
-			left = append(left, path)
-		}
-	}
-	return left, nil
-}
-
-// openFiles returns the files that processes have open, by their paths.
-func openFiles() (map[string]bool, error) {
-	fds, err := filepath.Glob("/proc/[0-9]*/fd/*")
-	open := make(map[string]bool, len(fds))
-	for _, fd := range fds {
-		if path, err := os.Readlink(fd); err == nil { // else it was just closed
-			open[path] = true
-		}
-	}
-	return open, err
 }
 
 // list reads a directory; one that is not there is empty.

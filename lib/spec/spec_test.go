@@ -96,7 +96,7 @@ func expect(t *testing.T, got any, want string) {
 	}
 }
 
-func TestForeignDocumentsPassUnchanged(t *testing.T) {
+func TestForeignDocumentsUnchanged(t *testing.T) {
 	for name, data := range foreign(t) {
 		t.Run(name, func(t *testing.T) {
 			want, got := tree(t, data), encoded(t, mustRead(t, data))
@@ -109,9 +109,9 @@ func TestForeignDocumentsPassUnchanged(t *testing.T) {
 	}
 }
 
-// TestEditsKeepTheUnknown does what the stages do to a foreign document, and looks that nothing but
+// TestEditsKeepUnknownFields does what the stages do to a foreign document, and looks that nothing but
 // that changed.
-func TestEditsKeepTheUnknown(t *testing.T) {
+func TestEditsKeepUnknownFields(t *testing.T) {
 	for name, data := range foreign(t) {
 		t.Run(name, func(t *testing.T) {
 			s := mustRead(t, data)
@@ -163,7 +163,7 @@ func TestEditsKeepTheUnknown(t *testing.T) {
 	}
 }
 
-func TestUnknownFieldsFollowTheirElement(t *testing.T) {
+func TestUnknownFieldsFollowElement(t *testing.T) {
 	const source = `{"ociVersion":"1.0.0","mounts":[
 		{"destination":"/a","type":"tmpfs","x":1},
 		{"destination":"/b","type":"tmpfs","x":2},
@@ -213,7 +213,7 @@ func TestUnknownFieldsFollowTheirElement(t *testing.T) {
 }
 
 // TestKnownFieldsAreTheDocuments: a field that was taken away must not come back from the source.
-func TestKnownFieldsAreTheDocuments(t *testing.T) {
+func TestRemovedFieldsStayRemoved(t *testing.T) {
 	s := mustRead(t, []byte(`{"ociVersion":"1.0.0","hostname":"h","process":{"cwd":"/","terminal":true,
 		"args":["a","b"],"user":{"uid":1,"gid":2}},"annotations":{"a":"1","b":"2"},
 		"linux":{"cgroupsPath":"/x","resources":{"pids":{"limit":5}},"namespaces":[{"type":"network","path":"/n"}]}}`))
@@ -265,7 +265,7 @@ type brokenStream struct{ error }
 func (b brokenStream) Read([]byte) (int, error)  { return 0, b.error }
 func (b brokenStream) Write([]byte) (int, error) { return 0, b.error }
 
-func TestStreamErrorsAreKept(t *testing.T) {
+func TestStreamErrorsAreWrapped(t *testing.T) {
 	broken := errors.New("broken")
 	if _, err := Read(brokenStream{broken}); !errors.Is(err, broken) {
 		t.Errorf("read: %v", err)
@@ -345,7 +345,7 @@ func TestCompose(t *testing.T) {
 
 // FuzzRead: whatever is read is written again without loss, and reads as the same.
 // TestSpellings: a field in another case is that field, and what is written has it once.
-func TestSpellings(t *testing.T) {
+func TestFieldCase(t *testing.T) {
 	s := mustRead(t, []byte(`{"ociVersion":"1.0.0","x":1,"process":{"nonewprivileges":true,"CWD":"/a","Y":2},"hostName":""}`))
 	s.Process.NoNewPrivileges, s.Process.Cwd, s.Hostname = false, "/b", "h"
 	data, err := s.Encode()
