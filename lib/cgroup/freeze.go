@@ -102,8 +102,8 @@ func (g *Group) Kill(ctx context.Context) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		pids, err := g.Procs()
 		switch {
-		case errors.Is(err, ErrForeign), err == nil && len(pids) == 0 && linux.GroupOccupancy(g.Path).Occupied: // in another pid namespace
-			if !linux.KillGroup(g.Path) {
+		case errors.Is(err, ErrForeign), err == nil && len(pids) == 0 && linux.CgroupOccupancy(g.Path).Occupied: // in another pid namespace
+			if !linux.KillCgroup(g.Path) {
 				return err
 			}
 			pids = nil

@@ -18,9 +18,9 @@ type Occupancy struct {
 	Certain  bool // that none is was said by a file that counts processes of every pid namespace
 }
 
-// GroupOccupancy asks all hierarchies that are mounted here about the group at path. The lists of processes are not
+// CgroupOccupancy asks all hierarchies that are mounted here about the group at path. The lists of processes are not
 // enough: v1 leaves those out that the reader's pid namespace does not have.
-func GroupOccupancy(path string) Occupancy {
+func CgroupOccupancy(path string) Occupancy {
 	var o Occupancy
 	counted, told := false, false // of v1: one that has ended counts until its parent has asked for it
 	for _, h := range hierarchies() {
@@ -44,11 +44,11 @@ func GroupOccupancy(path string) Occupancy {
 	return o
 }
 
-// GroupProcesses returns the pids, as this pid namespace has them, of the processes in a group and below it.
-func GroupProcesses(path string) []int {
+// CgroupProcesses returns the pids, as this pid namespace has them, of the processes in a group and below it.
+func CgroupProcesses(path string) []int {
 	var pids []int
 	for _, h := range hierarchies() {
-		eachGroup(filepath.Join(h.mount, path), func(procs []byte) bool {
+		eachCgroup(filepath.Join(h.mount, path), func(procs []byte) bool {
 			for word := range bytes.FieldsSeq(procs) {
 				if pid, err := strconv.Atoi(string(word)); err == nil && pid > 0 { // 0: it is not in our namespace
 					pids = append(pids, pid)
@@ -61,9 +61,9 @@ func GroupProcesses(path string) []int {
 	return slices.Compact(pids)
 }
 
-// KillGroup ends all processes of a group of the v2 hierarchy, those included that this pid namespace does not have
+// KillCgroup ends all processes of a group of the v2 hierarchy, those included that this pid namespace does not have
 // (cgroup.kill, Linux 5.14). It reports whether it could.
-func KillGroup(path string) bool {
+func KillCgroup(path string) bool {
 	for _, h := range hierarchies() {
 		if h.unified && writeExisting(filepath.Join(h.mount, path, "cgroup.kill"), "1") == nil {
 			return true
@@ -83,17 +83,17 @@ func writeExisting(path, value string) error {
 }
 
 func anyProcess(dir string) bool {
-	return !eachGroup(dir, func(procs []byte) bool { return len(procs) == 0 })
+	return !eachCgroup(dir, func(procs []byte) bool { return len(procs) == 0 })
 }
 
-// eachGroup shows the list of processes of a group and of those below it to more, until that says no.
-func eachGroup(dir string, more func(procs []byte) bool) bool {
+// eachCgroup shows the list of processes of a group and of those below it to more, until that says no.
+func eachCgroup(dir string, more func(procs []byte) bool) bool {
 	if procs, err := ReadFile(filepath.Join(dir, "cgroup.procs")); err == nil && !more(procs) {
 		return false
 	}
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
-		if e.IsDir() && !eachGroup(filepath.Join(dir, e.Name()), more) {
+		if e.IsDir() && !eachCgroup(filepath.Join(dir, e.Name()), more) {
 			return false
 		}
 	}

@@ -148,7 +148,7 @@ func KillGroup(path string, why error) error {
 	if err := group.Kill(context.Background()); err != nil && !errors.Is(err, cgroup.ErrForeign) {
 		return err
 	}
-	if linux.GroupOccupancy(path).Occupied {
+	if linux.CgroupOccupancy(path).Occupied {
 		return why
 	}
 	return nil

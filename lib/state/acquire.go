@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 )
 
-// Acquire notes that this process has container id in its hands: what is made for it and is in no other
-// file yet is lost with this process. What a SIGKILL leaves is thereby found by the next one
-// ([Dir.Abandoned]). A container that runs is in its monitor's hands already. It takes the container's
-// lock, and so does LetGo: who sees that there is no note, or whose it is, must be right until it has acted.
+// Acquire makes this process the owner of container id: the run file names it as the monitor. What is made for the
+// container and recorded in no other file yet is lost with this process; after a SIGKILL [Dir.Abandoned] finds the
+// container by its run file. A running container keeps its monitor as the owner. Acquire and [Dir.Release] take the
+// container's lock, because what they read in the run file must stay true until they have acted.
 func (d Dir) Acquire(id string) error {
 	if err := CheckID(id); err != nil {
 		return err
@@ -22,12 +22,12 @@ func (d Dir) Acquire(id string) error {
 	defer unlock()
 	err = d.AcquireLocked(id)
 	if err != nil && !d.HasRunFile(id) && d.gone(id) {
-		_ = os.RemoveAll(d.Runtime(id)) // the lock made it
+		_ = os.RemoveAll(d.Runtime(id)) // made by Lock
 	}
 	return err
 }
 
-// AcquireLocked is [Dir.Acquire] for those who have the container's lock.
+// AcquireLocked is [Dir.Acquire] for callers that have the container's lock.
 func (d Dir) AcquireLocked(id string) error {
 	run, err := d.ReadRun(id)
 	if err == nil && run.Init.Life() != Dead || err != nil && d.Look(id).Program != Dead {
@@ -42,9 +42,9 @@ func (d Dir) AcquireLocked(id string) error {
 	})
 }
 
-// Release takes this process's note away. That of another process, which took over meanwhile, stays, and
-// so does that of a container that runs. Where there is no note, nor a container, the directory is of somebody who
-// looked whether there was anything to clean up, and goes, too.
+// Release removes the run file if it names this process alone. The run file of another owner, or of a running
+// container, stays. A directory without a run file and without a container was made by a cleanup check, and is removed
+// too.
 func (d Dir) Release(id string) {
 	self, err := FindProcess(os.Getpid())
 	if err != nil || CheckID(id) != nil {
@@ -63,9 +63,8 @@ func (d Dir) Release(id string) {
 	}
 }
 
-// Abandoned returns the ids of the containers that a process had in its hands when it was killed, be
-// it while they were made, while they ran or while the last of them was removed. Whoever deals with one
-// takes its lock, and looks again.
+// Abandoned returns the ids of the containers whose owner was killed while it made, ran or removed them. The caller
+// must take the container's lock and check again before it acts.
 func (d Dir) Abandoned() ([]string, error) {
 	entries, err := os.ReadDir(d.Run)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +84,7 @@ func (d Dir) Abandoned() ([]string, error) {
 	return ids, nil
 }
 
-// HasRunFile reports whether a note says who has, or had, container id in its hands.
+// HasRunFile reports whether container id has a run file, and so has or had an owner.
 func (d Dir) HasRunFile(id string) bool {
 	_, err := os.Stat(filepath.Join(d.Runtime(id), RunFile))
 	return !errors.Is(err, fs.ErrNotExist)
@@ -96,7 +95,7 @@ func (d Dir) abandoned(id string, monitored func(string) bool) bool {
 		if d.gone(id) {
 			return true
 		}
-		// A container that has ended may have its lock there, and a note that its writer did not finish.
+		// A stopped container has its lock file there, and perhaps a run file that its writer did not finish.
 		_, err := os.Lstat(filepath.Join(d.Runtime(id), TempPrefix+RunFile))
 		return err == nil
 	}

@@ -10,7 +10,7 @@ import (
 
 const testID = "0123456789ab"
 
-// self and dead are two processes.
+// selfAndDead returns this process, and one that does not exist.
 func selfAndDead(t *testing.T) (self, dead Process) {
 	t.Helper()
 	self, err := FindProcess(os.Getpid())
@@ -24,14 +24,14 @@ func TestAcquireAndRelease(t *testing.T) {
 	self, dead := selfAndDead(t)
 	tests := []struct {
 		name   string
-		before Run // the zero Run: no note
+		before Run // the zero Run: no run file
 		during Run
 		after  Run
 	}{
-		{"a new one", Run{}, Run{Monitor: self}, Run{}},
-		{"of one that was killed", Run{Init: dead, Monitor: dead}, Run{Monitor: self}, Run{}},
-		{"of the stage before", Run{Monitor: dead}, Run{Monitor: self}, Run{}},
-		{"one that runs", Run{Init: self, Monitor: dead}, Run{Init: self, Monitor: dead}, Run{Init: self, Monitor: dead}},
+		{"new container", Run{}, Run{Monitor: self}, Run{}},
+		{"killed owner and program", Run{Init: dead, Monitor: dead}, Run{Monitor: self}, Run{}},
+		{"killed stage", Run{Monitor: dead}, Run{Monitor: self}, Run{}},
+		{"running container", Run{Init: self, Monitor: dead}, Run{Init: self, Monitor: dead}, Run{Init: self, Monitor: dead}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -41,40 +41,39 @@ func TestAcquireAndRelease(t *testing.T) {
 			}
 			must(t, d.Acquire(testID))
 			if run, err := d.ReadRun(testID); err != nil || run != tt.during {
-				t.Errorf("held: %+v, %v", run, err)
+				t.Errorf("after Acquire: %+v, %v", run, err)
 			}
 			if ids, err := d.Abandoned(); err != nil || len(ids) != 0 {
-				t.Errorf("abandoned: %v, %v", ids, err)
+				t.Errorf("Abandoned: %v, %v", ids, err)
 			}
 			d.Release(testID)
 			if run, err := d.ReadRun(testID); err != nil || run != tt.after {
-				t.Errorf("let go: %+v, %v", run, err)
+				t.Errorf("after Release: %+v, %v", run, err)
 			}
 			if _, err := os.Stat(d.Runtime(testID)); os.IsNotExist(err) != (tt.after == Run{}) {
-				t.Errorf("its directory: %v", err)
+				t.Errorf("runtime directory: %v", err)
 			}
 		})
 	}
 	if err := newDir(t).Acquire("../x"); err == nil {
-		t.Error("a path is held")
+		t.Error("Acquire accepts a path as an id")
 	}
 }
 
-// TestLetGoOfAnothers: the next stage has it in its hands already.
-// TestLetGoBesideASweep: who cleans up after others may make the directory of a container that is gone, for its lock,
-// and is done with it while another one, who is about to let go, waits for that lock and makes it again.
+// TestReleaseDuringSweep: a sweep may make the runtime directory of a container that is gone, for its lock, and remove
+// it while Release waits for that lock and makes the directory again.
 func TestReleaseDuringSweep(t *testing.T) {
 	d := newDir(t)
 	unlock, err := d.Lock(testID)
 	must(t, err)
 	done := make(chan bool)
 	go func() { d.Release(testID); close(done) }()
-	time.Sleep(20 * time.Millisecond) // so that it waits; if it does not yet, there is nothing to see
+	time.Sleep(20 * time.Millisecond) // time to start waiting; otherwise the test shows nothing
 	must(t, os.RemoveAll(d.Runtime(testID)))
 	unlock()
 	<-done
 	if _, err := os.Stat(d.Runtime(testID)); !os.IsNotExist(err) {
-		t.Errorf("its directory: %v", err)
+		t.Errorf("runtime directory: %v", err)
 	}
 }
 
@@ -93,17 +92,17 @@ func TestAbandoned(t *testing.T) {
 	self, dead := selfAndDead(t)
 	d := newDir(t)
 	if ids, err := d.Abandoned(); err != nil || ids != nil {
-		t.Errorf("without any: %v, %v", ids, err)
+		t.Errorf("in an empty directory: %v, %v", ids, err)
 	}
-	note := func(id string, run Run) {
+	write := func(id string, run Run) {
 		must(t, WriteVolatile(filepath.Join(d.Runtime(id), RunFile), run))
 	}
-	note("000000000001", Run{Monitor: self})
-	note("000000000002", Run{Init: self, Monitor: dead})
-	note("00000000000a", Run{Monitor: dead})
-	note("00000000000b", Run{Init: dead, Monitor: dead})
+	write("000000000001", Run{Monitor: self})
+	write("000000000002", Run{Init: self, Monitor: dead})
+	write("00000000000a", Run{Monitor: dead})
+	write("00000000000b", Run{Init: dead, Monitor: dead})
 	tear(t, filepath.Join(d.Runtime("00000000000c"), RunFile))
-	// One that has ended and is kept has its lock there; where there is no bundle, the lock is a leftover.
+	// A kept container that has ended has a lock file there. Without a bundle the lock file is an orphan.
 	must(t, os.MkdirAll(d.Bundle("000000000003"), 0o700))
 	for _, id := range []string{"000000000003", "00000000000d"} {
 		unlock, err := d.Lock(id)
@@ -117,18 +116,18 @@ func TestAbandoned(t *testing.T) {
 	}
 }
 
-// TestHoldAndTheSweep: who sees the directory before the note waits for the lock, and then sees the note;
-// where it was quicker, and removes the directory, the note comes all the same.
+// TestAcquireDuringSweep: a sweep that sees the directory before the run file waits for the lock, and then sees the run
+// file. If the sweep is faster and removes the directory, Acquire still writes the run file.
 func TestAcquireDuringSweep(t *testing.T) {
 	d := newDir(t)
-	for name, do := range map[string]func(){"hold": func() { _ = d.Acquire(testID) }, "let go": func() { d.Release(testID) }} {
+	for name, do := range map[string]func(){"Acquire": func() { _ = d.Acquire(testID) }, "Release": func() { d.Release(testID) }} {
 		unlock, err := d.Lock(testID)
 		must(t, err)
 		done := make(chan bool)
 		go func() { do(); close(done) }()
 		select {
 		case <-done:
-			t.Errorf("%s: beside the one who has the lock", name)
+			t.Errorf("%s does not wait for the lock", name)
 		case <-time.After(20 * time.Millisecond):
 		}
 		unlock()
@@ -162,7 +161,7 @@ func TestAcquireDuringSweep(t *testing.T) {
 		close(stop)
 		<-swept
 		if run, err := d.ReadRun(testID); err != nil || !run.Monitor.Alive() {
-			t.Fatalf("the note is gone: %+v, %v", run, err)
+			t.Fatalf("no run file: %+v, %v", run, err)
 		}
 		d.Release(testID)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// TakenError says that a claim failed because Holder has it.
+// TakenError is the error of a claim on a file that Holder has.
 type TakenError struct {
 	Path   string
 	Holder string
@@ -21,17 +21,16 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("%s is taken by %s", filepath.Base(e.Path), e.Holder)
 }
 
-// Claim makes the file at path with the content holder, or returns a [TakenError] where it exists.
-// The file appears together with its content (link(2) of a finished file), so no reader sees an
-// empty claim. A holder makes its claims in one directory one after the other. It does not wait for the disk:
-// what is to stay after a crash is for [Dir.Persist].
+// Claim makes the file at path with the content holder. If the file exists, it returns a [TakenError]. The file appears
+// together with its content (link(2) of a finished file), so that no reader sees an empty claim. A holder must not make
+// two claims in one directory at the same time. Claim does not wait for the disk; [Dir.Persist] does.
 func Claim(path, holder string) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	tmp := tempClaim(dir, holder)
-	_ = os.Remove(tmp) // of one that was killed: the file may have the claim's name already
+	_ = os.Remove(tmp) // left by a killed claim; it may already be linked to the claim's name
 	defer os.Remove(tmp)
 	if err := linux.WriteFile(tmp, []byte(holder+"\n"), 0o600); err != nil {
 		return err
@@ -45,7 +44,7 @@ func Claim(path, holder string) error {
 	return nil
 }
 
-// Holder returns who claimed the file at path, or "" where nobody did.
+// Holder returns the holder of the claim at path, "" if there is none.
 func Holder(path string) string {
 	data, err := linux.ReadRecord(path)
 	if err != nil {
@@ -54,8 +53,8 @@ func Holder(path string) string {
 	return strings.TrimSpace(string(data))
 }
 
-// Release gives up the claim at path if holder has it, and what it left if it was killed while it made
-// one there. It is idempotent.
+// Release removes the claim at path if holder has it, and the temporary file of a claim by holder that was killed. It
+// is idempotent.
 func Release(path, holder string) error {
 	_ = os.Remove(tempClaim(filepath.Dir(path), holder))
 	if Holder(path) != holder {
@@ -67,7 +66,7 @@ func Release(path, holder string) error {
 	return nil
 }
 
-// ReleaseAll is [Release] for every claim in a directory: of a holder of whom nobody knows what it has.
+// ReleaseAll is [Release] for every claim of a holder in a directory.
 func ReleaseAll(dir, holder string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -83,7 +82,8 @@ func ReleaseAll(dir, holder string) error {
 	return errors.Join(errs...)
 }
 
-// tempClaim is what a claim is before it has its name. The holder's name makes it one that a release finds.
+// tempClaim is a claim's file before it is linked to its name. It is named after the holder, so that a release finds
+// it.
 func tempClaim(dir, holder string) string {
 	return filepath.Join(dir, TempPrefix+filepath.Base(holder))
 }

@@ -9,19 +9,19 @@ import (
 	"testing"
 )
 
-// TestReleaseAfterAKill: what is left of a claim is found by its holder's name.
+// TestClaimAfterKill: a release finds the temporary file of a killed claim by the holder's name.
 func TestClaimAfterKill(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "claims")
-	must(t, ReleaseAll(dir, testID)) // none there
+	must(t, ReleaseAll(dir, testID)) // no directory
 	must(t, Claim(filepath.Join(dir, "a"), testID))
 	must(t, Claim(filepath.Join(dir, "b"), testID))
 	must(t, Claim(filepath.Join(dir, "c"), "aaaaaaaaaaaa"))
-	// Killed before it had its name, and after: then both are one file.
+	// Killed before link(2), and after it, when both names are one file.
 	must(t, os.WriteFile(tempClaim(dir, "aaaaaaaaaaaa"), nil, 0o600))
 	must(t, os.Link(filepath.Join(dir, "a"), tempClaim(dir, testID)))
 	must(t, Claim(filepath.Join(dir, "d"), testID))
 	if Holder(filepath.Join(dir, "a")) != testID || Holder(filepath.Join(dir, "d")) != testID {
-		t.Error("a claim was changed")
+		t.Error("another claim was changed")
 	}
 	must(t, os.WriteFile(tempClaim(dir, testID), nil, 0o600))
 	must(t, ReleaseAll(dir, testID))
@@ -34,7 +34,7 @@ func TestClaimAfterKill(t *testing.T) {
 func TestClaim(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dir", "10.0.0.2")
 	if Holder(path) != "" {
-		t.Error("nobody has it yet")
+		t.Error("a holder before the first claim")
 	}
 	must(t, Claim(path, "first"))
 	var taken *TakenError
@@ -42,7 +42,7 @@ func TestClaim(t *testing.T) {
 		err.Error() != "10.0.0.2 is taken by first" {
 		t.Errorf("got %v", err)
 	}
-	must(t, Release(path, "second")) // not its own: stays
+	must(t, Release(path, "second")) // another holder's claim stays
 	if Holder(path) != "first" {
 		t.Errorf("held by %q", Holder(path))
 	}
@@ -56,13 +56,13 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// TestClaimsAreExclusive: of many at once one wins, and the others hear of whom.
+// TestClaimsAreExclusive: one of many concurrent claims succeeds, and the others get its holder.
 func TestClaimsAreExclusive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "name")
 	winners := race(50, func(i int) error { return Claim(path, strconv.Itoa(i)) }, func(err error) {
 		var taken *TakenError
 		if !errors.As(err, &taken) || taken.Holder == "" || taken.Holder != Holder(path) {
-			t.Errorf("a loser hears %v", err)
+			t.Errorf("unexpected error %v", err)
 		}
 	})
 	if len(winners) != 1 || Holder(path) != strconv.Itoa(winners[0]) {
@@ -73,7 +73,7 @@ func TestClaimsAreExclusive(t *testing.T) {
 	}
 }
 
-// race calls do for n callers at once, gives the errors to lost, and returns those who had none.
+// race calls do in n goroutines at once, passes errors to lost, and returns the indexes without one.
 func race(n int, do func(int) error, lost func(error)) (winners []int) {
 	var all sync.WaitGroup
 	var mu sync.Mutex

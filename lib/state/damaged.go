@@ -10,16 +10,15 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// LoadDamaged returns container id with a document of our own making in place of the one that is lost or torn: enough
-// to end the container and to take all of it away, for which the id is enough. It has no restart policy, and no signal
-// of its own to stop by.
+// LoadDamaged returns container id with a new document in place of the lost or torn one. The id is enough to end the
+// container and to release everything it has. The document has no restart policy and no stop signal.
 func (d Dir) LoadDamaged(id string) (*Container, error) {
 	if err := CheckID(id); err != nil {
 		return nil, err
 	}
 	s := spec.New(id)
 	s.Annotate(spec.AnnotationName, d.NameOf(id))
-	s.LinuxPart().CgroupsPath = GroupPath(id)
+	s.LinuxPart().CgroupsPath = CgroupPath(id)
 	for _, tool := range [][]string{{"md-rootfs", "umount"}, {"md-cgroup", "delete"}, {"md-net", "detach"}} {
 		if err := s.AddRelease(d.Env(), tool[0], tool[1], id); err != nil {
 			return nil, err
@@ -32,8 +31,8 @@ func (d Dir) LoadDamaged(id string) (*Container, error) {
 	return c, nil
 }
 
-// LoadAnyway is [Dir.Load] for what must work on every container: damaged says why its document cannot be read, where
-// that is so ([Dir.LoadDamaged]). A container without a document counts if it was to be kept, or runs.
+// LoadAnyway is [Dir.Load] for operations that must work on every container. damaged is the reason why the document
+// cannot be read, if so ([Dir.LoadDamaged]). A container without a document counts if it is kept or runs.
 func (d Dir) LoadAnyway(id string) (c *Container, damaged, err error) {
 	c, damaged = d.Load(id)
 	if damaged == nil || CheckID(id) != nil {
@@ -46,7 +45,7 @@ func (d Dir) LoadAnyway(id string) (c *Container, damaged, err error) {
 	return c, damaged, err
 }
 
-// Torn returns the records of container id that are there and cannot be read, and why, in order.
+// Torn returns the records of container id that exist and cannot be read, with the reason, in order.
 func (d Dir) Torn(id string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		checks := []struct {
@@ -73,7 +72,7 @@ func (d Dir) Torn(id string) iter.Seq2[string, error] {
 	}
 }
 
-// RewriteRun writes the note of a container that runs anew, where it is torn.
+// RewriteRun replaces the torn run file of a running container.
 func (d Dir) RewriteRun(id string) error {
 	unlock, err := d.Lock(id)
 	if err != nil {
@@ -81,11 +80,11 @@ func (d Dir) RewriteRun(id string) error {
 	}
 	defer unlock()
 	if _, err := d.ReadRun(id); err == nil {
-		return nil // another was quicker
+		return nil // another process was faster
 	}
 	look := d.Look(id)
 	if look.Program != Alive || look.Run.Init.PID == 0 {
-		return fmt.Errorf("the processes of container %s cannot be told from here", id)
+		return fmt.Errorf("find the processes of container %s: not visible in this pid namespace", id)
 	}
 	return WriteOver(filepath.Join(d.Runtime(id), RunFile), func(path string) error { return WriteVolatile(path, look.Run) })
 }

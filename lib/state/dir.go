@@ -1,25 +1,26 @@
-// Package state is the state directory: where things lie, how they are written so that a crash
-// tears nothing, and how names and addresses are claimed so that two cannot have one.
+// Package state is the state directory: its paths, its crash-safe writes, its locks, and the claims on names and
+// addresses.
 //
 // State is files that a shell can read:
 //
-//	/var/lib/mydocker/                 MYDOCKER_ROOT moves it; it survives a reboot
-//	  images/                          an OCI image layout
-//	  layers/<chain id>/               unpacked layers
-//	  ground/                          a layer of mount points, beneath all images
-//	  names/<name>                     the id of the container that has the name
-//	  containers/<id>/                 the OCI bundle: config.json, rootfs/, logs,
-//	                                   and one file per tool: rootfs.json, spawn.json, …
-//	  networks/<name>/                 network.json, leases/<address>
-//	  volumes/<name>/
-//	/run/mydocker/                     MYDOCKER_RUN moves it; gone after a reboot, as pids are
-//	  <id>/                            state.json, lock
-//	  netns/<id>
-//	/run/mydocker-bridges.lock         of all sets of state on the host ([LockHost])
-//	  locks/                           files of locks ([Dir.LockShared], [Dir.LockObject])
+//	/var/lib/mydocker/                 MYDOCKER_ROOT moves it; survives a reboot
+//	images/                          OCI image layout
+//	layers/<chain id>/               unpacked layers
+//	mountpoints/                     layer of mount points beneath all images
+//	names/<name>                     id of the container that has the name
+//	containers/<id>/                 OCI bundle: config.json, rootfs/, logs,
+//	and one file per tool: rootfs.json, spawn.json, …
+//	networks/<name>/                 network.json, leases/<address>
+//	volumes/<name>/
+//	users/<first id>                 id of the container that has the range of user ids
+//	/run/mydocker/                     MYDOCKER_RUN moves it; gone after a reboot, like pids
+//	<id>/                            state.json (the run file), lock
+//	netns/<id>                       network namespaces
+//	locks/                           lock files ([Dir.LockShared], [Dir.LockObject])
+//	/run/mydocker-bridges.lock         shared by all state directories of the host ([LockHost])
 //
-// Nothing is stored that can be derived: whether a container runs is asked of the kernel
-// ([Process.Alive]), how many use an image or a network is counted.
+// What can be derived is not stored: the kernel tells whether a container runs ([Process.Alive]), and the users of an
+// image or a network are counted.
 package state
 
 import (
@@ -30,25 +31,25 @@ import (
 	"syscall"
 )
 
-// The environment variables that move the state, so that two sets can live side by side.
+// The environment variables that move the state, so that a host can have several state directories.
 const (
 	EnvRoot = "MYDOCKER_ROOT"
 	EnvRun  = "MYDOCKER_RUN"
 )
 
-// Dir is the place of one set of state. Root survives a reboot, Run does not. Both are absolute.
+// Dir is a state directory. Root survives a reboot, Run does not. Both are absolute paths.
 type Dir struct {
 	Root string
 	Run  string
 }
 
-// The places of the one set that most hosts have.
+// The default paths.
 const (
 	usualRoot = "/var/lib/mydocker"
 	usualRun  = "/run/mydocker"
 )
 
-// FromEnv returns the state directory that the environment chooses.
+// FromEnv returns the state directory that the environment selects.
 func FromEnv() (Dir, error) {
 	d := Dir{Root: usualRoot, Run: usualRun}
 	for name, field := range map[string]*string{EnvRoot: &d.Root, EnvRun: &d.Run} {
@@ -64,20 +65,20 @@ func FromEnv() (Dir, error) {
 	return d, nil
 }
 
-// Env returns the variables that make another tool find the same state.
+// Env returns the variables that select this state directory in another tool.
 func (d Dir) Env() []string {
 	return []string{EnvRoot + "=" + d.Root, EnvRun + "=" + d.Run}
 }
 
-// Mark tells this set of state from others on the host, in what all have in common: "" for the usual one, else the numbers
-// of its root, by whatever path that is named.
+// Mark identifies this state directory in names on the host that all state directories share: "" for the default one,
+// otherwise device and inode of its root, whatever path leads there.
 func (d Dir) Mark() string {
 	if d.Root == usualRoot {
 		return ""
 	}
 	var own, usual syscall.Stat_t
 	if syscall.Stat(d.Root, &own) != nil {
-		return d.Root // it is to be made yet
+		return d.Root // not made yet
 	}
 	if syscall.Stat(usualRoot, &usual) == nil && own.Dev == usual.Dev && own.Ino == usual.Ino {
 		return ""
@@ -90,29 +91,29 @@ func (d Dir) Images() string  { return filepath.Join(d.Root, "images") }
 func (d Dir) Layers() string  { return filepath.Join(d.Root, "layers") }
 func (d Dir) Volumes() string { return filepath.Join(d.Root, "volumes") }
 
-// MountPoints is the layer beneath those of every image.
+// MountPoints is the layer of mount points beneath those of every image.
 func (d Dir) MountPoints() string { return filepath.Join(d.Root, "mountpoints") }
 
-// Networks holds one directory per network, Containers one per container (its OCI bundle), Names one
-// file per container name.
+// Networks has one directory per network, Containers one per container (its OCI bundle), Names one file per container
+// name.
 func (d Dir) Networks() string   { return filepath.Join(d.Root, "networks") }
 func (d Dir) Containers() string { return filepath.Join(d.Root, "containers") }
 func (d Dir) Names() string      { return filepath.Join(d.Root, "names") }
 
-// Bundle is the OCI bundle of container id: config.json and what each tool keeps beside it.
+// Bundle is the OCI bundle of container id: config.json and the records of each tool.
 func (d Dir) Bundle(id string) string { return filepath.Join(d.Containers(), id) }
 
 // Config is the OCI document of container id as it was started.
 func (d Dir) Config(id string) string { return filepath.Join(d.Bundle(id), "config.json") }
 
-// Rootfs is where the root file system of container id is mounted.
+// Rootfs is the mount point of the root file system of container id.
 func (d Dir) Rootfs(id string) string { return filepath.Join(d.Bundle(id), "rootfs") }
 
-// Runtime holds what of container id does not survive a reboot: pids, sockets, locks.
+// Runtime is the directory of what container id loses at a reboot: pids, sockets, locks.
 func (d Dir) Runtime(id string) string { return filepath.Join(d.Run, id) }
 
-// NetNS is where the network namespace of container id is bound.
+// NetNS is the path where the network namespace of container id is bound.
 func (d Dir) NetNS(id string) string { return filepath.Join(d.Run, "netns", id) }
 
-// ErrNotFound is wrapped by the errors about a container, network, volume or image that is not there.
+// ErrNotFound is wrapped by errors about a container, network, volume or image that does not exist.
 var ErrNotFound = errors.New("not found")

@@ -27,12 +27,12 @@ func TestFromEnv(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		for _, pair := range got.Env() { // what another tool gets makes it find the same
+		for _, pair := range got.Env() { // another tool must select the same directory
 			name, value, _ := strings.Cut(pair, "=")
 			t.Setenv(name, value)
 		}
 		if again, err := FromEnv(); again != got || err != nil {
-			t.Errorf("%+v: handed on: %+v, %v", tt, again, err)
+			t.Errorf("%+v: passed on: %+v, %v", tt, again, err)
 		}
 	}
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// WriteFile replaces the file at path as a whole: after a crash there is the old content or the new
-// one, never a part. Missing directories are made, closed to others than root. Where the disk is full, a small
-// file is written over where it lies, so that the end of a container can be noted, and the container removed.
+// WriteFile replaces the file at path as a whole: after a crash it has the old content or the new one, never a part.
+// Missing directories are made with mode 0700. If the disk is full, a small file is overwritten in place, so that a
+// container can still end and be removed.
 func WriteFile(path string, data []byte, perm os.FileMode) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -36,7 +36,7 @@ func WriteFile(path string, data []byte, perm os.FileMode) error {
 	return syncFile(dir)
 }
 
-// WriteJSON writes v to path as [WriteFile] does, indented for people.
+// WriteJSON writes v to path like [WriteFile], indented.
 func WriteJSON(path string, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -45,8 +45,8 @@ func WriteJSON(path string, v any) error {
 	return WriteFile(path, append(data, '\n'), 0o600)
 }
 
-// WriteVolatile writes v as [WriteJSON] does, but does not wait for the disk: for what means nothing
-// after a reboot, and for what [Dir.Persist] waits for.
+// WriteVolatile writes v like [WriteJSON], but does not wait for the disk. It is for what means nothing after a reboot,
+// and for what [Dir.Persist] syncs later.
 func WriteVolatile(path string, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -55,8 +55,8 @@ func WriteVolatile(path string, v any) error {
 	return WriteFileVolatile(path, append(data, '\n'))
 }
 
-// WriteFileVolatile is [WriteVolatile] for what is JSON, or text, already. Two must not write one file at the
-// same time.
+// WriteFileVolatile is [WriteVolatile] for data that is already encoded. Two processes must not write the same file at
+// the same time.
 func WriteFileVolatile(path string, data []byte) error {
 	tmp := filepath.Join(filepath.Dir(path), TempPrefix+filepath.Base(path))
 	err := linux.WriteFile(tmp, data, 0o600)
@@ -66,7 +66,7 @@ func WriteFileVolatile(path string, data []byte) error {
 		}
 	}
 	if err == nil {
-		err = syscall.Rename(tmp, path) // os.Rename looks first whether it would replace a directory
+		err = syscall.Rename(tmp, path) // not os.Rename, which calls lstat(2) first
 	}
 	if err != nil {
 		os.Remove(tmp)
@@ -74,8 +74,8 @@ func WriteFileVolatile(path string, data []byte) error {
 	return err
 }
 
-// WriteOver writes a file of a container, and once more where a directory was in its place, which no program of ours
-// makes: it must not keep a container from ending, nor from being removed.
+// WriteOver writes a file of a container. If a directory is in its place, it removes the directory and writes again:
+// none of our programs makes one there, and it must not keep a container from ending or being removed.
 func WriteOver(path string, write func(path string) error) error {
 	err := write(path)
 	if err == nil {
@@ -87,7 +87,7 @@ func WriteOver(path string, write func(path string) error) error {
 	return write(path)
 }
 
-// ReadJSON reads the file at path into v. The error wraps fs.ErrNotExist where there is none.
+// ReadJSON reads the file at path into v. The error wraps fs.ErrNotExist if there is none.
 func ReadJSON(path string, v any) error {
 	data, err := linux.ReadRecord(path)
 	if err != nil {
@@ -111,14 +111,15 @@ func writeTemp(dir string, data []byte, perm os.FileMode) (string, error) {
 	return f.Name(), nil
 }
 
-// full reports whether an error is that there is no room on the disk, or none for this user.
+// full reports whether the disk, or this user's quota, is full.
 func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-// smallFileSize is what the smallest file takes on the disk with nearly every file system.
+// smallFileSize is the size in bytes of one block on nearly every file system.
 const smallFileSize = 4 << 10
 
-// overwrite writes what fits into the one block that the file at path has, which needs no room, by one write(2): a
-// disk writes so little at once. What was longer ends with blanks, which JSON allows, and is cut off then.
+// overwrite writes data into the one block that the file at path already has, which needs no free space, by one
+// write(2). Data shorter than the old content is padded with blanks, which JSON allows, and the file is truncated
+// afterwards.
 func overwrite(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -142,7 +143,7 @@ func overwrite(path string, data []byte) error {
 	return f.Sync()
 }
 
-// fill writes a new file to the disk, and closes it.
+// fill writes a new file, syncs it and closes it.
 func fill(f *os.File, data []byte, perm os.FileMode) error {
 	_, err := f.Write(data)
 	if err == nil {

@@ -18,7 +18,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// read returns the content of a file, or its error, so that it can be compared.
+// read returns the content of a file, or its error as text.
 func read(path string) string {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -66,12 +66,12 @@ func TestFailedWriteKeepsOldContent(t *testing.T) {
 		name  string
 		write func() error
 	}{
-		{"a directory is in the way", func() error { return WriteFile(taken, []byte("new"), 0o600) }},
-		{"a file is a parent", func() error { return WriteFile(filepath.Join(file, "x"), []byte("new"), 0o600) }},
-		{"no JSON", func() error { return WriteJSON(file, func() {}) }},
-		{"no JSON, volatile", func() error { return WriteVolatile(file, func() {}) }},
-		{"a directory is in the way, volatile", func() error { return WriteVolatile(taken, 1) }},
-		{"a file is a parent, volatile", func() error { return WriteVolatile(filepath.Join(file, "x"), 1) }},
+		{"target is a directory", func() error { return WriteFile(taken, []byte("new"), 0o600) }},
+		{"parent is a file", func() error { return WriteFile(filepath.Join(file, "x"), []byte("new"), 0o600) }},
+		{"not encodable", func() error { return WriteJSON(file, func() {}) }},
+		{"not encodable, volatile", func() error { return WriteVolatile(file, func() {}) }},
+		{"target is a directory, volatile", func() error { return WriteVolatile(taken, 1) }},
+		{"parent is a file, volatile", func() error { return WriteVolatile(filepath.Join(file, "x"), 1) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestFailedWriteKeepsOldContent(t *testing.T) {
 	}
 }
 
-// TestReadersSeeWholeFiles: one writes all the time, and who reads gets all of one content.
+// TestReadersSeeWholeFile: a reader during writes gets the whole of one version.
 func TestReadersSeeWholeFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	for name, write := range map[string]func(string) error{
@@ -118,7 +118,7 @@ func TestJSON(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.json")
 	var got Spawn
 	if err := ReadJSON(path, &got); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a file that is not there: %v", err)
+		t.Errorf("missing file: %v", err)
 	}
 	must(t, WriteJSON(path, Spawn{ExitCode: 7}))
 	must(t, ReadJSON(path, &got))
@@ -127,11 +127,11 @@ func TestJSON(t *testing.T) {
 	}
 	must(t, os.WriteFile(path, []byte(`{"exitCode":`), 0o600))
 	if err := ReadJSON(path, &got); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("a torn file: %v", err)
+		t.Errorf("torn file: %v", err)
 	}
 }
 
-// TestOverwrite: what is written where it lies is all of the new content, be it shorter or longer than the old.
+// TestOverwrite: a file overwritten in place has all of the new content, be it shorter or longer.
 func TestOverwrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	for _, tt := range []struct {
@@ -152,6 +152,6 @@ func TestOverwrite(t *testing.T) {
 		}
 	}
 	if overwrite(path+"-missing", []byte("{}")) == nil || full(os.ErrNotExist) || !full(&os.PathError{Err: syscall.ENOSPC}) {
-		t.Error("a file that is not there, or another error")
+		t.Error("missing file, or unrelated error")
 	}
 }

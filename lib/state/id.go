@@ -9,8 +9,8 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// EnsureID returns the id of the document, which is given one where another program started the
-// pipe. An id of another form is refused: it becomes a path.
+// EnsureID returns the id of the document. A document from another program gets a new one. An id of another form is
+// refused, because it becomes part of a path.
 func EnsureID(s *spec.Spec) (string, error) {
 	if s.ID() == "" {
 		s.Annotate(spec.AnnotationID, NewID())
@@ -30,10 +30,10 @@ func NewID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// IsID reports whether s has the form of a container id, and so is safe as a path's element.
+// IsID reports whether s has the form of a container id, and so is safe as an element of a path.
 func IsID(s string) bool { return idForm.MatchString(s) }
 
-// CheckID returns an error where s is not a container id.
+// CheckID returns an error if s is not a container id.
 func CheckID(s string) error {
 	if !IsID(s) {
 		return fmt.Errorf("container id %.80q: want 12 hexadecimal digits", s)
@@ -41,7 +41,7 @@ func CheckID(s string) error {
 	return nil
 }
 
-// CheckName returns an error where s cannot name a container, network or volume; what says which.
+// CheckName returns an error if s is not a valid name of a container, network or volume; what says which.
 func CheckName(what, s string) error {
 	if !nameForm.MatchString(s) || len(s) > 128 {
 		return fmt.Errorf("%s name %.80q: want 2 to 128 of letters, digits, _ . -, a letter or digit first", what, s)

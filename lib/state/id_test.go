@@ -57,6 +57,6 @@ func TestEnsureID(t *testing.T) {
 	}
 	s.Annotate(spec.AnnotationID, "../../etc")
 	if _, err := EnsureID(s); err == nil {
-		t.Error("an id that is a path is accepted")
+		t.Error("EnsureID accepts a path")
 	}
 }

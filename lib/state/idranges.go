@@ -7,19 +7,19 @@ import (
 	"strconv"
 )
 
-// The ids of the host that containers get for users of their own, in ranges: above those of people, of subuid(5) and
-// of systemd-nspawn, and below where programs take them for negative.
+// The range of user ids on the host that containers with a user namespace get their ids from. It is above those of
+// users, subuid(5) and systemd-nspawn, and below ids that some programs read as negative.
 const (
 	firstRange  = 0x70000000
-	IDRangeSize = 1 << 16 // ids for one container
+	IDRangeSize = 1 << 16 // ids per container
 	rangeCount  = 0x0fff
 )
 
-// IDRanges is where the ranges are claimed.
+// IDRanges is the directory of the claims on id ranges.
 func (d Dir) IDRanges() string { return filepath.Join(d.Root, "users") }
 
-// ClaimIDRange gives container id a range of users and groups, and returns its first. A claim whose container
-// is gone is taken over.
+// ClaimIDRange gives container id a range of user and group ids, and returns the first id. It takes over a claim whose
+// container is gone.
 func (d Dir) ClaimIDRange(id string) (uint32, error) {
 	unlock, err := d.LockObject("users")
 	if err != nil {
@@ -44,8 +44,8 @@ func (d Dir) ClaimIDRange(id string) (uint32, error) {
 			return 0, err
 		}
 	}
-	return 0, fmt.Errorf("all %d ranges of users are taken", rangeCount)
+	return 0, fmt.Errorf("claim a range of user ids: all %d are taken", rangeCount)
 }
 
-// ReleaseIDRange gives the range of container id back. It is idempotent.
+// ReleaseIDRange releases the range of container id. It is idempotent.
 func (d Dir) ReleaseIDRange(id string) error { return ReleaseAll(d.IDRanges(), id) }

@@ -22,7 +22,7 @@ func TestIDRanges(t *testing.T) {
 	if first != [3]uint32{0x70000000, 0x70010000, 0x70020000} {
 		t.Errorf("%x", first)
 	}
-	// One that was given back, and that of a container which is gone, are given again.
+	// A released range, and that of a container that is gone, are given out again.
 	if err := d.ReleaseIDRange(ids[1]); err != nil {
 		t.Fatal(err)
 	}

@@ -18,35 +18,33 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// The states of a container (runtime-spec, runtime.md "State"; a stopped one is called exited here,
-// as users of docker know it).
+// The states of a container (runtime-spec, runtime.md "State"). As in docker, a stopped container is called exited.
 const (
-	StatusPrepared = "prepared" // stages of the pipe have made it, and their document has not been run
+	StatusPrepared = "prepared" // stages of the pipe have made it; its document was not run yet
 	StatusCreated  = "created"
 	StatusRunning  = "running"
-	StatusRestart  = "restarting" // its program has ended, and its restart policy starts it again in a moment
+	StatusRestart  = "restarting" // its program has ended, and its restart policy will start it again
 	StatusExited   = "exited"
-	StatusPaused   = "paused" // it is running, and stands still: whoever shows it asks the control group
+	StatusPaused   = "paused" // running, but frozen; callers ask the cgroup
 )
 
-// Statuses are all of them.
+// Statuses returns all states.
 func Statuses() []string {
 	return []string{StatusPrepared, StatusCreated, StatusRunning, StatusPaused, StatusRestart, StatusExited}
 }
 
-// Container is one row of the list: what the files say together, and what the kernel says of the
-// process.
+// Container is one row of the list: the content of its files, and the state of its processes.
 type Container struct {
 	ID      string
 	Spec    *spec.Spec
 	Spawn   Spawn
 	Run     Run
 	Net     Net
-	Running bool // or it cannot be told from here that it does not
+	Running bool // PID 1 runs, or may run
 	Created time.Time
 
-	Monitored bool // a process waits for it, or it cannot be told that none does
-	Prepared  bool // only so far: it has no document here ([Dir.Prepared])
+	Monitored bool // a process waits for it, or may wait
+	Prepared  bool // made by stages of the pipe only; it has no document here ([Dir.Prepared])
 }
 
 // Status returns the state of the container in one word.
@@ -64,11 +62,11 @@ func (c *Container) Status() string {
 	return StatusExited
 }
 
-// KilledCode is the exit code of a program whose end nobody saw: it was killed together with the process that waited
-// for it. [Container.Spawn] has it before it is written down.
+// KilledCode is the exit code of a program that was killed together with its monitor, so that no process saw its exit
+// status. [Container.Spawn] has it before a record does.
 const KilledCode = 137
 
-// Unseen reports whether the program has ended together with who waited for it, and nobody has written that down yet.
+// Unseen reports whether the program has ended together with its monitor and no record of that was written yet.
 func (c *Container) Unseen() bool {
 	return !c.Running && !c.Spawn.Started.IsZero() && c.Spawn.Finished.IsZero() && !c.Monitored
 }
@@ -78,8 +76,8 @@ func (c *Container) Restarting() bool {
 	return !c.Running && !c.Run.Restart.IsZero() && c.Monitored
 }
 
-// Load reads all about container id. Only a missing or unreadable document is an error: the other
-// files may be missing, and a torn one counts as missing.
+// Load reads everything about container id. Only a missing or unreadable document is an error; the other files may be
+// missing, and a torn one counts as missing.
 func (d Dir) Load(id string) (*Container, error) {
 	monitored, done := d.MonitorBytes()
 	defer done()
@@ -89,7 +87,7 @@ func (d Dir) Load(id string) (*Container, error) {
 func readSpec(path string) (*spec.Spec, error) {
 	data, err := linux.ReadFile(path)
 	if err == nil && len(bytes.TrimSpace(data)) == 0 {
-		err = fmt.Errorf("read %s: it is empty", path)
+		err = fmt.Errorf("read %s: file is empty", path)
 	}
 	if err != nil {
 		return nil, err
@@ -97,8 +95,8 @@ func readSpec(path string) (*spec.Spec, error) {
 	return spec.Read(bytes.NewReader(data))
 }
 
-// glance reads of a document what [spec.Glance] shows: it mostly stands within the start.
-func glance(path string) (*spec.Spec, error) {
+// readGlance reads what [spec.Glance] shows of a document, which is mostly within its first 8 KiB.
+func readGlance(path string) (*spec.Spec, error) {
 	const start = 8 << 10
 	data, _, err := linux.ReadStart(path, make([]byte, start))
 	if err != nil {
@@ -126,7 +124,7 @@ func (d Dir) load(id string, read func(path string) (*spec.Spec, error), monitor
 	return c, nil
 }
 
-// fill reads what stands beside the document.
+// fill reads the records beside the document.
 func (d Dir) fill(c *Container, monitored func(string) bool) {
 	id := c.ID
 	c.Spawn, _ = d.ReadSpawn(id)
@@ -134,16 +132,16 @@ func (d Dir) fill(c *Container, monitored func(string) bool) {
 	look := d.look(id, monitored)
 	c.Run, c.Running, c.Monitored = look.Run, look.Program != Dead, look.Monitor != Dead
 	if c.Unseen() {
-		if c.Spawn, _ = d.ReadSpawn(id); c.Unseen() { // else it was written down in between
+		if c.Spawn, _ = d.ReadSpawn(id); c.Unseen() { // otherwise a record was just written
 			c.Spawn.ExitCode = KilledCode
 		}
 	}
 	if c.Created = c.Spawn.Created; c.Created.IsZero() {
-		c.Created, _ = linux.BirthTime(d.Bundle(id)) // not kept: no more is known, and soon nothing
+		c.Created, _ = linux.BirthTime(d.Bundle(id)) // it is not kept: nothing else is known
 	}
 }
 
-// IDs returns the ids of all containers, those included that are being made.
+// IDs returns the ids of all containers, including those that are being made.
 func (d Dir) IDs() ([]string, error) {
 	entries, err := os.ReadDir(d.Containers())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -161,15 +159,15 @@ func (d Dir) IDs() ([]string, error) {
 	return ids, nil
 }
 
-// List returns all containers, the newest first, with what [spec.Glance] shows of their documents. One that
-// cannot be read does not hide the others: it is reported to bad and left out. Those that have no document
-// yet are left out: a pipe that still runs makes them, or [Dir.Prepared] returns them.
+// List returns all containers, the newest first, with what [spec.Glance] shows of their documents. An unreadable
+// container is reported to bad and left out. A container without a document is left out too: a pipe is making it, or
+// [Dir.Prepared] returns it.
 func (d Dir) List(bad func(error)) ([]*Container, error) {
 	list, _, err := d.list(bad)
 	return list, err
 }
 
-// ListAll is [Dir.List] with those that are prepared.
+// ListAll is [Dir.List] with the prepared containers.
 func (d Dir) ListAll(bad func(error)) ([]*Container, error) {
 	list, unknown, err := d.list(bad)
 	for _, id := range unknown {
@@ -185,7 +183,7 @@ func newestFirst(list []*Container) {
 	sort.SliceStable(list, func(i, j int) bool { return list[i].Created.After(list[j].Created) })
 }
 
-// list also returns the ids of those that have no document.
+// list also returns the ids of the containers without a document.
 func (d Dir) list(bad func(error)) (list []*Container, unknown []string, err error) {
 	ids, err := d.IDs()
 	if err != nil {
@@ -194,7 +192,7 @@ func (d Dir) list(bad func(error)) (list []*Container, unknown []string, err err
 	found, errs := make([]*Container, len(ids)), make([]error, len(ids))
 	monitored, done := d.MonitorBytes()
 	defer done()
-	Parallel(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], glance, monitored) })
+	Parallel(len(ids), func(i int) { found[i], errs[i] = d.load(ids[i], readGlance, monitored) })
 	for i, c := range found {
 		switch {
 		case errs[i] == nil:
@@ -209,7 +207,7 @@ func (d Dir) list(bad func(error)) (list []*Container, unknown []string, err err
 	return list, unknown, nil
 }
 
-// Parallel does something for each index below n.
+// Parallel calls do for each index below n, on as many goroutines as there are CPUs.
 func Parallel(n int, do func(i int)) {
 	var all sync.WaitGroup
 	workers := min(runtime.GOMAXPROCS(0), n)
@@ -223,8 +221,8 @@ func Parallel(n int, do func(i int)) {
 	all.Wait()
 }
 
-// Resolve returns the id of the container that the user means: a full id, then a name, then the
-// beginning of exactly one id.
+// Resolve returns the id of the container that the user named: by a full id, a name, or the beginning of exactly one
+// id, in this order.
 func (d Dir) Resolve(arg string) (string, error) {
 	notFound := fmt.Errorf("container %.80q: %w", arg, ErrNotFound)
 	if arg == "" {
@@ -258,11 +256,10 @@ func (d Dir) Resolve(arg string) (string, error) {
 	case 1:
 		return match[0], nil
 	}
-	return "", fmt.Errorf("container %s: more than one id starts so: %s", arg, strings.Join(match, " "))
+	return "", fmt.Errorf("container %s: ambiguous id: %s", arg, strings.Join(match, " "))
 }
 
-// Find returns the state directory that the environment chooses, and the id of the container in it that
-// the user means.
+// Find returns the state directory that the environment selects, and the id of the container in it that the user named.
 func Find(arg string) (Dir, string, error) {
 	d, err := FromEnv()
 	if err != nil {
@@ -272,7 +269,7 @@ func Find(arg string) (Dir, string, error) {
 	return d, id, err
 }
 
-// gone reports whether there is no container id any more.
+// gone reports whether container id does not exist.
 func (d Dir) gone(id string) bool {
 	if !IsID(id) {
 		return true
@@ -281,8 +278,7 @@ func (d Dir) gone(id string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// OCIState returns the state of the container as hooks and other tools know it (runtime-spec,
-// runtime.md "State").
+// OCIState returns the state of the container for hooks and other tools (runtime-spec, runtime.md "State").
 func (c *Container) OCIState() ([]byte, error) {
 	status := map[string]specs.ContainerState{
 		StatusCreated: specs.StateCreated, StatusRunning: specs.StateRunning, StatusExited: specs.StateStopped,

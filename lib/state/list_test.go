@@ -46,16 +46,16 @@ func TestResolve(t *testing.T) {
 	must(t, Claim(filepath.Join(d.Names(), "stale"), "dddddddddddd"))
 	must(t, Claim(filepath.Join(d.Names(), "broken"), "../../etc"))
 	tests := []struct{ arg, want string }{
-		{"aaaaaaaaaaaa", "aaaaaaaaaaaa"}, // an id before a name
+		{"aaaaaaaaaaaa", "aaaaaaaaaaaa"}, // an id goes before a name
 		{"web", "aaaaaaaaaaaa"},
-		{"abcdef", "aaaaaaaaaabb"}, // a name before the beginning of an id
+		{"abcdef", "aaaaaaaaaabb"}, // a name goes before a prefix of an id
 		{"abc", "abcdef000000"},
 		{"c", "cccccccccccc"},
 		{"cccccccccccc", "cccccccccccc"},
 		{"aaaaaaaaaab", "aaaaaaaaaabb"},
-		{"aaaa", "more than one id starts so: aaaaaaaaaaaa aaaaaaaaaabb"},
+		{"aaaa", "ambiguous id: aaaaaaaaaaaa aaaaaaaaaabb"},
 		{"", "not found"},
-		{"we", "not found"}, // names are not shortened
+		{"we", "not found"}, // no prefixes of names
 		{"WEB", "not found"},
 		{"stale", "not found"},
 		{"broken", "not found"},
@@ -78,7 +78,7 @@ func TestResolve(t *testing.T) {
 		}
 	}
 	if _, err := (Dir{Root: t.TempDir()}).Resolve("web"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("without any container: %v", err)
+		t.Errorf("in an empty directory: %v", err)
 	}
 }
 
@@ -91,10 +91,10 @@ func TestListSkipsUnreadable(t *testing.T) {
 	tear(t, filepath.Join(d.Runtime("000000000003"), RunFile))
 	tear(t, filepath.Join(d.Bundle("000000000003"), NetFile))
 	tear(t, filepath.Join(d.Bundle("000000000005"), SpawnFile))
-	must(t, os.MkdirAll(d.Bundle("00000000000a"), 0o700)) // a pipe still makes it
+	must(t, os.MkdirAll(d.Bundle("00000000000a"), 0o700)) // a pipe is still making it
 	must(t, os.MkdirAll(d.Bundle("no id"), 0o700))
 	must(t, os.Remove(d.Config("000000000004")))
-	must(t, os.Mkdir(d.Config("000000000004"), 0o700)) // no file at all
+	must(t, os.Mkdir(d.Config("000000000004"), 0o700)) // a directory
 	var bad []string
 	list, err := d.List(func(err error) { bad = append(bad, err.Error()) })
 	must(t, err)
@@ -102,10 +102,10 @@ func TestListSkipsUnreadable(t *testing.T) {
 	for _, c := range list {
 		ids = append(ids, c.ID)
 		if c.Running || c.Status() != StatusCreated || c.Created.IsZero() {
-			t.Errorf("%s: %s, made %v", c.ID, c.Status(), c.Created)
+			t.Errorf("%s: %s, created %v", c.ID, c.Status(), c.Created)
 		}
 	}
-	// The torn file held when the fifth was made: its directory's birth, the youngest, is what is left.
+	// The fifth container has lost its creation time and gets that of its directory, which is the newest.
 	if got := strings.Join(ids, " "); got != "000000000005 000000000001 000000000003" {
 		t.Errorf("listed %s", got)
 	}
@@ -113,7 +113,7 @@ func TestListSkipsUnreadable(t *testing.T) {
 		t.Errorf("reported %q", bad)
 	}
 	if list, err := newDir(t).List(nil); err != nil || len(list) != 0 {
-		t.Errorf("without any: %v %v", list, err)
+		t.Errorf("in an empty directory: %v %v", list, err)
 	}
 }
 
@@ -130,11 +130,11 @@ func TestStatus(t *testing.T) {
 		want string
 		oci  string
 	}{
-		{"made", Spawn{}, Run{}, StatusCreated, `"status":"created"`},
-		{"runs", Spawn{Started: then}, Run{Init: self}, StatusRunning, `"status":"running","pid":` + strconv.Itoa(os.Getpid())},
+		{"created", Spawn{}, Run{}, StatusCreated, `"status":"created"`},
+		{"running", Spawn{Started: then}, Run{Init: self}, StatusRunning, `"status":"running","pid":` + strconv.Itoa(os.Getpid())},
 		{"ended", Spawn{Started: then, Finished: then}, Run{}, StatusExited, `"status":"stopped"`},
 		{"ended unseen", Spawn{Started: then}, Run{Init: gone}, StatusExited, `"status":"stopped"`},
-		{"not kept, runs", Spawn{}, Run{Init: self}, StatusRunning, `"status":"running"`},
+		{"running, not kept", Spawn{}, Run{Init: self}, StatusRunning, `"status":"running"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -159,17 +159,17 @@ func TestStatus(t *testing.T) {
 func TestLoad(t *testing.T) {
 	d := newDir(t)
 	if _, err := d.Load("0123456789ab"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("one that is not there: %v", err)
+		t.Errorf("missing container: %v", err)
 	}
 	if _, err := d.Load("../x"); err == nil || errors.Is(err, ErrNotFound) {
-		t.Errorf("a path: %v", err)
+		t.Errorf("path as an id: %v", err)
 	}
 	if d.Kept("0123456789ab") {
-		t.Error("one that is not there is kept")
+		t.Error("a missing container is kept")
 	}
 	d.add(t, "0123456789ab", "", 0)
 	if !d.Kept("0123456789ab") {
-		t.Error("it is not kept")
+		t.Error("container is not kept")
 	}
 	must(t, WriteJSON(filepath.Join(d.Bundle("0123456789ab"), NetFile), Net{Mode: "none"}))
 	c, err := d.Load("0123456789ab")

@@ -14,16 +14,16 @@ import (
 	"github.com/weikeit/mydocker/lib/interrupt"
 )
 
-// Lock takes the lock of container id (flock(2)) and returns what gives it back. It is held while
-// the container's state changes, never while a process is waited for. The kernel gives it back when
-// its holder dies. A wait for a lock of this package ends when this process is told to end (package interrupt).
+// Lock takes the lock of container id (flock(2)) and returns its release. It is held while the container's state
+// changes, never while waiting for a process. The kernel releases it when its holder dies. Waits for the locks of this
+// package end when this process is told to end (package interrupt).
 func (d Dir) Lock(id string) (unlock func(), err error) {
 	path := filepath.Join(d.Runtime(id), "lock")
 	return lockFile(path, func() error { return os.MkdirAll(filepath.Dir(path), 0o700) })
 }
 
-// LockChanging is [Dir.Lock] for changing the records of a container whose monitor lives: nothing else would tell that
-// one was being written when its writer was killed.
+// LockChanging is [Dir.Lock] for changing the records of a container whose monitor is alive. It takes an object lock as
+// well: the file of that lock shows the next caller that a writer was killed halfway.
 func (d Dir) LockChanging(id string) (unlock func(), err error) {
 	if err := CheckID(id); err != nil {
 		return nil, err
@@ -44,27 +44,28 @@ func (d Dir) LockChanging(id string) (unlock func(), err error) {
 	return func() { free(); done() }, nil
 }
 
-// Two kinds of locks lie in the directory locks. What all containers share has a file for as long as the machine runs,
-// made together with the directory; a lock on one thing of many, such as a volume, has a file while it is held. So a
-// file of the second kind that no process has locked says what its holder was at when it was killed ([Dir.OrphanedLocks]).
+// The directory locks has two kinds of locks. A lock shared by all containers has a file that is made with the
+// directory and stays until a reboot. A lock on one object, such as a volume, has a file only while it is held. An
+// object lock's file that no process has locked therefore shows what its holder was doing when it was killed
+// ([Dir.OrphanedLocks]).
 
 // The locks that all containers share.
 const (
-	NetworkLock  = "network"  // the list of networks, leases, claims on ports, bridges
-	HostsLock    = "hosts"    // who is in which network, and the hosts files
-	FirewallLock = "firewall" // our rules
-	ImagesLock   = "images"   // the index of the images, and every removal
+	NetworkLock  = "network"  // network list, leases, host ports, bridges
+	HostsLock    = "hosts"    // network members and hosts files
+	FirewallLock = "firewall" // firewall rules
+	ImagesLock   = "images"   // image index, and every removal of an image or layer
 )
 
 const (
-	monitorsFile = "monitors" // bytes that monitors lock ([Dir.LockMonitorByte])
+	monitorsFile = "monitors" // its bytes are locked by monitors ([Dir.LockMonitorByte])
 
 	// What was done since the machine started ([Dir.FirstSweep]).
-	MarkSwept   = "swept"   // all containers were looked at
-	MarkSettled = "settled" // and all else that survives a reboot
+	MarkSwept   = "swept"   // all containers were checked
+	MarkSettled = "settled" // everything else that survives a reboot was checked, too
 )
 
-// lasting are made with the directory, and marks not before what they say is done.
+// lasting files are made with the directory; a mark is made when its work is done.
 var (
 	lasting = []string{NetworkLock, HostsLock, FirewallLock, ImagesLock, monitorsFile}
 	marks   = []string{MarkSwept, MarkSettled}
@@ -72,10 +73,10 @@ var (
 
 func (d Dir) locks() string { return filepath.Join(d.Run, "locks") }
 
-// LockPath is where the file of a lock lies.
+// LockPath is the file of a lock.
 func (d Dir) LockPath(name string) string { return filepath.Join(d.locks(), name) }
 
-// makeLocks makes the directory of the locks, with the files that last.
+// makeLocks makes the lock directory and its lasting files.
 func (d Dir) makeLocks() error {
 	if err := os.MkdirAll(d.locks(), 0o700); err != nil {
 		return err
@@ -95,8 +96,8 @@ func (d Dir) LockShared(name string) (unlock func(), err error) {
 	return lockFile(d.LockPath(name), d.makeLocks)
 }
 
-// LockHost takes a lock that all sets of state on this host share, whatever directories they have: they have its links and
-// addresses in common. The file is outside of their directories, as that of iptables is.
+// LockHost takes a lock shared by all state directories of this host, which have its links and addresses in common.
+// Like that of iptables, the file lies outside of them.
 func LockHost(name string) (unlock func(), err error) {
 	path := hostLockPath(name)
 	release, err := lockFile(path, func() error { return os.MkdirAll(filepath.Dir(path), 0o755) })
@@ -109,7 +110,7 @@ func LockHost(name string) (unlock func(), err error) {
 	}, nil
 }
 
-// BridgesLock is held while bridges are made, whatever state directory they are of.
+// BridgesLock is held while bridges are created, whichever state directory they belong to.
 const BridgesLock = "bridges"
 
 // DropHostLock removes the file of a lock of the host whose holder was killed.
@@ -124,8 +125,8 @@ func DropHostLock(name string) {
 
 func hostLockPath(name string) string { return "/run/mydocker-" + name + ".lock" }
 
-// LockForReading is [Dir.LockShared] for who only looks: several do at once, and none while somebody changes. It makes no
-// file: where there is none, nobody has changed anything since the machine started.
+// LockForReading is [Dir.LockShared] for readers: several can hold it at once, but not beside a writer. It makes no
+// file; a missing file means that nothing was changed since the machine started.
 func (d Dir) LockForReading(name string) (unlock func(), err error) {
 	f, err := os.Open(d.LockPath(name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -144,12 +145,12 @@ func (d Dir) LockForReading(name string) (unlock func(), err error) {
 // errInterrupted ends a wait for a lock when this process is told to end.
 type errInterrupted struct{}
 
-func (errInterrupted) Error() string { return "interrupted: another process has it" }
+func (errInterrupted) Error() string { return "another process holds the lock: interrupted" }
 
 func (errInterrupted) Is(target error) bool { return target == context.Canceled }
 
-// flock locks an open file. Where another process has the lock, the wait ends when this one is told to end: flock(2)
-// itself cannot be told, so it goes on alone. The file is closed where it fails.
+// flock locks an open file. If another process holds the lock, the wait ends when this process is told to end; flock(2)
+// itself cannot be interrupted, so it continues in a goroutine. The file is closed on failure.
 func flock(fd, how int, closeFile func()) error {
 	lock := func(how int) (err error) {
 		for err = syscall.EINTR; err == syscall.EINTR; {
@@ -177,14 +178,14 @@ func flock(fd, how int, closeFile func()) error {
 	return err
 }
 
-// lockFile takes the lock on a file, which is made if it is missing, by makeDir also its directory.
+// lockFile locks a file and makes it if it is missing, with makeDir also its directory.
 func lockFile(path string, makeDir func() error) (func(), error) {
 	unlock, _, err := lockFileWith(path, syscall.O_CREAT, makeDir)
 	return unlock, err
 }
 
-// lockFileWith is lockFile with a flag of open(2): with O_EXCL as well it tells whether the file was there before, and is
-// not gone with who had it locked.
+// lockFileWith is lockFile with flags for open(2). With O_EXCL, left reports that the file existed and that no holder
+// removed it while this process waited.
 func lockFileWith(path string, create int, makeDir func() error) (unlock func(), left bool, err error) {
 	for flags := create; ; {
 		fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CLOEXEC|flags, 0o600)
@@ -195,7 +196,7 @@ func lockFileWith(path string, create int, makeDir func() error) (unlock func(),
 		case syscall.EEXIST:
 			flags = 0
 			continue
-		case syscall.ENOENT: // nobody has made the directory yet, or its holder has just removed it
+		case syscall.ENOENT: // the directory does not exist yet, or the holder has just removed the file
 			if flags == 0 {
 				flags = create
 				continue
@@ -210,7 +211,7 @@ func lockFileWith(path string, create int, makeDir func() error) (unlock func(),
 		if err := flock(fd, syscall.LOCK_EX, func() { syscall.Close(fd) }); err != nil {
 			return nil, false, fmt.Errorf("lock %s: %w", path, err)
 		}
-		// Its holder may have removed the file meanwhile: then this lock is nobody's.
+		// If the holder removed the file during the wait, this lock is on a deleted file.
 		var held, now syscall.Stat_t
 		if syscall.Fstat(fd, &held) == nil && syscall.Stat(path, &now) == nil && held.Dev == now.Dev && held.Ino == now.Ino {
 			return sync.OnceFunc(func() { syscall.Close(fd) }), flags == 0, nil
@@ -220,13 +221,13 @@ func lockFileWith(path string, create int, makeDir func() error) (unlock func(),
 	}
 }
 
-// LockObject is [Dir.LockShared] for names that come and go, such as that of a layer being fetched:
-// the file of the lock goes with its holder.
+// LockObject is [Dir.LockShared] for names that come and go, such as that of a layer being fetched. Releasing the lock
+// removes its file.
 func (d Dir) LockObject(name string) (func(), error) {
 	return d.LockAndSettle(name, func() error { return nil })
 }
 
-// LockAndSettle is [Dir.LockObject] that takes back first what the last holder left, where that was killed.
+// LockAndSettle is [Dir.LockObject]. If the last holder was killed, settle first undoes what it left.
 func (d Dir) LockAndSettle(name string, settle func() error) (func(), error) {
 	path := d.LockPath(name)
 	unlock, left, err := lockFileWith(path, syscall.O_CREAT|syscall.O_EXCL, d.makeLocks)
@@ -235,40 +236,40 @@ func (d Dir) LockAndSettle(name string, settle func() error) (func(), error) {
 	}
 	if left {
 		if err := settle(); err != nil {
-			unlock() // the file tells it to the next one
+			unlock() // its file stays for the next caller
 			return nil, err
 		}
 	}
 	return func() {
-		os.Remove(path) // while it is held: who waits for it looks again
+		os.Remove(path) // while it is locked: processes that wait for it open the path again
 		unlock()
 	}, nil
 }
 
-// LockWithData is [Dir.LockObject] for what cannot be found by the lock's name: the file holds a note for
-// [Dir.LockOrphaned].
-func (d Dir) LockWithData(name, note string) (unlock func(), err error) {
+// LockWithData is [Dir.LockObject] with data in the lock's file, which [Dir.LockOrphaned] returns if the holder is
+// killed.
+func (d Dir) LockWithData(name, data string) (unlock func(), err error) {
 	if unlock, err = d.LockObject(name); err != nil {
 		return nil, err
 	}
-	if err = os.WriteFile(d.LockPath(name), []byte(note), 0o600); err != nil {
+	if err = os.WriteFile(d.LockPath(name), []byte(data), 0o600); err != nil {
 		unlock()
 		return nil, err
 	}
 	return unlock, nil
 }
 
-// LockOrphaned takes a lock whose holder was killed, and returns its note.
-func (d Dir) LockOrphaned(name string) (note string, unlock func(), err error) {
+// LockOrphaned takes a lock whose holder was killed and returns the data in its file.
+func (d Dir) LockOrphaned(name string) (data string, unlock func(), err error) {
 	if unlock, err = d.LockObject(name); err != nil {
 		return "", nil, err
 	}
-	data, err := os.ReadFile(d.LockPath(name))
+	content, err := os.ReadFile(d.LockPath(name))
 	if err != nil {
 		unlock()
 		return "", nil, err
 	}
-	return string(data), unlock, nil
+	return string(content), unlock, nil
 }
 
 // DropLock removes the file of a lock whose holder was killed.
@@ -280,9 +281,9 @@ func (d Dir) DropLock(name string) error {
 	return err
 }
 
-// OrphanedLocks returns the names of the locks whose holders were killed. Whoever takes back what such a holder left does
-// so with that lock ([Dir.LockAndSettle]), whose file goes thereby. One that is just being taken may be among them: its
-// startLockHolder has done nothing yet.
+// OrphanedLocks returns the names of the locks whose holders were killed. The caller undoes what such a holder left
+// under that lock ([Dir.LockAndSettle]), which also removes the file. A lock that is being taken at this moment may be
+// in the list; its holder has done nothing yet.
 func (d Dir) OrphanedLocks() ([]string, error) {
 	entries, err := list(d.locks())
 	var left []string
@@ -294,26 +295,27 @@ func (d Dir) OrphanedLocks() ([]string, error) {
 	return left, err
 }
 
-// locked reports whether a process has a lock, or the file went with it.
+// locked reports whether a process holds a lock, or has just removed its file.
 func locked(path string) bool {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return true
 	}
 	defer f.Close()
-	// Shared, so that two that look at once do not take each other for the holder.
+	// A shared lock, so that two concurrent checks do not see each other as the holder.
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
 }
 
-// FirstSweep reports whether what a mark says was not done since the machine started, and returns what notes that it was.
+// FirstSweep reports whether the work of a mark was not done since the machine started, and returns a function that
+// sets the mark.
 func (d Dir) FirstSweep(mark string) (first bool, done func()) {
-	path := d.LockPath(mark) // goes with the reboot
+	path := d.LockPath(mark) // in Run, so a reboot removes it
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return false, func() {}
 	}
 	return true, func() {
 		if d.makeLocks() == nil {
-			_ = os.WriteFile(path, nil, 0o600) // else the next one does it again
+			_ = os.WriteFile(path, nil, 0o600) // on failure the next process does the work again
 		}
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/weikeit/mydocker/lib/interrupt"
 )
 
-// lockEnv makes the test program one that takes the lock of a container in the given run directory, says
-// so and waits to be killed.
+// lockEnv makes the test program take the lock of a container in the given run directory, print "locked" and wait to be
+// killed.
 const lockEnv = "STATE_TEST_LOCK"
 
 func TestMain(m *testing.M) {
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	unlock()
 }
 
-// startLockHolder starts a process that has the lock.
+// startLockHolder starts a process that holds the lock.
 func startLockHolder(t *testing.T, d Dir) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -47,16 +47,16 @@ func startLockHolder(t *testing.T, d Dir) *exec.Cmd {
 	must(t, err)
 	must(t, cmd.Start())
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // ended by the test itself where all is well
+		_ = cmd.Process.Kill() // fails if the test has killed it
 		_ = cmd.Wait()
 	})
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "locked\n" {
-		t.Fatalf("the other process: %q, %v", line, err)
+		t.Fatalf("lock holder printed %q, %v", line, err)
 	}
 	return cmd
 }
 
-// lock takes the lock in the background: it is there when the channel has something.
+// lock takes the lock in a goroutine and then sends its release on the channel.
 func lock(t *testing.T, d Dir) <-chan func() {
 	done := make(chan func(), 1)
 	go func() {
@@ -75,7 +75,7 @@ func soon(t *testing.T, locked <-chan func()) {
 	case unlock := <-locked:
 		unlock()
 	case <-time.After(10 * time.Second):
-		t.Fatal("the lock does not come")
+		t.Fatal("timeout waiting for the lock")
 	}
 }
 
@@ -83,7 +83,7 @@ func notYet(t *testing.T, locked <-chan func()) {
 	t.Helper()
 	select {
 	case <-locked:
-		t.Fatal("two have the lock")
+		t.Fatal("two holders at once")
 	case <-time.After(100 * time.Millisecond):
 	}
 }
@@ -97,8 +97,7 @@ func TestLockAfterHolderDies(t *testing.T) {
 	soon(t, locked)
 }
 
-// TestLockOfARemovedContainer: who waited for the old file must not believe to have the lock, which is
-// that of the new file by now.
+// TestLockOfRemovedContainer: a process that waited on a deleted lock file must lock the new file, not the old one.
 func TestLockOfRemovedContainer(t *testing.T) {
 	d := newDir(t)
 	unlock, err := d.Lock("0123456789ab")
@@ -130,20 +129,20 @@ func TestLocksExcludeEachOther(t *testing.T) {
 				}
 				defer unlock()
 				if inside.Add(1) != 1 {
-					t.Error("two have the lock")
+					t.Error("two holders at once")
 				}
 				inside.Add(-1)
 				return nil
 			}, func(err error) { t.Error(err) })
 		})
 	}
-	// Those that last, and no more.
+	// Only the lasting files stay.
 	if got := names(t, filepath.Join(d.Run, "locks")); got != "firewall hosts images monitors network" {
-		t.Errorf("left: %s", got)
+		t.Errorf("files left: %s", got)
 	}
 }
 
-// TestLeftLocks: the file of a lock that no process has tells what its holder was at, and goes with who deals with that.
+// TestOrphanedLocks: an object lock's file without a holder is an orphan until the lock is taken again.
 func TestOrphanedLocks(t *testing.T) {
 	d := newDir(t)
 	left := func(want ...string) {
@@ -151,13 +150,13 @@ func TestOrphanedLocks(t *testing.T) {
 		got, err := d.OrphanedLocks()
 		must(t, err)
 		if !slices.Equal(got, want) {
-			t.Errorf("left: %q, not %q", got, want)
+			t.Errorf("orphaned locks %q, want %q", got, want)
 		}
 	}
 	left()
 	network, err := d.LockShared(NetworkLock)
 	must(t, err)
-	network() // one that lasts is none that is left
+	network() // a lasting file is not an orphan
 	held, err := d.LockObject("volume-held")
 	must(t, err)
 	must(t, os.WriteFile(d.LockPath("volume-killed"), nil, 0o600))
@@ -172,7 +171,7 @@ func TestOrphanedLocks(t *testing.T) {
 	done()
 	left()
 	if got := names(t, filepath.Join(d.Run, "locks")); got != "firewall hosts images monitors network swept" {
-		t.Errorf("there are: %s", got)
+		t.Errorf("files left: %s", got)
 	}
 
 	unlock, err := d.LockWithData("export-1", "/there")
@@ -180,17 +179,17 @@ func TestOrphanedLocks(t *testing.T) {
 	unlock()
 	left()
 	must(t, os.WriteFile(d.LockPath("export-1"), []byte("/there"), 0o600))
-	note, unlock, err := d.LockOrphaned("export-1")
+	data, unlock, err := d.LockOrphaned("export-1")
 	must(t, err)
 	unlock()
-	if note != "/there" {
-		t.Errorf("the note: %q", note)
+	if data != "/there" {
+		t.Errorf("data %q", data)
 	}
 	left()
 }
 
-// TestBriefLocksBesideLookers: neither who looks for locks that were left, nor the file that goes with each holder, lets two
-// have one at a time.
+// TestObjectLocksDuringScan: object locks exclude each other although their file is removed with each holder, and
+// although others scan for orphaned locks.
 func TestObjectLocksDuringScan(t *testing.T) {
 	d := newDir(t)
 	stop := make(chan struct{})
@@ -219,7 +218,7 @@ func TestObjectLocksDuringScan(t *testing.T) {
 				return err
 			}
 			if inside.Add(1) != 1 {
-				t.Error("two have the lock")
+				t.Error("two holders at once")
 			}
 			inside.Add(-1)
 			unlock()
@@ -229,18 +228,18 @@ func TestObjectLocksDuringScan(t *testing.T) {
 	close(stop)
 	lookers.Wait()
 	if got := names(t, filepath.Join(d.Run, "locks")); got != "firewall hosts images monitors network" {
-		t.Errorf("left: %s", got)
+		t.Errorf("files left: %s", got)
 	}
 }
 
-// TestReadersLock: they keep out who changes, not each other, and make no file.
+// TestLockForReading: readers exclude writers, not each other, and make no file.
 func TestLockForReading(t *testing.T) {
 	d := newDir(t)
 	unlock, err := d.LockForReading("images")
 	must(t, err)
 	unlock()
 	if _, err := os.Stat(filepath.Join(d.Run, "locks")); err == nil {
-		t.Error("a reader made the lock")
+		t.Error("a reader made the lock directory")
 	}
 	unlock, err = d.LockShared("images")
 	must(t, err)
@@ -255,7 +254,7 @@ func TestLockForReading(t *testing.T) {
 	go func() { waiting <- reader() }()
 	select {
 	case <-waiting:
-		t.Error("a reader beside a writer")
+		t.Error("a reader and a writer at once")
 	case <-time.After(50 * time.Millisecond):
 		unlock()
 		must(t, <-waiting)
@@ -272,27 +271,27 @@ func TestLockForReading(t *testing.T) {
 	}()
 	select {
 	case <-waiting:
-		t.Error("a writer beside a reader")
+		t.Error("a writer and a reader at once")
 	case <-time.After(50 * time.Millisecond):
 		unlock()
 		must(t, <-waiting)
 	}
 }
 
-// TestLockWaitEnds: a wait for any lock ends when the process is told to; a lock that is free is to be had all the same,
-// so that what was made can be undone, and one that comes too late is given back.
+// TestLockWaitEnds: a wait for any lock ends when the process is told to end. A free lock can still be taken, so that
+// work can be undone, and a lock that arrives after the wait is released.
 func TestLockWaitEnds(t *testing.T) {
 	d := newDir(t)
 	locks := map[string]func() (func(), error){
 		"a container's": func() (func(), error) { return d.Lock(testID) },
 		"shared":        func() (func(), error) { return d.LockShared("network") },
-		"brief":         func() (func(), error) { return d.LockObject("names") },
+		"object":        func() (func(), error) { return d.LockObject("names") },
 		"reading":       func() (func(), error) { return d.LockForReading("network") },
 	}
 	for name, lock := range locks {
 		t.Run(name, func(t *testing.T) {
 			take := lock
-			if name == "reading" { // those that only look share it
+			if name == "reading" { // readers share it, so a writer must hold it
 				take = locks["shared"]
 			}
 			unlock, err := take()
@@ -301,7 +300,7 @@ func TestLockWaitEnds(t *testing.T) {
 			defer stop()
 			time.AfterFunc(50*time.Millisecond, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGUSR1) })
 			if _, err := lock(); !errors.Is(err, context.Canceled) {
-				t.Fatalf("the wait ended with %v", err)
+				t.Fatalf("got %v, want context.Canceled", err)
 			}
 			<-ctx.Done()
 			free, err := d.LockShared("another")
@@ -309,7 +308,7 @@ func TestLockWaitEnds(t *testing.T) {
 			free()
 			unlock()
 			stop()
-			again, err := lock() // the wait that was given up has given it back, or will
+			again, err := lock() // the abandoned wait releases it
 			must(t, err)
 			again()
 		})

@@ -10,32 +10,33 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Look is what can be told of a container's processes.
+// Look is the state of a container's processes.
 type Look struct {
-	Run     Run  // the note; where that is lost or torn, what the control group shows in its place
-	Program Life // whether PID 1 runs
-	Monitor Life // whether the process that waits for it does, or the command that has it
+	Run     Run  // the run file's content; if that is lost or torn, what the cgroup shows instead
+	Program Life // PID 1
+	Monitor Life // the process that waits for PID 1, or the command that owns the container
 }
 
-// Owned reports whether the container is some process's: what is Unknown counts as alive.
+// Owned reports whether the container has an owner. Unknown counts as alive.
 func (l Look) Owned() bool { return l.Program != Dead || l.Monitor != Dead }
 
-// Look tells whether container id runs. Three are asked, in this order, until the answer is certain: the note, by the
-// pids in it, which mean something in one pid namespace only; the byte that is locked while a monitor, or a command in
-// the foreground, stays with the container ([Dir.LockMonitorByte]); and the control group, which is occupied as long as there
-// is a process. Where none of them answers, the container is taken to be there.
+// Look returns the state of container id's processes. It asks three sources in this order until the answer is certain:
+// the pids in the run file, which are valid in one pid namespace only; the byte that a monitor, or a command in the
+// foreground, locks ([Dir.LockMonitorByte]); and the cgroup, which is populated as long as there is a process. If none
+// of them answers, the container counts as alive.
 func (d Dir) Look(id string) Look {
 	monitored, done := d.MonitorBytes()
 	defer done()
 	return d.look(id, monitored)
 }
 
-// look asks about one of many containers. A process that ends takes its note away before: where the note is another
-// than it was, or gone, when the process is dead, another was quicker.
+// look is [Dir.Look] with monitored from one call of [Dir.MonitorBytes] for many containers. A process removes its run
+// file before it ends. If the run file has changed when the process is found dead, the container has a new owner or
+// none, and look reads again.
 func (d Dir) look(id string, monitored func(string) bool) Look {
 	run, err := d.ReadRun(id)
 	for {
-		l := d.judge(id, run, err, monitored)
+		l := d.lookAt(id, run, err, monitored)
 		if l.Owned() {
 			return l
 		}
@@ -47,11 +48,11 @@ func (d Dir) look(id string, monitored func(string) bool) Look {
 	}
 }
 
-func (d Dir) judge(id string, run Run, err error, monitored func(string) bool) Look {
+func (d Dir) lookAt(id string, run Run, err error, monitored func(string) bool) Look {
 	if err != nil || run == (Run{}) {
 		return d.withoutRunFile(id, err != nil, monitored)
 	}
-	l := Look{Run: run, Program: run.Init.glance(), Monitor: run.Monitor.glance()}
+	l := Look{Run: run, Program: run.Init.lifeByPID(), Monitor: run.Monitor.lifeByPID()}
 	if l.Program != Unknown && l.Monitor != Unknown {
 		return l
 	}
@@ -67,21 +68,21 @@ func (d Dir) judge(id string, run Run, err error, monitored func(string) bool) L
 		return l
 	}
 	if l.Monitor == Unknown {
-		// A process that has started the program has locked the byte before. One that has not may be a command.
+		// A process that has started the program had locked its byte before. One that has not may be a command.
 		if _, l.Monitor = run.Monitor.search(); l.Monitor == Unknown && run.Init.PID != 0 {
 			l.Monitor = Dead
 		}
 	}
 	if l.Program == Unknown {
 		if _, l.Program = run.Init.search(); l.Program == Unknown {
-			l.Program = occupied(d.groupOf(id), run.Init)
+			l.Program = lifeByCgroup(d.cgroupOf(id), run.Init)
 		}
 	}
 	return l
 }
 
-// withoutRunFile tells of a container whose note is lost or torn. One that has ended has none either, and is known by what
-// is noted of its life.
+// withoutRunFile is for a container whose run file is lost or torn. A stopped container has none either; its spawn
+// record says so.
 func (d Dir) withoutRunFile(id string, torn bool, monitored func(string) bool) Look {
 	l := Look{}
 	if monitored(id) {
@@ -91,8 +92,8 @@ func (d Dir) withoutRunFile(id string, torn bool, monitored func(string) bool) L
 			return l
 		}
 	}
-	if l.Program = occupied(d.groupOf(id), Process{}); l.Program == Unknown && l.Monitor == Dead && !torn {
-		l.Program = Dead // there is nothing that says otherwise: the machine was started anew
+	if l.Program = lifeByCgroup(d.cgroupOf(id), Process{}); l.Program == Unknown && l.Monitor == Dead && !torn {
+		l.Program = Dead // nothing says otherwise: the machine has rebooted
 	}
 	if l.Program != Dead {
 		l.Run = d.reconstruct(id)
@@ -101,56 +102,56 @@ func (d Dir) withoutRunFile(id string, torn bool, monitored func(string) bool) L
 	return l
 }
 
-// LifeIn tells whether the first process of a container runs, by its control group where its pid does not tell.
+// LifeIn reports whether the first process of a container is alive. It asks the cgroup if the pid is not enough.
 func (p Process) LifeIn(group string) Life {
 	if life := p.Life(); life != Unknown {
 		return life
 	}
-	return occupied(group, p)
+	return lifeByCgroup(group, p)
 }
 
-// occupied tells whether a program runs by its control group. first is what is noted of it, if that is known.
-func occupied(group string, first Process) Life {
-	o := linux.GroupOccupancy(group)
-	here := whereWeAre()
+// lifeByCgroup reports by its cgroup whether a program is alive. first is its process in the run file, if known.
+func lifeByCgroup(group string, first Process) Life {
+	o := linux.CgroupOccupancy(group)
+	here := ownNamespaces()
 	sameGroups := first.CgroupNS != 0 && first.CgroupNS == here.cgroupns
 	samePids := first.PIDNS != 0 && first.PIDNS == here.pidns
 	switch {
 	case o.Occupied:
 		return Alive
-	case o.There && (o.Certain || samePids || here.pidns == firstPIDNS):
+	case o.There && (o.Certain || samePids || here.pidns == initialPIDNS):
 		return Dead
-	case o.Seen && !o.There && (sameGroups || first.PID == 0 || first.PIDNS == 0): // its group has gone
+	case o.Seen && !o.There && (sameGroups || first.PID == 0 || first.PIDNS == 0): // the cgroup was removed
 		return Dead
 	}
 	return Unknown
 }
 
-// GroupPath is the control group of container id, unless its document names another.
-func GroupPath(id string) string { return "/mydocker/" + id }
+// CgroupPath is the cgroup of container id, unless its document names another.
+func CgroupPath(id string) string { return "/mydocker/" + id }
 
-func (d Dir) groupOf(id string) string {
+func (d Dir) cgroupOf(id string) string {
 	if s, err := readSpec(d.Config(id)); err == nil && s.LinuxPart().CgroupsPath != "" {
 		return s.Linux.CgroupsPath
 	}
-	return GroupPath(id)
+	return CgroupPath(id)
 }
 
-// reconstruct returns what the note of a container that runs would say: its first process is the oldest in its control
-// group, and the parent of that waits for it.
+// reconstruct returns what the run file of a running container would contain. Its first process is the oldest one in
+// its cgroup, and the parent of that is the monitor.
 func (d Dir) reconstruct(id string) Run {
 	var run Run
-	run.Init = Oldest(d.groupOf(id))
-	if first, err := stat(run.Init.PID); err == nil && isOurs(first.parent) {
+	run.Init = oldestProcess(d.cgroupOf(id))
+	if first, err := stat(run.Init.PID); err == nil && isOurProgram(first.parent) {
 		run.Monitor, _ = FindProcess(first.parent)
 	}
 	return run
 }
 
-// Oldest returns the oldest process of a control group, the zero Process where none is seen from here.
-func Oldest(group string) Process {
+// oldestProcess returns the oldest process of a cgroup, the zero Process if none is visible in this pid namespace.
+func oldestProcess(group string) Process {
 	var oldest Process
-	for _, pid := range linux.GroupProcesses(group) {
+	for _, pid := range linux.CgroupProcesses(group) {
 		now, err := stat(pid)
 		if err != nil || now.ended() {
 			continue
@@ -162,8 +163,8 @@ func Oldest(group string) Process {
 	return oldest
 }
 
-// isOurs reports whether a process is one of our programs.
-func isOurs(pid int) bool {
+// isOurProgram reports whether a process is one of our programs.
+func isOurProgram(pid int) bool {
 	exe, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
 	name := strings.TrimSuffix(filepath.Base(exe), " (deleted)")
 	return err == nil && slices.Contains([]string{"md-spawn", "mydocker"}, name)

@@ -11,15 +11,15 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// LockMonitorByte says that this process stays with container id until it closes the file, or ends, whatever ends it: it
-// locks the byte whose number is the id in a file that all share. So a search for orphans passes over hundreds of
-// containers that run by one system call each. And the kernel shows the lock to every process that has the file, in
-// whatever namespaces, where pids mean nothing ([Dir.Look]). A monitor that executes its program anew hands the file on.
-// Where it fails the file is nil, and the note alone tells whose the container is ([Dir.Acquire]).
+// LockMonitorByte marks this process as the monitor of container id until it closes the file or dies. It locks the byte
+// whose offset is the id, in a file shared by all containers, so that a search for orphans skips each running container
+// with one system call. The kernel shows the lock in all namespaces, where pids mean nothing ([Dir.Look]). A monitor
+// that executes itself again passes the file on. On failure the file is nil, and only the run file names the owner
+// ([Dir.Acquire]).
 func (d Dir) LockMonitorByte(id string) *os.File {
 	file, err := os.OpenFile(d.monitorsPath(), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		_ = d.makeLocks() // where they cannot be made, neither can the file
+		_ = d.makeLocks() // if this fails, so does the open
 		file, err = os.OpenFile(d.monitorsPath(), os.O_RDWR|os.O_CREATE, 0o600)
 	}
 	if err != nil {
@@ -29,10 +29,10 @@ func (d Dir) LockMonitorByte(id string) *os.File {
 	return file
 }
 
-// MonitorBytes returns what reports whether a process stays with a container.
+// MonitorBytes returns a function that reports whether a monitor has locked the byte of a container.
 func (d Dir) MonitorBytes() (monitored func(id string) bool, close func()) {
-	file := sync.OnceValue(func() *os.File { // most have a note that tells
-		file, _ := os.Open(d.monitorsPath()) // none, nobody
+	file := sync.OnceValue(func() *os.File { // opened late: most run files answer alone
+		file, _ := os.Open(d.monitorsPath()) // nil: no monitor was started since the reboot
 		return file
 	})
 	asked := false
@@ -48,8 +48,8 @@ func (d Dir) MonitorBytes() (monitored func(id string) bool, close func()) {
 
 func (d Dir) monitorsPath() string { return filepath.Join(d.locks(), monitorsFile) }
 
-// byteOf is the number of container id's byte: 12 hexadecimal digits are 48 bits.
+// byteOf is the offset of container id's byte: 12 hexadecimal digits are 48 bits.
 func byteOf(id string) int64 {
-	n, _ := strconv.ParseInt(id, 16, 64) // an id of ours always is one
+	n, _ := strconv.ParseInt(id, 16, 64) // cannot fail for a container id
 	return n
 }

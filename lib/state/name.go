@@ -9,8 +9,8 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// ClaimName gives the name to container id. A claim whose container is gone is taken over. One at a
-// time: of two who saw the same claim of the dead, the second would take over that of the first.
+// ClaimName gives the name to container id. It takes over a claim whose container is gone. The lock serializes this: of
+// two processes that see the same stale claim, the second would take over the claim of the first.
 func (d Dir) ClaimName(name, id string) error {
 	if err := CheckName("container", name); err != nil {
 		return err
@@ -38,7 +38,8 @@ func (d Dir) ClaimName(name, id string) error {
 	return err
 }
 
-// nameHolder returns the id of the container that has a name. A claim that is torn is of the one that is called so.
+// nameHolder returns the id of the container that has a name. A torn claim belongs to the container whose document has
+// the name.
 func (d Dir) nameHolder(name string) string {
 	path := filepath.Join(d.Names(), name)
 	holder := Holder(path)
@@ -47,14 +48,14 @@ func (d Dir) nameHolder(name string) string {
 	}
 	ids, _ := d.IDs()
 	for _, id := range ids {
-		if s, err := glance(d.Config(id)); err == nil && s.Annotation(spec.AnnotationName) == name {
+		if s, err := readGlance(d.Config(id)); err == nil && s.Annotation(spec.AnnotationName) == name {
 			return id
 		}
 	}
 	return holder
 }
 
-// ReleaseName gives the name of container id back. It is idempotent.
+// ReleaseName releases the name of container id. It is idempotent.
 func (d Dir) ReleaseName(name, id string) error {
 	if CheckName("container", name) != nil {
 		return nil
@@ -71,7 +72,7 @@ func (d Dir) ReleaseName(name, id string) error {
 	return Release(path, id)
 }
 
-// NameOf returns the name of container id as the claim on it says, the id where it has none.
+// NameOf returns the name that container id has claimed, its id if there is none.
 func (d Dir) NameOf(id string) string {
 	entries, _ := list(d.Names())
 	for _, e := range entries {

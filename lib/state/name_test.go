@@ -23,7 +23,7 @@ func TestNames(t *testing.T) {
 	}
 	must(t, d.ReleaseName("web", "bbbbbbbbbbbb"))
 	if got, err := d.Resolve("web"); got != "aaaaaaaaaaaa" {
-		t.Errorf("released by a stranger: %v", err)
+		t.Errorf("released by another container: %v", err)
 	}
 	must(t, d.ReleaseName("web", "aaaaaaaaaaaa"))
 	must(t, d.ReleaseName("web", "aaaaaaaaaaaa"))
@@ -31,7 +31,7 @@ func TestNames(t *testing.T) {
 	must(t, d.ClaimName("web", "bbbbbbbbbbbb"))
 }
 
-// TestNamesOfTheDeadAreTakenOver: by one of many who want it at the same moment.
+// TestStaleNameIsTakenOver: one of many concurrent claims takes over the name of a container that is gone.
 func TestStaleNameIsTakenOver(t *testing.T) {
 	d := newDir(t)
 	for round := range 3 {
@@ -44,7 +44,7 @@ func TestStaleNameIsTakenOver(t *testing.T) {
 			}
 			winners := race(20, func(i int) error { return d.ClaimName("web", id(i)) }, func(err error) {
 				if !strings.Contains(err.Error(), "name web is taken by container ") {
-					t.Errorf("a loser hears %v", err)
+					t.Errorf("unexpected error %v", err)
 				}
 			})
 			if len(winners) != 1 || Holder(path) != id(winners[0]) {
@@ -54,7 +54,7 @@ func TestStaleNameIsTakenOver(t *testing.T) {
 	}
 }
 
-// TestNameClaimsAreSerialized is the race of the test above, made to happen: it needs luck to be seen.
+// TestNameClaimsAreSerialized forces the race of TestStaleNameIsTakenOver, which shows only by luck.
 func TestNameClaimsAreSerialized(t *testing.T) {
 	d := newDir(t)
 	must(t, os.MkdirAll(d.Bundle("aaaaaaaaaaaa"), 0o700))
@@ -68,7 +68,7 @@ func TestNameClaimsAreSerialized(t *testing.T) {
 		go func() { done <- do() }()
 		select {
 		case <-done:
-			t.Errorf("%s: beside somebody else's", name)
+			t.Errorf("%s does not wait for the lock", name)
 		case <-time.After(50 * time.Millisecond):
 		}
 		unlock()

@@ -11,26 +11,26 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Orphan is something of ours that nobody owns: what a crash, or a hand, has left behind.
+// Orphan is something of ours without an owner, left by a crash or a user's own removal.
 type Orphan struct {
-	Kind   string                      `json:"kind"` // container, attachment, mount, namespace, link, rule, cgroup, lease, port, name, volume, network, layer, blob or file; "broken ..." of what Remove mends
-	Name   string                      `json:"name"` // a path, where it has one
+	Kind   string                      `json:"kind"` // container, attachment, mount, namespace, link, rule, cgroup, lease, port, name, volume, network, layer, blob or file; "broken ..." if Remove repairs it
+	Name   string                      `json:"name"` // a path, if it has one
 	Reason string                      `json:"reason"`
-	Kept   bool                        `json:"kept,omitempty"` // for somebody who may come: no fault, and for no repair to take
-	Remove func(context.Context) error `json:"-"`              // looks again whether somebody owns it by now; nil: for the user to decide
+	Kept   bool                        `json:"kept,omitempty"` // may still be used: not an error, and repair leaves it
+	Remove func(context.Context) error `json:"-"`              // checks again that it has no owner; nil: the user decides
 }
 
-// Extent says what of a container may be there.
+// Extent is how much of a container may exist.
 type Extent int
 
 // From nothing to everything.
 const (
 	Absent  Extent = iota // there is no such container
-	Stopped               // it is kept: files, name, addresses and volumes, but nothing that is the kernel's
-	Active                // it runs, is in the hands of a command, or was prepared by a stage of the pipe
+	Stopped               // kept: files, name, addresses and volumes, but nothing in the kernel
+	Active                // running, owned by a command, or prepared by a stage of the pipe
 )
 
-// Extent tells what container id owns.
+// Extent returns how much of container id may exist.
 func (d Dir) Extent(id string) Extent {
 	if d.Look(id).Owned() {
 		return Active
@@ -38,28 +38,28 @@ func (d Dir) Extent(id string) Extent {
 	if d.gone(id) {
 		return Absent
 	}
-	if d.Kept(id) { // also one that has lost its document
+	if d.Kept(id) { // even if its document is lost
 		return Stopped
 	}
 	if _, err := os.Stat(d.Config(id)); err == nil {
-		return Absent // it was to go when it ended
+		return Absent // it is removed when it ends
 	}
-	// No document of it here: somebody may hold it in a file, for as long as what it stands for is there.
+	// Its document is not here, but may be in a file of the user's, as long as what the document describes exists.
 	n, err := d.ReadNet(id)
 	_, rootErr := os.Stat(filepath.Join(d.Bundle(id), RootfsFile))
 	switch {
 	case err == nil && n.NetNS != "":
-		return Active // another's namespace, of which lib/network knows more
+		return Active // another program's namespace; lib/network knows more
 	case err == nil && n.Mode != "" && linux.CheckNetNS(d.NetNS(id)) == nil, rootErr == nil && linux.IsMountPoint(d.Rootfs(id)):
 		return Active
 	}
 	return Absent
 }
 
-// isOwned reports whether a process that lives has container id in its hands, or it cannot be told that none has.
+// isOwned reports whether container id has a live owner, or may have one.
 func (d Dir) isOwned(id string) bool { return d.Look(id).Owned() }
 
-// IfUnowned does something under the lock of container id, unless a process has it in its hands.
+// IfUnowned calls do under the lock of container id, unless the container has an owner.
 func (d Dir) IfUnowned(id string, do func() error) error {
 	unlock, err := d.Lock(id)
 	if err != nil {
@@ -70,31 +70,30 @@ func (d Dir) IfUnowned(id string, do func() error) error {
 		err = do()
 	}
 	if d.gone(id) && !d.HasRunFile(id) {
-		_ = os.RemoveAll(d.Runtime(id)) // the lock made it
+		_ = os.RemoveAll(d.Runtime(id)) // made by Lock
 	}
 	return err
 }
 
-// IfAtMost does something under the lock of container id, unless its owner is by now more than the given one.
-func (d Dir) IfAtMost(id string, more Extent, do func() error) error {
+// IfAtMost calls do under the lock of container id, unless its extent exceeds limit by now.
+func (d Dir) IfAtMost(id string, limit Extent, do func() error) error {
 	unlock, err := d.Lock(id)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	owner := d.Extent(id)
-	if owner > more {
+	extent := d.Extent(id)
+	if extent > limit {
 		return nil
 	}
 	err = do()
-	if owner == Absent && d.gone(id) {
-		_ = os.RemoveAll(d.Runtime(id)) // the lock made it
+	if extent == Absent && d.gone(id) {
+		_ = os.RemoveAll(d.Runtime(id)) // made by Lock
 	}
 	return err
 }
 
-// Orphans returns what of the state directory alone nobody owns: names of containers that are gone, and
-// temporary files.
+// Orphans returns the orphans in the state directory itself: names of containers that are gone, and temporary files.
 func (d Dir) Orphans() ([]Orphan, error) {
 	var found []Orphan
 	entries, err := list(d.Names())
@@ -113,14 +112,14 @@ func (d Dir) Orphans() ([]Orphan, error) {
 	}
 	temps, tempErr := d.temps()
 	for _, path := range temps {
-		found = append(found, Orphan{Kind: "file", Name: path, Reason: "it was being written when its writer was killed", Remove: func(context.Context) error {
+		found = append(found, Orphan{Kind: "file", Name: path, Reason: "its writer was killed", Remove: func(context.Context) error {
 			return linux.RemoveAll(path)
 		}})
 	}
 	return found, errors.Join(err, tempErr)
 }
 
-// list reads a directory; one that is not there is empty.
+// list reads a directory. A missing directory is empty.
 func list(dir string) ([]os.DirEntry, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 )
 
-// What the tools write about a container is on the disk when [Dir.Kept] says that it stays, and not before:
-// one that goes with its program has nothing that is worth the wait. So the stages write without
-// waiting, and who registers a container that is kept makes up for all of them at once.
+// The stages write their records without waiting for the disk: a container that ends with its program does not need
+// them after a crash. A container that is kept ([Dir.Kept]) does, so the process that registers it syncs all of them at
+// once.
 
-// Persist puts on the disk what is written about container id: the records in its bundle, its claims, and the
-// names of all these.
+// Persist syncs what was written about container id: the records in its bundle, its claims, and the directories of
+// these.
 func (d Dir) Persist(id, name string) error {
 	bundle := d.Bundle(id)
 	records := []string{RootfsFile, NetFile, filepath.Base(d.Config(id))}
@@ -42,13 +42,12 @@ func (d Dir) Persist(id, name string) error {
 	return errors.Join(errs...)
 }
 
-// Lease is the file that holds the id of the container that has an address of a network.
+// Lease is the file with the id of the container that has an address of a network.
 func (d Dir) Lease(network string, addr netip.Addr) string {
 	return filepath.Join(d.Networks(), network, "leases", addr.String())
 }
 
-// syncFile waits until a file, or the names in a directory, are on the disk (fsync(2)). What is not there
-// was not made.
+// syncFile waits until a file, or a directory's entries, are on the disk (fsync(2)). A missing file is not an error.
 func syncFile(path string) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -11,22 +11,22 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// A stage of the pipe prints the document of what it has made, and is done. What has become of the document is not known:
-// it may lie in a file, or be in the hands of a person who types the next stage, or be lost. So what it stands for stays
-// until somebody runs or removes it, and is shown.
+// A stage of the pipe exits when it has printed its document. Where the document goes is unknown: into a file, to a
+// user who types the next stage, or nowhere. So what the stages have made stays, and is listed, until the document is
+// run or the container removed.
 
-// Prepared returns what is known of container id where stages of the pipe have made it and no process has it in its
-// hands: no more than what they wrote down.
+// Prepared returns container id if stages of the pipe have made it and it has no owner. It has only what the stages
+// have recorded.
 func (d Dir) Prepared(id string) (c *Container, ok bool) {
 	if _, err := os.Stat(d.Config(id)); !errors.Is(err, fs.ErrNotExist) || d.isOwned(id) || d.Extent(id) != Active {
 		return nil, false
 	}
 	c = &Container{ID: id, Spec: spec.New(id), Prepared: true}
 	if c.Net, _ = d.ReadNet(id); c.Net.NetNS != "" {
-		return nil, false // the namespace of another program is no container
+		return nil, false // another program's namespace is not a container
 	}
 	var record struct{ Name, Image, ImageID, Driver string }
-	_ = ReadJSON(filepath.Join(d.Bundle(id), RootfsFile), &record) // another stage may have been the only one
+	_ = ReadJSON(filepath.Join(d.Bundle(id), RootfsFile), &record) // rootfs.json is missing if only another stage ran
 	c.Spec.Annotate(spec.AnnotationName, record.Name)
 	c.Spec.Annotate(spec.AnnotationImage, record.Image)
 	c.Spec.Annotate(spec.AnnotationImageID, record.ImageID)
@@ -35,8 +35,7 @@ func (d Dir) Prepared(id string) (c *Container, ok bool) {
 	return c, true
 }
 
-// How long a document that is not run is taken for one that somebody still has: from the first on it is shown as
-// possibly forgotten, and from the second on as lost.
+// The ages at which a prepared container is listed as possibly forgotten, and as lost.
 const (
 	Forgotten = time.Hour
 	Lost      = 24 * time.Hour

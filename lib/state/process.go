@@ -14,37 +14,37 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Process names a process for as long as the machine is up: a pid alone is given out again, and means another process
-// in another pid namespace.
+// Process identifies a process until the next reboot. A pid alone does not: it is reused, and means another process in
+// another pid namespace.
 type Process struct {
 	PID    int    `json:"pid"`
-	Start  uint64 `json:"start"` // clock ticks from boot to its start (proc(5), stat field 22), whatever the time namespace
+	Start  uint64 `json:"start"` // clock ticks from boot to its start (proc(5), stat field 22), in the initial time namespace
 	BootID string `json:"boot"`  // /proc/sys/kernel/random/boot_id
 
-	// The namespaces of the process that noted it, by their inodes: in which PID is its number, and in which the paths
-	// of control groups start. 0: the note is by a release that did not write them.
+	// The namespaces of the process that made the record, by inode: PID is valid in the first, and cgroup paths start
+	// in the second. 0: an older release made the record.
 	PIDNS    uint64 `json:"pidns,omitempty"`
 	CgroupNS uint64 `json:"cgroupns,omitempty"`
 }
 
-// Life is what can be told of a process.
+// Life is whether a process is alive.
 type Life int
 
-// Unknown is neither: the process may be in a pid namespace that this one does not see. What is Unknown is not to be
-// cleaned up after.
+// Unknown means that the process may be in a pid namespace that is not visible here. Nothing of an Unknown process is
+// cleaned up.
 const (
 	Dead Life = iota
 	Unknown
 	Alive
 )
 
-// ErrElsewhere says that a process cannot be reached from this pid namespace.
-var ErrElsewhere = errors.New("it runs in another pid namespace: do it there")
+// ErrElsewhere means that a process has no pid in this pid namespace.
+var ErrElsewhere = errors.New("process is in another pid namespace")
 
 // FindProcess returns the process that has the pid now.
 func FindProcess(pid int) (Process, error) {
-	here := whereWeAre()
-	if here.pidns == 0 || bootID() == "" { // others could not tell which process that is
+	here := ownNamespaces()
+	if here.pidns == 0 || bootID() == "" { // other processes could not identify it
 		return Process{}, fmt.Errorf("look at process %d: /proc is not that of this pid namespace, or not whole", pid)
 	}
 	now, err := stat(pid)
@@ -54,34 +54,34 @@ func FindProcess(pid int) (Process, error) {
 	return Process{PID: pid, Start: here.boottime(now.start), BootID: bootID(), PIDNS: here.pidns, CgroupNS: here.cgroupns}, nil
 }
 
-// Alive reports whether the process still runs for certain. A zombie does not, unless only its first thread has ended:
-// that is so in programs that go on without it, and for a moment where another thread executes a program (execve(2)).
+// Alive reports whether the process certainly runs. A zombie does not, unless only its first thread has ended: a
+// program can go on without it, and execve(2) by another thread looks like that for a moment.
 func (p Process) Alive() bool { return p.Life() == Alive }
 
-// Life tells whether the process still runs.
+// Life reports whether the process runs.
 func (p Process) Life() Life {
 	_, life := p.Local()
 	return life
 }
 
-// Local returns the number that the process has in this pid namespace, where it has one, and whether it runs.
+// Local returns the pid of the process in this pid namespace, 0 if it has none, and whether it runs.
 func (p Process) Local() (pid int, life Life) {
-	if life := p.glance(); life != Unknown {
+	if life := p.lifeByPID(); life != Unknown {
 		return p.PID, life
 	}
 	return p.search()
 }
 
-// Number is the number of the process in this pid namespace, 0 where it has none. Whether it still runs is not asked.
+// Number returns the pid of the process in this pid namespace, 0 if it has none, without asking whether it runs.
 func (p Process) Number() int {
-	if p.PIDNS == 0 || p.PIDNS == whereWeAre().pidns {
+	if p.PIDNS == 0 || p.PIDNS == ownNamespaces().pidns {
 		return p.PID
 	}
 	pid, _ := p.Local()
 	return pid
 }
 
-// Open returns a pidfd of the process, or an error that wraps [os.ErrProcessDone] where it has ended, and else
+// Open returns a pidfd of the process. The error wraps [os.ErrProcessDone] if the process has ended; otherwise it is
 // [ErrElsewhere].
 func (p Process) Open() (*os.File, error) {
 	pid, life := p.Local()
@@ -95,14 +95,14 @@ func (p Process) Open() (*os.File, error) {
 	if err != nil {
 		return nil, os.ErrProcessDone
 	}
-	if again, life := p.Local(); life != Alive || again != pid { // asked after the pidfd was opened: it is this process then
+	if again, life := p.Local(); life != Alive || again != pid { // the pid was not reused before the pidfd was opened
 		pidfd.Close()
 		return nil, os.ErrProcessDone
 	}
 	return pidfd, nil
 }
 
-// Stopped reports whether the process stands still by a signal, or by a debugger.
+// Stopped reports whether the process is stopped by a signal or a debugger.
 func (p Process) Stopped() bool {
 	pid, life := p.Local()
 	if life != Alive || pid == 0 {
@@ -112,12 +112,11 @@ func (p Process) Stopped() bool {
 	return err == nil && (now.status == 'T' || now.status == 't')
 }
 
-// ExitCode returns with which code a process has ended whose parent has not asked for it yet, 128 and the number for a
-// signal.
+// ExitCode returns the exit code of a process that its parent has not reaped yet; for a signal, 128 plus its number.
 func (p Process) ExitCode() (code int, known bool) {
 	data, err := linux.ReadFile("/proc/" + strconv.Itoa(p.Number()) + "/stat")
 	now, statErr := stat(p.Number())
-	if err != nil || statErr != nil || now.status != 'Z' || now.is(p, whereWeAre()) != Alive {
+	if err != nil || statErr != nil || now.status != 'Z' || now.is(p, ownNamespaces()) != Alive {
 		return 0, false
 	}
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
@@ -133,8 +132,8 @@ func (p Process) ExitCode() (code int, known bool) {
 	return status.ExitStatus(), err == nil
 }
 
-// glance tells what is to be told by the process's own number.
-func (p Process) glance() Life {
+// lifeByPID decides by the pid in the record alone.
+func (p Process) lifeByPID() Life {
 	if p.PID <= 0 {
 		return Dead
 	}
@@ -142,9 +141,9 @@ func (p Process) glance() Life {
 		if p.BootID != "" && ownBootID() {
 			return Dead
 		}
-		return Unknown // a container's manager shows an id of its own making (systemd-nspawn(1))
+		return Unknown // a container manager shows a made-up id (systemd-nspawn(1))
 	}
-	here := whereWeAre()
+	here := ownNamespaces()
 	if p.BootID == "" || here.pidns == 0 || p.PIDNS != 0 && p.PIDNS != here.pidns {
 		return Unknown
 	}
@@ -154,44 +153,44 @@ func (p Process) glance() Life {
 		return Dead
 	case err == nil && now.is(p, here) != Dead:
 		return now.is(p, here)
-	case p.PIDNS == 0: // perhaps another namespace's
+	case p.PIDNS == 0: // the pid may be of another namespace
 		return Unknown
 	case err == nil:
-		return Dead // another process has the number by now
+		return Dead // the pid was reused
 	case syscall.Kill(p.PID, 0) == syscall.ESRCH:
 		return Dead
 	}
-	return Unknown // hidden from us (proc(5), hidepid)
+	return Unknown // hidden (proc(5), hidepid)
 }
 
-// search looks for the process by the number that it has in its own pid namespace, among all that this one shows. Where
-// this is the first one, what is not found is not there.
+// search looks for the process among all visible ones, by its pid in its own namespace. In the initial pid namespace, a
+// process that is not found is dead.
 func (p Process) search() (pid int, life Life) {
-	here := whereWeAre()
+	here := ownNamespaces()
 	if p.BootID == "" || here.pidns == 0 {
 		return 0, Unknown
 	}
-	pids, err := processes()
+	pids, err := visiblePIDs()
 	if err != nil {
 		return 0, Unknown
 	}
 	for _, pid := range pids {
-		if now, err := stat(pid); err == nil && now.is(p, here) == Alive && slices.Contains(numbers(pid), p.PID) {
+		if now, err := stat(pid); err == nil && now.is(p, here) == Alive && slices.Contains(nsPIDs(pid), p.PID) {
 			if now.ended() {
 				return pid, Dead
 			}
 			return pid, Alive
 		}
 	}
-	if here.pidns == firstPIDNS && !hidesProcesses() {
+	if here.pidns == initialPIDNS && !hidesProcesses() {
 		return 0, Dead
 	}
 	return 0, Unknown
 }
 
-// numbers returns the numbers that a process has, in our pid namespace first, and last in its own: one of those between
-// may be that of the process that noted it, since a container's first one is the first of a namespace.
-func numbers(pid int) []int {
+// nsPIDs returns the pids of a process, from that in our pid namespace to that in its own. The one in the record may be
+// in between: a container's first process is the first of a namespace.
+func nsPIDs(pid int) []int {
 	data, err := linux.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return nil
@@ -212,8 +211,8 @@ func numbers(pid int) []int {
 	return list
 }
 
-// processes returns the pids that /proc shows.
-func processes() ([]int, error) {
+// visiblePIDs returns the pids in /proc.
+func visiblePIDs() ([]int, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil, err
@@ -229,13 +228,13 @@ func processes() ([]int, error) {
 	return pids, err
 }
 
-// hidesProcesses reports whether /proc keeps processes from us: it then does so with the first one.
+// hidesProcesses reports whether /proc hides processes (hidepid), which includes pid 1.
 func hidesProcesses() bool {
 	_, err := stat(1)
 	return err != nil
 }
 
-// bootID does not change while a process lives.
+// bootID does not change during the life of a process.
 var bootID = sync.OnceValue(func() string {
 	id, err := linux.ReadRecord(bootIDPath)
 	if err != nil {
@@ -246,48 +245,48 @@ var bootID = sync.OnceValue(func() string {
 
 const bootIDPath = "/proc/sys/kernel/random/boot_id"
 
-// ownBootID reports whether that is the kernel's own, and not a file that was mounted over it.
+// ownBootID reports whether the file is the kernel's, and not one mounted over it.
 func ownBootID() bool {
 	var shown, proc syscall.Stat_t
 	return syscall.Stat(bootIDPath, &shown) == nil && syscall.Stat("/proc/self", &proc) == nil && shown.Dev == proc.Dev
 }
 
-// The numbers of the first namespaces (include/linux/proc_ns.h).
+// The inodes of the initial namespaces (include/linux/proc_ns.h).
 const (
-	firstPIDNS  = 0xeffffffc
-	firstTimeNS = 0xeffffffa
+	initialPIDNS  = 0xeffffffc
+	initialTimeNS = 0xeffffffa
 )
 
-// place is where this process looks from.
-type place struct {
-	pidns    uint64 // 0: /proc is not that of our pid namespace
+// namespaceView is what the namespaces of this process show.
+type namespaceView struct {
+	pidns    uint64 // 0: /proc belongs to another pid namespace
 	cgroupns uint64
 	offset   int64 // clock ticks that our time namespace adds to the time since boot
-	exact    bool  // the offset is known, and no part of a tick
+	exact    bool  // the offset is known and a whole number of ticks
 }
 
-var whereWeAre = sync.OnceValue(func() place {
-	p := place{pidns: inode("/proc/self/ns/pid"), cgroupns: inode("/proc/self/ns/cgroup"), exact: true}
-	// Only a /proc of its own has a process of the first pid namespace in /proc/self.
-	if p.pidns != firstPIDNS && inode("/proc/1/ns/pid") != p.pidns && len(numbers(os.Getpid())) != 1 {
+var ownNamespaces = sync.OnceValue(func() namespaceView {
+	p := namespaceView{pidns: inode("/proc/self/ns/pid"), cgroupns: inode("/proc/self/ns/cgroup"), exact: true}
+	// In a /proc of our own pid namespace, this process has a single pid.
+	if p.pidns != initialPIDNS && inode("/proc/1/ns/pid") != p.pidns && len(nsPIDs(os.Getpid())) != 1 {
 		p.pidns = 0
 	}
-	if now := inode("/proc/self/ns/time"); now != 0 && now != firstTimeNS {
+	if now := inode("/proc/self/ns/time"); now != 0 && now != initialTimeNS {
 		p.offset, p.exact = timeOffset()
-		p.exact = p.exact && now == inode("/proc/self/ns/time_for_children") // whose offset it is
+		p.exact = p.exact && now == inode("/proc/self/ns/time_for_children") // the offsets are those of time_for_children
 	}
 	return p
 })
 
-// boottime returns a start as /proc shows it here in ticks since boot, 0 where that is not known to the tick.
-func (w place) boottime(start uint64) uint64 {
+// boottime converts a start time in /proc into clock ticks since boot; 0 if the offset is not exact.
+func (w namespaceView) boottime(start uint64) uint64 {
 	if !w.exact {
 		return 0
 	}
 	return uint64(int64(start) - w.offset)
 }
 
-// inode returns the inode of a namespace's file, 0 where there is none.
+// inode returns the inode of a namespace file, 0 if there is none.
 func inode(path string) uint64 {
 	var s syscall.Stat_t
 	if syscall.Stat(path, &s) != nil {
@@ -312,7 +311,7 @@ func timeOffset() (ticks int64, exact bool) {
 	return 0, false
 }
 
-// procStat is what is read of /proc/pid/stat (proc(5)).
+// procStat is the part of /proc/PID/stat that is read (proc(5)).
 type procStat struct {
 	status  byte   // field 3, a letter
 	parent  int    // field 4
@@ -322,8 +321,8 @@ type procStat struct {
 
 func (s procStat) ended() bool { return s.status == 'X' || s.status == 'Z' && s.threads <= 1 }
 
-// is reports whether this is process p: Alive says yes.
-func (s procStat) is(p Process, here place) Life {
+// is reports whether this is process p: Alive if it is, Dead if it is another one.
+func (s procStat) is(p Process, here namespaceView) Life {
 	switch start := here.boottime(s.start); {
 	case start == 0 || p.Start == 0:
 		return Unknown
@@ -339,7 +338,7 @@ func stat(pid int) (s procStat, err error) {
 	if err != nil {
 		return s, err
 	}
-	// The second field is the command in brackets, which may hold spaces and brackets itself.
+	// The second field is the command name in parentheses, which may contain spaces and parentheses itself.
 	number := 3
 	for field := range bytes.FieldsSeq(data[bytes.LastIndexByte(data, ')')+1:]) {
 		switch number {

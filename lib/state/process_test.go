@@ -15,7 +15,7 @@ func TestAlive(t *testing.T) {
 	self, err := FindProcess(os.Getpid())
 	must(t, err)
 	if self.PID != os.Getpid() || self.Start == 0 || len(self.BootID) != 36 {
-		t.Errorf("found %+v", self)
+		t.Errorf("FindProcess: %+v", self)
 	}
 	other := func(change func(*Process)) Process { p := self; change(&p); return p }
 	tests := []struct {
@@ -23,14 +23,14 @@ func TestAlive(t *testing.T) {
 		p    Process
 		want bool
 	}{
-		{"this one", self, true},
-		{"its pid was given out again", other(func(p *Process) { p.Start-- }), false},
+		{"this process", self, true},
+		{"pid reused", other(func(p *Process) { p.Start-- }), false},
 		{"before the reboot", other(func(p *Process) { p.BootID = "00000000-0000-0000-0000-000000000000" }), false},
-		{"no boot id", other(func(p *Process) { p.BootID = "" }), false},
-		{"none", Process{}, false},
-		{"pid 0", other(func(p *Process) { p.PID = 0 }), false},
-		{"all processes", other(func(p *Process) { p.PID = -1 }), false},
-		{"beyond the last pid", other(func(p *Process) { p.PID = 1 << 30 }), false},
+		{"no boot ID", other(func(p *Process) { p.BootID = "" }), false},
+		{"zero Process", Process{}, false},
+		{"PID 0", other(func(p *Process) { p.PID = 0 }), false},
+		{"pid -1", other(func(p *Process) { p.PID = -1 }), false},
+		{"pid beyond the maximum", other(func(p *Process) { p.PID = 1 << 30 }), false},
 	}
 	for _, tt := range tests {
 		if got := tt.p.Alive(); got != tt.want {
@@ -38,11 +38,11 @@ func TestAlive(t *testing.T) {
 		}
 	}
 	if _, err := FindProcess(1 << 30); err == nil {
-		t.Error("found a process that is not there")
+		t.Error("FindProcess found a missing process")
 	}
 }
 
-// TestAliveOfAZombie: with a name that looks like the fields behind it.
+// TestZombieIsNotAlive uses a command name that looks like the fields after it in /proc/PID/stat.
 func TestZombieIsNotAlive(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "a) R 1 (b")
 	sleep, err := exec.LookPath("sleep")
@@ -50,24 +50,24 @@ func TestZombieIsNotAlive(t *testing.T) {
 	must(t, os.Symlink(sleep, name))
 	cmd := exec.Command(name, "60")
 	must(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Wait() }) // killed, so an error
+	t.Cleanup(func() { _ = cmd.Wait() }) // fails: killed
 	p, err := FindProcess(cmd.Process.Pid)
 	must(t, err)
 	if !p.Alive() {
-		t.Error("it runs")
+		t.Error("a running process is not alive")
 	}
 	must(t, cmd.Process.Kill())
 	for end := time.Now().Add(10 * time.Second); p.Alive(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("a zombie counts as running")
+			t.Fatal("a zombie is alive")
 		}
 	}
 	if stat := read(fmt.Sprintf("/proc/%d/stat", p.PID)); !strings.Contains(stat, ") Z ") {
-		t.Errorf("no zombie: %s", stat)
+		t.Errorf("not a zombie: %s", stat)
 	}
 }
 
-// Package initialisers run on the process's first thread, which ends here where a test wants that.
+// Package initializers run on the first thread of the process. The test wants that thread to exit.
 func init() {
 	if os.Getenv("MYDOCKER_TEST_FIRST_THREAD") != "" {
 		time.AfterFunc(time.Minute, func() { os.Exit(1) })
@@ -75,7 +75,7 @@ func init() {
 	}
 }
 
-// TestAliveOfAnEndedFirstThread: the others go on, and so does the process.
+// TestAliveAfterFirstThreadExits: the process lives on in its other threads.
 func TestAliveAfterFirstThreadExits(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "MYDOCKER_TEST_FIRST_THREAD=1")
@@ -84,15 +84,15 @@ func TestAliveAfterFirstThreadExits(t *testing.T) {
 	must(t, err)
 	for end := time.Now().Add(10 * time.Second); !strings.Contains(read(fmt.Sprintf("/proc/%d/stat", p.PID)), ") Z "); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("its first thread does not end")
+			t.Fatal("the first thread does not exit")
 		}
 	}
 	if !p.Alive() {
-		t.Error("a process whose first thread has ended counts as ended")
+		t.Error("a process without its first thread is not alive")
 	}
 	must(t, cmd.Process.Kill())
-	_ = cmd.Wait() // killed, so an error
+	_ = cmd.Wait() // fails: killed
 	if p.Alive() {
-		t.Error("it is gone")
+		t.Error("a killed process is alive")
 	}
 }

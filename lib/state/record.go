@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// The files of a container. Each is written by one package alone; all may read them.
+// The records of a container. Each is written by one package; all may read them.
 const (
 	RootfsFile = "rootfs.json" // lib/rootfs, in the bundle
 	NetFile    = "net.json"    // lib/network, in the bundle: Net
-	SpawnFile  = "spawn.json"  // lib/spawn, in the bundle: Spawn
-	RunFile    = "state.json"  // lib/spawn, in the runtime directory: Run
-	LogFile    = "log"         // lib/spawn, in the bundle: what the program wrote, a line per line
+	SpawnFile  = "spawn.json"  // lib/monitor, in the bundle: Spawn
+	RunFile    = "state.json"  // lib/monitor, in the runtime directory: Run
+	LogFile    = "log"         // lib/crilog, in the bundle: the program's output
 )
 
 // Net is how a container is connected: the content of net.json.
@@ -64,39 +64,39 @@ type Port struct {
 	Protocol      string     `json:"protocol"` // tcp, udp or sctp
 }
 
-// Spawn is what of a container's life survives a reboot: the content of spawn.json. Where the file
-// exists, the container is kept when its process ends, until it is removed.
+// Spawn is what of a container's life survives a reboot: the content of spawn.json. If the file exists, the container
+// is kept when its program ends, until it is removed.
 type Spawn struct {
 	Created   time.Time `json:"created"`
 	Started   time.Time `json:"started,omitzero"`
 	Finished  time.Time `json:"finished,omitzero"`
 	ExitCode  int       `json:"exitCode"`
 	Detached  bool      `json:"detached"`
-	OOMKilled bool      `json:"oomKilled,omitempty"` // a process of it, for want of memory
-	Stopped   bool      `json:"stopped,omitempty"`   // by a user: a restart policy is over until the next start
-	Restarts  int       `json:"restarts,omitempty"`  // by its restart policy, since a user started it
+	OOMKilled bool      `json:"oomKilled,omitempty"` // a process of the container was killed for lack of memory
+	Stopped   bool      `json:"stopped,omitempty"`   // by a user: no restart until the next start
+	Restarts  int       `json:"restarts,omitempty"`  // by the restart policy, since the last start by a user
 }
 
-// Run is what of a container does not survive a reboot: the content of state.json.
+// Run is what a container loses at a reboot: the content of the run file, state.json.
 type Run struct {
 	Init    Process `json:"init"`             // PID 1 of the container
 	Monitor Process `json:"monitor,omitzero"` // waits for it: md-spawn, or the foreground command
 
-	// Input is the monitor's descriptor of the program's input, a pipe or its terminal; 0: it has none.
+	// Input is the monitor's descriptor of the program's standard input, a pipe or terminal; 0 if there is none.
 	Input int `json:"input,omitzero"`
 
-	// Restart is when the monitor starts the program again, which has ended; zero where it does not.
+	// Restart is when the monitor will start the ended program again; zero if it will not.
 	Restart time.Time `json:"restart,omitzero"`
 }
 
-// Kept reports whether container id stays when its process ends (docker's way; an OCI runtime's
-// container goes with the last hook).
+// Kept reports whether container id stays when its program ends, as docker's containers do. A container of an OCI
+// runtime does not.
 func (d Dir) Kept(id string) bool {
 	_, err := os.Stat(filepath.Join(d.Bundle(id), SpawnFile))
 	return err == nil
 }
 
-// ReadNet returns how container id is connected; the zero Net where it is not.
+// ReadNet returns how container id is connected, the zero Net if it is not.
 func (d Dir) ReadNet(id string) (Net, error) {
 	var n Net
 	err := ReadJSON(filepath.Join(d.Bundle(id), NetFile), &n)
@@ -106,7 +106,7 @@ func (d Dir) ReadNet(id string) (Net, error) {
 	return n, err
 }
 
-// ReadRun returns the processes of container id; the zero Run where it does not run.
+// ReadRun returns the content of container id's run file, the zero Run if there is none.
 func (d Dir) ReadRun(id string) (Run, error) {
 	var r Run
 	err := ReadJSON(filepath.Join(d.Runtime(id), RunFile), &r)
@@ -116,7 +116,7 @@ func (d Dir) ReadRun(id string) (Run, error) {
 	return r, err
 }
 
-// ReadSpawn returns the life of container id so far; the zero Spawn where none is kept.
+// ReadSpawn returns the record of container id's life, the zero Spawn if there is none.
 func (d Dir) ReadSpawn(id string) (Spawn, error) {
 	var s Spawn
 	err := ReadJSON(filepath.Join(d.Bundle(id), SpawnFile), &s)

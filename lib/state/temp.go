@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// TempPrefix starts the names of files that are being written. Readers of a directory pass over them.
+// TempPrefix starts the names of files that are being written. Readers of a directory skip them.
 const TempPrefix = ".tmp-"
 
-// DropTemps removes the temporary files of container id: those of writers that were killed. The caller has its lock,
-// as who writes them has, but for those of lib/network, which has a lock of its own.
+// DropTemps removes the temporary files that killed writers left for container id. The caller has the container's lock,
+// as the writers have; lib/network has another lock, so its files are skipped.
 func (d Dir) DropTemps(id string) {
 	for _, dir := range []string{d.Bundle(id), d.Runtime(id)} {
 		entries, _ := list(dir)
@@ -24,8 +24,8 @@ func (d Dir) DropTemps(id string) {
 	}
 }
 
-// DropAllTemps removes the temporary files of all writers of small files that were killed, where their locks tell no more: a
-// reboot took those. Each goes under the lock that its writer would have.
+// DropAllTemps removes the temporary files of all killed writers of small files. It is for the time after a reboot,
+// which removes the lock files that would tell of them. It takes the lock of each writer.
 func (d Dir) DropAllTemps() error {
 	for lock, dir := range map[string]string{"names": d.Names(), "users": d.IDRanges()} {
 		if !hasTemps(dir) {
@@ -53,10 +53,10 @@ func hasTemps(dir string) bool {
 	return len(paths) > 0 && err == nil
 }
 
-// RemoveTemps removes the temporary files in a directory: those of writers that were killed. The caller has the lock that
-// writers there have.
+// RemoveTemps removes the temporary files that killed writers left in a directory. The caller has the lock of those
+// writers.
 func RemoveTemps(dir string) {
-	entries, _ := list(dir) // one that cannot be read keeps them
+	entries, _ := list(dir) // an unreadable directory keeps them
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), TempPrefix) {
 			_ = os.RemoveAll(filepath.Join(dir, e.Name()))
@@ -64,13 +64,13 @@ func RemoveTemps(dir string) {
 	}
 }
 
-// Settled reports whether what is at path is not being made at this moment: its maker had the time to finish.
+// Settled reports whether the file at path is old enough (10 s) that its writer has finished or is dead.
 func Settled(path string) bool {
 	info, err := os.Lstat(path)
 	return err == nil && time.Since(info.ModTime()) > 10*time.Second
 }
 
-// temps returns the temporary files where small files are written, but for those of writers that live.
+// temps returns the temporary files of killed writers in all directories with small files.
 func (d Dir) temps() ([]string, error) {
 	var found []string
 	for _, pattern := range []string{
@@ -102,12 +102,12 @@ func (d Dir) temps() ([]string, error) {
 	return left, nil
 }
 
-// openFiles returns the files that processes have open, by their paths.
+// openFiles returns the paths of all files that processes have open.
 func openFiles() (map[string]bool, error) {
 	fds, err := filepath.Glob("/proc/[0-9]*/fd/*")
 	open := make(map[string]bool, len(fds))
 	for _, fd := range fds {
-		if path, err := os.Readlink(fd); err == nil { // else it was just closed
+		if path, err := os.Readlink(fd); err == nil { // otherwise it was just closed
 			open[path] = true
 		}
 	}
