@@ -8,23 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Families says of which families a socket is to be that is bound to no address in particular.
+// Families selects the address families of a socket that is bound to the zero address.
 type Families int
 
-// A socket of both takes IPv4 alone where the kernel has no IPv6.
+// Without IPv6 in the kernel, BothFamilies means IPv4.
 const (
 	OnlyIPv4 Families = iota
 	BothFamilies
 )
 
-// BindPort binds a socket to a port and returns it: as long as it is open, no other program can bind the port. Of TCP
-// and SCTP it does not listen, so that a client is refused as on a port that is not in use; datagrams are dropped. The
-// zero address stands for every address of the families. Where the kernel does not know the protocol there is nothing
-// to bind, and the descriptor is -1.
+// BindPort binds a socket to a port and returns its descriptor. No other program can bind the port while it is open.
+// TCP and SCTP sockets do not listen, so that clients are refused as on an unused port; datagrams are dropped. The zero
+// address stands for all addresses of the families. If the kernel does not have the protocol, the descriptor is -1.
 func BindPort(address netip.Addr, port uint16, protocol string, families Families) (fd int, err error) {
 	fd, err = bindPort(address, port, protocol, families, false)
 	if errors.Is(err, unix.EADDRINUSE) && protocol == "tcp" {
-		// Connections that a program had on the port may be in TIME_WAIT: they take no part in what follows.
+		// Connections of an earlier program may be in TIME_WAIT; SO_REUSEADDR ignores them.
 		fd, err = bindPort(address, port, protocol, families, true)
 	}
 	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.ESOCKTNOSUPPORT) {
@@ -85,8 +84,7 @@ func bindPort(address netip.Addr, port uint16, protocol string, families Familie
 	return fd, nil
 }
 
-// endReuse makes a port that was bound by SO_REUSEADDR one that no other socket shares. To listen for a moment is what
-// has the kernel look whether one does.
+// endReuse takes SO_REUSEADDR back after a bind. listen(2) makes the kernel check that no other socket shares the port.
 func endReuse(fd int) error {
 	if err := unix.Listen(fd, 0); err != nil {
 		return os.NewSyscallError("listen", err)
@@ -97,7 +95,7 @@ func endReuse(fd int) error {
 	return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_RD))
 }
 
-// dropAll has the kernel drop what comes to a socket: a filter of one instruction, which keeps nothing of a packet.
+// dropAll attaches a one-instruction filter that drops every packet of a socket.
 func dropAll(fd int) error {
 	program := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
 	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &program[0]})

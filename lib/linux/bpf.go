@@ -10,18 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Instruction is one instruction of a BPF program, as the kernel takes it (bpf.h, struct bpf_insn).
+// Instruction is one instruction of a BPF program (bpf.h, struct bpf_insn).
 type Instruction struct {
 	Code      uint8
-	Registers uint8 // the destination in the low four bits, the source in the high ones
+	Registers uint8 // destination in the low four bits, source in the high ones
 	Offset    int16
 	Immediate int32
 }
 
-// LoadDeviceProgram loads a program that decides who may use which devices (BPF_PROG_TYPE_CGROUP_DEVICE). The
-// name, of at most 15 letters, digits and underscores, is what others find it by.
+// LoadDeviceProgram loads a program that filters access to devices (BPF_PROG_TYPE_CGROUP_DEVICE). [DevicePrograms]
+// finds it by its name, of at most 15 letters, digits and underscores.
 func LoadDeviceProgram(name string, program []Instruction) (*os.File, error) {
-	license := []byte("MIT\x00") // it calls no function of the kernel, which would ask for another
+	license := []byte("MIT\x00") // the program calls no GPL-only function
 	var pinned runtime.Pinner
 	defer pinned.Unpin()
 	attr := struct {
@@ -40,36 +40,36 @@ func LoadDeviceProgram(name string, program []Instruction) (*os.File, error) {
 	copy(attr.name[:len(attr.name)-1], name)
 	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if err != nil {
-		return nil, fmt.Errorf("load the device program: %w", err)
+		return nil, fmt.Errorf("load device program: %w", err)
 	}
 	return os.NewFile(fd, name), nil
 }
 
-// attachment is what BPF_PROG_ATTACH and BPF_PROG_DETACH take.
+// attachment is the argument of BPF_PROG_ATTACH and BPF_PROG_DETACH.
 type attachment struct {
 	target, program, kind, flags uint32
 	replaced                     uint32
 }
 
-// AttachDeviceProgram adds a program to those of a v2 control group: what any of them, or of the groups
-// above, denies is denied. The program lives as long as the group does.
+// AttachDeviceProgram adds a program to those of a v2 cgroup. An access is denied if any program of the cgroup, or of
+// the cgroups above it, denies it. The program lives as long as the cgroup.
 func AttachDeviceProgram(group, program *os.File) error {
 	attr := attachment{uint32(group.Fd()), uint32(program.Fd()), unix.BPF_CGROUP_DEVICE, unix.BPF_F_ALLOW_MULTI, 0}
 	_, err := bpf(unix.BPF_PROG_ATTACH, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-	return wrap("attach the device program", err)
+	return wrap("attach device program", err)
 }
 
-// DetachDeviceProgram takes a program away from a group.
+// DetachDeviceProgram removes a program from a cgroup.
 func DetachDeviceProgram(group, program *os.File) error {
 	attr := attachment{uint32(group.Fd()), uint32(program.Fd()), unix.BPF_CGROUP_DEVICE, 0, 0}
 	_, err := bpf(unix.BPF_PROG_DETACH, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-	return wrap("detach the device program", err)
+	return wrap("detach device program", err)
 }
 
-// maxPrograms is how many a group can have (the kernel's BPF_CGROUP_MAX_PROGS).
+// maxPrograms is the limit for one cgroup (BPF_CGROUP_MAX_PROGS in the kernel).
 const maxPrograms = 64
 
-// DevicePrograms returns the programs that are attached to a group, by their names. The caller closes them.
+// DevicePrograms returns the programs of a cgroup by name. The caller closes them.
 func DevicePrograms(group *os.File) (map[string]*os.File, error) {
 	var ids [maxPrograms]uint32
 	var pinned runtime.Pinner
@@ -78,16 +78,16 @@ func DevicePrograms(group *os.File) (map[string]*os.File, error) {
 		target, kind, flags, attachFlags uint32
 		ids                              uint64
 		count, pad                       uint32
-		unused                           uint64 // the flags of each
+		unused                           uint64 // flags of each program
 	}{target: uint32(group.Fd()), kind: unix.BPF_CGROUP_DEVICE, ids: address(&pinned, &ids[0]), count: maxPrograms}
 	if _, err := bpf(unix.BPF_PROG_QUERY, unsafe.Pointer(&attr), unsafe.Sizeof(attr)); err != nil {
-		return nil, fmt.Errorf("list the device programs: %w", err)
+		return nil, fmt.Errorf("list device programs: %w", err)
 	}
 	programs := make(map[string]*os.File)
 	for _, id := range ids[:min(attr.count, maxPrograms)] {
 		fd, err := bpf(unix.BPF_PROG_GET_FD_BY_ID, unsafe.Pointer(&[3]uint32{id}), 12)
 		if errors.Is(err, unix.ENOENT) {
-			continue // it has just gone
+			continue // just detached
 		}
 		if err == nil {
 			var name string
@@ -100,12 +100,12 @@ func DevicePrograms(group *os.File) (map[string]*os.File, error) {
 		for _, p := range programs {
 			p.Close()
 		}
-		return nil, fmt.Errorf("look at device program %d: %w", id, err)
+		return nil, fmt.Errorf("read device program %d: %w", id, err)
 	}
 	return programs, nil
 }
 
-// programName asks a program how it is called (struct bpf_prog_info up to its name).
+// programName returns the name of a program (struct bpf_prog_info up to its name).
 func programName(fd uintptr) (string, error) {
 	var info struct {
 		kind, id                      uint32
@@ -129,8 +129,7 @@ func programName(fd uintptr) (string, error) {
 	return unix.ByteSliceToString(info.name[:]), nil
 }
 
-// address is a pointer as a number, which is how bpf(2) wants it in its structures. What it points to does
-// not move until it is unpinned.
+// address returns a pointer as the number that bpf(2) takes in its structures, and pins its target.
 func address[T any](pinned *runtime.Pinner, p *T) uint64 {
 	pinned.Pin(p)
 	return uint64(uintptr(unsafe.Pointer(p)))
@@ -142,7 +141,7 @@ func bpf(command int, attr unsafe.Pointer, size uintptr) (uintptr, error) {
 		switch errno {
 		case 0:
 			return r, nil
-		case unix.EINTR, unix.EAGAIN: // a signal came while the kernel looked through it
+		case unix.EINTR, unix.EAGAIN: // a signal arrived while the verifier ran
 			continue
 		}
 		return 0, errno

@@ -7,16 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LockByte takes a lock on the n-th byte of a file, which need not exist, that others may take too (F_RDLCK). It
-// belongs to the open file, not to the process, and goes when that is closed (F_OFD_SETLK, fcntl_locking(2)).
+// LockByte takes a shared lock (F_RDLCK) on byte n of a file, which need not exist. The lock belongs to the open file
+// description, not to the process, and ends when that is closed (F_OFD_SETLK, fcntl_locking(2)).
 func LockByte(file *os.File, n int64) error {
 	return unix.FcntlFlock(uintptr(RawFD(file)), unix.F_OFD_SETLK, byteLock(unix.F_RDLCK, n))
 }
 
-// ByteLocked reports whether somebody has a lock on the n-th byte of a file through another open file; where
-// that cannot be found out, nobody has. It takes none itself (F_OFD_GETLK).
+// ByteLocked reports whether byte n of a file is locked through another open file description (F_OFD_GETLK). On an
+// error it is false.
 func ByteLocked(file *os.File, n int64) bool {
-	lock := byteLock(unix.F_WRLCK, n) // what every other lock would stand against
+	lock := byteLock(unix.F_WRLCK, n) // conflicts with every other lock
 	return unix.FcntlFlock(uintptr(RawFD(file)), unix.F_OFD_GETLK, lock) == nil && lock.Type != unix.F_UNLCK
 }
 

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// capabilities are the names of capabilities(7) in the order of their numbers.
+// capabilityNames returns the names in capabilities(7) in the order of their numbers.
 func capabilityNames() []string {
 	return []string{
 		"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
@@ -23,7 +23,7 @@ func capabilityNames() []string {
 // Capabilities is a set of capabilities, one bit each.
 type Capabilities uint64
 
-// ParseCapabilities returns the set that the names (CAP_CHOWN) make.
+// ParseCapabilities returns the set of capabilities with these names (CAP_CHOWN).
 func ParseCapabilities(names []string) (Capabilities, error) {
 	var set Capabilities
 next:
@@ -34,7 +34,7 @@ next:
 				continue next
 			}
 		}
-		return 0, fmt.Errorf("capability %.40q: no such capability", name)
+		return 0, fmt.Errorf("unknown capability %.40q", name)
 	}
 	return set, nil
 }
@@ -42,7 +42,7 @@ next:
 // SysAdmin is CAP_SYS_ADMIN alone.
 const SysAdmin Capabilities = 1 << unix.CAP_SYS_ADMIN
 
-// Names returns the names of the set's capabilities, those that have one here.
+// Names returns the names of the set's capabilities.
 func (c Capabilities) Names() []string {
 	var names []string
 	for i, name := range capabilityNames() {
@@ -53,7 +53,7 @@ func (c Capabilities) Names() []string {
 	return names
 }
 
-// boundingSet asks for each once: nothing here gives any away but what is forked.
+// boundingSet asks the kernel once: this process itself never drops a capability.
 var boundingSet = sync.OnceValues(func() (known, held Capabilities) {
 	for i := range 64 {
 		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0)
@@ -66,13 +66,13 @@ var boundingSet = sync.OnceValues(func() (known, held Capabilities) {
 	return known, held
 })
 
-// KnownCapabilities returns those that the kernel has.
+// KnownCapabilities returns the capabilities that the kernel has.
 func KnownCapabilities() Capabilities {
 	known, _ := boundingSet()
 	return known
 }
 
-// HeldCapabilities returns what the bounding set of this process has: more cannot be given.
+// HeldCapabilities returns the bounding set of this process, the most that a child can get.
 func HeldCapabilities() Capabilities {
 	_, held := boundingSet()
 	return held

@@ -10,19 +10,19 @@ import (
 	"syscall"
 )
 
-// Occupancy is what the control group hierarchies tell about one group.
+// Occupancy is what the mounted cgroup hierarchies show of one cgroup.
 type Occupancy struct {
-	Seen     bool // there is a hierarchy, mounted as a whole, to ask
-	There    bool // the group exists in one
-	Occupied bool // a process is in it, or in a group below it
-	Certain  bool // that none is was said by a file that counts processes of every pid namespace
+	Seen     bool // a hierarchy is mounted as a whole
+	There    bool // the cgroup exists in a hierarchy
+	Occupied bool // it or a cgroup below it has a process
+	Certain  bool // a file that counts the processes of all pid namespaces says so
 }
 
-// CgroupOccupancy asks all hierarchies that are mounted here about the group at path. The lists of processes are not
-// enough: v1 leaves those out that the reader's pid namespace does not have.
+// CgroupOccupancy reads the cgroup at path in all mounted hierarchies. Lists of processes are not enough: those of v1
+// leave out processes outside the reader's pid namespace.
 func CgroupOccupancy(path string) Occupancy {
 	var o Occupancy
-	counted, told := false, false // of v1: one that has ended counts until its parent has asked for it
+	counted, told := false, false // v1 also counts zombies
 	for _, h := range hierarchies() {
 		o.Seen = true
 		dir := filepath.Join(h.mount, path)
@@ -44,13 +44,13 @@ func CgroupOccupancy(path string) Occupancy {
 	return o
 }
 
-// CgroupProcesses returns the pids, as this pid namespace has them, of the processes in a group and below it.
+// CgroupProcesses returns the pids, in this pid namespace, of the processes in a cgroup and below it.
 func CgroupProcesses(path string) []int {
 	var pids []int
 	for _, h := range hierarchies() {
 		eachCgroup(filepath.Join(h.mount, path), func(procs []byte) bool {
 			for word := range bytes.FieldsSeq(procs) {
-				if pid, err := strconv.Atoi(string(word)); err == nil && pid > 0 { // 0: it is not in our namespace
+				if pid, err := strconv.Atoi(string(word)); err == nil && pid > 0 { // 0: not in this pid namespace
 					pids = append(pids, pid)
 				}
 			}
@@ -61,8 +61,8 @@ func CgroupProcesses(path string) []int {
 	return slices.Compact(pids)
 }
 
-// KillCgroup ends all processes of a group of the v2 hierarchy, those included that this pid namespace does not have
-// (cgroup.kill, Linux 5.14). It reports whether it could.
+// KillCgroup kills all processes of a v2 cgroup, also those outside this pid namespace (cgroup.kill, Linux 5.14), and
+// reports whether it could.
 func KillCgroup(path string) bool {
 	for _, h := range hierarchies() {
 		if h.unified && writeExisting(filepath.Join(h.mount, path, "cgroup.kill"), "1") == nil {
@@ -86,7 +86,7 @@ func anyProcess(dir string) bool {
 	return !eachCgroup(dir, func(procs []byte) bool { return len(procs) == 0 })
 }
 
-// eachCgroup shows the list of processes of a group and of those below it to more, until that says no.
+// eachCgroup calls more with the process list of a cgroup, then of those below it, until more returns false.
 func eachCgroup(dir string, more func(procs []byte) bool) bool {
 	if procs, err := ReadFile(filepath.Join(dir, "cgroup.procs")); err == nil && !more(procs) {
 		return false
@@ -105,8 +105,8 @@ type hierarchy struct {
 	unified bool
 }
 
-// hierarchies returns where control groups are mounted from their top on, as far as this process's control group
-// namespace shows it (proc_pid_mountinfo(5)), each hierarchy once.
+// hierarchies returns the mounts whose root is that of a hierarchy, as seen in this cgroup namespace
+// (proc_pid_mountinfo(5)), one per hierarchy.
 func hierarchies() []hierarchy {
 	data, err := ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -133,7 +133,7 @@ func hierarchies() []hierarchy {
 	return found
 }
 
-// isCgroupMount reports whether a mount of control groups is what its path leads to: another may cover it.
+// isCgroupMount reports whether path leads to a cgroup file system. Another mount may cover it.
 func isCgroupMount(path string) bool {
 	const cgroup1, cgroup2 = 0x27e0eb, 0x63677270
 	var fs syscall.Statfs_t

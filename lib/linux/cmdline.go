@@ -6,19 +6,19 @@ import (
 	"unsafe"
 )
 
-// commandLine is the memory that /proc/PID/cmdline shows of a process: the words that it was started with. Everyone in
-// its pid namespace can read them, whatever prctl(2) says (PR_SET_DUMPABLE guards the other files of the directory). A
-// child that is born into a container must not have ours there: with "exec -e" they are the secrets of its user.
+// commandLine is the memory shown in /proc/PID/cmdline. Every process in the pid namespace can read that file, whatever
+// PR_SET_DUMPABLE says. A child forked into a container must not show our arguments there: with "exec -e" they contain
+// the user's secrets.
 type commandLine struct {
-	kernel []byte // the kernel's own, which a child gets a copy of
-	copied []byte // what stands there
+	kernel []byte // the kernel's memory; a child gets a copy
+	copied []byte // its content
 }
 
-//nolint:gochecknoglobals // the process has one
+//nolint:gochecknoglobals // one per process
 var arguments = ownCommandLine()
 
-// ownCommandLine finds the command line: the words of package os are still where the kernel has put them, one behind
-// the other. They are moved away, so that nobody misses them while a child is born ([Steps.Fork]).
+// ownCommandLine finds the command line: the strings of os.Args still are where the kernel has put them, one after the
+// other. It copies them elsewhere, because [Steps.Fork] clears this memory during the fork.
 func ownCommandLine() *commandLine {
 	if len(os.Args) == 0 {
 		return &commandLine{}

@@ -9,34 +9,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Trees that strangers make may be deeper than a process can have files open, and than a path is long. What goes through
-// one keeps a few directories of its way open, and finds back to the others by "..".
+// A tree from an image or a container may be deeper than a process can have files open, and than a path can be long.
+// These functions keep a few directories of the way open and return to the others through "..".
 
-// openLevels are the directories of a way that are kept open: few, for "ulimit -n 64", and enough for nearly all trees.
-const openLevels = 8
+// maxOpenLevels is the number of directories kept open: little for "ulimit -n 64", enough for nearly all trees.
+const maxOpenLevels = 8
 
-// Descent is a way from a directory down into its tree.
+// Descent is the way from a directory down into its tree.
 type Descent struct {
 	keep   int
 	levels []level
 }
 
-// level is a directory of the way. Where it is not open, its number says whether what is found again is it.
+// level is a directory of the way. If it is not open, id identifies it when it is opened again.
 type level struct {
 	dir Dir
 	id  [2]uint64 // device and inode
 }
 
-// NewDescent starts at a directory, which stays its caller's.
-func NewDescent(top Dir) *Descent { return &Descent{keep: openLevels, levels: []level{{dir: top}}} }
+// NewDescent starts at a directory, which the caller closes.
+func NewDescent(top Dir) *Descent { return &Descent{keep: maxOpenLevels, levels: []level{{dir: top}}} }
 
-// NewNarrowDescent keeps nothing open but where it is, for somebody who goes down many trees at once.
+// NewNarrowDescent keeps only the current directory open, for callers with many descents at once.
 func NewNarrowDescent(top Dir) *Descent { return &Descent{keep: 1, levels: []level{{dir: top}}} }
 
-// Dir returns the directory that the way has come to. It is valid until the next step.
+// Dir returns the current directory. It is valid until the next step.
 func (d *Descent) Dir() Dir { return d.levels[len(d.levels)-1].dir }
 
-// Enter goes down to a directory.
+// Enter descends into a directory.
 func (d *Descent) Enter(name string) error {
 	dir, err := d.Dir().OpenDir(name)
 	if err != nil {
@@ -56,7 +56,7 @@ func (d *Descent) Enter(name string) error {
 	return nil
 }
 
-// Leave goes back up.
+// Leave goes up to the parent.
 func (d *Descent) Leave() error {
 	last := len(d.levels) - 1
 	down := &d.levels[last]
@@ -74,7 +74,7 @@ func (d *Descent) Leave() error {
 	}
 	st, err := dir.self()
 	if err == nil && up.id != [2]uint64{st.Dev, st.Ino} {
-		err = fmt.Errorf("read %s: it was moved meanwhile", filepath.Base(down.dir.Name()))
+		err = fmt.Errorf("read %s: directory was moved while reading it", filepath.Base(down.dir.Name()))
 	}
 	if err != nil {
 		dir.Close()
@@ -84,7 +84,7 @@ func (d *Descent) Leave() error {
 	return nil
 }
 
-// Close closes all but the directory at the top.
+// Close closes all directories but the top.
 func (d *Descent) Close() {
 	for i := range d.levels[1:] {
 		d.levels[1+i].close()
@@ -103,10 +103,10 @@ func (d Dir) self() (unix.Stat_t, error) {
 	return st, d.wrap("stat", ".", unix.Fstat(d.fd(), &st))
 }
 
-// Stat is what stat(2) says of a file.
+// Stat is the result of stat(2).
 type Stat = unix.Stat_t
 
-// Walk calls f for all that is in a tree, and for its top. What cannot be read is left out.
+// Walk calls f for the top of a tree and everything in it. Unreadable files are skipped.
 func Walk(path string, f func(st *Stat)) {
 	parent, err := OpenDir(filepath.Dir(path))
 	if err != nil {
@@ -136,7 +136,7 @@ func (d *Descent) walk(name string, f func(st *Stat)) (found bool) {
 	return d.Leave() == nil
 }
 
-// RemoveAll removes a file or a tree, of any depth. What is not there is no error.
+// RemoveAll removes a file or a tree of any depth. A missing file is not an error.
 func RemoveAll(path string) error {
 	dir, err := OpenDir(filepath.Dir(path))
 	if errors.Is(err, unix.ENOENT) {
@@ -149,7 +149,7 @@ func RemoveAll(path string) error {
 	return dir.RemoveAll(filepath.Base(path))
 }
 
-// RemoveAll removes name and, where it is a directory, all in it.
+// RemoveAll removes name and, if it is a directory, everything in it.
 func (d Dir) RemoveAll(name string) error {
 	gone, err := d.unlink(name)
 	if gone || err != nil {
@@ -174,7 +174,7 @@ func (d Dir) RemoveAll(name string) error {
 	return d.wrap("remove", name, unix.Unlinkat(d.fd(), name, unix.AT_REMOVEDIR))
 }
 
-// unlink removes what is no directory.
+// unlink removes a file that is not a directory.
 func (d Dir) unlink(name string) (gone bool, err error) {
 	switch err := unix.Unlinkat(d.fd(), name, 0); err {
 	case nil, unix.ENOENT:
@@ -186,15 +186,15 @@ func (d Dir) unlink(name string) (gone bool, err error) {
 	}
 }
 
-// remover removes a tree. Each directory above the one that it is in is open: what lies too deep for that is moved up to
-// the top, and removed from there.
+// remover removes a tree. All directories above the current one are open. A directory below that limit is moved to the
+// top and removed from there.
 type remover struct {
 	top   Dir
 	moved []string
 	count int
 }
 
-// empty removes what is in a directory, which lies so deep.
+// empty removes everything in a directory at this depth.
 func (r *remover) empty(dir Dir, depth int) error {
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
@@ -206,7 +206,7 @@ func (r *remover) empty(dir Dir, depth int) error {
 		case err != nil:
 		case gone:
 			continue
-		case depth == openLevels:
+		case depth == maxOpenLevels:
 			err = r.moveUp(dir, name)
 		default:
 			err = r.remove(dir, name, depth)

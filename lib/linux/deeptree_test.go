@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// makeDeepTree makes a tree in which each directory holds a file and the next one.
+// makeDeepTree makes a tree in which each directory has a file and the next directory.
 func makeDeepTree(t *testing.T, top string, depth int) {
 	t.Helper()
 	if err := os.Mkdir(top, 0o755); err != nil {
@@ -38,7 +38,7 @@ func makeDeepTree(t *testing.T, top string, depth int) {
 	dir.Close()
 }
 
-// limitOpenFiles limits the open files of the test.
+// limitOpenFiles lowers the limit on open files during the test.
 func limitOpenFiles(t *testing.T) {
 	t.Helper()
 	var old syscall.Rlimit
@@ -51,7 +51,7 @@ func limitOpenFiles(t *testing.T) {
 	t.Cleanup(func() { _ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old) })
 }
 
-// TestDeepTrees: one that is deeper than a path is long, and than there are descriptors, is walked and removed.
+// TestDeepTrees walks and removes a tree deeper than PATH_MAX and than the limit on open files.
 func TestDeepTrees(t *testing.T) {
 	top := filepath.Join(t.TempDir(), "top")
 	const depth = 1500
@@ -60,20 +60,20 @@ func TestDeepTrees(t *testing.T) {
 	files := 0
 	Walk(top, func(*Stat) { files++ })
 	if want := 1 + 2*depth; files != want {
-		t.Errorf("%d files were found, want %d", files, want)
+		t.Errorf("found %d files, want %d", files, want)
 	}
 	if err := RemoveAll(top); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Lstat(top); !os.IsNotExist(err) {
-		t.Errorf("it is still there: %v", err)
+		t.Errorf("tree still exists: %v", err)
 	}
 	if err := RemoveAll(top); err != nil {
-		t.Errorf("what is gone: %v", err)
+		t.Errorf("missing tree: %v", err)
 	}
 }
 
-// TestRemoveFlatNames: what is moved out of the depths takes no name that is there, and no link is followed.
+// TestRemoveFlatNames: a directory moved to the top does not replace an existing name, and no link is followed.
 func TestRemoveFlatNames(t *testing.T) {
 	dir := t.TempDir()
 	victim := filepath.Join(dir, "victim")
@@ -81,13 +81,13 @@ func TestRemoveFlatNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	top := filepath.Join(dir, "top")
-	makeDeepTree(t, top, 3*openLevels)
+	makeDeepTree(t, top, 3*maxOpenLevels)
 	for _, name := range []string{".removed-1", ".removed-2"} {
 		if err := os.WriteFile(filepath.Join(top, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	deep := filepath.Join(top, strings.Repeat("directory/", 2*openLevels))
+	deep := filepath.Join(top, strings.Repeat("directory/", 2*maxOpenLevels))
 	if err := os.Symlink(dir, filepath.Join(deep, "link")); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestRemoveFlatNames(t *testing.T) {
 	}
 }
 
-// TestDescentOfMovedTree: a directory that is moved while something is below it is not mistaken for its new parent.
+// TestDescentDetectsMove: after a move, the new parent is not mistaken for the old one.
 func TestDescentDetectsMove(t *testing.T) {
 	dir := t.TempDir()
 	top := filepath.Join(dir, "top")
@@ -123,6 +123,6 @@ func TestDescentDetectsMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := d.Leave(); err == nil || !strings.Contains(err.Error(), "moved") {
-		t.Errorf("it came to %s, %v", d.Dir().Name(), err)
+		t.Errorf("Leave returned to %s, %v", d.Dir().Name(), err)
 	}
 }

@@ -15,7 +15,7 @@ type DeviceNode struct {
 	UID, GID     uint32
 }
 
-// StatDevice returns the device that path leads to.
+// StatDevice returns the device file at path.
 func StatDevice(path string) (DeviceNode, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
@@ -30,13 +30,13 @@ func StatDevice(path string) (DeviceNode, error) {
 	case unix.S_IFBLK:
 		d.Kind = "b"
 	default:
-		return d, fmt.Errorf("%s: it is no device", path)
+		return d, fmt.Errorf("%s is not a device", path)
 	}
 	return d, nil
 }
 
-// DeviceOfStream returns the number of the character device that a descriptor is, and how it was opened; ok is false where
-// it is something else.
+// DeviceOfStream returns the number of the character device that is open as fd, and its access mode. ok is false for
+// other files.
 func DeviceOfStream(fd int) (major, minor uint32, flags int, ok bool) {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR {
@@ -49,7 +49,7 @@ func DeviceOfStream(fd int) (major, minor uint32, flags int, ok bool) {
 	return unix.Major(st.Rdev), unix.Minor(st.Rdev), flags & unix.O_ACCMODE, true
 }
 
-// Major and Minor part the number of a device (makedev(3)).
+// Major and Minor return the parts of a device number (makedev(3)).
 func Major(dev uint64) uint32 { return unix.Major(dev) }
 
 func Minor(dev uint64) uint32 { return unix.Minor(dev) }

@@ -10,12 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dir is an open directory. Its methods act on one name in it and never follow a link there, so
-// that a tree made by strangers can be built and read: [Root.OpenDir] resolves the parent, these the
-// last element, which must be a plain name.
+// Dir is an open directory. Its methods act on one name in it and never follow a symbolic link there, so that untrusted
+// trees can be made and read: [Root.OpenDir] resolves the parent, and name must be a plain name.
 type Dir struct{ *os.File }
 
-// OpenDir opens the directory that name means beneath the root.
+// OpenDir opens a directory beneath the root.
 func (r *Root) OpenDir(name string) (Dir, error) {
 	f, err := r.Open(name, unix.O_PATH|unix.O_DIRECTORY)
 	return Dir{f}, err
@@ -39,7 +38,7 @@ func (d Dir) OpenDir(name string) (Dir, error) {
 	return Dir{os.NewFile(uintptr(fd), filepath.Join(d.Name(), name))}, nil
 }
 
-// OpenFile opens the regular file name for reading. A fifo is not waited for.
+// OpenFile opens the regular file name for reading. It does not block on a FIFO.
 func (d Dir) OpenFile(name string) (*os.File, error) {
 	fd, err := unix.Openat(d.fd(), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -48,7 +47,7 @@ func (d Dir) OpenFile(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), filepath.Join(d.Name(), name)), nil
 }
 
-// CreateFile makes the file name, open for writing and closed to others than its owner.
+// CreateFile creates the file name with mode 0600 and opens it for writing.
 func (d Dir) CreateFile(name string) (*os.File, error) {
 	fd, err := unix.Openat(d.fd(), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -57,34 +56,34 @@ func (d Dir) CreateFile(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), filepath.Join(d.Name(), name)), nil
 }
 
-// Stat describes name.
+// Stat returns the metadata of name.
 func (d Dir) Stat(name string) (unix.Stat_t, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(d.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	return st, d.wrap("stat", name, err)
 }
 
-// Mkdir makes a directory that is closed to others than its owner.
+// Mkdir makes a directory with mode 0700.
 func (d Dir) Mkdir(name string) error {
 	return d.wrap("mkdir", name, unix.Mkdirat(d.fd(), name, 0o700))
 }
 
-// Symlink makes name a link to target.
+// Symlink makes name a symbolic link to target.
 func (d Dir) Symlink(target, name string) error {
 	return d.wrap("symlink", name, unix.Symlinkat(target, d.fd(), name))
 }
 
-// Link makes name another name of what old is in from.
+// Link makes name a hard link to old in the directory from.
 func (d Dir) Link(from Dir, old, name string) error {
 	return d.wrap("link", name, unix.Linkat(from.fd(), old, d.fd(), name, 0))
 }
 
-// Mknod makes a special file; mode holds its type (mknod(2)).
+// Mknod makes a special file; mode includes its type (mknod(2)).
 func (d Dir) Mknod(name string, mode uint32, major, minor uint32) error {
 	return d.wrap("mknod", name, unix.Mknodat(d.fd(), name, mode, int(unix.Mkdev(major, minor))))
 }
 
-// Readlink returns the target of the link name.
+// Readlink returns the target of the symbolic link name.
 func (d Dir) Readlink(name string) (string, error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(d.fd(), name, buf)
@@ -94,18 +93,18 @@ func (d Dir) Readlink(name string) (string, error) {
 	return string(buf[:n]), nil
 }
 
-// Chown gives name to an owner and a group.
+// Chown changes the owner and the group of name.
 func (d Dir) Chown(name string, uid, gid int) error {
 	return d.wrap("chown", name, unix.Fchownat(d.fd(), name, uid, gid, unix.AT_SYMLINK_NOFOLLOW))
 }
 
-// Chmod sets the permissions of name, the bits setuid, setgid and sticky among them. It is no link.
+// Chmod sets the permissions of name, including setuid, setgid and sticky. name must not be a symbolic link.
 func (d Dir) Chmod(name string, mode uint32) error {
 	err := unix.Fchmodat(d.fd(), name, mode, unix.AT_SYMLINK_NOFOLLOW) // fchmodat2(2), Linux 6.6
 	if err != unix.EOPNOTSUPP {
 		return d.wrap("chmod", name, err)
 	}
-	// Before that every call by name followed links; a descriptor of the thing itself does not.
+	// Older kernels follow links in every call that takes a name, but not in one that takes a descriptor.
 	fd, err := unix.Openat(d.fd(), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return d.wrap("chmod", name, err)
@@ -121,7 +120,7 @@ func (d Dir) Chmod(name string, mode uint32) error {
 	return d.wrap("chmod", name, unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), mode))
 }
 
-// Chtime sets the times of access and of modification of name.
+// Chtime sets the access and modification times of name.
 func (d Dir) Chtime(name string, t time.Time) error {
 	ts, err := unix.TimeToTimespec(t)
 	if err != nil {
@@ -130,8 +129,7 @@ func (d Dir) Chtime(name string, t time.Time) error {
 	return d.wrap("set the time of", name, unix.UtimesNanoAt(d.fd(), name, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW))
 }
 
-// entryPath is a path by which system calls that take no descriptor mean name in d. Its last element
-// must not be followed.
+// entryPath is a path of name for system calls that take no descriptor. The call must not follow its last element.
 func (d Dir) entryPath(name string) string { return FDPath(d.File) + "/" + name }
 
 // SetXattr sets an extended attribute of name (xattr(7)).
@@ -139,10 +137,10 @@ func (d Dir) SetXattr(name, key string, value []byte) error {
 	return d.wrap("set "+key+" of", name, unix.Lsetxattr(d.entryPath(name), key, value, 0))
 }
 
-// Xattrs returns the extended attributes of name; none where the file system knows none.
+// Xattrs returns the extended attributes of name, none if the file system does not support them.
 func (d Dir) Xattrs(name string) (map[string][]byte, error) {
 	path := d.entryPath(name)
-	list := make([]byte, 64<<10) // the kernel's bound (XATTR_LIST_MAX)
+	list := make([]byte, 64<<10) // XATTR_LIST_MAX
 	n, err := unix.Llistxattr(path, list)
 	if errors.Is(err, unix.ENOTSUP) {
 		return nil, nil
@@ -162,7 +160,7 @@ func (d Dir) Xattrs(name string) (map[string][]byte, error) {
 	return attrs, nil
 }
 
-// HasXattr reports whether name has the attribute with the value.
+// HasXattr reports whether name has the attribute with this value.
 func (d Dir) HasXattr(name, key, value string) bool {
 	buf := make([]byte, len(value)+1)
 	n, err := unix.Lgetxattr(d.entryPath(name), key, buf)
@@ -181,7 +179,7 @@ func splitZero(list []byte) []string {
 	return words
 }
 
-// OpenDir opens the directory at path, which is trusted, for reading.
+// OpenDir opens the directory at path, which must be trusted, for reading.
 func OpenDir(path string) (Dir, error) {
 	f, err := os.OpenFile(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	return Dir{f}, err

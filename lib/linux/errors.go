@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// wrap says what was tried where err is an error.
+// wrap adds what was tried to an error.
 func wrap(what string, err error) error {
 	if err == nil {
 		return nil
@@ -20,7 +20,7 @@ func errnoOf(err error) error {
 	return err
 }
 
-// shorten makes a command fit for an error: the options of an image with many layers fill pages.
+// shorten shortens a command for an error: the options for an image with many layers fill pages.
 func shorten(argv []string) string {
 	short := make([]string, len(argv))
 	for i, word := range argv {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FilesystemType names the file system that path lies on if it is one that often makes trouble: overlay,
-// nfs, fuse, vfat … (statfs(2)); "" for others.
+// FilesystemType returns the type of the file system of path if it is one known for missing features, such as overlay,
+// nfs, fuse or vfat (statfs(2)); "" for others.
 func FilesystemType(path string) string {
 	var st unix.Statfs_t
 	if unix.Statfs(path, &st) != nil {
@@ -23,7 +23,7 @@ func FilesystemType(path string) string {
 	return names[int64(st.Type)]
 }
 
-// SyncFS writes all that is cached of the file system that dir is on to the disk (syncfs(2)).
+// SyncFS writes the cached data of the file system of dir to the disk (syncfs(2)).
 func SyncFS(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -36,27 +36,27 @@ func SyncFS(dir string) error {
 	return nil
 }
 
-// StartWriteback has the kernel begin to write what is cached of the file to the disk, and does not wait
-// for it (sync_file_range(2)): a [SyncFS] later has less to do. It promises nothing.
+// StartWriteback starts writing the cached data of a file to the disk and does not wait (sync_file_range(2)), so that a
+// later [SyncFS] has less to do. It guarantees nothing.
 func StartWriteback(file *os.File) {
 	_ = unix.SyncFileRange(int(file.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
 }
 
-// FreeSpace returns the bytes and the files that users may still add to the file system of dir.
+// FreeSpace returns how many bytes and files users can still add to the file system of dir.
 func FreeSpace(dir string) (bytes, files uint64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	if st.Files == 0 { // btrfs and others count no files
+	if st.Files == 0 { // btrfs and others do not count files
 		st.Ffree = 1 << 62
 	}
 	return st.Bavail * uint64(st.Bsize), st.Ffree, nil
 }
 
-// WriteUncached writes data at the offset, and lets go of the memory that held it as soon as it is on the
-// disk, which it starts at once (pwritev2(2) with RWF_DONTCACHE, Linux 6.14): for what is not read
-// again soon. Older kernels, and file systems that cannot, keep it in the cache as always.
+// WriteUncached writes data at the offset, starts writing it to the disk at once and drops it from the page cache
+// afterwards (pwritev2(2) with RWF_DONTCACHE, Linux 6.14). It is for data that is not read again soon. Older kernels
+// and some file systems keep it in the cache.
 func WriteUncached(file *os.File, data []byte, offset int64) error {
 	const dontCache = 0x80 // RWF_DONTCACHE
 	for len(data) > 0 {
@@ -75,8 +75,8 @@ func WriteUncached(file *os.File, data []byte, offset int64) error {
 	return nil
 }
 
-// BirthTime returns when the file at path was made, or last changed where the file system does not
-// say (statx(2)).
+// BirthTime returns when the file at path was created, or its modification time if the file system does not record that
+// (statx(2)).
 func BirthTime(path string) (time.Time, error) {
 	var st unix.Statx_t
 	if err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_BTIME|unix.STATX_MTIME, &st); err != nil {

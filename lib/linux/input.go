@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenInput opens a file that is named by somebody, and perhaps made by somebody else, for reading to its end: a regular
-// file, a pipe that a shell hands over as /dev/fd/N, or the null device. All else may have no end, or none that comes: a
-// FIFO without a writer would be waited for, and /dev/zero fills the memory.
+// OpenInput opens a file that a user or a document names for reading to its end: a regular file, a pipe that a shell
+// passes as /dev/fd/N, or the null device. Other files may never end or block: a FIFO waits for a writer, and /dev/zero
+// fills the memory.
 func OpenInput(path string) (*os.File, error) {
 	fd, err := open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -43,16 +43,16 @@ func checkReadable(fd int) error {
 		if err := unix.Fstatfs(fd, &system); err != nil || system.Type == unix.PIPEFS_MAGIC {
 			return err
 		}
-		return errors.New("it is a FIFO: want a regular file or a pipe")
+		return errors.New("want a regular file or a pipe, not a FIFO")
 	case unix.S_IFCHR:
 		if st.Rdev == unix.Mkdev(1, 3) {
 			return nil
 		}
 	}
-	return errors.New("it is a device: want a regular file or a pipe")
+	return errors.New("want a regular file or a pipe, not a device")
 }
 
-// ReadInput returns what a file that [OpenInput] takes has, up to so many bytes. One with more is an error.
+// ReadInput reads a file like [OpenInput]. More than limit bytes are an error.
 func ReadInput(path string, limit int) ([]byte, error) {
 	file, err := OpenInput(path)
 	if err != nil {
@@ -70,7 +70,7 @@ func ReadInput(path string, limit int) ([]byte, error) {
 	return data, nil
 }
 
-// ReadLimited reads to the end, which must come within so many bytes.
+// ReadLimited reads to the end. More than limit bytes are an error.
 func ReadLimited(r io.Reader, limit int) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if err == nil && len(data) > limit {

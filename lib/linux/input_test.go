@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestReadGiven: what has no end, or none that comes, is refused at once; a shell's pipe is read.
+// TestReadInput: files that block or do not end are refused at once; a shell's pipe is read.
 func TestReadInput(t *testing.T) {
 	dir := t.TempDir()
 	fifo, file := filepath.Join(dir, "fifo"), filepath.Join(dir, "file")

@@ -11,29 +11,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The options of a raw socket that read a table of the legacy iptables, the same numbers for both families
-// (linux/netfilter_ipv4/ip_tables.h, linux/netfilter_ipv6/ip6_tables.h).
+// Socket options that read a table of legacy iptables, the same for IPv4 and IPv6 (linux/netfilter_ipv4/ip_tables.h,
+// linux/netfilter_ipv6/ip6_tables.h).
 const (
 	getTableInfo    = 64 // IPT_SO_GET_INFO
 	getTableEntries = 65 // IPT_SO_GET_ENTRIES
 
 	tableName   = 32                // XT_TABLE_MAXNAMELEN
-	infoSize    = tableName + 13*4  // struct ipt_getinfo; the last word is the size of the entries
+	infoSize    = tableName + 13*4  // struct ipt_getinfo; its last word is the size of the entries
 	entriesHead = tableName + 4 + 4 /*pad*/ // struct ipt_get_entries without them
 )
 
 // hookNames are the built-in chains in the order of the kernel's hooks (NF_INET_PRE_ROUTING and on).
 var hookNames = []string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 
-// LegacyRule is one rule of the legacy iptables.
+// LegacyRule is a rule of legacy iptables.
 type LegacyRule struct {
 	Chain string
-	Jump  string // the user's chain that it jumps to, "" where it does not
+	Jump  string // the user-defined chain that it jumps to, or ""
 	Bare  bool   // it matches every packet
-	Raw   []byte // as the kernel stores it: comments stand in it as they are
+	Raw   []byte // as in the kernel, which stores comments as plain text
 }
 
-// LegacyTable returns the rules of a table of the legacy iptables in order, those that end the chains included.
+// LegacyTable returns the rules of a legacy iptables table in order, including the policies at the ends of chains.
 func LegacyTable(v6 bool, table string) ([]LegacyRule, error) {
 	info, entries, err := legacyEntries(v6, table)
 	if err != nil {
@@ -42,8 +42,8 @@ func LegacyTable(v6 bool, table string) ([]LegacyRule, error) {
 	return parseLegacy(v6, info, entries)
 }
 
-// parseLegacy takes the entries of a table apart: struct ipt_entry and ip6t_entry differ in the size of the addresses
-// at their beginning.
+// parseLegacy parses the entries of a table. struct ipt_entry and ip6t_entry differ in the size of the addresses they
+// begin with.
 func parseLegacy(v6 bool, info, entries []byte) ([]LegacyRule, error) {
 	addresses, head := 84, 112 // sizeof(struct ipt_ip), sizeof(struct ipt_entry)
 	if v6 {
@@ -54,7 +54,7 @@ func parseLegacy(v6 bool, info, entries []byte) ([]LegacyRule, error) {
 	word := func(b []byte) string { s, _, _ := strings.Cut(string(b), "\x00"); return s }
 
 	valid := u32(info[tableName:])
-	starts := make(map[int]string) // where chains begin
+	starts := make(map[int]string) // chains by the offset of their first entry
 	for i, name := range hookNames {
 		if valid&(1<<i) != 0 {
 			starts[u32(info[tableName+4+4*i:])] = name
@@ -71,14 +71,14 @@ func parseLegacy(v6 bool, info, entries []byte) ([]LegacyRule, error) {
 		target := int(binary.NativeEndian.Uint16(e[addresses+4:]))
 		next := int(binary.NativeEndian.Uint16(e[addresses+6:]))
 		if target < head || next < target+targetHead || next > len(e) {
-			return nil, fmt.Errorf("entry at %d of %d: its sizes are wrong", at, len(entries))
+			return nil, fmt.Errorf("parse entry at %d of %d: invalid sizes", at, len(entries))
 		}
 		if name, ok := starts[at]; ok {
 			chain = name
 		}
 		body, name := e[target:next], word(e[target+2:target+targetHead-1])
 		switch {
-		case name == errorName: // the head of a user's chain; the last one is named like this itself
+		case name == errorName: // starts a user-defined chain; the last entry has this name too
 			chain = word(body[targetHead:])
 			starts[at+next] = chain
 		default:
@@ -101,7 +101,7 @@ func parseLegacy(v6 bool, info, entries []byte) ([]LegacyRule, error) {
 	return rules, nil
 }
 
-// legacyEntries returns what the kernel tells of a table, and its entries.
+// legacyEntries returns the header and the entries of a table.
 func legacyEntries(v6 bool, table string) (info, entries []byte, err error) {
 	domain, level := unix.AF_INET, unix.IPPROTO_IP
 	if v6 {
@@ -123,7 +123,7 @@ func legacyEntries(v6 bool, table string) (info, entries []byte, err error) {
 		copy(entries[:tableName-1], table)
 		binary.NativeEndian.PutUint32(entries[tableName:], size)
 		err := getsockopt(fd, level, getTableEntries, entries)
-		if err == unix.EAGAIN { // it has another size by now
+		if err == unix.EAGAIN { // the size has changed
 			continue
 		}
 		if err != nil {
@@ -133,7 +133,7 @@ func legacyEntries(v6 bool, table string) (info, entries []byte, err error) {
 	}
 }
 
-// getsockopt is getsockopt(2) with a buffer that is read and written.
+// getsockopt is getsockopt(2) with a buffer for input and output.
 func getsockopt(fd, level, option int, buf []byte) error {
 	size := uint32(len(buf))
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option),

@@ -52,23 +52,22 @@ const (
 	AttrRelatime    = unix.MOUNT_ATTR_RELATIME
 	AttrNoatime     = unix.MOUNT_ATTR_NOATIME
 	AttrStrictatime = unix.MOUNT_ATTR_STRICTATIME
-	AttrAtime       = unix.MOUNT_ATTR__ATIME // the mask of the three before
+	AttrAtime       = unix.MOUNT_ATTR__ATIME // mask of the three before
 	AttrIDMap       = unix.MOUNT_ATTR_IDMAP
 )
 
-// pageSize is how many bytes of data mount(2) reads, the closing NUL included. It cuts off the rest
-// without a word.
+// pageSize is how many bytes of data mount(2) reads, including the terminating NUL. It silently cuts off the rest.
 const pageSize = 4096
 
-// Mount is mount(2): a new mount, a bind, a remount or a change of propagation, by its flags. It
-// shows itself as the mount(8) command, and so do its errors.
+// Mount is mount(2): depending on the flags a new mount, a bind mount, a remount or a change of propagation. --debug
+// and errors show the mount(8) command.
 func Mount(source, target, fstype string, flags uintptr, data string) error {
 	argv := MountCommand(source, target, fstype, flags, data)
 	Trace(argv...)
 	return mount(argv, source, target, fstype, flags, data)
 }
 
-// mount does what argv shows.
+// mount performs the command argv.
 func mount(argv []string, source, target, fstype string, flags uintptr, data string) error {
 	err := error(unix.E2BIG)
 	if len(data) < pageSize {
@@ -108,7 +107,7 @@ func MountCommand(source, target, fstype string, flags uintptr, data string) []s
 	return append(argv, target)
 }
 
-// mountOptions returns flags and data as mount(8) takes them behind -o.
+// mountOptions returns flags and data as the options of mount(8).
 func mountOptions(flags uintptr, data string) string {
 	names := []struct {
 		flag uintptr
@@ -132,8 +131,8 @@ func mountOptions(flags uintptr, data string) string {
 	return strings.Join(options, ",")
 }
 
-// Unmount is umount2(2). What is not a mount point is the error syscall.EINVAL, what is not there
-// syscall.ENOENT.
+// Unmount is umount2(2). The error is syscall.EINVAL if target is not a mount point, syscall.ENOENT if it does not
+// exist.
 func Unmount(target string, flags int) error {
 	argv := []string{"umount"}
 	if flags&unix.MNT_DETACH != 0 {
@@ -147,8 +146,8 @@ func Unmount(target string, flags int) error {
 	return nil
 }
 
-// MountAttr says what mount_setattr(2) changes: attributes to set and to clear, and the propagation
-// (MsPrivate …; 0 leaves it).
+// MountAttr is a change by mount_setattr(2): attributes to set and to clear, and the propagation (MsPrivate …; 0 keeps
+// it).
 type MountAttr struct {
 	Set         uint64
 	Clear       uint64
@@ -156,8 +155,8 @@ type MountAttr struct {
 	UserNS      *os.File // with AttrIDMap in Set
 }
 
-// AttrOfFlags returns what flags of mount(2) that a bind mount gets and loses are to mount_setattr(2). Those of
-// the file system, such as MsSynchronous, are none of a bind mount's.
+// AttrOfFlags converts the mount(2) flags that a bind mount gets and loses for mount_setattr(2). Flags of the file
+// system, such as MsSynchronous, do not apply to bind mounts.
 func AttrOfFlags(set, unset uintptr) MountAttr {
 	var attr MountAttr
 	for _, same := range []struct{ flag, attr uint64 }{
@@ -171,7 +170,7 @@ func AttrOfFlags(set, unset uintptr) MountAttr {
 			attr.Clear |= same.attr
 		}
 	}
-	switch { // one of three (mount_setattr(2)), so that two are lost; relatime is 0
+	switch { // exactly one of three (mount_setattr(2)); relatime is 0
 	case set&MsNoatime != 0:
 		attr.Set, attr.Clear = attr.Set|AttrNoatime, attr.Clear|AttrAtime
 	case set&MsStrictatime != 0:
@@ -182,14 +181,13 @@ func AttrOfFlags(set, unset uintptr) MountAttr {
 	return attr
 }
 
-// HasMountSetattr reports whether the kernel has mount_setattr(2), and so can make a tree of mounts
-// read-only as a whole.
+// HasMountSetattr reports whether the kernel has mount_setattr(2), which makes a tree of mounts read-only at once.
 func HasMountSetattr() bool {
 	return !errors.Is(unix.MountSetattr(-1, "", unix.AT_EMPTY_PATH, &unix.MountAttr{}), unix.ENOSYS)
 }
 
-// OpenTree returns a detached copy of the mount at path, a bind mount that is nowhere yet, with
-// those beneath it where recursive is set (open_tree(2), OPEN_TREE_CLONE; Linux 5.2).
+// OpenTree returns a detached bind mount of path, with the mounts beneath it if recursive is set (open_tree(2),
+// OPEN_TREE_CLONE; Linux 5.2).
 func OpenTree(path string, recursive bool) (*os.File, error) {
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
 	if recursive {
@@ -202,22 +200,22 @@ func OpenTree(path string, recursive bool) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// IsMountPoint reports whether something is mounted at path, a bind of the same file system included
-// (statx(2), STATX_ATTR_MOUNT_ROOT; Linux 5.8). What is not there is no mount point.
+// IsMountPoint reports whether path is a mount point, also of a bind mount from the same file system (statx(2),
+// STATX_ATTR_MOUNT_ROOT; Linux 5.8). A missing path is not one.
 func IsMountPoint(path string) bool {
 	var st unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &st)
 	return err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }
 
-// MountID returns the number of the mount that a path lies in (statx(2), STATX_MNT_ID; Linux 5.8).
+// MountID returns the id of the mount that path is on (statx(2), STATX_MNT_ID; Linux 5.8).
 func MountID(path string) (uint64, error) {
 	var st unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_MNT_ID, &st)
 	return st.Mnt_id, wrap("find the mount of "+path, err)
 }
 
-// MountOf returns where the mount is that a path lies in (statx(2), STATX_ATTR_MOUNT_ROOT; Linux 5.8).
+// MountOf returns the mount point of the mount that path is on (statx(2), STATX_ATTR_MOUNT_ROOT; Linux 5.8).
 func MountOf(path string) (string, error) {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -234,7 +232,7 @@ func MountOf(path string) (string, error) {
 	}
 }
 
-// CanMap returns why a mount of source cannot be seen by other users ([AttachMapped]); nil where it can.
+// CanMap returns the reason why source cannot have an idmapped mount ([AttachMapped]), nil if it can.
 func CanMap(source string, users *os.File) error {
 	tree, err := openMapped(source, users)
 	if err == nil {
@@ -248,17 +246,17 @@ func openMapped(source string, users *os.File) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What is mounted in the source later must not show here, and not go when this goes.
+	// Later mounts in the source must not appear here, nor go when this mount goes.
 	attr := unix.MountAttr{Attr_set: AttrIDMap, Userns_fd: uint64(users.Fd()), Propagation: unix.MS_PRIVATE}
 	if err := unix.MountSetattr(int(tree.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
 		tree.Close()
-		return nil, fmt.Errorf("show %s with the ids of other users: %w", source, err)
+		return nil, fmt.Errorf("map the ids of %s: %w", source, err)
 	}
 	return tree, nil
 }
 
-// AttachMapped makes target a bind mount of source on which files belong to whom they belong in the user namespace: an
-// idmapped mount (mount_setattr(2), Linux 5.12). Not every file system can be one; then it is EINVAL.
+// AttachMapped makes target a bind mount of source that shows file owners through a user namespace: an idmapped mount
+// (mount_setattr(2), Linux 5.12). The error is EINVAL if the file system does not support it.
 func AttachMapped(source, target string, users *os.File) error {
 	Trace("mount", "--bind", "-o", "X-mount.idmap="+users.Name(), source, target)
 	tree, err := openMapped(source, users)

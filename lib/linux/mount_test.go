@@ -30,7 +30,7 @@ func TestMountCommand(t *testing.T) {
 	}
 }
 
-// TestMountRefusesLongOptions: the kernel would cut them off without a word.
+// TestMountRefusesLongOptions: the kernel would silently cut them off.
 func TestMountRefusesLongOptions(t *testing.T) {
 	err := Mount("none", "/nowhere", "tmpfs", 0, strings.Repeat("x", pageSize))
 	if !errors.Is(err, syscall.E2BIG) || len(err.Error()) > 400 {

@@ -2,11 +2,11 @@ package linux
 
 import "golang.org/x/sys/unix"
 
-// Setns enters namespaces with the calling thread, which must be locked to its goroutine: fd is a namespace
-// or a pidfd, flags say which kinds (setns(2)).
+// Setns moves the calling thread, which must be locked to its goroutine, into namespaces (setns(2)). fd is a namespace
+// or a pidfd.
 func Setns(fd int, flags int) error { return wrap("enter namespaces", unix.Setns(fd, flags)) }
 
-// Unshare gives the calling thread, which must be locked to its goroutine, new namespaces (unshare(2)).
+// Unshare moves the calling thread, which must be locked to its goroutine, into new namespaces (unshare(2)).
 func Unshare(flags int) error { return unix.Unshare(flags) }
 
 // Flags of clone(2) and setns(2), one per kind of namespace.

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewNetNS makes a network namespace, binds it at path, so that it lives without a process, and runs
-// f in it (network_namespaces(7)). Where anything fails, nothing stays at path.
+// NewNetNS makes a network namespace, binds it at path so that it lives without a process, and runs f in it
+// (network_namespaces(7)). On an error, nothing stays at path.
 func NewNetNS(path string, f func() error) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make network namespace %s: %w", path, err)
@@ -39,7 +39,7 @@ func NewNetNS(path string, f func() error) error {
 	return nil
 }
 
-// InNetNS runs f in the network namespace at path: one bound there, or /proc/PID/ns/net.
+// InNetNS runs f in the network namespace at path, a bind mount or /proc/PID/ns/net.
 func InNetNS(path string, f func() error) error {
 	ns, err := os.Open(path)
 	if err != nil {
@@ -54,14 +54,14 @@ func InNetNS(path string, f func() error) error {
 	})
 }
 
-// RemoveNetNS takes the binding of a network namespace away. The kernel removes the namespace when
-// its last process is gone. It is idempotent.
+// RemoveNetNS removes the bind mount of a network namespace. The kernel removes the namespace after its last process.
+// It is idempotent.
 func RemoveNetNS(path string) error {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	Trace("umount", "-l", path)
-	// EINVAL: nothing is mounted there, as after a start that failed half way.
+	// EINVAL: not mounted, as after a start that failed halfway.
 	err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	if err != nil && err != unix.EINVAL && err != unix.ENOENT {
 		return fmt.Errorf("unmount network namespace %s: %w", path, err)
@@ -73,10 +73,9 @@ func RemoveNetNS(path string) error {
 	return nil
 }
 
-// CheckNetNS returns an error where there is no network namespace at path. It wraps fs.ErrNotExist
-// where there is nothing at all.
+// CheckNetNS returns an error if path is not a network namespace. It wraps fs.ErrNotExist if path does not exist.
 func CheckNetNS(path string) error {
-	// Not os.Open's blocking default: path may name a FIFO.
+	// Non-blocking, because path may name a FIFO.
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
@@ -86,22 +85,22 @@ func CheckNetNS(path string) error {
 	if err := unix.Fstatfs(fd, &st); err != nil || st.Type != unix.NSFS_MAGIC {
 		return fmt.Errorf("%s is not a network namespace", path)
 	}
-	// A call that only namespace files know: of other files it could mean anything.
+	// Only on nsfs: on another file the same number may be another command.
 	if kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE); err != nil || kind != unix.CLONE_NEWNET {
 		return fmt.Errorf("%s is not a network namespace", path)
 	}
 	return nil
 }
 
-// onOwnThread runs f on a thread of its own that ends with it, so that no other goroutine ever runs
-// on a thread whose namespace f changed.
+// onOwnThread runs f on a thread that ends with it, so that no other goroutine runs in the namespaces that f has
+// entered.
 func onOwnThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread dies with this goroutine
 		if unix.Gettid() == unix.Getpid() {
-			// The first thread cannot die, and /proc/self would show its namespaces for ever.
-			// While it is held here, the next goroutine gets another one.
+			// The main thread cannot end, and /proc/self would keep showing its namespaces. While it is locked here,
+			// the next goroutine gets another thread.
 			err := onOwnThread(f)
 			runtime.UnlockOSThread()
 			done <- err

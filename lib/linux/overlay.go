@@ -10,18 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Overlay says what an overlay file system is made of (kernel: filesystems/overlayfs). All paths are
-// absolute.
+// Overlay describes an overlay mount (kernel: filesystems/overlayfs). All paths are absolute.
 type Overlay struct {
-	Lower  []string // read-only layers, the topmost first; at least one
-	Upper  string   // takes what is written
-	Work   string   // empty, on the file system of Upper; the kernel's own
+	Lower  []string // read-only layers, topmost first; at least one
+	Upper  string   // receives all writes
+	Work   string   // empty directory on the file system of Upper, used by the kernel
 	Target string
-	Owner  *[2]uint32 // user and group as whom the kernel writes to Work; nil for ours
+	Owner  *[2]uint32 // user and group for the kernel's accesses to Work; nil: ours
 }
 
-// MountOverlay mounts an overlay. mount(2) takes a page of options; where many layers need more, they
-// go as numbers of open files, which the kernel then finds in the working directory.
+// MountOverlay mounts an overlay. The options of mount(2) are limited to a page. If the layers need more, they are
+// given as descriptors, relative to /proc/self/fd.
 func MountOverlay(o Overlay) error {
 	data := o.options(o.Lower)
 	argv := MountCommand("overlay", o.Target, "overlay", 0, data)
@@ -34,7 +33,7 @@ func MountOverlay(o Overlay) error {
 	return <-done
 }
 
-// mountApart changes its thread, which therefore is not given back: the goroutine ends while it is locked to it.
+// mountApart changes the attributes of its thread, which ends with the goroutine that is locked to it.
 func (o Overlay) mountApart(argv []string, data string) error {
 	runtime.LockOSThread()
 	if o.Owner != nil {
@@ -48,14 +47,14 @@ func (o Overlay) mountApart(argv []string, data string) error {
 	return o.mountByNumber(argv)
 }
 
-// changeFSUser makes the thread reach for files as another user (setfsuid(2)), and keep all its capabilities.
+// changeFSUser changes the user for file access of this thread (setfsuid(2)) and keeps all capabilities.
 func changeFSUser(uid, gid uint32) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
 		return fmt.Errorf("get capabilities: %w", err)
 	}
-	_, _, _ = unix.RawSyscall(unix.SYS_SETFSGID, uintptr(gid), 0, 0) // neither says whether it has done it
+	_, _, _ = unix.RawSyscall(unix.SYS_SETFSGID, uintptr(gid), 0, 0) // neither reports failure
 	_, _, _ = unix.RawSyscall(unix.SYS_SETFSUID, uintptr(uid), 0, 0)
 	if err := unix.Capset(&header, &data[0]); err != nil {
 		return fmt.Errorf("keep capabilities: %w", err)
@@ -84,7 +83,7 @@ func (o Overlay) mountByNumber(argv []string) error {
 }
 
 func (o Overlay) options(lower []string) string {
-	// The kernel takes a backslash before what else would end a path.
+	// A backslash escapes the separators.
 	escape := strings.NewReplacer(`\`, `\\`, ",", `\,`, ":", `\:`)
 	escaped := make([]string, len(lower))
 	for i, dir := range lower {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PidfdOpen returns a descriptor that means this process even when its pid is given out again.
+// PidfdOpen returns a descriptor of the process with this pid. It stays valid when the pid is reused.
 func PidfdOpen(pid int) (*os.File, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -17,14 +17,13 @@ func PidfdOpen(pid int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "pidfd"), nil
 }
 
-// PidfdSignal sends a signal to the process behind a pidfd (pidfd_send_signal(2)). A process that is
-// gone is syscall.ESRCH.
+// PidfdSignal sends a signal to the process of a pidfd (pidfd_send_signal(2)). The error is syscall.ESRCH if the
+// process has ended.
 func PidfdSignal(pidfd *os.File, sig syscall.Signal) error {
 	return unix.PidfdSendSignal(int(pidfd.Fd()), sig, nil, 0)
 }
 
-// PidfdGetFile returns a file that another process has open by this number (pidfd_getfd(2)): the same one, with its
-// offset and its flags.
+// PidfdGetFile duplicates descriptor number of another process (pidfd_getfd(2)), with the same offset and flags.
 func PidfdGetFile(pidfd *os.File, number int, name string) (*os.File, error) {
 	fd, err := unix.PidfdGetfd(RawFD(pidfd), number, 0)
 	if err != nil {
@@ -33,8 +32,8 @@ func PidfdGetFile(pidfd *os.File, number int, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// PidfdWait waits until the process behind a pidfd has ended, for at most the given time in
-// milliseconds (-1: for ever), and reports whether it has.
+// PidfdWait waits for the end of the process of a pidfd for at most the given milliseconds (-1: no limit), and reports
+// whether it has ended.
 func PidfdWait(pidfd *os.File, milliseconds int) (bool, error) {
 	fds := []unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}
 	for {

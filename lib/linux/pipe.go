@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A reader that must note what it was handed before its writer may forget it marks the pipe meanwhile. Both
-// ends of a pipe are one inode (pipe(7)), and nobody else looks at its mode: the mark is the sticky bit.
+// A stage must record what it read from a pipe before the writer may forget it, so it marks the pipe until it has. Both
+// ends of a pipe are one inode (pipe(7)), whose mode has no other use: the mark is the sticky bit.
 const readerMark = unix.S_ISVTX
 
-// MarkReading marks the pipe before it is read, and returns what takes the mark away. A reader that dies
-// in between leaves it. What is no pipe(2) has no mark: a named one is a file that others can see.
+// MarkReading marks a pipe before it is read, and returns a function that removes the mark. A reader that dies leaves
+// it. Only a pipe(2) is marked: the mode of a FIFO is visible to others.
 func MarkReading(file *os.File) (unmark func()) {
 	mode, ok := pipeMode(file)
 	if !ok {
@@ -25,7 +25,7 @@ func MarkReading(file *os.File) (unmark func()) {
 	return func() { _ = unix.Fchmod(fd, mode&^readerMark) }
 }
 
-// pipeMode returns the permissions of a pipe without a name, and whether the file is one.
+// pipeMode returns the permissions of an unnamed pipe, and whether the file is one.
 func pipeMode(file *os.File) (mode uint32, ok bool) {
 	var fs unix.Statfs_t
 	var st unix.Stat_t
@@ -36,9 +36,9 @@ func pipeMode(file *os.File) (mode uint32, ok bool) {
 	return st.Mode &^ unix.S_IFMT, true
 }
 
-// AwaitReader waits until all that was written to a pipe has been read (FIONREAD, also called TIOCINQ; pipe(7)) and the
-// reader has taken its mark away, if it is one that makes marks ([MarkReading]). Where the reader is gone before, it returns
-// EPIPE: what it did not read is lost. What is no pipe is read.
+// AwaitReader waits until everything written to a pipe has been read (FIONREAD, also called TIOCINQ; pipe(7)) and the
+// reader, if it calls [MarkReading], has removed its mark. If the reader ends before that, the error is EPIPE. For
+// other files it returns at once.
 func AwaitReader(ctx context.Context, file *os.File) error {
 	fd := int(file.Fd())
 	var st unix.Stat_t
@@ -63,7 +63,7 @@ func AwaitReader(ctx context.Context, file *os.File) error {
 	}
 }
 
-// AwaitNoReader waits until nobody has the reading end of a FIFO any more, whose writing end is file.
+// AwaitNoReader waits until no process has the reading end of a FIFO open. file is its writing end.
 func AwaitNoReader(file *os.File, limit time.Duration) error {
 	fds := []unix.PollFd{{Fd: int32(file.Fd())}}
 	for end := time.Now().Add(limit); ; {
@@ -74,7 +74,7 @@ func AwaitNoReader(file *os.File, limit time.Duration) error {
 		case err != nil:
 			return fmt.Errorf("wait for a reader: %w", err)
 		case n == 0:
-			return fmt.Errorf("wait for a reader to end: %w", os.ErrDeadlineExceeded)
+			return fmt.Errorf("wait for the last reader: %w", os.ErrDeadlineExceeded)
 		}
 		return nil
 	}

@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// TestAwaitReader: what the reader of a pipe does, step by step, and whether the writer may go before it and
-// after it.
+// TestAwaitReader performs what a reader does step by step. The writer must wait until the last step.
 func TestAwaitReader(t *testing.T) {
 	type reader struct {
 		file   *os.File
@@ -24,15 +23,15 @@ func TestAwaitReader(t *testing.T) {
 	leave := func(r *reader) { r.file.Close() }
 	tests := []struct {
 		name  string
-		steps []func(*reader) // the writer must wait for the last one
+		steps []func(*reader) // AwaitReader returns after the last one
 		err   error
 	}{
-		{"a foreign one reads", []func(*reader){read}, nil},
-		{"a foreign one leaves", []func(*reader){leave}, syscall.EPIPE},
-		{"ours reads, and notes it", []func(*reader){mark, read, unmark}, nil},
-		{"ours notes it, and leaves", []func(*reader){mark, read, func(r *reader) { r.unmark(); r.file.Close() }}, nil},
-		{"ours dies before it reads", []func(*reader){mark, leave}, syscall.EPIPE},
-		{"ours dies before it notes it", []func(*reader){mark, read, leave}, syscall.EPIPE},
+		{"other program reads", []func(*reader){read}, nil},
+		{"other program exits", []func(*reader){leave}, syscall.EPIPE},
+		{"stage reads and records", []func(*reader){mark, read, unmark}, nil},
+		{"stage records and exits", []func(*reader){mark, read, func(r *reader) { r.unmark(); r.file.Close() }}, nil},
+		{"stage dies before reading", []func(*reader){mark, leave}, syscall.EPIPE},
+		{"stage dies before recording", []func(*reader){mark, read, leave}, syscall.EPIPE},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -52,7 +51,7 @@ func TestAwaitReader(t *testing.T) {
 				time.Sleep(10 * time.Millisecond)
 				select {
 				case err := <-done:
-					t.Fatalf("it did not wait: %v", err)
+					t.Fatalf("returned early: %v", err)
 				default:
 				}
 				step(them)
@@ -81,7 +80,7 @@ func TestAwaitReaderCancelled(t *testing.T) {
 	}
 }
 
-// TestMarkReadingOfFiles: what others can see is not touched, and files are read when they are written.
+// TestMarkReadingOnlyPipes: FIFOs and files are not marked, and AwaitReader does not wait for files.
 func TestMarkReadingOnlyPipes(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(fifo, 0o640); err != nil {
@@ -94,7 +93,7 @@ func TestMarkReadingOnlyPipes(t *testing.T) {
 	defer f.Close()
 	MarkReading(f)
 	if info, err := os.Stat(fifo); err != nil || info.Mode() != os.ModeNamedPipe|0o640 {
-		t.Errorf("a named pipe: %v, %v", info.Mode(), err)
+		t.Errorf("FIFO: %v, %v", info.Mode(), err)
 	}
 	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
 	if err != nil {
@@ -103,6 +102,6 @@ func TestMarkReadingOnlyPipes(t *testing.T) {
 	defer file.Close()
 	MarkReading(file)()
 	if err := AwaitReader(context.Background(), file); err != nil {
-		t.Errorf("a file: %v", err)
+		t.Errorf("file: %v", err)
 	}
 }

@@ -6,13 +6,13 @@ import (
 	"github.com/weikeit/mydocker/lib/linux/early"
 )
 
-// OpenFilesLimit returns the limit on open files that this process was started with; Go has raised its own.
+// OpenFilesLimit returns the limit on open files that this process was started with, before Go raised it.
 func OpenFilesLimit() (soft, hard uint64) {
 	l := early.OpenFiles()
 	return l.Soft, l.Hard
 }
 
-// RlimitNumber returns the number of a limit named as in the OCI specification: RLIMIT_NOFILE.
+// RlimitNumber returns the number of a limit by its name in the OCI specification, such as RLIMIT_NOFILE.
 func RlimitNumber(name string) (int, bool) {
 	numbers := map[string]int{
 		"RLIMIT_AS": unix.RLIMIT_AS, "RLIMIT_CORE": unix.RLIMIT_CORE, "RLIMIT_CPU": unix.RLIMIT_CPU,

@@ -13,11 +13,11 @@ func TestRlimitNumbers(t *testing.T) {
 		}
 	}
 	if _, ok := RlimitNumber("NOFILE"); ok {
-		t.Error("NOFILE is a limit")
+		t.Error("NOFILE is accepted")
 	}
 }
 
-// TestOpenFilesLimit: Go raises ours before anything that we could ask.
+// TestOpenFilesLimit: Go raises the limit before any code of ours runs.
 func TestOpenFilesLimit(t *testing.T) {
 	if os.Getenv("LIMIT_TEST") != "" {
 		soft, hard := OpenFilesLimit()

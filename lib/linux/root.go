@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Root is a directory that paths of strangers are resolved beneath, by the kernel (openat2(2)), as
-// chroot(2) would: "..", absolute links and links to links never lead out. What it returns are
-// descriptors: nobody can swap what they mean between the check and the use.
+// Root is a directory in which the kernel resolves untrusted paths (openat2(2)) as after chroot(2): "..", absolute
+// links and chains of links never lead out. It returns descriptors, so that a path cannot be swapped between check and
+// use.
 type Root struct {
 	dir *os.File
 }
 
-// OpenRoot opens the directory dir as a root.
+// OpenRoot opens a directory as a root.
 func OpenRoot(dir string) (*Root, error) {
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -29,8 +29,8 @@ func OpenRoot(dir string) (*Root, error) {
 // Close closes the descriptor of the root.
 func (r *Root) Close() error { return r.dir.Close() }
 
-// Open opens what name means beneath the root; flags are those of open(2). The last element is
-// followed when it is a link, unless flags has O_NOFOLLOW. Magic links (proc(5)) are refused.
+// Open opens a path beneath the root with flags of open(2). A final symbolic link is followed unless flags has
+// O_NOFOLLOW. Magic links (proc(5)) are refused.
 func (r *Root) Open(name string, flags int) (*os.File, error) {
 	how := unix.OpenHow{
 		Flags:   uint64(flags | unix.O_CLOEXEC),
@@ -48,8 +48,8 @@ func (r *Root) Open(name string, flags int) (*os.File, error) {
 	}
 }
 
-// MkdirAll makes the directory that name means beneath the root, with its parents, and opens it
-// (O_PATH). Links on the way are followed beneath the root; new directories have the given mode.
+// MkdirAll makes a directory beneath the root, with its parents, and opens it (O_PATH). Links are followed beneath the
+// root. New directories get the given mode.
 func (r *Root) MkdirAll(name string, mode uint32) (*os.File, error) {
 	dir, err := r.Open(".", unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
@@ -68,7 +68,7 @@ func (r *Root) MkdirAll(name string, mode uint32) (*os.File, error) {
 				return nil, fmt.Errorf("mkdir %s: %w", path.Join(r.dir.Name(), done), err)
 			}
 			if next, err = r.Open(done, unix.O_PATH|unix.O_DIRECTORY); err == nil {
-				err = wrap("mkdir "+next.Name(), unix.Chmod(FDPath(next), mode)) // whatever the umask
+				err = wrap("mkdir "+next.Name(), unix.Chmod(FDPath(next), mode)) // regardless of the umask
 			}
 		}
 		dir.Close()
@@ -80,8 +80,8 @@ func (r *Root) MkdirAll(name string, mode uint32) (*os.File, error) {
 	return dir, nil
 }
 
-// CreateFile makes an empty file where name means none beneath the root, with its parents, and
-// opens it (O_PATH). What is there already stays as it is.
+// CreateFile makes an empty file beneath the root, with its parents, and opens it (O_PATH). An existing file is not
+// changed.
 func (r *Root) CreateFile(name string, mode uint32) (*os.File, error) {
 	file, err := r.Open(name, unix.O_PATH)
 	if !errors.Is(err, unix.ENOENT) {
@@ -92,13 +92,13 @@ func (r *Root) CreateFile(name string, mode uint32) (*os.File, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	// By way of the parent's descriptor, and O_EXCL with O_NOFOLLOW: a link put there meanwhile is an error.
+	// Relative to the open parent and with O_EXCL and O_NOFOLLOW: a link created in between is an error.
 	fd, err := unix.Openat(int(dir.Fd()), path.Base(name), unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_WRONLY, mode)
 	if err != nil && err != unix.EEXIST {
 		return nil, fmt.Errorf("make %s: %w", path.Join(r.dir.Name(), name), err)
 	}
 	if err == nil {
-		err = unix.Fchmod(fd, mode) // whatever the umask
+		err = unix.Fchmod(fd, mode) // regardless of the umask
 		unix.Close(fd)
 		if err != nil {
 			return nil, fmt.Errorf("make %s: %w", path.Join(r.dir.Name(), name), err)
@@ -107,7 +107,7 @@ func (r *Root) CreateFile(name string, mode uint32) (*os.File, error) {
 	return r.Open(name, unix.O_PATH)
 }
 
-// Mknod makes a special file beneath the root (mknod(2)): its parent must be there, it must not.
+// Mknod makes a special file beneath the root (mknod(2)). Its parent must exist.
 func (r *Root) Mknod(name string, mode uint32, major, minor int64) error {
 	dir, err := r.Open(path.Dir(path.Clean("/"+name)), unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
@@ -121,7 +121,7 @@ func (r *Root) Mknod(name string, mode uint32, major, minor int64) error {
 	return nil
 }
 
-// Symlink makes a link beneath the root: its parent must be there, it must not.
+// Symlink makes a symbolic link beneath the root. Its parent must exist.
 func (r *Root) Symlink(target, name string) error {
 	dir, err := r.Open(path.Dir(path.Clean("/"+name)), unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
@@ -134,8 +134,8 @@ func (r *Root) Symlink(target, name string) error {
 	return nil
 }
 
-// OpenRegular opens the regular file that name means beneath the root for reading. Whatever else is
-// there is an error, and is not opened even for a moment: a device or a fifo would notice.
+// OpenRegular opens a regular file beneath the root for reading. Other files are an error and are never opened: opening
+// a device or a FIFO has effects.
 func (r *Root) OpenRegular(name string) (*os.File, error) {
 	handle, err := r.Open(name, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// openTestRoot returns a root beside a file that must not be reached.
+// openTestRoot returns a root beside a directory that must not be reached.
 func openTestRoot(t *testing.T) (r *Root, dir, outside string) {
 	t.Helper()
 	top := t.TempDir()
@@ -47,7 +47,7 @@ func TestPathsStayInRoot(t *testing.T) {
 	}
 	for _, path := range paths {
 		if f, err := r.Open(path, OPath); err == nil {
-			t.Errorf("%s is open as %s", path, f.Name())
+			t.Errorf("%s was opened as %s", path, f.Name())
 			f.Close()
 		}
 	}
@@ -58,20 +58,20 @@ func TestPathsStayInRoot(t *testing.T) {
 		if f, err := r.CreateFile(path+"/file", 0o600); err == nil {
 			f.Close()
 		}
-		_ = r.Symlink("x", path+"/link") // whether it can be made inside is another question
+		_ = r.Symlink("x", path+"/link") // may succeed inside the root
 		_ = r.Mknod(path+"/node", syscall.S_IFIFO|0o600, 0, 0)
 	}
 	if entries, err := os.ReadDir(outside); err != nil || len(entries) != 1 {
-		t.Errorf("outside: %v, %v", entries, err)
+		t.Errorf("files outside: %v, %v", entries, err)
 	}
 	if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) != 2 {
-		t.Errorf("beside the root: %v, %v", entries, err)
+		t.Errorf("files beside the root: %v, %v", entries, err)
 	}
 }
 
 func TestLinksResolveInsideRoot(t *testing.T) {
 	r, dir, _ := openTestRoot(t)
-	f, err := r.MkdirAll("root/a/../b", 0o751) // the name is cleaned, as a destination of the document
+	f, err := r.MkdirAll("root/a/../b", 0o751) // the path is cleaned, like a destination in a document
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestLinksResolveInsideRoot(t *testing.T) {
 	}
 	defer d.Close()
 	if info, err := os.Stat(filepath.Join(dir, "c/e")); err != nil || info.Mode() != fs.ModeDir|0o750 {
-		t.Errorf("whatever the umask: %v, %v", info, err)
+		t.Errorf("with a umask: %v, %v", info, err)
 	}
 }
 
@@ -116,24 +116,24 @@ func TestRootRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, try := range map[string]func() error{
-		"a directory below a file":   func() error { _, err := r.MkdirAll("file/x", 0o755); return err },
-		"a directory behind a ring":  func() error { _, err := r.MkdirAll("ring/x", 0o755); return err },
-		"a directory behind nothing": func() error { _, err := r.MkdirAll("dangling/x", 0o755); return err },
-		"a file behind nothing":      func() error { _, err := r.CreateFile("dangling", 0o600); return err },
-		"a link that is there":       func() error { return r.Symlink("x", "file") },
-		"a node that is there":       func() error { return r.Mknod("ring", syscall.S_IFIFO, 0, 0) },
-		"a link in no directory":     func() error { return r.Symlink("x", "nothing/x") },
-		"a long name":                func() error { _, err := r.MkdirAll(strings.Repeat("n", 300), 0o755); return err },
-		"a root that is not there":   func() error { _, err := OpenRoot(dir + "/nothing"); return err },
-		"a root that is a file":      func() error { _, err := OpenRoot(dir + "/file"); return err },
+		"directory below a file":       func() error { _, err := r.MkdirAll("file/x", 0o755); return err },
+		"directory in a link loop":     func() error { _, err := r.MkdirAll("ring/x", 0o755); return err },
+		"directory in a dangling link": func() error { _, err := r.MkdirAll("dangling/x", 0o755); return err },
+		"file at a dangling link":      func() error { _, err := r.CreateFile("dangling", 0o600); return err },
+		"existing link":                func() error { return r.Symlink("x", "file") },
+		"existing node":                func() error { return r.Mknod("ring", syscall.S_IFIFO, 0, 0) },
+		"link in a missing directory":  func() error { return r.Symlink("x", "nothing/x") },
+		"long name":                    func() error { _, err := r.MkdirAll(strings.Repeat("n", 300), 0o755); return err },
+		"missing root":                 func() error { _, err := OpenRoot(dir + "/nothing"); return err },
+		"root is a file":               func() error { _, err := OpenRoot(dir + "/file"); return err },
 	} {
 		if try() == nil {
-			t.Error(name)
+			t.Errorf("%s: no error", name)
 		}
 	}
 }
 
-// TestMagicLinks: those of /proc lead to open files, wherever they are.
+// TestMagicLinks: the links in /proc lead to open files anywhere.
 func TestMagicLinks(t *testing.T) {
 	r, err := OpenRoot("/")
 	if err != nil {

@@ -2,7 +2,7 @@ package linux
 
 import "golang.org/x/sys/unix"
 
-// BPFInstruction is one of a program of classic BPF (linux/filter.h, struct sock_filter).
+// BPFInstruction is one instruction of a classic BPF program (linux/filter.h, struct sock_filter).
 type BPFInstruction = unix.SockFilter
 
 // Flags of [Steps.Seccomp].

@@ -31,10 +31,10 @@ func SignalNumber(name string) (syscall.Signal, error) {
 			return syscall.Signal(34 + offset), nil
 		}
 	}
-	return 0, fmt.Errorf("signal %.40q: no such signal: want a name such as SIGTERM or a number", name)
+	return 0, fmt.Errorf("signal %.40q: want a name such as SIGTERM or a number", name)
 }
 
-// SignalName returns SIGTERM for 15.
+// SignalName returns the name of a signal: SIGTERM for 15.
 func SignalName(sig syscall.Signal) string {
 	if name := unix.SignalName(sig); name != "" {
 		return name
@@ -42,9 +42,9 @@ func SignalName(sig syscall.Signal) string {
 	return fmt.Sprintf("SIG%d", int(sig))
 }
 
-// hangupIgnored is read when the process starts: catching the signal would hide it.
+// hangupIgnored is read at the start, because catching the signal hides it.
 var hangupIgnored = signal.Ignored(syscall.SIGHUP)
 
-// HangupIgnored reports whether the process was started with SIGHUP ignored, as nohup(1) does: the end of
-// the terminal is then to end neither it nor what it runs.
+// HangupIgnored reports whether the process was started with SIGHUP ignored, as by nohup(1). The end of the terminal
+// must then end neither this process nor the programs that it runs.
 func HangupIgnored() bool { return hangupIgnored }

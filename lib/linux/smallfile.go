@@ -6,15 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Package os asks of each file that it opens whether it can be polled, by five system calls more. These two do
-// not: they are for files that do not block, such as records and those of /proc and of control groups.
+// Package os tries to poll each file that it opens, which takes five more system calls. These functions do not; they
+// are for files that do not block, such as records and those of procfs and cgroupfs.
 
 // ReadFile is os.ReadFile.
 func ReadFile(path string) ([]byte, error) {
 	return ReadUntil(path, func([]byte) bool { return false })
 }
 
-// ReadUntil is [ReadFile] that reads no further than there is enough of the file.
+// ReadUntil is [ReadFile], but stops when enough returns true.
 func ReadUntil(path string, enough func(data []byte) bool) ([]byte, error) {
 	fd, err := open(path, unix.O_RDONLY, 0)
 	if err != nil {
@@ -41,8 +41,8 @@ func ReadUntil(path string, enough func(data []byte) bool) ([]byte, error) {
 	}
 }
 
-// ReadStart returns what a file starts with, as much as there is room for, by one call where that is all of it: whole
-// says so. The kernel gives a record, be it of a disk or of /proc, in one piece.
+// ReadStart reads the start of a file into room by one read(2). whole reports that this was all of the file. The kernel
+// returns a small file, of a disk or of /proc, in one piece.
 func ReadStart(path string, room []byte) (data []byte, whole bool, err error) {
 	fd, err := open(path, unix.O_RDONLY, 0)
 	if err != nil {
@@ -59,10 +59,10 @@ func ReadStart(path string, room []byte) (data []byte, whole bool, err error) {
 	return room[:n], n < len(room), nil
 }
 
-// Record is room for what is seldom longer than some lines: more than nearly all records have, in bytes.
+// Record is a buffer larger than nearly all records, in bytes.
 type Record [1024]byte
 
-// Read is [ReadFile], and the data is valid until the next Read.
+// Read is [ReadFile]. The data is valid until the next Read.
 func (r *Record) Read(path string) ([]byte, error) {
 	data, whole, err := ReadStart(path, r[:])
 	if err == nil && !whole {
@@ -71,10 +71,10 @@ func (r *Record) Read(path string) ([]byte, error) {
 	return data, err
 }
 
-// ReadRecord is [Record.Read] for who reads only one.
+// ReadRecord is [Record.Read] with a new buffer.
 func ReadRecord(path string) ([]byte, error) { return new(Record).Read(path) }
 
-// WriteFile is os.WriteFile, and the file has the given mode whatever the umask.
+// WriteFile is os.WriteFile with the given mode regardless of the umask.
 func WriteFile(path string, data []byte, mode uint32) error {
 	fd, err := open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC, mode)
 	if err != nil {
@@ -96,7 +96,7 @@ func WriteFile(path string, data []byte, mode uint32) error {
 	return nil
 }
 
-// WriteSysctl writes a file of the kernel's that is there, by plain system calls (see [ReadFile]).
+// WriteSysctl writes an existing kernel file by plain system calls (see [ReadFile]).
 func WriteSysctl(path, value string) error {
 	fd, err := open(path, unix.O_WRONLY|unix.O_TRUNC, 0)
 	if err != nil {

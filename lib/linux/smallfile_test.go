@@ -25,10 +25,10 @@ func TestReadFile(t *testing.T) {
 		t.Errorf("/proc/self/stat: %q, %v", got, err)
 	}
 	if _, err := ReadFile(path + "x"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no file: %v", err)
+		t.Errorf("missing file: %v", err)
 	}
 	if _, err := ReadFile(filepath.Dir(path)); !errors.Is(err, syscall.EISDIR) {
-		t.Errorf("a directory: %v", err)
+		t.Errorf("directory: %v", err)
 	}
 }
 
@@ -49,10 +49,10 @@ func TestWriteFile(t *testing.T) {
 		}
 	}
 	if err := WriteFile(filepath.Join(path, "x"), nil, 0o600); !errors.Is(err, syscall.ENOTDIR) {
-		t.Errorf("below a file: %v", err)
+		t.Errorf("parent is a file: %v", err)
 	}
-	// As an ordinary user it has not come so far.
+	// EPERM: without root, fchmod(2) fails before the write.
 	if err := WriteFile("/dev/full", []byte("x"), 0o666); !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EPERM) {
-		t.Errorf("a full disk: %v", err)
+		t.Errorf("full disk: %v", err)
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Steps is a list of system calls that a forked child performs before it becomes another program: what
-// a container is, as data. A function makes it, a test reads it, --debug shows it, and [Steps.Fork] has it
-// done, with no Go in between: a Go program with its threads cannot be forked and go on.
+// Steps is a plan: the system calls that a forked child performs before it executes a program. A container is thus data
+// that a function makes, a test compares and --debug prints. [Steps.Fork] performs it without Go code, because a
+// multithreaded Go program cannot continue after fork(2).
 //
-// A step is one system call. What it returns can go into a register for the steps behind it. An error
-// ends the child, unless the step ignores it; what follows can depend on that ([Step.Then], [Step.OrElse]).
+// A step is one system call. Its result can go into a register for later steps. An error ends the child unless the step
+// ignores it; later steps can depend on that ([Step.Then], [Step.OrElse]).
 type Steps struct {
 	list      []step
 	registers int
@@ -22,25 +22,25 @@ type Steps struct {
 	err       error
 }
 
-// step is one system call as the child performs it. The child only reads it: it must not allocate, nor
-// write a pointer.
+// step is a system call as the child performs it. The child only reads it: it must not allocate memory or write a
+// pointer.
 type step struct {
 	call      *call
 	args      [maxArgs]Value
 	into      int              // a register, or noRegister
-	least     uintptr          // a smaller result is an error: a short write, the end of a file
-	device    *device          // what a file must be
-	ignored   [4]syscall.Errno // errors after which the list goes on
+	least     uintptr          // a smaller result is an error: a short write, or end of file
+	device    *device          // the device that a file must be
+	ignored   [4]syscall.Errno // the plan continues after these errors
 	ignoreAll bool
-	remember  bool // an ignored error is what the end of the list is reported with
-	onFailure int  // steps to leave out after an ignored error
-	onSuccess int  // steps to leave out otherwise
+	remember  bool // report this ignored error at the end of the plan
+	onFailure int  // steps to skip after an ignored error
+	onSuccess int  // steps to skip otherwise
 	doing     string
 	means     map[syscall.Errno]string
-	words     func() []string // the shell command that does the same
+	words     func() []string // equivalent shell command
 }
 
-// device is a character device that a file must be, and what the kernel says that it is.
+// device is the character device that a file must be, and the kernel's answer.
 type device struct {
 	got          unix.Statx_t
 	major, minor uint32
@@ -51,17 +51,17 @@ const (
 	noRegister = -1
 )
 
-// call is a system call by name.
+// call is a system call.
 type call struct {
 	name   string
 	number uintptr
 }
 
-// Value is an argument of a step: a number, a register, or a pointer to memory of the parent's, which the
-// child has at the same place.
+// Value is an argument of a step: a number, a register, or a pointer to the parent's memory, which is at the same
+// address in the child.
 type Value struct {
 	kind  valueKind
-	flags flagKind // how the number reads
+	flags flagKind // how to print the number
 	n     uintptr
 	p     unsafe.Pointer
 }
@@ -72,32 +72,32 @@ const (
 	isNothing valueKind = iota
 	isNumber
 	isRegister
-	isText  // a string with a NUL at its end
-	isBlock // some bytes
+	isText  // NUL-terminated string
+	isBlock // bytes
 )
 
-// NewSteps returns an empty list for a child that talks to its parent by the descriptor socket.
+// NewSteps returns an empty plan for a child that reports to its parent on a socket.
 func NewSteps(socket int) *Steps {
 	return &Steps{list: make([]step, 0, 256), socket: socket}
 }
 
-// Doing says what the steps to come are for: errors start with it.
+// Doing sets what the following steps are for. Errors start with it.
 func (l *Steps) Doing(what string) { l.doing = what }
 
-// Fail notes that the list cannot be made. The first error stays.
+// Fail records that the plan cannot be made. The first error stays.
 func (l *Steps) Fail(err error) {
 	if l.err == nil {
 		l.err = err
 	}
 }
 
-// Err returns why the list could not be made.
+// Err returns the error of [Steps.Fail].
 func (l *Steps) Err() error { return l.err }
 
 // Len returns the number of steps.
 func (l *Steps) Len() int { return len(l.list) }
 
-// Step is a step that has just been added, to say more about it.
+// Step is a step that was just added. Its methods change it.
 type Step struct {
 	l *Steps
 	i int
@@ -112,14 +112,14 @@ func (l *Steps) add(c *call, args ...Value) Step {
 
 func (s Step) step() *step { return &s.l.list[s.i] }
 
-// Into returns a new register that gets the step's result.
+// Into returns a new register that receives the step's result.
 func (s Step) Into() Value {
 	s.step().into = s.l.registers
 	s.l.registers++
 	return Value{kind: isRegister, n: uintptr(s.step().into)}
 }
 
-// IntoSame puts the result where an earlier step may have put one.
+// IntoSame puts the result into the register of an alternative step.
 func (s Step) IntoSame(register Value) { s.step().into = int(register.n) }
 
 // Least makes a result below n an error.
@@ -128,21 +128,21 @@ func (s Step) Least(n int) Step {
 	return s
 }
 
-// Ignoring lets the list go on after these errors, up to four; after all of them, where none is named.
+// Ignoring lets the plan continue after these errors, at most four, or after any error if none is given.
 func (s Step) Ignoring(errnos ...syscall.Errno) Step {
 	copy(s.step().ignored[:], errnos)
 	s.step().ignoreAll = len(errnos) == 0
 	return s
 }
 
-// Remember makes an ignored error other than ENOENT and ENOTDIR the one that is told where the list comes to
-// its end and nothing was executed.
+// Remember makes the plan report an ignored error, other than ENOENT and ENOTDIR, if it ends without executing a
+// program.
 func (s Step) Remember() Step {
 	s.step().remember = true
 	return s
 }
 
-// Then adds steps that are left out after an ignored error.
+// Then adds steps that are skipped after an ignored error.
 func (s Step) Then(add func()) Step {
 	start := len(s.l.list)
 	add()
@@ -150,14 +150,14 @@ func (s Step) Then(add func()) Step {
 	return s
 }
 
-// OrElse adds steps that are done after an ignored error alone.
+// OrElse adds steps that are performed only after an ignored error.
 func (s Step) OrElse(add func()) {
 	start := len(s.l.list)
 	add()
 	s.step().onSuccess = len(s.l.list) - start
 }
 
-// Means gives an error of the step words of its own.
+// Means sets the text for an error of the step.
 func (s Step) Means(errno syscall.Errno, text string) Step {
 	if s.step().means == nil {
 		s.step().means = make(map[syscall.Errno]string, 1)
@@ -166,16 +166,16 @@ func (s Step) Means(errno syscall.Errno, text string) Step {
 	return s
 }
 
-// Words says what the step is in a shell, for an error that needs more than what the step is for.
+// Words sets the equivalent shell command, which errors show after the purpose of the step.
 func (s Step) Words(words func() []string) Step {
 	s.step().words = words
 	return s
 }
 
-// Explain says what went wrong where step i of the list ended with an error.
+// Explain returns the error of step i.
 func (l *Steps) Explain(i int, errno syscall.Errno) error {
 	if i >= len(l.list) {
-		return fmt.Errorf("execute nothing: %w", errno)
+		return fmt.Errorf("execute the program: %w", errno)
 	}
 	s := &l.list[i]
 	what := s.doing
@@ -188,7 +188,7 @@ func (l *Steps) Explain(i int, errno syscall.Errno) error {
 	return fmt.Errorf("%s: %w", what, errno)
 }
 
-// explained is an errno in other words.
+// explained is an errno with another text.
 type explained struct {
 	text  string
 	errno syscall.Errno
@@ -197,7 +197,7 @@ type explained struct {
 func (e *explained) Error() string { return e.text }
 func (e *explained) Unwrap() error { return e.errno }
 
-// Call returns the name of the system call of step i; "" behind the last.
+// Call returns the name of the system call of step i, "" after the last.
 func (l *Steps) Call(i int) string {
 	if i >= len(l.list) {
 		return ""

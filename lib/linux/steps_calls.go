@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The system calls that a list can have. Their arguments are those of section 2 of the manual, shortened by
-// what is always the same here: descriptors are close-on-exec, and mounts are moved from descriptor to
-// descriptor (AT_EMPTY_PATH), never by a path that somebody could have changed meanwhile.
+// The system calls of a plan. Their arguments are those of manual section 2, without what is constant here: descriptors
+// are close-on-exec, and mounts are moved between descriptors (AT_EMPTY_PATH), never by a path that another process
+// could change.
 
 //nolint:gochecknoglobals // the kernel's own table
 var (
@@ -67,10 +67,10 @@ var (
 	sysWrite        = call{"write", unix.SYS_WRITE}
 )
 
-// FD is a descriptor that the child has from its parent.
+// FD is a descriptor that the child inherits.
 func FD(n int) Value { return Value{kind: isNumber, n: uintptr(n)} }
 
-// Here is the directory that relative paths start at.
+// Here is the working directory, to which paths are relative.
 func Here() Value { return Value{kind: isNumber, n: atFDCWD, flags: isPlace} }
 
 const atFDCWD = ^uintptr(99) // AT_FDCWD, -100
@@ -81,11 +81,11 @@ func flag(kind flagKind, n uint64) Value { return Value{kind: isNumber, n: uintp
 
 func block(p unsafe.Pointer) Value { return Value{kind: isBlock, p: p} }
 
-// text is a string as the kernel takes it.
+// text is a NUL-terminated string.
 func (l *Steps) text(s string) Value {
 	p, err := unix.BytePtrFromString(s)
 	if err != nil {
-		l.Fail(fmt.Errorf("%s: %.80q has a zero byte", l.doing, s))
+		l.Fail(fmt.Errorf("%s: %.80q contains a NUL byte", l.doing, s))
 		return Value{}
 	}
 	return Value{kind: isText, p: unsafe.Pointer(p)}
@@ -94,8 +94,7 @@ func (l *Steps) text(s string) Value {
 // Close closes a descriptor.
 func (l *Steps) Close(fd Value) Step { return l.add(&sysClose, fd) }
 
-// KeepOnly closes all descriptors but the three standard streams and these, which are to be in order and
-// above 2.
+// KeepOnly closes all descriptors but the standard streams and fds, which must be sorted and above 2.
 func (l *Steps) KeepOnly(fds []int) {
 	first := 3
 	for _, fd := range fds {
@@ -107,15 +106,15 @@ func (l *Steps) KeepOnly(fds []int) {
 	l.add(&sysCloseRange, num(first), num(int(^uint32(0))))
 }
 
-// Dup makes fd mean what the descriptor is. It stays open when a program is executed.
+// Dup duplicates a descriptor as fd, which stays open on execve(2).
 func (l *Steps) Dup(from Value, fd int) { l.add(&sysDup3, from, num(fd), num(0)) }
 
-// DieWithParent is PR_SET_PDEATHSIG. A change of the user takes it away.
+// DieWithParent sets PR_SET_PDEATHSIG. A change of the user clears it.
 func (l *Steps) DieWithParent() {
 	l.add(&sysPrctl, flag(isPrctl, unix.PR_SET_PDEATHSIG), num(int(syscall.SIGKILL)))
 }
 
-// Prctl is prctl(2) with plain numbers.
+// Prctl is prctl(2) with numbers.
 func (l *Steps) Prctl(option int, args ...int) Step {
 	values := []Value{flag(isPrctl, uint64(option))}
 	for _, n := range args {
@@ -124,17 +123,16 @@ func (l *Steps) Prctl(option int, args ...int) Step {
 	return l.add(&sysPrctl, values...)
 }
 
-// Undumpable closes /proc/self of the child to those who share its namespaces with fewer rights. Executing
-// a program ends it.
+// Undumpable denies access to the child's /proc/self to less privileged processes in its namespaces. execve(2) ends it.
 func (l *Steps) Undumpable() { l.Prctl(unix.PR_SET_DUMPABLE, 0) }
 
-// NoNewPrivs makes it impossible to gain privileges by executing a program.
+// NoNewPrivs prevents execve(2) from granting privileges.
 func (l *Steps) NoNewPrivs() { l.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1) }
 
-// NewSession makes the child the leader of a session without a terminal.
+// NewSession makes the child a session leader without a terminal.
 func (l *Steps) NewSession() { l.add(&sysSetsid) }
 
-// NewKeyring gives the child an empty session keyring, where the kernel has keyrings (keyrings(7)).
+// NewKeyring gives the child an empty session keyring, if the kernel has keyrings (keyrings(7)).
 func (l *Steps) NewKeyring() {
 	l.add(&sysKeyctl, num(unix.KEYCTL_JOIN_SESSION_KEYRING), num(0)).Ignoring(unix.ENOSYS)
 }
@@ -147,8 +145,8 @@ func (l *Steps) Open(path string, flags int) Step {
 	return l.add(&sysOpenat, Here(), l.text(path), flag(isOpen, uint64(flags|unix.O_CLOEXEC)), num(0))
 }
 
-// OpenInRoot opens what name means beneath the directory root, as after a chroot(2) into it: "..", absolute
-// links and links to links never lead out, and magic links (proc(5)) are refused.
+// OpenInRoot opens a path beneath the directory root as after chroot(2): "..", absolute links and chains of links never
+// lead out, and magic links (proc(5)) are refused.
 func (l *Steps) OpenInRoot(root Value, name string, flags int) Step {
 	how := &unix.OpenHow{
 		Flags:   uint64(flags | unix.O_CLOEXEC),
@@ -157,7 +155,7 @@ func (l *Steps) OpenInRoot(root Value, name string, flags int) Step {
 	return l.add(&sysOpenat2, root, l.text(name), Value{kind: isHow, p: unsafe.Pointer(how)}, num(int(unsafe.Sizeof(*how))))
 }
 
-// OpenBeneath opens what name means beneath a directory and in the same mount, with no link on the way.
+// OpenBeneath opens a path beneath a directory on the same mount, without following links.
 func (l *Steps) OpenBeneath(dir Value, name string, flags int) Step {
 	how := &unix.OpenHow{
 		Flags:   uint64(flags | unix.O_CLOEXEC),
@@ -166,13 +164,13 @@ func (l *Steps) OpenBeneath(dir Value, name string, flags int) Step {
 	return l.add(&sysOpenat2, dir, l.text(name), Value{kind: isHow, p: unsafe.Pointer(how)}, num(int(unsafe.Sizeof(*how))))
 }
 
-// WriteTo writes data to a descriptor in one piece.
+// WriteTo writes data to a descriptor by one write(2).
 func (l *Steps) WriteTo(fd Value, data string) Step {
 	s := l.text(data)
 	return l.add(&sysWrite, fd, s, num(len(data))).Least(len(data))
 }
 
-// WriteFile opens a file of the kernel's and writes to it. doing says what for.
+// WriteFile opens an existing kernel file and writes to it.
 func (l *Steps) WriteFile(path, value string) (opened, written Step) {
 	opened = l.Open(path, unix.O_WRONLY)
 	fd := opened.Into()
@@ -181,22 +179,22 @@ func (l *Steps) WriteFile(path, value string) (opened, written Step) {
 	return opened, written
 }
 
-// Mkdir makes a directory in another.
+// Mkdir makes a directory in dir.
 func (l *Steps) Mkdir(dir Value, name string, mode uint32) Step {
 	return l.add(&sysMkdirat, dir, l.text(name), flag(isMode, uint64(mode)))
 }
 
-// Mknod makes a file, special or not, in a directory.
+// Mknod makes a file of any type in dir.
 func (l *Steps) Mknod(dir Value, name string, mode uint32, major, minor int64) Step {
 	return l.add(&sysMknodat, dir, l.text(name), flag(isMode, uint64(mode)), flag(isDevice, unix.Mkdev(uint32(major), uint32(minor))))
 }
 
-// Symlink makes a link to target in a directory.
+// Symlink makes a symbolic link to target in dir.
 func (l *Steps) Symlink(target string, dir Value, name string) Step {
 	return l.add(&sysSymlinkat, l.text(target), dir, l.text(name))
 }
 
-// Chown gives a file in a directory, or with the name "" the descriptor itself, to a user and a group.
+// Chown changes the owner and group of name in dir, or of dir itself if name is "".
 func (l *Steps) Chown(dir Value, name string, uid, gid int) Step {
 	return l.add(&sysFchownat, dir, l.text(name), num(uid), num(gid), flag(isAt, unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH))
 }
@@ -213,8 +211,8 @@ func (l *Steps) Mount(source, target, fstype string, flags uintptr, data string)
 	return l.add(&sysMount, l.text(source), l.text(target), l.text(fstype), flag(isMount, uint64(flags)), options)
 }
 
-// CloneTree returns a bind mount of a path that is nowhere yet, with the mounts beneath it where recursive is
-// set. With the path "" it is one of what the descriptor at means.
+// CloneTree returns a detached bind mount of a path, with the mounts beneath it if recursive is set. With an empty path
+// it is one of the descriptor at.
 func (l *Steps) CloneTree(at Value, path string, recursive bool) Step {
 	flags := uint64(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
 	if recursive {
@@ -223,7 +221,7 @@ func (l *Steps) CloneTree(at Value, path string, recursive bool) Step {
 	return l.add(&sysOpenTree, at, l.text(path), flag(isTree, flags))
 }
 
-// SetMountAttr changes the mount at a path, or with the path "" that of a descriptor.
+// SetMountAttr changes the mount at a path, or that of a descriptor if path is "".
 func (l *Steps) SetMountAttr(at Value, path string, recursive bool, attr MountAttr) Step {
 	raw := &unix.MountAttr{Attr_set: attr.Set, Attr_clr: attr.Clear, Propagation: attr.Propagation}
 	if attr.UserNS != nil {
@@ -236,13 +234,13 @@ func (l *Steps) SetMountAttr(at Value, path string, recursive bool, attr MountAt
 	return l.add(&sysMountSetattr, at, l.text(path), flag(isAt, flags), Value{kind: isAttr, p: unsafe.Pointer(raw)}, num(int(unsafe.Sizeof(*raw))))
 }
 
-// MapMount lets files of a mount that is nowhere yet belong to whom they belong in a user namespace.
+// MapMount maps the file owners of a detached mount through a user namespace.
 func (l *Steps) MapMount(tree Value, users int) Step {
 	raw := &unix.MountAttr{Attr_set: AttrIDMap, Userns_fd: uint64(users)}
 	return l.add(&sysMountSetattr, tree, l.text(""), flag(isAt, unix.AT_EMPTY_PATH), Value{kind: isAttr, p: unsafe.Pointer(raw)}, num(int(unsafe.Sizeof(*raw))))
 }
 
-// MoveTree attaches a mount at a path, or with the path "" at what the descriptor to means.
+// MoveTree attaches a mount at a path, or at the descriptor to if path is "".
 func (l *Steps) MoveTree(tree, to Value, path string) Step {
 	flags := uint64(unix.MOVE_MOUNT_F_EMPTY_PATH)
 	if path == "" {
@@ -251,7 +249,7 @@ func (l *Steps) MoveTree(tree, to Value, path string) Step {
 	return l.add(&sysMoveMount, tree, l.text(""), to, l.text(path), flag(isMove, flags))
 }
 
-// NewTmpfs returns a new tmpfs that is mounted nowhere, with one option of its own. Its inodes are those of nothing else.
+// NewTmpfs returns a detached tmpfs with one option. It shares no inode with other mounts.
 func (l *Steps) NewTmpfs(key, value string) Value {
 	fs := l.add(&sysFsopen, l.text("tmpfs"), num(unix.FSOPEN_CLOEXEC)).Into()
 	l.add(&sysFsconfig, fs, num(unix.FSCONFIG_SET_STRING), l.text(key), l.text(value), num(0))
@@ -261,12 +259,12 @@ func (l *Steps) NewTmpfs(key, value string) Value {
 	return tree
 }
 
-// Unmount takes the mount at a path away, busy or not.
+// Unmount detaches the mount at a path, even if it is busy.
 func (l *Steps) Unmount(path string) Step {
 	return l.add(&sysUmount, l.text(path), num(unix.MNT_DETACH))
 }
 
-// IsDevice checks that an open file is this character device; any other file is the error ENXIO.
+// IsDevice checks that an open file is this character device, otherwise the error is ENXIO.
 func (l *Steps) IsDevice(fd Value, major, minor uint32) Step {
 	wanted := &device{major: major, minor: minor}
 	s := l.add(&sysStatx, fd, l.text(""), flag(isAt, unix.AT_EMPTY_PATH), num(unix.STATX_TYPE), block(unsafe.Pointer(&wanted.got)))
@@ -274,15 +272,15 @@ func (l *Steps) IsDevice(fd Value, major, minor uint32) Step {
 	return s
 }
 
-// Chdir and Fchdir change the working directory.
+// Chdir changes the working directory to a path.
 func (l *Steps) Chdir(path string) Step { return l.add(&sysChdir, l.text(path)) }
 
-// Fchdir changes the working directory to that of a descriptor.
+// Fchdir changes the working directory to a descriptor.
 func (l *Steps) Fchdir(dir Value) Step { return l.add(&sysFchdir, dir) }
 
-// PivotRoot makes the directory, which must be a mount point, the root, and takes the old root away. Both
-// are "." (pivot_root(2), NOTES): the old root is stacked on the new one, and goes by umount. With shared, mounts
-// that the old root shares with others stay theirs.
+// PivotRoot makes dir, which must be a mount point, the root, and unmounts the old root. Both arguments are "."
+// (pivot_root(2), NOTES): the old root is stacked on the new one. With shared, the unmount does not propagate to the
+// old root's peers.
 func (l *Steps) PivotRoot(dir Value, shared bool) {
 	l.Fchdir(dir)
 	l.add(&sysPivotRoot, l.text("."), l.text("."))
@@ -293,7 +291,7 @@ func (l *Steps) PivotRoot(dir Value, shared bool) {
 	l.Chdir("/")
 }
 
-// MoveRoot makes the directory, which must be a mount point, the root by moving it on top of the old one.
+// MoveRoot makes dir, which must be a mount point, the root by moving it on top of the old one.
 func (l *Steps) MoveRoot(dir Value) {
 	l.Fchdir(dir)
 	l.add(&sysMount, l.text("."), l.text("/"), l.text(""), flag(isMount, unix.MS_MOVE), num(0))
@@ -301,7 +299,7 @@ func (l *Steps) MoveRoot(dir Value) {
 	l.Chdir("/")
 }
 
-// ChangeRoot makes the directory the root of the child alone.
+// ChangeRoot makes dir the root of the child by chroot(2).
 func (l *Steps) ChangeRoot(dir Value) {
 	l.Fchdir(dir)
 	l.add(&sysChroot, l.text("."))
@@ -314,15 +312,15 @@ func (l *Steps) SetHostname(name string) { l.add(&sysSethostname, l.text(name), 
 // SetDomainname sets the NIS domain name of the UTS namespace.
 func (l *Steps) SetDomainname(name string) { l.add(&sysSetdomain, l.text(name), num(len(name))) }
 
-// Unshare makes new namespaces.
+// Unshare moves the child into new namespaces.
 func (l *Steps) Unshare(flags int) { l.add(&sysUnshare, flag(isClone, uint64(flags))) }
 
-// Setns enters namespaces: fd is a namespace or a pidfd.
+// Setns moves the child into namespaces; fd is a namespace or a pidfd.
 func (l *Steps) Setns(fd Value, flags int) Step {
 	return l.add(&sysSetns, fd, flag(isClone, uint64(flags)))
 }
 
-// LoopbackUp sets the loopback link of the network namespace up (netdevice(7)).
+// LoopbackUp sets the loopback interface up (netdevice(7)).
 func (l *Steps) LoopbackUp() {
 	request := &struct {
 		name  [unix.IFNAMSIZ]byte
@@ -340,8 +338,8 @@ func (l *Steps) SetRlimit(resource int, soft, hard uint64) Step {
 	return l.add(&sysPrlimit, num(0), num(resource), Value{kind: isLimit, p: unsafe.Pointer(limit)})
 }
 
-// SetUser changes the groups, the group and the user, and keeps the permitted capabilities, which
-// SetCapabilities then reduces.
+// SetUser changes the groups, the group and the user, and keeps the permitted capabilities for SetCapabilities to
+// reduce.
 func (l *Steps) SetUser(uid, gid uint32, groups []uint32) {
 	l.checkIDs(append([]uint32{uid, gid}, groups...))
 	l.Prctl(unix.PR_SET_KEEPCAPS, 1)
@@ -355,26 +353,26 @@ func (l *Steps) SetUser(uid, gid uint32, groups []uint32) {
 	l.add(&sysSetresuid, num(int(uid)), num(int(uid)), num(int(uid))).Words(func() []string { return []string{"setuid", fmt.Sprint(uid)} })
 }
 
-// NoID is what no user and no group can have: where an id is to be changed, it leaves what is there (setresuid(2)).
+// NoID is not a valid user or group id. In setresuid(2) it means no change.
 const NoID = ^uint32(0)
 
-// checkIDs keeps the caller's own user, which is root, from being what somebody becomes.
+// checkIDs refuses NoID, which would leave the child as root.
 func (l *Steps) checkIDs(ids []uint32) {
 	for _, id := range ids {
 		if id == NoID {
-			l.Fail(fmt.Errorf("%s: id %d: no user or group can have it", l.doing, id))
+			l.Fail(fmt.Errorf("%s: invalid id %d", l.doing, id))
 		}
 	}
 }
 
-// FSUser changes the user and the group that files are made and found as (setfsuid(2)), and no more.
+// FSUser changes only the user and the group for file access (setfsuid(2)).
 func (l *Steps) FSUser(uid, gid uint32) {
 	l.checkIDs([]uint32{uid, gid})
 	l.add(&sysSetfsgid, num(int(gid)))
 	l.add(&sysSetfsuid, num(int(uid)))
 }
 
-// SetBounding drops those of held that are not in set from the bounding set.
+// SetBounding drops the capabilities in held but not in set from the bounding set.
 func (l *Steps) SetBounding(set, held Capabilities) {
 	for i := range 64 {
 		if held&^set&(1<<i) != 0 {
@@ -402,24 +400,22 @@ func (l *Steps) SetCapabilities(effective, permitted, inheritable, ambient Capab
 	}
 }
 
-// Seccomp puts a filter before the system calls to come, for good (seccomp(2)). It takes CAP_SYS_ADMIN, or
-// no_new_privs.
+// Seccomp installs a filter for all further system calls (seccomp(2)). It needs CAP_SYS_ADMIN or no_new_privs.
 func (l *Steps) Seccomp(program []BPFInstruction, flags uintptr) Step {
 	if len(program) == 0 || len(program) > unix.BPF_MAXINSNS {
-		l.Fail(fmt.Errorf("%s: a filter of %d instructions: want up to %d", l.doing, len(program), unix.BPF_MAXINSNS))
+		l.Fail(fmt.Errorf("%s: seccomp filter of %d instructions: want 1 to %d", l.doing, len(program), unix.BPF_MAXINSNS))
 		return l.add(&sysSeccomp)
 	}
 	fprog := &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 	return l.add(&sysSeccomp, num(unix.SECCOMP_SET_MODE_FILTER), num(int(flags)), Value{kind: isFilter, p: unsafe.Pointer(fprog)})
 }
 
-// OpenTerminal opens a new pseudo-terminal (pts(4)) of the devpts beside ptmx, sends its master end to the
-// parent, and makes the other one the controlling terminal and the standard streams. spare is the number of
-// a descriptor that nothing needs. It returns the other end.
+// OpenTerminal opens a new pseudo-terminal (pts(4)) on the devpts of ptmx, sends its master to the parent, and makes
+// its slave, which it returns, the controlling terminal and the standard streams. spare is an unused descriptor number.
 func (l *Steps) OpenTerminal(ptmx string, size WindowSize, uid uint32, spare int) Value {
 	master := l.Open(ptmx, unix.O_RDWR|unix.O_NOCTTY).Into()
 	l.add(&sysIoctl, master, flag(isIoctl, unix.TIOCSPTLCK), block(unsafe.Pointer(new(int32))))
-	// TIOCGPTPEER opens the other end without a path that somebody in a container could have replaced.
+	// TIOCGPTPEER opens the slave without a path, which a process in the container could replace.
 	slave := l.add(&sysIoctl, master, flag(isIoctl, unix.TIOCGPTPEER), flag(isOpen, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)).Into()
 	l.add(&sysIoctl, slave, flag(isIoctl, unix.TIOCSWINSZ), block(unsafe.Pointer(&unix.Winsize{Row: size.Rows, Col: size.Cols})))
 	if uid != 0 {
@@ -450,12 +446,12 @@ func (l *Steps) Personality(persona uint64) Step {
 	return l.add(&sysPersonality, flag(isAccess, persona))
 }
 
-// SetIOPriority is ioprio_set(2) for the child itself.
+// SetIOPriority is ioprio_set(2) for the child.
 func (l *Steps) SetIOPriority(class, priority int) Step {
 	return l.add(&sysIoprioSet, num(1), num(0), num(class<<13|priority))
 }
 
-// SetScheduler is sched_setattr(2) for the child itself.
+// SetScheduler is sched_setattr(2) for the child.
 func (l *Steps) SetScheduler(attr *Scheduler) Step {
 	attr.Size = unix.SizeofSchedAttr
 	return l.add(&sysSchedSetattr, num(0), block(unsafe.Pointer(attr)), num(0))
@@ -464,7 +460,7 @@ func (l *Steps) SetScheduler(attr *Scheduler) Step {
 // Scheduler is struct sched_attr of sched_setattr(2).
 type Scheduler = unix.SchedAttr
 
-// SetMemoryPolicy is set_mempolicy(2); nodes are bits.
+// SetMemoryPolicy is set_mempolicy(2); nodes is a bit mask.
 func (l *Steps) SetMemoryPolicy(mode int, nodes []uint64) Step {
 	mask, bits := num(0), 0
 	if len(nodes) > 0 {
@@ -473,17 +469,17 @@ func (l *Steps) SetMemoryPolicy(mode int, nodes []uint64) Step {
 	return l.add(&sysSetMempolicy, num(mode), mask, num(bits))
 }
 
-// Access checks that a path can be executed, with the child's rights as they are then (access(2), X_OK).
+// Access checks that the child, with its current rights, can execute a path (access(2), X_OK).
 func (l *Steps) Access(path string) Step {
 	return l.add(&sysFaccessat, Here(), l.text(path), flag(isAccess, unix.X_OK))
 }
 
-// Exists checks that there is something at a path.
+// Exists checks that a path exists.
 func (l *Steps) Exists(path string) Step {
 	return l.add(&sysFaccessat, Here(), l.text(path), flag(isAccess, unix.F_OK))
 }
 
-// Words are strings as execve(2) takes them.
+// Words are strings for execve(2).
 type Words struct {
 	list []*byte
 	text []string
@@ -496,10 +492,10 @@ func (l *Steps) Words(words []string) Words {
 	for _, w := range words {
 		size += len(w) + 1
 	}
-	all := make([]byte, 0, size) // one piece of memory for all
+	all := make([]byte, 0, size) // a single allocation
 	for i, w := range words {
 		if strings.IndexByte(w, 0) >= 0 {
-			l.Fail(fmt.Errorf("%s: %.80q has a zero byte", l.doing, w))
+			l.Fail(fmt.Errorf("%s: %.80q contains a NUL byte", l.doing, w))
 		}
 		list[i] = unsafe.SliceData(all[len(all):cap(all)])
 		all = append(append(all, w...), 0)
@@ -507,12 +503,12 @@ func (l *Steps) Words(words []string) Words {
 	return Words{list, words}
 }
 
-// Execve becomes the program at a path.
+// Execve executes the program at a path.
 func (l *Steps) Execve(path string, argv, env Words) Step {
 	return l.add(&sysExecve, l.text(path), argv.value(), env.value())
 }
 
-// ExecveFD becomes the program that is open at a descriptor.
+// ExecveFD executes the program open at a descriptor.
 func (l *Steps) ExecveFD(fd Value, argv, env Words) Step {
 	return l.add(&sysExecveat, fd, l.text(""), argv.value(), env.value(), flag(isAt, unix.AT_EMPTY_PATH))
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What package syscall does around its own fork: signals wait meanwhile, and the child handles none of
-// ours. The Go team keeps these names for programs that fork by themselves.
+// What package syscall calls around its own fork: signals are blocked during it, and the child handles none of ours.
+// The Go team keeps these names for programs that fork by themselves.
 
 //go:linkname beforeFork syscall.runtime_BeforeFork
 func beforeFork()
@@ -22,7 +22,7 @@ func afterFork()
 //go:linkname afterForkInChild syscall.runtime_AfterForkInChild
 func afterForkInChild()
 
-// report is what a child tells its parent: it has come to a step, and how that went. 0 is a meeting.
+// report is what a child sends to its parent: the step that it has come to, and the error. Error 0 is a sync point.
 type report struct {
 	step  int32
 	errno int32
@@ -30,17 +30,17 @@ type report struct {
 
 const reportSize = unsafe.Sizeof(report{})
 
-// scratch is the memory that a child writes to.
+// scratch is the memory that a child writes.
 type scratch struct {
 	registers []uintptr
 	report    report
-	action    [4]uintptr // of rt_sigaction(2): the default one
+	action    [4]uintptr // for rt_sigaction(2): SIG_DFL
 	mask      uint64
 }
 
-// Fork starts a child in new namespaces (flags of clone(2)) that performs the list. Where birthplace is
-// not nil, it is born in that v2 control group. The calling thread becomes its parent: it must be locked
-// to its goroutine for as long as the child shall live, if that asks for a signal at its parent's end.
+// Fork starts a child in new namespaces (flags of clone(2)) that performs the plan. If birthplace is not nil, it starts
+// in that v2 cgroup. If the plan has [Steps.DieWithParent], the calling goroutine must stay locked to its thread while
+// the child lives.
 func (l *Steps) Fork(namespaces int, birthplace *os.File) (pid int, err error) {
 	if l.err != nil {
 		return 0, l.err
@@ -51,7 +51,7 @@ func (l *Steps) Fork(namespaces int, birthplace *os.File) (pid int, err error) {
 		args.cgroup = uint64(birthplace.Fd())
 	}
 	memory := &scratch{registers: make([]uintptr, l.registers)}
-	syscall.ForkLock.Lock() // no descriptor is on its way to being closed at an execve(2)
+	syscall.ForkLock.Lock() // as for every fork: see syscall.ForkLock
 	r, errno := fork(args, l.list, memory, uintptr(l.socket), arguments)
 	syscall.ForkLock.Unlock()
 	runtime.KeepAlive(l)
@@ -67,8 +67,8 @@ type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
 }
 
-// fork is the call that returns twice. The child has its own memory, a copy (no CLONE_VM): its parent goes on
-// while it works and waits. It runs on the stack that is there, and never returns.
+// fork is the call that returns twice. The child has a copy of the memory (no CLONE_VM), so the parent continues at
+// once. The child runs on the current stack and never returns.
 //
 //go:noinline
 //go:norace
@@ -77,7 +77,7 @@ func fork(args *cloneArgs, list []step, memory *scratch, socket uintptr, words *
 	beforeFork()
 	clear(words.kernel)
 	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
-	if errno == syscall.ENOSYS && args.flags&unix.CLONE_INTO_CGROUP == 0 { // as container engines with old seccomp rules answer
+	if errno == syscall.ENOSYS && args.flags&unix.CLONE_INTO_CGROUP == 0 { // as old seccomp profiles of container engines answer
 		pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(args.flags)|uintptr(args.exitSignal), 0, 0, 0, 0, 0)
 	}
 	if errno != 0 || pid != 0 {
@@ -92,17 +92,16 @@ func fork(args *cloneArgs, list []step, memory *scratch, socket uintptr, words *
 	}
 }
 
-// perform does the list in the child, and returns where it failed, after it told the parent. It runs after
-// a fork of a program with many threads: it calls nothing but the kernel, allocates nothing and writes no
-// pointer.
+// perform performs the plan in the child. It returns after a failed step, which it has reported to the parent. It runs
+// after a fork of a multithreaded program: it only makes system calls, allocates nothing and writes no pointer.
 //
 //go:nosplit
 //go:norace
 //go:noinline
 //go:nocheckptr
 func perform(list []step, memory *scratch, socket uintptr) {
-	// A signal that is ignored or blocked stays so when a program is executed; nohup(1) before our command is
-	// not meant for the container.
+	// Ignored and blocked signals stay so across execve(2), but nohup(1) before our command must not affect the
+	// container.
 	for sig := uintptr(1); sig <= 64; sig++ {
 		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&memory.action)), 0, 8, 0, 0)
 	}
@@ -143,7 +142,7 @@ func perform(list []step, memory *scratch, socket uintptr) {
 		i += s.onFailure
 	}
 	memory.report.step, memory.report.errno = int32(i), int32(remembered)
-	// Who created a container may be gone when it is started and cannot be.
+	// MSG_NOSIGNAL: the parent may be gone, as when the start of a created container fails.
 	syscall.RawSyscall6(unix.SYS_SENDTO, socket, uintptr(unsafe.Pointer(&memory.report)), reportSize, unix.MSG_NOSIGNAL, 0, 0)
 }
 
@@ -166,7 +165,7 @@ func (s *step) perform(memory *scratch) (uintptr, syscall.Errno) {
 	}
 	for {
 		result, _, errno := syscall.RawSyscall6(s.call.number, a[0], a[1], a[2], a[3], a[4], a[5])
-		// EAGAIN of openat2(2): a rename elsewhere raced with ".."
+		// EAGAIN of openat2(2): raced with a rename
 		if errno == syscall.EINTR || errno == syscall.EAGAIN && s.call.number == unix.SYS_OPENAT2 {
 			continue
 		}
@@ -174,24 +173,24 @@ func (s *step) perform(memory *scratch) (uintptr, syscall.Errno) {
 	}
 }
 
-// Report is what a child said.
+// Report is a message from a child.
 type Report struct {
 	Step    int
 	Errno   syscall.Errno
-	Failed  bool     // the child ends now
-	Console *os.File // the master end of its terminal, where it sent one
+	Failed  bool     // the child exits
+	Console *os.File // the master of its terminal, if it sent one
 }
 
-// Listen waits for the child's next word. ok is false when nothing more comes: the child has become the
-// program, or it was killed.
-func (l *Steps) Listen(ours *os.File) (r Report, ok bool, err error) {
+// ReadReport waits for the child's next report. ok is false at the end: the child has executed the program, or was
+// killed.
+func (l *Steps) ReadReport(ours *os.File) (r Report, ok bool, err error) {
 	var buffer [reportSize]byte
 	n, file, err := Receive(ours, buffer[:])
 	if err != nil || n == 0 {
 		return Report{}, false, err
 	}
 	if n != int(reportSize) {
-		return Report{}, false, fmt.Errorf("listen to the child: %d bytes", n)
+		return Report{}, false, fmt.Errorf("read report of child: got %d bytes", n)
 	}
 	raw := *(*report)(unsafe.Pointer(&buffer))
 	r = Report{Step: int(raw.step), Errno: syscall.Errno(raw.errno), Console: file}
@@ -199,22 +198,21 @@ func (l *Steps) Listen(ours *os.File) (r Report, ok bool, err error) {
 	return r, true, nil
 }
 
-// Meet makes the child tell that it is here, and wait until the parent lets it go on ([GoOn]). It
-// returns the step that is told.
-func (l *Steps) Meet() int {
+// SyncPoint makes the child report and wait until the parent calls [ResumeChild]. It returns the reported step.
+func (l *Steps) SyncPoint() int {
 	here := &report{step: int32(len(l.list))}
 	l.add(&sysWrite, num(l.socket), block(unsafe.Pointer(here)), num(int(reportSize))).Least(int(reportSize))
 	l.AwaitByte(num(l.socket))
 	return int(here.step)
 }
 
-// AwaitByte waits for a byte and takes it.
+// AwaitByte waits for one byte and reads it.
 func (l *Steps) AwaitByte(fd Value) {
 	l.add(&sysRead, fd, block(unsafe.Pointer(new(uint64))), num(1)).Least(1)
 }
 
-// GoOn lets a child go on that waits ([Steps.Meet]).
-func GoOn(ours *os.File) error {
+// ResumeChild resumes a child that waits at a sync point ([Steps.SyncPoint]).
+func ResumeChild(ours *os.File) error {
 	_, err := ours.Write([]byte{1})
-	return wrap("let the child go on", err)
+	return wrap("resume child", err)
 }

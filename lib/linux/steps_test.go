@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// runList has a child perform a list, and returns the last that it said and its exit code.
-func runList(t *testing.T, make func(l *Steps)) (Report, int) {
+// runPlan has a child perform a plan, and returns its last report and its exit code.
+func runPlan(t *testing.T, make func(l *Steps)) (Report, int) {
 	t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -29,7 +29,7 @@ func runList(t *testing.T, make func(l *Steps)) (Report, int) {
 	}
 	var last Report
 	for {
-		r, ok, err := l.Listen(ours)
+		r, ok, err := l.ReadReport(ours)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,7 +38,7 @@ func runList(t *testing.T, make func(l *Steps)) (Report, int) {
 		}
 		last = r
 		if !r.Failed {
-			if err := GoOn(ours); err != nil {
+			if err := ResumeChild(ours); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -63,31 +63,31 @@ func TestChild(t *testing.T) {
 		want syscall.Errno
 		code int
 	}{
-		{"it becomes a program", func(l *Steps) { program(l, "exit $X") }, 0, 0, 5},
-		{"an error ends it", func(l *Steps) { l.Chdir("/"); l.Chdir("/nothing"); program(l, "exit 5") }, 1, syscall.ENOENT, 125},
-		{"one that is ignored does not", func(l *Steps) { l.Chdir("/nothing").Ignoring(syscall.ENOENT); program(l, "exit 5") }, 0, 0, 5},
-		{"another one does", func(l *Steps) { l.Chdir("/bin/sh").Ignoring(syscall.ENOENT); program(l, "exit 5") }, 0, syscall.ENOTDIR, 125},
-		{"then is left out after an error", func(l *Steps) {
+		{"program", func(l *Steps) { program(l, "exit $X") }, 0, 0, 5},
+		{"error", func(l *Steps) { l.Chdir("/"); l.Chdir("/nothing"); program(l, "exit 5") }, 1, syscall.ENOENT, 125},
+		{"ignored error", func(l *Steps) { l.Chdir("/nothing").Ignoring(syscall.ENOENT); program(l, "exit 5") }, 0, 0, 5},
+		{"other error", func(l *Steps) { l.Chdir("/bin/sh").Ignoring(syscall.ENOENT); program(l, "exit 5") }, 0, syscall.ENOTDIR, 125},
+		{"Then after an error", func(l *Steps) {
 			l.Chdir("/nothing").Ignoring().Then(func() { program(l, "exit 1") })
 			program(l, "exit 5")
 		}, 0, 0, 5},
-		{"then is done without", func(l *Steps) { l.Chdir("/").Ignoring().Then(func() { program(l, "exit 5") }) }, 0, 0, 5},
-		{"else is left out without an error", func(l *Steps) {
+		{"Then without an error", func(l *Steps) { l.Chdir("/").Ignoring().Then(func() { program(l, "exit 5") }) }, 0, 0, 5},
+		{"OrElse without an error", func(l *Steps) {
 			l.Chdir("/").Ignoring().OrElse(func() { program(l, "exit 1") })
 			program(l, "exit 5")
 		}, 0, 0, 5},
-		{"else is done after one", func(l *Steps) { l.Chdir("/nothing").Ignoring().OrElse(func() { program(l, "exit 5") }) }, 0, 0, 5},
-		{"a register", func(l *Steps) {
+		{"OrElse after an error", func(l *Steps) { l.Chdir("/nothing").Ignoring().OrElse(func() { program(l, "exit 5") }) }, 0, 0, 5},
+		{"register", func(l *Steps) {
 			l.Mkdir(l.Open(dir, syscall.O_DIRECTORY).Into(), "made", 0o755)
 			program(l, "[ -d "+dir+"/made ]")
 		}, 0, 0, 0},
-		{"a short result", func(l *Steps) { l.Open("/", 0).Least(1 << 20) }, 0, syscall.ECANCELED, 125},
-		{"nothing is left", func(l *Steps) { l.Chdir("/bin/sh").Ignoring().Remember(); l.Chdir("/nothing").Ignoring().Remember() }, 2, 0, 125},
-		{"what is remembered", func(l *Steps) {
+		{"short result", func(l *Steps) { l.Open("/", 0).Least(1 << 20) }, 0, syscall.ECANCELED, 125},
+		{"no program", func(l *Steps) { l.Chdir("/bin/sh").Ignoring().Remember(); l.Chdir("/nothing").Ignoring().Remember() }, 2, 0, 125},
+		{"remembered error", func(l *Steps) {
 			l.Access("/etc/passwd").Ignoring().Remember()
 			l.Access("/nothing").Ignoring().Remember()
 		}, 2, syscall.EACCES, 125},
-		{"a meeting", func(l *Steps) { l.Meet(); program(l, "exit 6") }, 0, 0, 6},
+		{"sync point", func(l *Steps) { l.SyncPoint(); program(l, "exit 6") }, 0, 0, 6},
 		{"descriptors", func(l *Steps) {
 			l.KeepOnly([]int{l.socket})
 			program(l, "for n in 3 4 5 6 7 8 9; do [ ! -e /proc/$$/fd/$n ] || exit $n; done")
@@ -95,7 +95,7 @@ func TestChild(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r, code := runList(t, tt.make)
+			r, code := runPlan(t, tt.make)
 			if r.Step != tt.step || r.Errno != tt.want || code != tt.code {
 				t.Errorf("step %d, %v, code %d", r.Step, r.Errno, code)
 			}
@@ -103,7 +103,7 @@ func TestChild(t *testing.T) {
 	}
 }
 
-// TestChildOfABusyParent: a fork while other threads allocate, collect and start programs.
+// TestForkInBusyParent forks while other threads allocate, collect garbage and start programs.
 func TestForkInBusyParent(t *testing.T) {
 	stop := make(chan struct{})
 	defer close(stop)
@@ -121,7 +121,7 @@ func TestForkInBusyParent(t *testing.T) {
 		}()
 	}
 	for i := range 100 {
-		if _, code := runList(t, func(l *Steps) { l.Meet(); program(l, "exit 5") }); code != 5 {
+		if _, code := runPlan(t, func(l *Steps) { l.SyncPoint(); program(l, "exit 5") }); code != 5 {
 			t.Fatalf("run %d: code %d", i, code)
 		}
 	}
@@ -132,14 +132,14 @@ func TestExplain(t *testing.T) {
 	l.Doing("mount /x")
 	l.Mount("none", ".", "tmpfs", 0, "").Words(func() []string { return []string{"mount", "-t", "tmpfs", "none", "/root/x"} })
 	l.Doing("go")
-	l.Chdir("/").Means(syscall.ELOOP, "it is a circle")
-	for i, want := range []string{"mount /x: mount -t tmpfs none /root/x: too many levels of symbolic links", "go: it is a circle"} {
+	l.Chdir("/").Means(syscall.ELOOP, "link loop")
+	for i, want := range []string{"mount /x: mount -t tmpfs none /root/x: too many levels of symbolic links", "go: link loop"} {
 		if err := l.Explain(i, syscall.ELOOP); err.Error() != want || !errors.Is(err, syscall.ELOOP) {
 			t.Error(err)
 		}
 	}
 	l.Chdir("a\x00b")
-	if _, err := l.Fork(0, nil); err == nil || !strings.Contains(err.Error(), "zero byte") {
+	if _, err := l.Fork(0, nil); err == nil || !strings.Contains(err.Error(), "NUL byte") {
 		t.Error(err)
 	}
 }

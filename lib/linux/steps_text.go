@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// More kinds of memory that a value can point to: the child sees a pointer, people what is there.
+// More kinds of memory that a value can point to. The child gets a pointer; String prints the content.
 const (
 	isHow valueKind = iota + isBlock + 1
 	isAttr
@@ -20,7 +20,7 @@ const (
 	isFilter
 )
 
-// flagKind says how a number reads.
+// flagKind is how a number is printed.
 type flagKind uint8
 
 const (
@@ -44,7 +44,7 @@ type flagName struct {
 	name string
 }
 
-// flagNames are the names of the flags that lists use, and those of values that are one of several.
+// flagNames returns the names of flags, or of the values of an enumeration.
 func flagNames(kind flagKind) []flagName {
 	switch kind {
 	case isOpen:
@@ -92,7 +92,7 @@ func flagNames(kind flagKind) []flagName {
 	return nil
 }
 
-// String shows the list as strace(1) would show the calls, one a line. $N is a register.
+// String prints the plan like strace(1), one call per line. $N is a register.
 func (l *Steps) String() string {
 	var b strings.Builder
 	doing := ""
@@ -138,7 +138,7 @@ func (s *step) String() string {
 	return text
 }
 
-// String shows a value as strace(1) does.
+// String prints a value like strace(1).
 func (v Value) String() string {
 	switch v.kind {
 	case isRegister:
@@ -195,7 +195,7 @@ func (v Value) number() string {
 		return fmt.Sprintf("%d:%d", unix.Major(n), unix.Minor(n))
 	}
 	names := flagNames(v.flags)
-	if v.flags == isPrctl || v.flags == isIoctl { // one of them, not some
+	if v.flags == isPrctl || v.flags == isIoctl { // an enumeration
 		for _, f := range names {
 			if f.bits == n {
 				return f.name

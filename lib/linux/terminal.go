@@ -28,7 +28,7 @@ func GetWindowSize(tty *os.File) (WindowSize, error) {
 		return err
 	})
 	if err != nil {
-		return WindowSize{}, fmt.Errorf("get the size of %s: %w", tty.Name(), err)
+		return WindowSize{}, fmt.Errorf("get window size of %s: %w", tty.Name(), err)
 	}
 	return WindowSize{Rows: ws.Row, Cols: ws.Col}, nil
 }
@@ -38,15 +38,15 @@ func SetWindowSize(tty *os.File, size WindowSize) error {
 	err := control(tty, func(fd int) error {
 		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Cols})
 	})
-	return wrap("set the size of "+tty.Name(), err)
+	return wrap("set window size of "+tty.Name(), err)
 }
 
-// MakeRaw makes a terminal pass every byte on (termios(3), cfmakeraw), and returns what puts it back.
+// MakeRaw puts a terminal into raw mode (termios(3), cfmakeraw), and returns a function that restores it.
 func MakeRaw(tty *os.File) (restore func(), err error) {
 	fd := int(tty.Fd())
 	old, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
-		return nil, fmt.Errorf("get the settings of %s: %w", tty.Name(), err)
+		return nil, fmt.Errorf("get attributes of %s: %w", tty.Name(), err)
 	}
 	raw := *old
 	raw.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
@@ -61,12 +61,11 @@ func MakeRaw(tty *os.File) (restore func(), err error) {
 	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, old) }, nil
 }
 
-// OpenPTY opens a pseudo-terminal of the devpts that is mounted beside ptmx (pts(4)) and returns its
-// two ends and the path of the second.
+// OpenPTY opens a pseudo-terminal on the devpts of ptmx (pts(4)). It returns both ends and the path of the slave.
 func OpenPTY(ptmx string) (master, slave *os.File, path string, err error) {
 	master, err = os.OpenFile(ptmx, os.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, "", fmt.Errorf("open a terminal: %w", err)
+		return nil, nil, "", fmt.Errorf("open terminal: %w", err)
 	}
 	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
 	if err == nil {
@@ -74,9 +73,9 @@ func OpenPTY(ptmx string) (master, slave *os.File, path string, err error) {
 	}
 	if err != nil {
 		master.Close()
-		return nil, nil, "", fmt.Errorf("unlock a terminal: %w", err)
+		return nil, nil, "", fmt.Errorf("unlock terminal: %w", err)
 	}
-	// TIOCGPTPEER opens the other end without a path that somebody in a container could have replaced.
+	// TIOCGPTPEER opens the slave without a path, which a process in the container could replace.
 	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, master.Fd(), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
 	if errno != 0 {
 		master.Close()
@@ -86,7 +85,7 @@ func OpenPTY(ptmx string) (master, slave *os.File, path string, err error) {
 	return master, os.NewFile(fd, path), path, nil
 }
 
-// control calls f with the file's descriptor and leaves the file in Go's poller, which Fd would not.
+// control calls f with the file's descriptor. Unlike Fd, it leaves the file in Go's poller.
 func control(file *os.File, f func(fd int) error) error {
 	conn, err := file.SyscallConn()
 	if err != nil {

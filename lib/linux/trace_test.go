@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestQuote lets a real shell split the line again.
+// TestQuote has a real shell split the line.
 func TestQuote(t *testing.T) {
 	tests := []struct {
 		argv []string
@@ -29,7 +29,7 @@ func TestQuote(t *testing.T) {
 		}
 		out, err := exec.Command("sh", "-c", `for w in `+got+`; do printf '%s\0' "$w"; done`).Output()
 		if err != nil || string(out) != strings.Join(tt.argv, "\x00")+"\x00" {
-			t.Errorf("%q came back as %q, %v", tt.argv, out, err)
+			t.Errorf("%q was split into %q, %v", tt.argv, out, err)
 		}
 	}
 }
@@ -39,7 +39,7 @@ func TestTrace(t *testing.T) {
 	t.Cleanup(func() { slog.SetDefault(old) })
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelInfo})))
 	if Tracing() {
-		t.Error("nobody listens")
+		t.Error("Tracing without --debug")
 	}
 	var b bytes.Buffer
 	slog.SetDefault(slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})))
@@ -47,7 +47,7 @@ func TestTrace(t *testing.T) {
 	TraceWrite("/sys/fs/cgroup/x y", "5 6")
 	for _, want := range []string{`msg="mount -t tmpfs 'a b' /t"`, `msg="echo '5 6' > '/sys/fs/cgroup/x y'"`} {
 		if !Tracing() || !strings.Contains(b.String(), want) {
-			t.Errorf("%s lacks %s", b.String(), want)
+			t.Errorf("%s: want %s", b.String(), want)
 		}
 	}
 }

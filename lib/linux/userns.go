@@ -8,11 +8,11 @@ import (
 	"syscall"
 )
 
-// IDMap is a line of a user namespace's map (user_namespaces(7)): Size ids from Inside on are those from Outside
-// on in the namespace that we are in.
+// IDMap is one line of a user namespace's map (user_namespaces(7)): Size ids from Inside on are the ids from Outside on
+// in our namespace.
 type IDMap struct{ Inside, Outside, Size uint32 }
 
-// Outward returns what an id of the namespace is outside, and whether it is anything.
+// Outward maps an id of the namespace to the outside. ok is false if it is not mapped.
 func Outward(maps []IDMap, id uint32) (uint32, bool) {
 	for _, m := range maps {
 		if id >= m.Inside && id-m.Inside < m.Size {
@@ -22,7 +22,7 @@ func Outward(maps []IDMap, id uint32) (uint32, bool) {
 	return 0, false
 }
 
-// MapsOf returns the maps of a user namespace, as they are from here.
+// MapsOf returns the maps of a user namespace, seen from ours.
 func MapsOf(users *os.File) (uids, gids []IDMap, err error) {
 	err = inChild(0, func(l *Steps) { l.Setns(FD(int(users.Fd())), NewUser) }, func(proc string) error {
 		if uids, err = readMap(filepath.Join(proc, "uid_map")); err != nil {
@@ -34,7 +34,7 @@ func MapsOf(users *os.File) (uids, gids []IDMap, err error) {
 	return uids, gids, err
 }
 
-// IsOwnUserNS reports whether a user namespace is ours.
+// IsOwnUserNS reports whether a user namespace is the one of this process.
 func IsOwnUserNS(users *os.File) bool {
 	own, err := os.Stat("/proc/self/ns/user")
 	if err != nil {
@@ -60,8 +60,8 @@ func readMap(path string) ([]IDMap, error) {
 	return maps, nil
 }
 
-// NewUserNS returns a user namespace with these maps. It lives as long as the descriptor, and what is
-// made of it. The kernel wants a process to make it by: a fork of ours, which is gone afterwards.
+// NewUserNS returns a new user namespace with these maps. It lives as long as its descriptor and the objects that refer
+// to it. The kernel needs a process to make one in: a child that is killed afterwards.
 func NewUserNS(uids, gids []IDMap) (users *os.File, err error) {
 	err = inChild(NewUser, func(*Steps) {}, func(proc string) error {
 		for _, m := range []struct {
@@ -73,7 +73,7 @@ func NewUserNS(uids, gids []IDMap) (users *os.File, err error) {
 				fmt.Fprintf(&b, "%d %d %d\n", line.Inside, line.Outside, line.Size)
 			}
 			if err := os.WriteFile(filepath.Join(proc, m.file), []byte(b.String()), 0); err != nil {
-				return fmt.Errorf("map users %s: %w", strings.TrimSpace(b.String()), errnoOf(err))
+				return fmt.Errorf("write id map %s: %w", strings.TrimSpace(b.String()), errnoOf(err))
 			}
 		}
 		users, err = os.Open(filepath.Join(proc, "ns", "user"))
@@ -82,8 +82,8 @@ func NewUserNS(uids, gids []IDMap) (users *os.File, err error) {
 	return users, err
 }
 
-// inChild forks into new namespaces, lets the child do what prepare lists, and calls do with its directory in /proc
-// while it waits. Then the child ends.
+// inChild forks a child into new namespaces that performs the steps of prepare, calls do with its /proc directory, and
+// kills it.
 func inChild(namespaces int, prepare func(*Steps), do func(proc string) error) error {
 	ours, theirs, err := SocketPair()
 	if err != nil {
@@ -93,11 +93,11 @@ func inChild(namespaces int, prepare func(*Steps), do func(proc string) error) e
 	l := NewSteps(int(theirs.Fd()))
 	l.Doing("ask in a user namespace")
 	prepare(l)
-	l.Meet()
+	l.SyncPoint()
 	pid, err := l.Fork(namespaces, nil)
 	theirs.Close()
 	if err != nil {
-		return fmt.Errorf("make a user namespace: %w", err)
+		return fmt.Errorf("make user namespace: %w", err)
 	}
 	defer func() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -107,12 +107,12 @@ func inChild(namespaces int, prepare func(*Steps), do func(proc string) error) e
 			}
 		}
 	}()
-	r, ok, err := l.Listen(ours)
+	r, ok, err := l.ReadReport(ours)
 	switch {
 	case err != nil:
 		return err
 	case !ok:
-		return fmt.Errorf("make a user namespace: %w", syscall.EPIPE)
+		return fmt.Errorf("make user namespace: %w", syscall.EPIPE)
 	case r.Failed:
 		return l.Explain(r.Step, r.Errno)
 	}

@@ -58,8 +58,8 @@ func requireRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		if os.Getenv("MYDOCKER_MUST_RUN") != "" {
-			t.Fatal("want root")
+			t.Fatal("must run as root")
 		}
-		t.Skip("maps of many users need root")
+		t.Skip("id maps of several ids need root")
 	}
 }

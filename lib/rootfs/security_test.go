@@ -183,7 +183,7 @@ func TestSecurityRefused(t *testing.T) {
 		{Security{Device: []string{"/dev/null:/x:/y:r"}}, "want HOST"},
 		{Security{Device: []string{"/dev/null:/dev/x:q"}}, "want HOST"},
 		{Security{Device: []string{"/dev/nonsuch"}}, "no such file"},
-		{Security{Device: []string{"/etc/passwd"}}, "it is no device"},
+		{Security{Device: []string{"/etc/passwd"}}, "is not a device"},
 		{Security{Device: []string{"/etc"}}, "has no device"},
 		{Security{Device: []string{"/dev/null:/"}}, "must not be /"},
 		{Security{Device: []string{"/dev/null:/proc/null"}}, "must not be in /proc"},

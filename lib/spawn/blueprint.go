@@ -91,7 +91,7 @@ const (
 	Ready                          // all that is left is to execute the program
 )
 
-func (s *plan) syncPoint(m SyncPoint) { s.syncPoints[s.Meet()] = m }
+func (s *plan) syncPoint(m SyncPoint) { s.syncPoints[s.SyncPoint()] = m }
 
 // shell notes what the steps to come are in a shell, where somebody listens.
 func (s *plan) shell(argv ...string) {

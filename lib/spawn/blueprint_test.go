@@ -107,7 +107,7 @@ func TestListsThatCannotBe(t *testing.T) {
 			}
 		},
 		"id 4294967295: no user":      func(b *blueprint) { b.program.process.User.UID = 1<<32 - 1 },
-		"has a zero byte":             func(b *blueprint) { b.spec.Hostname = "a\x00b" },
+		"contains a NUL byte":         func(b *blueprint) { b.spec.Hostname = "a\x00b" },
 		"execute sh: \"a\\x00b\" has": func(b *blueprint) { b.spec.Process.Args[2] = "a\x00b" },
 		"want c, u, b or p":           func(b *blueprint) { b.spec.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/x", Type: "?"}} },
 		"RLIMIT_NOTHING":              func(b *blueprint) { b.spec.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOTHING"}} },

@@ -336,7 +336,7 @@ func (l *Launch) followChild(s *plan, c *Child, socket *os.File) error {
 	}
 	complete := false
 	for {
-		r, ok, err := s.Listen(socket)
+		r, ok, err := s.ReadReport(socket)
 		switch {
 		case err != nil:
 			return err
@@ -361,7 +361,7 @@ func (l *Launch) followChild(s *plan, c *Child, socket *os.File) error {
 		if err := l.Sync(m, c.PID); err != nil {
 			return err
 		}
-		if err := linux.GoOn(socket); err != nil {
+		if err := linux.ResumeChild(socket); err != nil {
 			return err
 		}
 		if complete && l.StartFIFO != nil {

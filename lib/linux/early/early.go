@@ -1,7 +1,7 @@
-// Package early looks at the process before Go changes it: package syscall raises the limit on open files when
-// it starts, and gives the caller's own limit back only to programs that it starts itself. Packages start in the
-// order of their paths where nothing else decides (Go specification, "Program initialization", and the linker's
-// inittask.go): so this one imports nothing, and is first.
+// Package early reads the limit on open files before Go changes it. Package syscall raises it at the start, and
+// restores it only for the programs that it starts itself. Go initializes packages in the order of their paths if
+// nothing else decides (Go specification, "Program initialization", and the linker's inittask.go); this package imports
+// nothing, and so comes first.
 package early
 
 import _ "unsafe" // for go:linkname
@@ -11,7 +11,7 @@ type Limit struct{ Soft, Hard uint64 }
 
 const resourceOpenFiles = 7 // RLIMIT_NOFILE on amd64, arm64 and most others
 
-var openFiles = read() //nolint:gochecknoglobals // what was is a fact
+var openFiles = read() //nolint:gochecknoglobals // constant after the start
 
 //go:linkname prlimit syscall.prlimit
 func prlimit(pid int, resource int, newLimit, oldLimit *Limit) error

@@ -1,12 +1,13 @@
-// Package guard keeps containers from the programs that start them.
+// Package guard protects the programs that start containers from them.
 //
-// A process that forks into a container is there for a moment as what it is: a program of the host, which
-// /proc/PID/exe leads to. Who is root inside could have it executed, keep it open, and write to it when it
-// has ended (CVE-2019-5736). So a program that imports this package executes itself once more, from a mount of
-// its own that is nowhere and read-only, where one of its words is that of a command that forks into containers.
+// A process that forks into a container is for a moment visible there as a program of the host, by /proc/PID/exe. A
+// root process in the container could execute it, keep it open, and overwrite it when it has ended (CVE-2019-5736). A
+// program that imports this package therefore executes itself again from a detached read-only mount, if one of its
+// arguments is a command that forks into containers.
 //
-// It imports nothing but package syscall, and so comes before all others (Go starts packages in the order of
-// their paths where nothing else decides): half a millisecond is spent, and not another start of everything.
+// The package imports only syscall, so that it is initialized before all others (Go initializes packages in the order
+// of their paths if nothing else decides). This costs half a millisecond instead of a second start of the whole
+// program.
 package guard
 
 import (
@@ -21,13 +22,13 @@ func forks(word string) bool {
 	switch word {
 	case "run", "exec", "monitor":
 		return true
-	case "create", "start": // of a bundle, with hooks that run inside: mydocker's own leave that to a monitor
+	case "create", "start": // of a bundle, with hooks inside the container; mydocker leaves those to a monitor
 		return !isMydocker()
 	}
 	return false
 }
 
-// isMydocker reports whether this program's file has that name. By another one it is guarded once too often.
+// isMydocker reports whether this program's file is called mydocker. A renamed one is protected needlessly.
 func isMydocker() bool {
 	const want = "/mydocker"
 	var path [4096]byte
@@ -37,7 +38,7 @@ func isMydocker() bool {
 
 func init() {
 	args := arguments()
-	for _, word := range args { // whatever options stand before the command; once too often does no harm
+	for _, word := range args { // options may come before the command; a false match is harmless
 		if forks(word) && syscall.Geteuid() == 0 {
 			protect(args)
 			return
@@ -45,7 +46,7 @@ func init() {
 	}
 }
 
-// protect executes this program from a read-only mount, unless it was.
+// protect executes this program from a read-only mount, unless that was done.
 func protect(args []string) {
 	if ReadOnly() {
 		name(args[0])
@@ -54,19 +55,19 @@ func protect(args []string) {
 	var path [4096]byte
 	n, err := syscall.Readlink(self, path[:])
 	fd := mount()
-	if fd < 0 { // its mount is of another namespace
+	if fd < 0 { // the executable's mount is in another namespace
 		fd = copySealed()
 	}
 	if err == nil && fd >= 0 {
 		args[0] = string(path[:n])
 		err = syscall.Exec("/proc/self/fd/"+decimal(fd), args, syscall.Environ())
 	}
-	const text = ": cannot run from a read-only mount or a sealed copy of itself, and so a container could overwrite it\n"
+	const text = ": cannot protect this program from containers: no read-only mount and no sealed copy\n"
 	_, _ = syscall.Write(2, []byte(args[0]+text))
 	syscall.Exit(125)
 }
 
-// name gives the process its name back: the kernel has called it after the descriptor.
+// name restores the process name, which the kernel took from the descriptor.
 func name(path string) {
 	for i := len(path) - 1; i >= 0; i-- {
 		if path[i] == '/' {
@@ -80,7 +81,7 @@ func name(path string) {
 	}
 }
 
-// ReadOnly reports whether nobody can write to this program by way of /proc/PID/exe.
+// ReadOnly reports whether this program cannot be written through /proc/PID/exe.
 func ReadOnly() bool {
 	const readOnlyMount, tmpfs = 1, 0x01021994 // ST_RDONLY, TMPFS_MAGIC
 	var fs syscall.Statfs_t
@@ -90,7 +91,7 @@ func ReadOnly() bool {
 	return fs.Flags&readOnlyMount != 0 || fs.Type == tmpfs && sealed()
 }
 
-// The numbers of new system calls are the same everywhere.
+// System calls this new have the same number on all architectures.
 const (
 	sysOpenTree     = 428
 	sysMountSetattr = 442
@@ -99,7 +100,7 @@ const (
 	atEmptyPath     = 0x1000
 )
 
-// mount returns a mount of this program that is nowhere and read-only; -1 where there can be none.
+// mount returns a detached read-only mount of this program, -1 on failure.
 func mount() int {
 	path, err := syscall.BytePtrFromString(self)
 	if err != nil {
@@ -126,7 +127,7 @@ const (
 	allSeals = 0xf // F_SEAL_SEAL, SHRINK, GROW and WRITE
 )
 
-// copySealed returns a copy of this program in memory that nobody can write to (memfd_create(2)).
+// copySealed returns a sealed copy of this program in memory (memfd_create(2)), -1 on failure.
 func copySealed() int {
 	name, err := syscall.BytePtrFromString("mydocker")
 	if err != nil {
@@ -158,7 +159,7 @@ func copySealed() int {
 	return int(fd)
 }
 
-// sealed reports whether this program is a copy in memory that nobody can write to.
+// sealed reports whether this program is a sealed copy in memory.
 func sealed() bool {
 	fd, err := syscall.Open(self, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
@@ -169,7 +170,7 @@ func sealed() bool {
 	return errno == 0 && seals&allSeals == allSeals
 }
 
-// arguments returns the words that this program was started with: package os, which knows them, comes later.
+// arguments returns the arguments of this program. Package os is initialized later.
 func arguments() []string {
 	fd, err := syscall.Open("/proc/self/cmdline", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
