@@ -175,7 +175,7 @@ func handOver(ctx context.Context, w io.Writer, s *spec.Spec) error {
 		err = linux.AwaitReader(ctx, f)
 	}
 	if errors.Is(err, syscall.EPIPE) { // not a reader that has seen enough, as report would take it
-		return fmt.Errorf("hand on the document: the next stage did not take it: %w", syscall.EPIPE)
+		return fmt.Errorf("pass on the document: the next stage did not take it: %w", syscall.EPIPE)
 	}
 	return err
 }

@@ -131,7 +131,7 @@ func TestStageUndoes(t *testing.T) {
 		var errOut bytes.Buffer
 		code := stage(func(context.Context, *spec.Spec) error { return nil }).Run(context.Background(), []string{"attach"},
 			&IO{In: strings.NewReader(document), Out: full{}, Err: &errOut})
-		if code != 1 || !released(notes) || !strings.HasPrefix(errOut.String(), "md-x: attach: hand on the document: ") {
+		if code != 1 || !released(notes) || !strings.HasPrefix(errOut.String(), "md-x: attach: pass on the document: ") {
 			t.Errorf("code %d, err %q, released %v", code, errOut.String(), released(notes))
 		}
 	})
@@ -141,7 +141,7 @@ func TestStageUndoes(t *testing.T) {
 		first := stage(func(context.Context, *spec.Spec) error { return nil })
 		first.Commands[0].Stage = false
 		code := first.Run(context.Background(), []string{"attach"}, &IO{In: strings.NewReader(document), Out: gone{}, Err: &errOut})
-		if code != 1 || !released(notes) || !strings.HasPrefix(errOut.String(), "md-x: attach: hand on the document: ") {
+		if code != 1 || !released(notes) || !strings.HasPrefix(errOut.String(), "md-x: attach: pass on the document: ") {
 			t.Errorf("code %d, err %q, released %v", code, errOut.String(), released(notes))
 		}
 	})

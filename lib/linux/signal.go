@@ -31,7 +31,7 @@ func SignalNumber(name string) (syscall.Signal, error) {
 			return syscall.Signal(34 + offset), nil
 		}
 	}
-	return 0, fmt.Errorf("signal %.40q: want a name such as SIGTERM or a number", name)
+	return 0, fmt.Errorf("signal %.40q: no such signal: want a name such as SIGTERM or a number", name)
 }
 
 // SignalName returns the name of a signal: SIGTERM for 15.

@@ -115,7 +115,7 @@ func TestCheckOptions(t *testing.T) {
 		"want NAME=VALUE":    {Files: Files{Env: []string{"=x"}}},
 		"environment file":   {Extras: Extras{EnvFile: []string{"/nowhere/env"}}},
 		"label":              {Extras: Extras{Label: []string{"=x"}}},
-		"are ours":           {Extras: Extras{Label: []string{"mydocker.id=x"}}},
+		"is reserved":        {Extras: Extras{Label: []string{"mydocker.id=x"}}},
 		"no such signal":     {Extras: Extras{StopSignal: "SIGNOT"}},
 		"destination must":   {Files: Files{Volume: []string{"/a:/"}}},
 		"not a tmpfs option": {Extras: Extras{Tmpfs: []string{"/x:y"}}},

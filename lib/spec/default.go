@@ -6,7 +6,7 @@ import (
 	"github.com/weikeit/mydocker/lib/seccomp"
 )
 
-// DefaultCapabilities are what a container's root may do: docker's list.
+// DefaultCapabilities are the capabilities of root in a container: docker's list.
 func DefaultCapabilities() []string {
 	return []string{
 		"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID",
@@ -14,12 +14,12 @@ func DefaultCapabilities() []string {
 	}
 }
 
-// version is the one of the specification that new documents are written to: the oldest that has all
-// that they use, since older runtimes refuse a newer one.
+// version is the ociVersion of new documents: the oldest that has all their fields, because runtimes refuse versions
+// newer than their own.
 const version = "1.1.0"
 
-// New returns the document that a pipe starts with: a container of the default posture that has no
-// root file system and no program yet.
+// New returns the document that a pipe starts with: a container with default security settings, without a root file
+// system or a program.
 func New(id string) *Spec {
 	caps := DefaultCapabilities()
 	s := &Spec{}

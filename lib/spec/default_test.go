@@ -9,7 +9,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// TestDefaultPosture holds the document that a pipe starts with against docker's list, item by item.
+// TestDefaultPosture compares the document that a pipe starts with to docker's settings.
 func TestDefaultPosture(t *testing.T) {
 	s := New("0123456789ab")
 	if s.ID() != "0123456789ab" || s.Hostname != "0123456789ab" || s.Process.Cwd != "/" || s.Root != nil {
@@ -61,7 +61,7 @@ func TestDefaultMounts(t *testing.T) {
 	if len(mounts) != len(want) || len(place) != len(want) {
 		t.Errorf("%d mounts, want %d", len(mounts), len(want))
 	}
-	// What lies beneath another must come after it, or it is hidden.
+	// A mount beneath another one must come after it, or it is hidden.
 	for _, inner := range []string{"/dev/pts", "/dev/mqueue", "/dev/shm", "/sys/fs/cgroup"} {
 		outer := inner[:4]
 		if place[strings.TrimSuffix(outer, "/")] > place[inner] {
@@ -70,7 +70,7 @@ func TestDefaultMounts(t *testing.T) {
 	}
 }
 
-// TestNewDocumentsShareNothing: a stage that changes its document must not change the next one's.
+// TestNewSharesNothing: a change to one document must not change another.
 func TestNewSharesNothing(t *testing.T) {
 	before, err := json.Marshal(New("0123456789ab").Linux)
 	if err != nil {
@@ -99,9 +99,9 @@ func TestAnnotations(t *testing.T) {
 	expect(t, s.Labels(), `{"mydockerish":"no prefix of ours","team":"blue"}`)
 	s.Annotate("team", "")
 	if _, ok := s.Annotations["team"]; ok {
-		t.Error("an empty value must remove the annotation")
+		t.Error("an empty value does not remove the annotation")
 	}
-	(&Spec{}).Annotate("a", "") // no map yet
+	(&Spec{}).Annotate("a", "") // the map is nil
 	for _, key := range []string{"", "mydocker.", "mydocker.id"} {
 		if checkLabel(key) == nil {
 			t.Errorf("label %q is accepted", key)
@@ -115,7 +115,7 @@ func TestAnnotations(t *testing.T) {
 func TestNamespaces(t *testing.T) {
 	s := &Spec{}
 	if _, ok := s.Namespace("network"); ok {
-		t.Error("an empty document has a namespace")
+		t.Error("Namespace finds one in an empty document")
 	}
 	s.SetNamespace("network", "/n")
 	s.SetNamespace("pid", "")

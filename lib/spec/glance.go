@@ -7,10 +7,10 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// Glance reads of the start of a document what a list of containers shows: version, annotations, the program's words
-// and the control group. It reports false where that is not all there, or is of another kind: then [Read] says what is
-// wrong, if anything is. The system call filter, which is most of a document and stands last in those that we write,
-// is neither read nor checked: a list of hundreds waits for nothing else.
+// Glance reads from the start of a document what a list of containers shows: version, annotations, arguments and
+// cgroup. It returns false if one of them is missing, cut off or of another type; then [Read] returns the error, if
+// any. The seccomp filter, which is most of a document and comes last in ours, is neither read nor checked: reading it
+// would take most of the time of a list.
 func Glance(start []byte) (*Spec, bool) {
 	s := &Spec{}
 	s.Process, s.Linux = &specs.Process{}, &specs.Linux{}
@@ -18,7 +18,7 @@ func Glance(start []byte) (*Spec, bool) {
 		"ociVersion": &s.Version, "annotations": &s.Annotations,
 		"process.args": &s.Process.Args, "linux.cgroupsPath": &s.Linux.CgroupsPath,
 	} {
-		// What is cut off is no JSON.
+		// A value that is cut off is not valid JSON.
 		if json.Unmarshal([]byte(gjson.GetBytes(start, path).Raw), part) != nil {
 			return nil, false
 		}

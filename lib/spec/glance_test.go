@@ -10,8 +10,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// TestGlance: what a glance shows is what reading shows, in whatever order the members stand, and nothing where
-// reading is needed.
+// TestGlance: Glance agrees with Read for any order of members, and returns false if Read is needed.
 func TestGlance(t *testing.T) {
 	s := New("0123456789ab")
 	s.Annotate(AnnotationName, "web")

@@ -18,11 +18,11 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// hookTimeout bounds a hook that names no bound itself.
+// hookTimeout is the limit of a hook that sets none.
 const hookTimeout = 30 * time.Second
 
-// AddRelease adds a release to hooks.poststop, newest first: the tool, which stands beside this
-// program or on the PATH, its arguments, and the environment that it needs ("K=V").
+// AddRelease adds a release to hooks.poststop, newest first: a tool, which is found beside this program or on the PATH,
+// its arguments, and its environment ("K=V").
 func (s *Spec) AddRelease(env []string, tool string, args ...string) error {
 	path, err := Sibling(tool)
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *Spec) AddRelease(env []string, tool string, args ...string) error {
 	return nil
 }
 
-// Sibling returns the path of another program of ours: beside this one, or else on the PATH.
+// Sibling returns the path of another of our programs: beside this one, otherwise on the PATH.
 func Sibling(tool string) (string, error) {
 	self, err := linux.Executable()
 	if err == nil {
@@ -47,14 +47,14 @@ func Sibling(tool string) (string, error) {
 	}
 	path, err := exec.LookPath(tool)
 	if err != nil {
-		return "", fmt.Errorf("find %s beside this program or on the PATH: %w", tool, err)
+		return "", fmt.Errorf("find %s: %w", tool, err)
 	}
 	return filepath.Abs(path)
 }
 
-// Undo runs hooks.poststop: all of them, even where one fails. It is what a stage does with the
-// document of a pipe that failed, and a runtime when the container is gone. Releases are idempotent: one
-// that a Ctrl-C has met on its way into its own process group runs again.
+// Undo runs all of hooks.poststop, even if one fails. A stage undoes the document of a failed pipe, and a runtime that
+// of a container that is gone. A release that Ctrl-C has ended before it had its own process group runs again; releases
+// are idempotent.
 func (s *Spec) Undo(ctx context.Context) error {
 	if s.Hooks == nil {
 		return nil
@@ -80,8 +80,8 @@ func interrupted(err error) bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGINT
 }
 
-// RunHooks runs hooks in order, each with the container's state on its standard input (runtime-spec,
-// config.md "POSIX-platform Hooks"). All are run; the errors come together.
+// RunHooks runs hooks in order, each with the container's state on its standard input (runtime-spec, config.md
+// "POSIX-platform Hooks"). It runs all of them and joins their errors.
 func (s *Spec) RunHooks(ctx context.Context, hooks []specs.Hook, status specs.ContainerState, pid int) error {
 	if len(hooks) == 0 {
 		return nil
@@ -97,18 +97,18 @@ func (s *Spec) RunHooks(ctx context.Context, hooks []specs.Hook, status specs.Co
 	return errors.Join(errs...)
 }
 
-// State returns the container's state as hooks get it (runtime-spec, runtime.md "State").
+// State returns the container's state for hooks (runtime-spec, runtime.md "State").
 func (s *Spec) State(status specs.ContainerState, pid int) ([]byte, error) {
 	state, err := json.Marshal(specs.State{
 		Version: s.Version, ID: s.ID(), Status: status, Pid: pid, Bundle: s.bundle(), Annotations: s.Annotations,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("encode the state for hooks: %w", err)
+		return nil, fmt.Errorf("encode state for hooks: %w", err)
 	}
 	return state, nil
 }
 
-// bundle is the directory of the container: the root file system lies in it.
+// bundle is the directory of the root file system.
 func (s *Spec) bundle() string {
 	if s.Root == nil || !filepath.IsAbs(s.Root.Path) {
 		return ""
@@ -116,7 +116,7 @@ func (s *Spec) bundle() string {
 	return filepath.Dir(s.Root.Path)
 }
 
-// HookTimeout returns how long a hook may take.
+// HookTimeout returns the time limit of a hook.
 func HookTimeout(hook specs.Hook) time.Duration {
 	if hook.Timeout != nil {
 		return time.Duration(*hook.Timeout) * time.Second
@@ -124,7 +124,7 @@ func HookTimeout(hook specs.Hook) time.Duration {
 	return hookTimeout
 }
 
-// RunHook runs one hook with the state, a JSON document, on its standard input.
+// RunHook runs one hook with the state, in JSON, on its standard input.
 func RunHook(ctx context.Context, hook specs.Hook, state []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, HookTimeout(hook))
 	defer cancel()
@@ -135,10 +135,10 @@ func RunHook(ctx context.Context, hook specs.Hook, state []byte) error {
 	}
 	cmd.Env = hook.Env
 	if cmd.Env == nil {
-		cmd.Env = []string{} // the specification: the hook's own environment only
+		cmd.Env = []string{} // runtime-spec: the hook gets only its own environment
 	}
 	cmd.Stdin = bytes.NewReader(state)
-	// Ctrl-C goes to all of the terminal's foreground group: a second one must not stop what undoes.
+	// Ctrl-C goes to the terminal's foreground process group: a second one must not end a release.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stderr = &stderr
 	cmd.WaitDelay = time.Second

@@ -75,7 +75,7 @@ func TestSiblingBeforePath(t *testing.T) {
 	}
 }
 
-// TestEveryHookRuns: one that fails must not keep the others from cleaning up.
+// TestEveryHookRuns: a hook that fails does not keep the others from running.
 func TestEveryHookRuns(t *testing.T) {
 	notes := filepath.Join(t.TempDir(), "notes")
 	s := New("0123456789ab")
@@ -91,7 +91,7 @@ func TestEveryHookRuns(t *testing.T) {
 	}
 	for _, part := range []string{"/b: exit status 3: its own words", "/nowhere/c", "no such file"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("%v does not say %q", err, part)
+			t.Errorf("%v: want %q", err, part)
 		}
 	}
 }
@@ -122,7 +122,7 @@ func TestHooksGetState(t *testing.T) {
 	}
 }
 
-// TestHooksWithoutArguments: the program's name is then its path, and its environment is empty.
+// TestHooksWithoutArguments: argv[0] is the path, and the environment is empty.
 func TestHooksWithoutArguments(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	hook := script(t, "hook", `{ echo "$#"; tr '\0' '\n' < /proc/self/environ; } > `+out)
@@ -135,7 +135,7 @@ func TestHooksWithoutArguments(t *testing.T) {
 	}
 }
 
-// TestHookTimeout: a process that the hook left behind with its streams must not be waited for.
+// TestHookTimeout: a background process of the hook that has its streams open is not waited for.
 func TestHookTimeout(t *testing.T) {
 	seconds := 1
 	hook := specs.Hook{Path: script(t, "hook", "sleep 4 & sleep 4"), Env: []string{"PATH=/bin:/usr/bin"}, Timeout: &seconds}
@@ -164,8 +164,7 @@ func TestUndoWithoutHooks(t *testing.T) {
 	}
 }
 
-// TestReleaseThatIsInterrupted: Ctrl-C may meet it before it is in a process group of its own. It runs again, once,
-// and one that was killed in another way does not.
+// TestInterruptedReleaseRunsAgain: a release that SIGINT ends runs once more, one that another signal ends does not.
 func TestInterruptedReleaseRunsAgain(t *testing.T) {
 	for signal, want := range map[string]string{"INT": "tried\ntried\n", "KILL": "tried\n"} {
 		notes := filepath.Join(t.TempDir(), "notes")

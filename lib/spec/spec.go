@@ -3,7 +3,7 @@ package spec
 import (
 	"bytes"
 	"context"
-	_ "embed" // the contract
+	_ "embed" // Contract
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,20 +19,18 @@ import (
 //go:embed doc.go
 var Contract string
 
-// Spec is an OCI runtime document. It is the one model of a container: what a tool wants to tell the
-// next one stands in it, and nothing else does.
+// Spec is an OCI runtime document, the only model of a container. What one tool needs to tell another is in it.
 type Spec struct {
 	specs.Spec
 
-	source []byte // as it was read: holds the fields that specs.Spec does not know
+	source []byte // the input, with the fields that specs.Spec lacks
 }
 
-// Stage does one thing to the kernel and fills in the fields of the document that it owns. A stage
-// that returns an error has undone what it did.
+// Stage makes one part of a container and fills in the fields that it owns. A stage that returns an error has undone
+// its work.
 type Stage func(context.Context, *Spec) error
 
-// Compose returns the stage that runs the given ones in order. Where one fails, undo runs for the
-// document as far as it came.
+// Compose returns a stage that runs the given ones in order. If one fails, it calls undo with the document so far.
 func Compose(undo func(context.Context, *Spec), stages ...Stage) Stage {
 	return func(ctx context.Context, s *Spec) error {
 		for _, stage := range stages {
@@ -49,14 +47,14 @@ func Compose(undo func(context.Context, *Spec), stages ...Stage) Stage {
 	}
 }
 
-// ErrEmpty says that there was no document: the stage before failed and has said why.
-var ErrEmpty = errors.New("no document on standard input: the stage before failed, or none stands before this one")
+// ErrEmpty means that standard input was empty: the stage before has failed and reported why.
+var ErrEmpty = errors.New("no document on standard input: the stage before failed or is missing")
 
-// MaxSize bounds a document in bytes. Those of engines have some ten thousand.
+// MaxSize is the limit of a document in bytes. Engines write about 10,000.
 const MaxSize = 16 << 20
 
-// Read reads one document. It refuses more than one, and a major version of the specification that
-// is not 1 (runtime-spec, config.md "Specification version").
+// Read reads one document. It refuses a second one, and a major ociVersion other than 1 (runtime-spec, config.md
+// "Specification version").
 func Read(r io.Reader) (*Spec, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
 	if err == nil && len(data) > MaxSize {
@@ -78,7 +76,7 @@ func Read(r io.Reader) (*Spec, error) {
 	return s, nil
 }
 
-// checkVersion refuses a document of a newer major version.
+// checkVersion refuses other major versions.
 func (s *Spec) checkVersion() error {
 	if major, _, ok := strings.Cut(s.Version, "."); !ok || major != "1" {
 		return fmt.Errorf("read the document: ociVersion %.40q: only 1.x is understood", s.Version)
@@ -86,50 +84,50 @@ func (s *Spec) checkVersion() error {
 	return nil
 }
 
-// jsonError says of JSON that does not fit what it is about, without the names of our types.
+// jsonError names the JSON member that has the wrong type, not our Go type.
 func jsonError(err error) error {
 	var e *json.UnmarshalTypeError
 	if !errors.As(err, &e) {
 		return err
 	}
 	if e.Field == "" {
-		return fmt.Errorf("it is one JSON %s", e.Value)
+		return fmt.Errorf("got a JSON %s", e.Value)
 	}
-	return fmt.Errorf("%s cannot be a %s", e.Field, e.Value)
+	return fmt.Errorf("%s is a JSON %s", e.Field, e.Value)
 }
 
-// Encode returns the document as JSON, the unknown fields of the document that was read included.
+// Encode returns the document as JSON, with the unknown fields of the input.
 func (s *Spec) Encode() ([]byte, error) {
 	data, err := json.Marshal(&s.Spec)
 	if err != nil {
-		return nil, fmt.Errorf("write the document: %w", err)
+		return nil, fmt.Errorf("encode the document: %w", err)
 	}
 	if s.source != nil {
 		if data, err = keepUnknown(s.source, data); err != nil {
-			return nil, fmt.Errorf("write the document: %w", err)
+			return nil, fmt.Errorf("encode the document: %w", err)
 		}
 	}
 	var out bytes.Buffer
 	if err := json.Indent(&out, data, "", "  "); err != nil {
-		return nil, fmt.Errorf("write the document: %w", err)
+		return nil, fmt.Errorf("encode the document: %w", err)
 	}
 	out.WriteByte('\n')
 	return out.Bytes(), nil
 }
 
-// Write writes the whole document in one call.
+// Write writes the document by one call of w.Write.
 func (s *Spec) Write(w io.Writer) error {
 	data, err := s.Encode()
 	if err != nil {
 		return err
 	}
 	if _, err := w.Write(data); err != nil {
-		return fmt.Errorf("hand on the document: %w", err)
+		return fmt.Errorf("pass on the document: %w", err)
 	}
 	return nil
 }
 
-// LinuxPart returns the linux section of the document, made if it is missing.
+// LinuxPart returns the linux section of the document, which it makes if it is missing.
 func (s *Spec) LinuxPart() *specs.Linux {
 	if s.Linux == nil {
 		s.Linux = &specs.Linux{}
@@ -137,7 +135,7 @@ func (s *Spec) LinuxPart() *specs.Linux {
 	return s.Linux
 }
 
-// ProcessPart returns the process section of the document, made if it is missing.
+// ProcessPart returns the process section of the document, which it makes if it is missing.
 func (s *Spec) ProcessPart() *specs.Process {
 	if s.Process == nil {
 		s.Process = &specs.Process{}
@@ -145,8 +143,8 @@ func (s *Spec) ProcessPart() *specs.Process {
 	return s.Process
 }
 
-// SetNamespace gives the entry of the given type in linux.namespaces the path ("" for a new
-// namespace), and adds the entry if it is missing.
+// SetNamespace sets the path of a namespace in linux.namespaces ("" for a new one), and adds the entry if it is
+// missing.
 func (s *Spec) SetNamespace(kind specs.LinuxNamespaceType, path string) {
 	l := s.LinuxPart()
 	for i := range l.Namespaces {
@@ -158,7 +156,7 @@ func (s *Spec) SetNamespace(kind specs.LinuxNamespaceType, path string) {
 	l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{Type: kind, Path: path})
 }
 
-// RemoveNamespace takes the entry of the given type away: the container shares the runtime's.
+// RemoveNamespace removes a namespace: the container shares that of the runtime.
 func (s *Spec) RemoveNamespace(kind specs.LinuxNamespaceType) {
 	l := s.LinuxPart()
 	kept := l.Namespaces[:0]
@@ -170,7 +168,7 @@ func (s *Spec) RemoveNamespace(kind specs.LinuxNamespaceType) {
 	l.Namespaces = kept
 }
 
-// Namespace returns the entry of the given type in linux.namespaces, and whether there is one.
+// Namespace returns the entry of a namespace in linux.namespaces, and whether there is one.
 func (s *Spec) Namespace(kind specs.LinuxNamespaceType) (specs.LinuxNamespace, bool) {
 	if s.Linux != nil {
 		for _, ns := range s.Linux.Namespaces {

@@ -15,7 +15,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// foreign are documents as other programs write them, with fields at every depth that we do not know.
+// foreign returns documents of other programs, with unknown fields at every depth.
 func foreign(t testing.TB) map[string][]byte {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.json")
@@ -42,7 +42,7 @@ func mustRead(t testing.TB, data []byte) *Spec {
 	return s
 }
 
-// tree decodes JSON with its numbers as they are written.
+// tree decodes JSON without converting numbers.
 func tree(t testing.TB, data []byte) map[string]any {
 	t.Helper()
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -63,7 +63,7 @@ func encoded(t testing.TB, s *Spec) map[string]any {
 	return tree(t, data)
 }
 
-// at walks from v by keys and indexes: at(v, "mounts", 1, "options").
+// at follows keys and indexes from v: at(v, "mounts", 1, "options").
 func at(t testing.TB, v any, path ...any) any {
 	t.Helper()
 	for _, step := range path {
@@ -109,8 +109,8 @@ func TestForeignDocumentsUnchanged(t *testing.T) {
 	}
 }
 
-// TestEditsKeepUnknownFields does what the stages do to a foreign document, and looks that nothing but
-// that changed.
+// TestEditsKeepUnknownFields makes the changes of our stages to a foreign document, and checks that nothing else
+// changes.
 func TestEditsKeepUnknownFields(t *testing.T) {
 	for name, data := range foreign(t) {
 		t.Run(name, func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestEditsKeepUnknownFields(t *testing.T) {
 			s.Hooks.Poststop = append([]specs.Hook{{Path: "/bin/md-net"}}, s.Hooks.Poststop...)
 			got, want := encoded(t, s), tree(t, data)
 
-			// The same edits to the source, done by hand.
+			// The same changes to the decoded source.
 			object := func(path ...any) map[string]any { return at(t, want, path...).(map[string]any) }
 			object("root")["path"] = "/elsewhere"
 			if want["annotations"] == nil {
@@ -175,20 +175,20 @@ func TestUnknownFieldsFollowElement(t *testing.T) {
 		want string // destinations with their x
 	}{
 		{"none", func(m []specs.Mount) []specs.Mount { return m }, "/a1 /b2 /c3"},
-		{"turned around", func(m []specs.Mount) []specs.Mount { return []specs.Mount{m[2], m[1], m[0]} }, "/c3 /b2 /a1"},
-		{"put in the middle", func(m []specs.Mount) []specs.Mount { return []specs.Mount{m[0], added, m[1], m[2]} }, "/a1 /n /b2 /c3"},
-		{"first taken away", func(m []specs.Mount) []specs.Mount { return m[1:] }, "/b2 /c3"},
+		{"reversed", func(m []specs.Mount) []specs.Mount { return []specs.Mount{m[2], m[1], m[0]} }, "/c3 /b2 /a1"},
+		{"one inserted", func(m []specs.Mount) []specs.Mount { return []specs.Mount{m[0], added, m[1], m[2]} }, "/a1 /n /b2 /c3"},
+		{"first removed", func(m []specs.Mount) []specs.Mount { return m[1:] }, "/b2 /c3"},
 		{"changed in place", func(m []specs.Mount) []specs.Mount { m[1].Options = []string{"ro"}; return m }, "/a1 /b2 /c3"},
 		{"changed and moved", func(m []specs.Mount) []specs.Mount {
 			m[0].Options = []string{"ro"}
 			return []specs.Mount{m[1], m[0], m[2]}
 		}, "/b2 /a1 /c3"},
-		{"changed and one put before", func(m []specs.Mount) []specs.Mount {
+		{"changed and one prepended", func(m []specs.Mount) []specs.Mount {
 			m[1].Options = []string{"ro"}
 			return append([]specs.Mount{added}, m...)
 		}, "/n /a1 /b2 /c3"},
 		{"replaced", func(m []specs.Mount) []specs.Mount { m[1] = added; return m }, "/a1 /n /c3"},
-		{"twice", func(m []specs.Mount) []specs.Mount { return []specs.Mount{m[0], m[0], m[1], m[2]} }, "/a1 /a /b2 /c3"},
+		{"one doubled", func(m []specs.Mount) []specs.Mount { return []specs.Mount{m[0], m[0], m[1], m[2]} }, "/a1 /a /b2 /c3"},
 		{"all", func([]specs.Mount) []specs.Mount { return nil }, ""},
 	}
 	for _, tt := range tests {
@@ -212,7 +212,7 @@ func TestUnknownFieldsFollowElement(t *testing.T) {
 	}
 }
 
-// TestKnownFieldsAreTheDocuments: a field that was taken away must not come back from the source.
+// TestRemovedFieldsStayRemoved: the source must not restore a removed field.
 func TestRemovedFieldsStayRemoved(t *testing.T) {
 	s := mustRead(t, []byte(`{"ociVersion":"1.0.0","hostname":"h","process":{"cwd":"/","terminal":true,
 		"args":["a","b"],"user":{"uid":1,"gid":2}},"annotations":{"a":"1","b":"2"},
@@ -228,18 +228,18 @@ func TestRemovedFieldsStayRemoved(t *testing.T) {
 
 func TestReadRefuses(t *testing.T) {
 	tests := []struct{ name, in, want string }{
-		{"nothing", "", "no document on standard input"},
+		{"empty", "", "no document on standard input"},
 		{"blanks", " \n\t\n", "no document on standard input"},
-		{"no JSON", "hello", "not an OCI config.json"},
+		{"not JSON", "hello", "not an OCI config.json"},
 		{"cut off", `{"ociVersion":"1.0.0","linux":{`, "not an OCI config.json"},
 		{"two documents", `{"ociVersion":"1.0.0"}{"ociVersion":"1.0.0"}`, "not an OCI config.json"},
-		{"an array", `[]`, "not an OCI config.json: it is one JSON array"},
-		{"another type", `{"ociVersion":"1.0.0","process":"x"}`, "not an OCI config.json: process cannot be a string"},
+		{"an array", `[]`, "not an OCI config.json: got a JSON array"},
+		{"another type", `{"ociVersion":"1.0.0","process":"x"}`, "not an OCI config.json: process is a JSON string"},
 		{"no version", `{}`, `ociVersion ""`},
 		{"an older major", `{"ociVersion":"0.9.0"}`, `ociVersion "0.9.0"`},
 		{"a newer major", `{"ociVersion":"2.0.0"}`, `ociVersion "2.0.0"`},
-		{"no number", `{"ociVersion":"1"}`, `ociVersion "1"`},
-		{"one that looks so", `{"ociVersion":"10.0"}`, `ociVersion "10.0"`},
+		{"no minor version", `{"ociVersion":"1"}`, `ociVersion "1"`},
+		{"version 10", `{"ociVersion":"10.0"}`, `ociVersion "10.0"`},
 		{"a long version", `{"ociVersion":"` + strings.Repeat("9", 5000) + `."}`, `only 1.x`},
 	}
 	for _, tt := range tests {
@@ -299,15 +299,15 @@ func TestCompose(t *testing.T) {
 	tests := []struct {
 		name   string
 		ctx    context.Context
-		stages string // o: all well, x: fails, c: cancels the context and is well
-		want   string // what ran; u: undo
+		stages string // o: succeeds, x: fails, c: succeeds and cancels the context
+		want   string // the stages that ran; u: undo
 		err    error
 	}{
-		{"nothing", context.Background(), "", "", nil},
-		{"all well", context.Background(), "ooo", "ooo", nil},
+		{"no stages", context.Background(), "", "", nil},
+		{"all succeed", context.Background(), "ooo", "ooo", nil},
 		{"the first fails", context.Background(), "xoo", "xu", broken},
 		{"the last fails", context.Background(), "oox", "ooxu", broken},
-		{"a signal between", ctx, "coo", "cu", context.Canceled},
+		{"cancelled between", ctx, "coo", "cu", context.Canceled},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -329,10 +329,10 @@ func TestCompose(t *testing.T) {
 			undo := func(ctx context.Context, s *Spec) {
 				ran += "u"
 				if ctx.Err() != nil {
-					t.Error("the undo is cancelled too")
+					t.Error("the context of undo is cancelled")
 				}
 				if s.Annotation("last") == "" {
-					t.Error("the undo got another document")
+					t.Error("undo got another document")
 				}
 			}
 			err := Compose(undo, stages...)(tt.ctx, New("0123456789ab"))
@@ -343,8 +343,7 @@ func TestCompose(t *testing.T) {
 	}
 }
 
-// FuzzRead: whatever is read is written again without loss, and reads as the same.
-// TestSpellings: a field in another case is that field, and what is written has it once.
+// TestFieldCase: encoding/json ignores the case of keys, so a changed field is written once.
 func TestFieldCase(t *testing.T) {
 	s := mustRead(t, []byte(`{"ociVersion":"1.0.0","x":1,"process":{"nonewprivileges":true,"CWD":"/a","Y":2},"hostName":""}`))
 	s.Process.NoNewPrivileges, s.Process.Cwd, s.Hostname = false, "/b", "h"
@@ -354,15 +353,16 @@ func TestFieldCase(t *testing.T) {
 	}
 	again := mustRead(t, data)
 	if again.Process.NoNewPrivileges || again.Process.Cwd != "/b" || again.Hostname != "h" {
-		t.Errorf("what was changed is lost: %s", data)
+		t.Errorf("change lost: %s", data)
 	}
 	for _, unknown := range []string{`"x": 1`, `"Y": 2`} {
 		if !bytes.Contains(data, []byte(unknown)) {
-			t.Errorf("%s is lost: %s", unknown, data)
+			t.Errorf("%s lost: %s", unknown, data)
 		}
 	}
 }
 
+// FuzzRead: a document that was read is encoded without loss.
 func FuzzRead(f *testing.F) {
 	for _, data := range foreign(f) {
 		f.Add(data)
@@ -381,13 +381,13 @@ func FuzzRead(f *testing.F) {
 		}
 		once, err := s.Encode()
 		if err != nil {
-			t.Fatalf("read and not written: %v", err)
+			t.Fatalf("encode: %v", err)
 		}
 		again := mustRead(t, once)
 		if !reflect.DeepEqual(s.Spec, again.Spec) {
 			a, _ := json.Marshal(s.Spec)
 			b, _ := json.Marshal(again.Spec)
-			if !bytes.Equal(a, b) { // nil and empty are one in JSON
+			if !bytes.Equal(a, b) { // nil and empty are the same in JSON
 				t.Fatalf("got %s, want %s", b, a)
 			}
 		}

@@ -7,8 +7,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// SysctlNamespace returns the kind of namespace that a kernel parameter (net.core.somaxconn) belongs to. One that
-// is the host's is an error: a container that set it would set it for all.
+// SysctlNamespace returns the kind of namespace of a kernel parameter, such as net.core.somaxconn. A parameter of the
+// host is an error: a container would set it for all.
 func SysctlNamespace(key string) (specs.LinuxNamespaceType, error) {
 	switch {
 	case strings.Contains(key, "..") || strings.ContainsAny(key, "/\x00"):

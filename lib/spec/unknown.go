@@ -9,8 +9,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// keepUnknown returns the document edited, with what source says beyond the fields that
-// specs.Spec knows. Known fields are edited's alone, the removed ones included.
+// keepUnknown returns edited with the fields of source that specs.Spec does not know. Known fields are those of edited
+// alone, so removed ones stay removed.
 func keepUnknown(source, edited []byte) ([]byte, error) {
 	var known specs.Spec
 	if err := json.Unmarshal(source, &known); err != nil {
@@ -24,7 +24,7 @@ func keepUnknown(source, edited []byte) ([]byte, error) {
 	if err := json.Compact(&compact, source); err != nil {
 		return nil, err
 	}
-	if bytes.Equal(compact.Bytes(), before) { // nothing unknown in it, as is usual
+	if bytes.Equal(compact.Bytes(), before) { // no unknown fields, the usual case
 		return edited, nil
 	}
 	var trees [3]any
@@ -38,7 +38,7 @@ func keepUnknown(source, edited []byte) ([]byte, error) {
 	return json.Marshal(merge(trees[0], trees[1], trees[2]))
 }
 
-// merge applies to source what changed from before to after. before is source less the unknown.
+// merge applies the changes from before to after to source. before is source without its unknown fields.
 func merge(source, before, after any) any {
 	switch after := after.(type) {
 	case map[string]any:
@@ -72,7 +72,7 @@ func mergeObject(source, before, after map[string]any) map[string]any {
 	}
 	for key, value := range source {
 		if _, exactly := before[key]; !exactly && !known[foldCase(key)] {
-			out[key] = value // unknown, or known and left out by omitempty
+			out[key] = value // unknown field, or a known one that omitempty has left out
 		}
 	}
 	for key, value := range after {
@@ -84,12 +84,11 @@ func mergeObject(source, before, after map[string]any) map[string]any {
 	return out
 }
 
-// foldCase makes one of all the spellings of a field that encoding/json takes for it: upper and lower case are the same.
+// foldCase maps all spellings that encoding/json accepts for a field to one: it ignores case.
 func foldCase(key string) string { return strings.ToLower(strings.ToUpper(key)) }
 
-// mergeArray finds each element of after among those of before, so that unknown fields stay with
-// their element when others are put before it or taken away: first those that are equal, then those
-// that are changed.
+// mergeArray matches the elements of after to those of before, first equal ones, then changed ones, so that unknown
+// fields stay with their element when others are inserted or removed.
 func mergeArray(source, before, after []any) []any {
 	out := make([]any, len(after))
 	used := make([]bool, len(before))
@@ -117,8 +116,8 @@ func mergeArray(source, before, after []any) []any {
 	return out
 }
 
-// sameThing reports whether a changed element of a list is still the same one. What names it decides,
-// and where it stands where nothing names it.
+// sameThing reports whether two elements of a list are versions of the same one: by name, or by position if they have
+// none.
 func sameThing(a, b any, samePlace bool) bool {
 	name := elementName(a)
 	if name == "" {
@@ -127,8 +126,8 @@ func sameThing(a, b any, samePlace bool) bool {
 	return name == elementName(b)
 }
 
-// elementName returns what names an element of a list of the document: a mount its destination, a
-// namespace or a limit its type, a hook or a device (which has a type, too) its path.
+// elementName returns what identifies an element of a list: the destination of a mount, the type of a namespace or
+// limit, the path of a hook or device (which has a type, too).
 func elementName(v any) string {
 	object, _ := v.(map[string]any)
 	_, device := object["major"]

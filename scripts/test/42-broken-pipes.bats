@@ -71,10 +71,10 @@ fails() {
 @test "a reader that exits without reading fails the stage before it" {
   local reader
   for reader in true 'sleep 0.2' 'head -c 0' '{ exec <&-; sleep 0.1; }'; do
-    fails 1 '^md-rootfs: mount: hand on the document: ' "${stages[0]} | $reader"
-    fails 1 '^md-net: attach: hand on the document: ' "${stages[0]} | ${stages[1]} | ${stages[2]} | $reader"
+    fails 1 '^md-rootfs: mount: pass on the document: ' "${stages[0]} | $reader"
+    fails 1 '^md-net: attach: pass on the document: ' "${stages[0]} | ${stages[1]} | ${stages[2]} | $reader"
   done
-  fails 1 '^md-cgroup: create: hand on the document: ' "${stages[0]} | ${stages[1]} >/dev/full"
+  fails 1 '^md-cgroup: create: pass on the document: ' "${stages[0]} | ${stages[1]} >/dev/full"
   clean 'readers that are gone'
 }
 

@@ -122,7 +122,7 @@ programs() { sha256sum bin/*; }
 }
 
 @test "labels and environment of an image do not control the tools" {
-  refuses 125 'are ours' mydocker run --rm --net none -l mydocker.init=true busybox true
+  refuses 125 'is reserved' mydocker run --rm --net none -l mydocker.init=true busybox true
   # Labels of the image are not copied: a runtime may act on annotations.
   md-rootfs mount odd true >"$dir/doc"
   same '[]' "$(jq -c '[.annotations | keys[] | select(startswith("mydocker.") | not)]' "$dir/doc")"
