@@ -52,36 +52,45 @@ func bindPort(address netip.Addr, port uint16, protocol string, families Familie
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
-	where := unix.Sockaddr(&unix.SockaddrInet4{Port: int(port)})
-	if address.Is4() {
-		where = &unix.SockaddrInet4{Port: int(port), Addr: address.As4()}
-	}
-	if family == unix.AF_INET6 {
-		only := 0
-		where6 := &unix.SockaddrInet6{Port: int(port)}
-		if address.IsValid() {
-			only, where6.Addr = 1, address.As16()
-		}
-		where = where6
-		err = os.NewSyscallError("setsockopt IPV6_V6ONLY", unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only))
-	}
-	if err == nil && kind == unix.SOCK_DGRAM {
+	if kind == unix.SOCK_DGRAM {
 		err = dropAll(fd)
 	}
-	if err == nil && reuse {
-		err = os.NewSyscallError("setsockopt SO_REUSEADDR", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1))
-	}
 	if err == nil {
-		err = os.NewSyscallError("bind", unix.Bind(fd, where))
-	}
-	if err == nil && reuse {
-		err = endReuse(fd)
+		err = bindSocket(fd, family, netip.AddrPortFrom(address, port), reuse)
 	}
 	if err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
 	return fd, nil
+}
+
+// bindSocket binds a socket. An IPv6 socket on no valid address is bound for IPv4 as well.
+func bindSocket(fd, family int, to netip.AddrPort, reuse bool) error {
+	address := unix.Sockaddr(&unix.SockaddrInet4{Port: int(to.Port())})
+	switch {
+	case family == unix.AF_INET6:
+		only, address6 := 0, &unix.SockaddrInet6{Port: int(to.Port())}
+		if to.Addr().IsValid() {
+			only, address6.Addr = 1, to.Addr().As16()
+		}
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only); err != nil {
+			return os.NewSyscallError("setsockopt IPV6_V6ONLY", err)
+		}
+		address = address6
+	case to.Addr().Is4():
+		address = &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+	}
+	if !reuse {
+		return os.NewSyscallError("bind", unix.Bind(fd, address))
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return os.NewSyscallError("setsockopt SO_REUSEADDR", err)
+	}
+	if err := unix.Bind(fd, address); err != nil {
+		return os.NewSyscallError("bind", err)
+	}
+	return endReuse(fd)
 }
 
 // endReuse takes SO_REUSEADDR back after a bind. listen(2) makes the kernel check that no other socket shares the port.

@@ -89,20 +89,25 @@ func DevicePrograms(group *os.File) (map[string]*os.File, error) {
 		if errors.Is(err, unix.ENOENT) {
 			continue // just detached
 		}
-		if err == nil {
-			var name string
-			if name, err = programName(fd); err == nil {
-				programs[name] = os.NewFile(fd, name)
-				continue
-			}
+		if err != nil {
+			closeAll(programs)
+			return nil, fmt.Errorf("open device program %d: %w", id, err)
+		}
+		name, err := programName(fd)
+		if err != nil {
 			unix.Close(int(fd))
+			closeAll(programs)
+			return nil, fmt.Errorf("read name of device program %d: %w", id, err)
 		}
-		for _, p := range programs {
-			p.Close()
-		}
-		return nil, fmt.Errorf("read device program %d: %w", id, err)
+		programs[name] = os.NewFile(fd, name)
 	}
 	return programs, nil
+}
+
+func closeAll(programs map[string]*os.File) {
+	for _, p := range programs {
+		p.Close()
+	}
 }
 
 // programName returns the name of a program (struct bpf_prog_info up to its name).

@@ -12,12 +12,13 @@ import (
 // its own, only the one in its first argument.
 func Executable() (string, error) {
 	path, err := os.Executable()
-	if err == nil && filepath.IsAbs(os.Args[0]) {
-		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-			return os.Args[0], nil
-		}
+	if err != nil || !filepath.IsAbs(os.Args[0]) {
+		return path, err
 	}
-	return path, err
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return os.Args[0], nil
+	}
+	return path, nil
 }
 
 // OpenReadOnly opens a program through a detached read-only mount of its own.

@@ -73,8 +73,11 @@ func ReadInput(path string, limit int) ([]byte, error) {
 // ReadLimited reads to the end. More than limit bytes are an error.
 func ReadLimited(r io.Reader, limit int) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
-	if err == nil && len(data) > limit {
+	if err != nil {
+		return data, err
+	}
+	if len(data) > limit {
 		return nil, fmt.Errorf("longer than %d bytes", limit)
 	}
-	return data, err
+	return data, nil
 }

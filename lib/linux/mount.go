@@ -235,10 +235,10 @@ func MountOf(path string) (string, error) {
 // CanMap returns the reason why source cannot have an idmapped mount ([AttachMapped]), nil if it can.
 func CanMap(source string, users *os.File) error {
 	tree, err := openMapped(source, users)
-	if err == nil {
-		err = tree.Close()
+	if err != nil {
+		return err
 	}
-	return err
+	return tree.Close()
 }
 
 func openMapped(source string, users *os.File) (*os.File, error) {

@@ -68,10 +68,11 @@ func OpenPTY(ptmx string) (master, slave *os.File, path string, err error) {
 		return nil, nil, "", fmt.Errorf("open terminal: %w", err)
 	}
 	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
-	}
 	if err != nil {
+		master.Close()
+		return nil, nil, "", fmt.Errorf("get number of terminal: %w", err)
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
 		master.Close()
 		return nil, nil, "", fmt.Errorf("unlock terminal: %w", err)
 	}

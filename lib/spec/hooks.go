@@ -38,8 +38,7 @@ func (s *Spec) AddRelease(env []string, tool string, args ...string) error {
 
 // Sibling returns the path of another of our programs: beside this one, otherwise on the PATH.
 func Sibling(tool string) (string, error) {
-	self, err := linux.Executable()
-	if err == nil {
+	if self, err := linux.Executable(); err == nil {
 		path := filepath.Join(filepath.Dir(self), tool)
 		if _, err := os.Stat(path); err == nil {
 			return path, nil

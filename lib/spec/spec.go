@@ -57,11 +57,11 @@ const MaxSize = 16 << 20
 // "Specification version").
 func Read(r io.Reader) (*Spec, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
-	if err == nil && len(data) > MaxSize {
-		err = fmt.Errorf("longer than %d MiB", MaxSize>>20)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read the document: %w", err)
+	}
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("read the document: longer than %d MiB", MaxSize>>20)
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, ErrEmpty

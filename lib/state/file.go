@@ -59,19 +59,27 @@ func WriteVolatile(path string, v any) error {
 // the same time.
 func WriteFileVolatile(path string, data []byte) error {
 	tmp := filepath.Join(filepath.Dir(path), TempPrefix+filepath.Base(path))
-	err := linux.WriteFile(tmp, data, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
-			err = linux.WriteFile(tmp, data, 0o600)
-		}
-	}
-	if err == nil {
-		err = syscall.Rename(tmp, path) // not os.Rename, which calls lstat(2) first
-	}
-	if err != nil {
+	if err := writeMakingDir(tmp, data); err != nil {
 		os.Remove(tmp)
+		return err
 	}
-	return err
+	if err := syscall.Rename(tmp, path); err != nil { // not os.Rename, which calls lstat(2) first
+		os.Remove(tmp)
+		return err
+	}
+	return nil
+}
+
+// writeMakingDir writes a file, and makes its directory if that is missing.
+func writeMakingDir(path string, data []byte) error {
+	err := linux.WriteFile(path, data, 0o600)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return linux.WriteFile(path, data, 0o600)
 }
 
 // WriteOver writes a file of a container. If a directory is in its place, it removes the directory and writes again:
@@ -145,15 +153,15 @@ func overwrite(path string, data []byte) error {
 
 // fill writes a new file, syncs it and closes it.
 func fill(f *os.File, data []byte, perm os.FileMode) error {
-	_, err := f.Write(data)
-	if err == nil {
-		err = f.Chmod(perm)
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		return err
 	}
-	if err == nil {
-		err = f.Sync()
+	if err := f.Chmod(perm); err != nil {
+		return err
 	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
+	if err := f.Sync(); err != nil {
+		return err
 	}
-	return err
+	return f.Close()
 }

@@ -86,11 +86,11 @@ func (d Dir) Load(id string) (*Container, error) {
 
 func readSpec(path string) (*spec.Spec, error) {
 	data, err := linux.ReadFile(path)
-	if err == nil && len(bytes.TrimSpace(data)) == 0 {
-		err = fmt.Errorf("read %s: file is empty", path)
-	}
 	if err != nil {
 		return nil, err
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, fmt.Errorf("read %s: file is empty", path)
 	}
 	return spec.Read(bytes.NewReader(data))
 }

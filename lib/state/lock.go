@@ -275,10 +275,11 @@ func (d Dir) LockOrphaned(name string) (data string, unlock func(), err error) {
 // DropLock removes the file of a lock whose holder was killed.
 func (d Dir) DropLock(name string) error {
 	unlock, err := d.LockObject(name)
-	if err == nil {
-		unlock()
+	if err != nil {
+		return err
 	}
-	return err
+	unlock()
+	return nil
 }
 
 // OrphanedLocks returns the names of the locks whose holders were killed. The caller undoes what such a holder left
