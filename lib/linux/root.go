@@ -107,33 +107,6 @@ func (r *Root) CreateFile(name string, mode uint32) (*os.File, error) {
 	return r.Open(name, unix.O_PATH)
 }
 
-// Mknod makes a special file beneath the root (mknod(2)). Its parent must exist.
-func (r *Root) Mknod(name string, mode uint32, major, minor int64) error {
-	dir, err := r.Open(path.Dir(path.Clean("/"+name)), unix.O_PATH|unix.O_DIRECTORY)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	dev := unix.Mkdev(uint32(major), uint32(minor))
-	if err := unix.Mknodat(int(dir.Fd()), path.Base(name), mode, int(dev)); err != nil {
-		return &os.PathError{Op: "mknod", Path: path.Join(r.dir.Name(), name), Err: err}
-	}
-	return nil
-}
-
-// Symlink makes a symbolic link beneath the root. Its parent must exist.
-func (r *Root) Symlink(target, name string) error {
-	dir, err := r.Open(path.Dir(path.Clean("/"+name)), unix.O_PATH|unix.O_DIRECTORY)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if err := unix.Symlinkat(target, int(dir.Fd()), path.Base(name)); err != nil {
-		return &os.PathError{Op: "symlink", Path: path.Join(r.dir.Name(), name), Err: err}
-	}
-	return nil
-}
-
 // OpenRegular opens a regular file beneath the root for reading. Other files are an error and are never opened: opening
 // a device or a FIFO has effects.
 func (r *Root) OpenRegular(name string) (*os.File, error) {

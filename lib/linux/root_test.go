@@ -58,8 +58,6 @@ func TestPathsStayInRoot(t *testing.T) {
 		if f, err := r.CreateFile(path+"/file", 0o600); err == nil {
 			f.Close()
 		}
-		_ = r.Symlink("x", path+"/link") // may succeed inside the root
-		_ = r.Mknod(path+"/node", syscall.S_IFIFO|0o600, 0, 0)
 	}
 	if entries, err := os.ReadDir(outside); err != nil || len(entries) != 1 {
 		t.Errorf("files outside: %v, %v", entries, err)
@@ -120,9 +118,6 @@ func TestRootRefuses(t *testing.T) {
 		"directory in a link loop":     func() error { _, err := r.MkdirAll("ring/x", 0o755); return err },
 		"directory in a dangling link": func() error { _, err := r.MkdirAll("dangling/x", 0o755); return err },
 		"file at a dangling link":      func() error { _, err := r.CreateFile("dangling", 0o600); return err },
-		"existing link":                func() error { return r.Symlink("x", "file") },
-		"existing node":                func() error { return r.Mknod("ring", syscall.S_IFIFO, 0, 0) },
-		"link in a missing directory":  func() error { return r.Symlink("x", "nothing/x") },
 		"long name":                    func() error { _, err := r.MkdirAll(strings.Repeat("n", 300), 0o755); return err },
 		"missing root":                 func() error { _, err := OpenRoot(dir + "/nothing"); return err },
 		"root is a file":               func() error { _, err := OpenRoot(dir + "/file"); return err },

@@ -61,7 +61,7 @@ func MakeRaw(tty *os.File) (restore func(), err error) {
 	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, old) }, nil
 }
 
-// OpenPTY opens a pseudo-terminal on the devpts of ptmx (pts(4)). It returns both ends and the path of the slave.
+// OpenPTY opens a pseudo-terminal on the devpts of ptmx (pts(4)). It returns both ends and the path of the slave. Tests use it.
 func OpenPTY(ptmx string) (master, slave *os.File, path string, err error) {
 	master, err = os.OpenFile(ptmx, os.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
