@@ -202,7 +202,7 @@ func (l *Steps) Chown(dir Value, name string, uid, gid int) Step {
 // Mount is mount(2).
 func (l *Steps) Mount(source, target, fstype string, flags uintptr, data string) Step {
 	if len(data) >= pageSize {
-		l.Fail(fmt.Errorf("%s: %w: %d bytes of options", l.doing, unix.E2BIG, len(data)))
+		l.Fail(fmt.Errorf("%s: %d bytes of options: %w", l.doing, len(data), unix.E2BIG))
 	}
 	options := num(0)
 	if data != "" {

@@ -29,21 +29,21 @@ func TestGlance(t *testing.T) {
 		enough     bool
 	}{
 		{"ours", ours, true},
-		{"cut in the filter", cut("SCMP_ACT_ERRNO"), true},
-		{"no blanks", compact(t, data), true},
-		{"foreign members", strings.Replace(ours, "{", `{"x": {"annotations": 5, "process": {"args": 1}}, "y": [{"}": "]"}],`, 1), true},
+		{"cut in seccomp", cut("SCMP_ACT_ERRNO"), true},
+		{"compact", compact(t, data), true},
+		{"unknown members", strings.Replace(ours, "{", `{"x": {"annotations": 5, "process": {"args": 1}}, "y": [{"}": "]"}],`, 1), true},
 		{"linux first", `{"linux": {"seccomp": {"defaultAction": "x"}, "cgroupsPath": "/mydocker/0123456789ab"},` + without("linux")[1:], true},
 		{"cut in a path", cut("ydocker/0123456789ab"), false},
 		{"cut in the annotations", cut(AnnotationName), false},
-		{"cut in the words", cut("httpd"), false},
+		{"cut in the arguments", cut("httpd"), false},
 		{"no annotations", without("annotations"), false},
 		{"no process", without("process"), false},
-		{"no control group", without("cgroupsPath"), false},
+		{"no cgroup", without("cgroupsPath"), false},
 		{"another version", strings.Replace(ours, `"ociVersion": "1`, `"ociVersion": "2`, 1), false},
-		{"of another kind", strings.Replace(ours, `"args": [`, `"args": [1,`, 1), false},
-		{"nothing", "", false},
-		{"no object", "5", false},
-		{"a list", "[" + ours + "]", false},
+		{"another type", strings.Replace(ours, `"args": [`, `"args": [1,`, 1), false},
+		{"empty", "", false},
+		{"number", "5", false},
+		{"array", "[" + ours + "]", false},
 	}
 	for _, tt := range tests {
 		got, ok := Glance([]byte(tt.text))

@@ -96,7 +96,7 @@ func TestEveryHookRuns(t *testing.T) {
 	}
 }
 
-// TestHooksGetTheState: runtime-spec, config.md "POSIX-platform Hooks".
+// TestHooksGetState: runtime-spec, config.md "POSIX-platform Hooks".
 func TestHooksGetState(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	hook := script(t, "hook", `{ cat; echo; echo "$# $1 $2"; env | grep -v '^PWD=\|^SHLVL=\|^_=' | sort; } > `+out)

@@ -42,9 +42,9 @@ func (d Dir) AcquireLocked(id string) error {
 	})
 }
 
-// Release removes the run file if it names this process alone. The run file of another owner, or of a running
-// container, stays. A directory without a run file and without a container was made by a cleanup check, and is removed
-// too.
+// Release removes the runtime directory if the run file names only this process. The run file of another owner, or of a
+// running container, stays. A directory without a run file and without a container was made by a cleanup check, and is
+// removed too.
 func (d Dir) Release(id string) {
 	self, err := FindProcess(os.Getpid())
 	if err != nil || CheckID(id) != nil {

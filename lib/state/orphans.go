@@ -11,7 +11,7 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Orphan is something of ours without an owner, left by a crash or a user's own removal.
+// Orphan is a resource without an owner, left by a crash or a manual change.
 type Orphan struct {
 	Kind   string                      `json:"kind"` // container, attachment, mount, namespace, link, rule, cgroup, lease, port, name, volume, network, layer, blob or file; "broken ..." if Remove repairs it
 	Name   string                      `json:"name"` // a path, if it has one
@@ -44,7 +44,7 @@ func (d Dir) Extent(id string) Extent {
 	if _, err := os.Stat(d.Config(id)); err == nil {
 		return Absent // it is removed when it ends
 	}
-	// Its document is not here, but may be in a file of the user's, as long as what the document describes exists.
+	// The document is not here. A user may have it in a file, as long as what it describes exists.
 	n, err := d.ReadNet(id)
 	_, rootErr := os.Stat(filepath.Join(d.Bundle(id), RootfsFile))
 	switch {
