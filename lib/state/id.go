@@ -44,7 +44,7 @@ func CheckID(s string) error {
 // CheckName returns an error if s is not a valid name of a container, network or volume; what says which.
 func CheckName(what, s string) error {
 	if !nameForm.MatchString(s) || len(s) > 128 {
-		return fmt.Errorf("%s name %.80q: want 2 to 128 of letters, digits, _ . -, a letter or digit first", what, s)
+		return fmt.Errorf("%s name %.80q: want 2 to 128 letters, digits or _ . -, starting with a letter or digit", what, s)
 	}
 	return nil
 }

@@ -45,11 +45,11 @@ var ErrElsewhere = errors.New("process is in another pid namespace")
 func FindProcess(pid int) (Process, error) {
 	here := ownNamespaces()
 	if here.pidns == 0 || bootID() == "" { // other processes could not identify it
-		return Process{}, fmt.Errorf("look at process %d: /proc is not that of this pid namespace, or not whole", pid)
+		return Process{}, fmt.Errorf("identify process %d: /proc is of another pid namespace or incomplete", pid)
 	}
 	now, err := stat(pid)
 	if err != nil {
-		return Process{}, fmt.Errorf("look at process %d: %w", pid, err)
+		return Process{}, fmt.Errorf("identify process %d: %w", pid, err)
 	}
 	return Process{PID: pid, Start: here.boottime(now.start), BootID: bootID(), PIDNS: here.pidns, CgroupNS: here.cgroupns}, nil
 }
