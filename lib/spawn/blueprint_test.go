@@ -106,11 +106,11 @@ func TestListsThatCannotBe(t *testing.T) {
 				return false, &os.PathError{Op: "stat", Path: path, Err: syscall.ENOENT}
 			}
 		},
-		"id 4294967295: no user":      func(b *blueprint) { b.program.process.User.UID = 1<<32 - 1 },
-		"contains a NUL byte":         func(b *blueprint) { b.spec.Hostname = "a\x00b" },
-		"execute sh: \"a\\x00b\" has": func(b *blueprint) { b.spec.Process.Args[2] = "a\x00b" },
-		"want c, u, b or p":           func(b *blueprint) { b.spec.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/x", Type: "?"}} },
-		"RLIMIT_NOTHING":              func(b *blueprint) { b.spec.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOTHING"}} },
+		"invalid id 4294967295":            func(b *blueprint) { b.program.process.User.UID = 1<<32 - 1 },
+		"contains a NUL byte":              func(b *blueprint) { b.spec.Hostname = "a\x00b" },
+		"execute sh: \"a\\x00b\" contains": func(b *blueprint) { b.spec.Process.Args[2] = "a\x00b" },
+		"want c, u, b or p":                func(b *blueprint) { b.spec.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/x", Type: "?"}} },
+		"RLIMIT_NOTHING":                   func(b *blueprint) { b.spec.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOTHING"}} },
 		"5000 bytes of options": func(b *blueprint) {
 			b.spec.Mounts = []specs.Mount{{Destination: "/x", Type: "tmpfs", Options: []string{strings.Repeat("x", 5000)}}}
 		},

@@ -1,4 +1,4 @@
-// Package guard protects the programs that start containers from them.
+// Package guard protects the programs of the host from the containers that they start.
 //
 // A process that forks into a container is for a moment visible there as a program of the host, by /proc/PID/exe. A
 // root process in the container could execute it, keep it open, and overwrite it when it has ended (CVE-2019-5736). A
