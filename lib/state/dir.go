@@ -6,7 +6,7 @@
 //	/var/lib/mydocker/                 MYDOCKER_ROOT moves it; survives a reboot
 //	images/                          OCI image layout
 //	layers/<chain id>/               unpacked layers
-//	mountpoints/                     layer of mount points beneath all images
+//	ground/                          layer of mount points beneath all images
 //	names/<name>                     id of the container that has the name
 //	containers/<id>/                 OCI bundle: config.json, rootfs/, logs,
 //	and one file per tool: rootfs.json, spawn.json, …
@@ -91,8 +91,9 @@ func (d Dir) Images() string  { return filepath.Join(d.Root, "images") }
 func (d Dir) Layers() string  { return filepath.Join(d.Root, "layers") }
 func (d Dir) Volumes() string { return filepath.Join(d.Root, "volumes") }
 
-// MountPoints is the layer of mount points beneath those of every image.
-func (d Dir) MountPoints() string { return filepath.Join(d.Root, "mountpoints") }
+// MountPoints is the layer of mount points beneath those of every image. Its name on the disk is that of older releases,
+// whose containers may be running on it.
+func (d Dir) MountPoints() string { return filepath.Join(d.Root, "ground") }
 
 // Networks has one directory per network, Containers one per container (its OCI bundle), Names one file per container
 // name.

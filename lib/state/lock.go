@@ -58,7 +58,8 @@ const (
 )
 
 const (
-	monitorsFile = "monitors" // its bytes are locked by monitors ([Dir.LockMonitorByte])
+	// Its bytes are locked by monitors ([Dir.LockMonitorByte]). The name is that of older releases, whose monitors may run.
+	monitorsFile = "attended"
 
 	// What was done since the machine started ([Dir.FirstSweep]).
 	MarkSwept   = "swept"   // all containers were checked
