@@ -89,6 +89,11 @@ func (s *Spec) RunHooks(ctx context.Context, hooks []specs.Hook, status specs.Co
 	if err != nil {
 		return err
 	}
+	return RunHooks(ctx, hooks, state)
+}
+
+// RunHooks runs all hooks in order, each with the state on its standard input, and joins their errors.
+func RunHooks(ctx context.Context, hooks []specs.Hook, state []byte) error {
 	var errs []error
 	for _, hook := range hooks {
 		errs = append(errs, RunHook(ctx, hook, state))
