@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// openLog is an open file of a log. Lines behind limit were written after it was opened.
+// openLog is an open file of a log. Lines after limit were written after it was opened.
 type openLog struct {
 	*os.File
 	limit int64
 }
 
-// place is where an entry of a log starts: in which of the open files, and how far from its start.
+// place is the start of an entry: the index of its open file, and the offset in it.
 type place struct {
 	file   int
 	offset int64
@@ -26,8 +26,8 @@ func (p place) before(q place) bool {
 	return p.file < q.file || p.file == q.file && p.offset < q.offset
 }
 
-// openLogFiles opens the files of the log at path as they are now, the oldest first: they have these names only for a
-// moment. What is written later is behind the limit of the last.
+// openLogFiles opens the files of the log at path, the oldest first. Rotations rename them, so it opens all at once.
+// Later lines are after the limit of the last file.
 func openLogFiles(path string) (files []openLog, err error) {
 	for range 10 {
 		if files, err = tryOpenLogFiles(path); err != nil || len(files) == 0 {
@@ -36,12 +36,12 @@ func openLogFiles(path string) (files []openLog, err error) {
 		newest, err1 := files[len(files)-1].Stat()
 		now, err2 := os.Stat(path)
 		if err1 == nil && (errors.Is(err2, os.ErrNotExist) || err2 == nil && os.SameFile(newest, now)) {
-			return files, nil // no rotation has moved them in between
+			return files, nil // no rotation has renamed them in between
 		}
 		closeLogFiles(files)
 		files = nil
 	}
-	if len(files) == 0 && err == nil { // one rotation after the other
+	if len(files) == 0 && err == nil { // rotations followed each other
 		files, err = tryOpenLogFiles(path)
 	}
 	if len(files) == 0 && err == nil {
@@ -50,11 +50,11 @@ func openLogFiles(path string) (files []openLog, err error) {
 	return files, err
 }
 
-// tryOpenLogFiles opens the files of the log by rising numbers: of files that move, this meets each. One that began
-// after the one that was opened before it has come since, and is not wanted.
+// tryOpenLogFiles opens the files of the log by rising numbers. Rotations rename files to higher numbers, so it meets
+// each. A file that begins after the one opened before it is new, and is skipped.
 func tryOpenLogFiles(path string) (files []openLog, err error) {
 	begun := time.Time{}
-	for n, missing := 0, 0; missing < 2; n++ { // one may have no name in the middle of a rotation
+	for n, missing := 0, 0; missing < 2; n++ { // during a rotation, one number is missing
 		file, err := os.Open(olderLog(path, n))
 		if errors.Is(err, os.ErrNotExist) {
 			missing++
@@ -96,8 +96,8 @@ func closeLogFiles(files []openLog) {
 	}
 }
 
-// newerLog opens the file of the log that follows the open one; nil where that is the newest. The files may move on
-// to higher numbers in between: a search by rising numbers meets each.
+// newerLog opens the file of the log that follows the open one; nil if that is the newest. Rotations rename files to
+// higher numbers, so a search by rising numbers meets each.
 func newerLog(path string, file *os.File) (*os.File, error) {
 	held, err := file.Stat()
 	if err != nil {
@@ -109,9 +109,9 @@ func newerLog(path string, file *os.File) (*os.File, error) {
 	}
 	for range 20 {
 		if is(path) {
-			return nil, nil // as nearly always
+			return nil, nil // the usual case
 		}
-		at, last := 0, 0 // ours, and the oldest: a directory's list could miss one that moves
+		at, last := 0, 0 // the number of our file, and that of the oldest; a directory listing could miss a file that is renamed
 		for n, missing := 1, 0; at == 0 && missing < 2; n++ {
 			name := olderLog(path, n)
 			if is(name) {
@@ -121,7 +121,7 @@ func newerLog(path string, file *os.File) (*os.File, error) {
 				last, missing = n, 0
 			}
 		}
-		if at == 0 { // ours was rotated away, or removed
+		if at == 0 { // our file was rotated out, or removed
 			return oldestAfter(path, last, file)
 		}
 		f, err := os.Open(olderLog(path, at-1))
@@ -133,13 +133,13 @@ func newerLog(path string, file *os.File) (*os.File, error) {
 		} else if !errors.Is(err, os.ErrNotExist) {
 			return nil, err
 		}
-		time.Sleep(time.Millisecond) // it has no name at this moment
+		time.Sleep(time.Millisecond) // a rotation is renaming it
 	}
-	return nil, nil // a rotation was cut off
+	return nil, nil // a rotation was interrupted
 }
 
-// oldestAfter opens the oldest file of the log that was begun after the given one, which has no name any more; nil
-// where there is none. Inode numbers are used again, so the first entries tell the order.
+// oldestAfter opens the oldest file of the log that was begun after the given one, which was removed; nil if there is
+// none. Inode numbers are reused, so the times of the first entries give the order.
 func oldestAfter(path string, last int, file *os.File) (*os.File, error) {
 	begun := firstStamp(file)
 	for n := last; n >= 0; n-- {
@@ -158,7 +158,7 @@ func oldestAfter(path string, last int, file *os.File) (*os.File, error) {
 	return nil, nil
 }
 
-// firstStamp returns the time of the first entry in a file; zero where it has none yet.
+// firstStamp returns the time of the first entry in a file; zero if it has none yet.
 func firstStamp(file *os.File) time.Time {
 	var start [len(logTime)]byte
 	n, _ := file.ReadAt(start[:], 0)
@@ -170,16 +170,16 @@ func firstStamp(file *os.File) time.Time {
 	return at
 }
 
-// entry is one line of a log file: a line of the program, or a part of it.
+// entry is one line of a log file: a line of the program, or a part of one.
 type entry struct {
 	at      time.Time
 	stamp   []byte
 	stream  string
-	partial bool // the rest of the program's line comes in another entry of the same stream
+	partial bool // the program's line continues in the next entry of the same stream
 	text    []byte
 }
 
-// parseEntry takes a line of a log file apart. One that a crash has torn is none.
+// parseEntry parses a line of a log file. ok is false if a crash has torn it.
 func parseEntry(line []byte) (e entry, ok bool) {
 	stamp, rest, ok1 := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
 	stream, rest, ok2 := bytes.Cut(rest, []byte(" "))
@@ -195,7 +195,7 @@ func parseEntry(line []byte) (e entry, ok bool) {
 	return e, err == nil
 }
 
-// backward hands over the lines of the open files from the last to the first, until see returns false.
+// backward calls see with the lines of the open files, from the last to the first, until see returns false.
 func backward(files []openLog, see func(at place, line []byte) bool) error {
 	const block = 64 << 10
 	buffer := make([]byte, block)
@@ -214,7 +214,7 @@ func backward(files []openLog, see func(at place, line []byte) bool) error {
 				if from == 0 && start > 0 {
 					break
 				}
-				// What has no end is being written, or torn.
+				// A line without an end is being written, or torn.
 				if data[end-1] == '\n' && !see(place{i, start + int64(from)}, data[from:end]) {
 					return nil
 				}
@@ -226,7 +226,7 @@ func backward(files []openLog, see func(at place, line []byte) bool) error {
 	return nil
 }
 
-// lineReader reads the lines of one file after the other, and knows where each starts.
+// lineReader reads the lines of one file after the other, with their positions.
 type lineReader struct {
 	r    *bufio.Reader
 	at   place
@@ -235,13 +235,13 @@ type lineReader struct {
 
 func newLineReader() *lineReader { return &lineReader{r: bufio.NewReaderSize(nil, 64<<10)} }
 
-// begin goes to a file, whose offset is where at says.
+// begin continues with a file, at an offset.
 func (l *lineReader) begin(in io.Reader, at place) {
 	l.r.Reset(in)
 	l.at, l.line = at, l.line[:0]
 }
 
-// next returns the next line; io.EOF where it has no end yet. It is called again when there may be more.
+// next returns the next line, or io.EOF if it has no end yet. It may be called again when the file has grown.
 func (l *lineReader) next() (at place, line []byte, err error) {
 	if n := len(l.line); n > 0 && l.line[n-1] == '\n' {
 		l.at.offset += int64(n)

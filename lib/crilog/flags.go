@@ -14,7 +14,7 @@ type Flags struct {
 	Timestamps bool   `short:"t" help:"Show the time of each line"`
 }
 
-// Parse turns the options into what they mean at the given time.
+// Parse converts the options; now is the time that durations count back from.
 func (f Flags) Parse(now time.Time) (Options, error) {
 	o := Options{Tail: -1, Timestamps: f.Timestamps, Follow: f.Follow}
 	var err error

@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// A container's log is lines in the form that Kubernetes' runtime interface knows (KEP 'CRI log
-// format'), which a shell reads as well as we do:
+// A container's log has lines in the format of Kubernetes' runtime interface (KEP "CRI log format"), which shells read
+// as well:
 //
 //	2019-01-25T01:46:22.324979123Z stderr F what the program wrote
 //
-// P in place of F marks a line whose end is yet to come, in the next line of the same stream.
+// P instead of F marks a part of a line, which continues in the next line of the same stream.
 
-// maxLine is how much of a program's line goes into one line of the log.
+// maxLine is the most bytes of a program's line in one line of the log.
 const maxLine = 16 << 10
 
-// Log writes a container's log, a file of bounded size with older ones beside it ([logBounds]).
+// Log writes a container's log: a file of bounded size, with older files beside it ([logBounds]).
 type Log struct {
 	bounds logBounds
 	path   string
@@ -27,16 +27,16 @@ type Log struct {
 	mu      sync.Mutex
 	file    *os.File
 	size    int64
-	pending map[string][]byte // lines that have not ended yet, by stream
-	out     []byte            // what is written next: kept, so that a busy program makes no garbage
-	timer   *time.Timer       // for what has no end yet; nil: nothing waits
+	pending map[string][]byte // incomplete lines, by stream
+	out     []byte            // the lines to write next; reused, so that a busy program makes no garbage
+	timer   *time.Timer       // writes incomplete lines; nil if there are none
 	closed  bool
 }
 
-// promptTime is how long the beginning of a line waits for its end: who follows the log sees a prompt.
+// promptTime is how long an incomplete line waits for its end before it is written, so that a follower sees a prompt.
 const promptTime = 20 * time.Millisecond
 
-// Open opens the log at path for more lines. options bound it, as those of --log-opt with commas between.
+// Open opens the log at path for appending. options bound its size, in the form of --log-opt, separated by commas.
 func Open(path, options string) (*Log, error) {
 	bounds, err := ParseBounds(options)
 	if err != nil {
@@ -65,7 +65,7 @@ func (l *Log) open() error {
 	return nil
 }
 
-// endTornLine ends the line that a crash has cut off, so that it takes no other one with it.
+// endTornLine completes a line that a crash has torn, so that the next one starts on a line of its own.
 func endTornLine(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {
@@ -79,7 +79,7 @@ func endTornLine(file *os.File) error {
 	return err
 }
 
-// Write adds what the program wrote to a stream. The lines get into the file in one write(2).
+// Write adds output of a stream. It writes all complete lines with one write(2).
 func (l *Log) Write(stream string, data []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -102,25 +102,25 @@ func (l *Log) Write(stream string, data []byte) error {
 		l.out = append(append(append(l.out, prefix...), tag...), rest[:i]...)
 		l.out = append(l.out, '\n')
 		if tag == "F " {
-			i++ // the line's own end
+			i++ // skips the newline
 		}
 		rest = rest[i:]
 	}
-	l.pending[stream] = append(half[:0], rest...) // which may lie further back in half
+	l.pending[stream] = append(half[:0], rest...) // rest may be a later part of half
 	if len(rest) > 0 && l.timer == nil {
-		l.timer = time.AfterFunc(promptTime, func() { _ = l.Flush() }) // a full disk is told by the next line
+		l.timer = time.AfterFunc(promptTime, func() { _ = l.Flush() }) // the next line reports a full disk
 	}
 	return l.flush()
 }
 
-// flush writes the lines that are ready, as many to a file as it may hold. Those that the disk has no room for are
-// lost, and no others with them.
+// flush writes the complete lines, as many to a file as its bound allows. If the disk is full, only these lines are
+// lost.
 func (l *Log) flush() error {
 	for rest := l.out; len(rest) > 0; {
 		n := len(rest)
 		if room := l.bounds.size - l.size; l.bounds.size >= 0 && int64(n) > room {
 			n = bytes.LastIndexByte(rest[:max(room, 0)], '\n') + 1
-			if n == 0 && (l.size == 0 || !l.rotate()) { // a line that is longer than a file, or no other file
+			if n == 0 && (l.size == 0 || !l.rotate()) { // the line is longer than a file, or rotation fails
 				n = bytes.IndexByte(rest, '\n') + 1
 			}
 		}
@@ -144,7 +144,7 @@ func (l *Log) append(lines []byte) error {
 	return nil
 }
 
-// Flush writes the lines that have no end: it may come later, or the program has ended.
+// Flush writes incomplete lines as parts: the rest may come later, or the program has ended.
 func (l *Log) Flush() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -166,7 +166,7 @@ func (l *Log) Flush() error {
 	return l.flush()
 }
 
-// Close writes the lines that have no end and closes the file.
+// Close writes incomplete lines and closes the file.
 func (l *Log) Close() error {
 	err := l.Flush()
 	l.mu.Lock()
@@ -175,5 +175,5 @@ func (l *Log) Close() error {
 	return errors.Join(err, l.file.Close())
 }
 
-// logTime is RFC 3339 with all nine digits, so that lines can be sorted as text.
+// logTime is RFC 3339 with nine decimals, so that lines sort as text.
 const logTime = "2006-01-02T15:04:05.000000000Z07:00"

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// written returns the path of a log with what write has put into it.
+// written returns the path of a log that write has written to.
 func written(t testing.TB, write func(*Log)) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "log")
@@ -41,7 +41,7 @@ func show(t testing.TB, path string, o Options) (out, errOut string) {
 	return stdout.String(), stderr.String()
 }
 
-// TestLogReturnsWhatWasWritten: however it was cut into writes.
+// TestLogReturnsWhatWasWritten: in however many writes it was written.
 func TestLogReturnsWhatWasWritten(t *testing.T) {
 	long := strings.Repeat("x", maxLine)
 	tests := map[string]string{
@@ -78,7 +78,7 @@ func mustReadFile(t testing.TB, path string) []byte {
 	return data
 }
 
-// TestLogFormat: lines that kubectl and others read as well.
+// TestLogFormat: kubectl and other readers of the format can read the lines.
 func TestLogFormat(t *testing.T) {
 	path := written(t, func(log *Log) {
 		must(t, log.Write("stdout", []byte("one\ntw")))
@@ -174,11 +174,11 @@ func TestReadLog(t *testing.T) {
 		})
 	}
 	if out, errOut := show(t, "/nowhere/log", all); out+errOut != "" {
-		t.Errorf("a log that is not there: %q, %q", out, errOut)
+		t.Errorf("a missing log: %q, %q", out, errOut)
 	}
 }
 
-// TestTailOfALongLog: the blocks that it is read in fall between and into lines.
+// TestTailOfALongLog: the blocks of the backward read end between and within lines.
 func TestTailOfALongLog(t *testing.T) {
 	path := written(t, func(log *Log) {
 		for i := range 10000 {
@@ -197,7 +197,7 @@ func TestTailOfALongLog(t *testing.T) {
 	}
 }
 
-// TestLogGoesOn: after a crash in the middle of a line, the next run's lines are whole.
+// TestLogGoesOn: after a crash in the middle of a line, the lines of the next run are whole.
 func TestLogGoesOn(t *testing.T) {
 	path := logFile(t, day+"2019-01-25T01:04:00.000000000Z stdout F fi")
 	log, err := Open(path, "")
@@ -230,7 +230,7 @@ func TestFollow(t *testing.T) {
 	}()
 	buffer := make([]byte, 100)
 	for _, line := range []string{"first\n", "second\n"} {
-		time.Sleep(20 * time.Millisecond) // it has read to the end
+		time.Sleep(20 * time.Millisecond) // the follower has read to the end
 		must(t, log.Write("stdout", []byte(line[:3])))
 		must(t, log.Write("stdout", []byte(line[3:])))
 		if n, err := out.Read(buffer); string(buffer[:n]) != line || err != nil {
@@ -253,7 +253,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// FuzzReadLog: a log of strangers, or half written, is read without harm, and its tail is its end.
+// FuzzReadLog: reading any file as a log does no harm, and its tail is its end.
 func FuzzReadLog(f *testing.F) {
 	f.Add([]byte(day), 2)
 	f.Add([]byte(day[:200]), 1)
@@ -268,14 +268,14 @@ func FuzzReadLog(f *testing.F) {
 	})
 }
 
-// FuzzLog: what is written comes back.
+// FuzzLog: a reader gets what was written.
 func FuzzLog(f *testing.F) {
 	f.Add([]byte("a\nb"), 1)
 	f.Add([]byte(strings.Repeat("x", maxLine+1)+"\n"), 100)
 	f.Fuzz(func(t *testing.T, data []byte, size int) {
 		path := written(t, func(log *Log) {
 			for rest := data; len(rest) > 0; {
-				n := min(max(size, len(data)/64+1), len(rest)) // not too many writes
+				n := min(max(size, len(data)/64+1), len(rest)) // bounds the number of writes
 				must(t, log.Write("stdout", rest[:n]))
 				rest = rest[n:]
 			}
@@ -286,7 +286,7 @@ func FuzzLog(f *testing.F) {
 	})
 }
 
-// TestPrompt: what has no end yet is there for who follows, and is one line with what comes.
+// TestPrompt: an incomplete line is shown to a follower, and the rest continues it.
 func TestPrompt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l, err := Open(path, "")
@@ -295,7 +295,7 @@ func TestPrompt(t *testing.T) {
 	eventually(t, "the prompt is in the log", func() bool { return readAll(t, path, Options{Tail: -1})[0] == "login: " })
 	must(t, l.Write("stdout", []byte("root\n")))
 	must(t, l.Close())
-	must(t, l.Flush()) // a timer that came too late
+	must(t, l.Flush()) // as a timer that fires late
 	if got := readAll(t, path, Options{Tail: 1}); len(got) != 1 || got[0] != "login: root" {
 		t.Errorf("%q", got)
 	}

@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// Options say which lines of a log are shown, and how. A line is shown whole or not at all, in however many parts
-// it was written: it is one to Tail by its end, Since takes those that ended later, Until those that began earlier.
+// Options say which lines of a log are shown, and how. A line is shown as a whole or not at all, even if it was written
+// in parts: Tail and Since count it by its end, and Until by its beginning.
 type Options struct {
-	Tail       int // the last lines only; -1 for all
+	Tail       int // only this many lines from the end; -1 for all
 	Since      time.Time
 	Until      time.Time
-	Timestamps bool // once a line: when it began
+	Timestamps bool // print the time at which each line began
 	Follow     bool
-	Ended      func() bool // asked when following: no more lines come
+	Ended      func() bool // asked while following: the container writes no more lines
 
-	Parts bool // Since takes parts of lines, too: what is written from then on
+	Parts bool // Since also shows parts of lines, from the first part written after it
 }
 
-// Read writes the log at path, and the older files beside it, to the streams that the program wrote to. It ends with
-// what was written before it began, or follows until the container or ctx ends: then it returns ctx's error.
+// Read copies the log at path, and the older files beside it, to the streams that the program wrote to. It stops at
+// what was written before the call, or follows the log until the container ends; if ctx ends, it returns ctx's error.
 func Read(ctx context.Context, path string, o Options, out, errOut io.Writer) error {
 	files, err := awaitLog(ctx, path, o)
 	if len(files) == 0 || err != nil {
@@ -67,7 +67,7 @@ func (p *printer) show(ctx context.Context, path string, files []openLog) (err e
 	return p.follow(ctx, path, &files[len(files)-1], lines)
 }
 
-// awaitLog opens the files of a log. One that is not there yet is waited for where it is followed.
+// awaitLog opens the files of a log. If the log is to be followed, it waits until they exist.
 func awaitLog(ctx context.Context, path string, o Options) ([]openLog, error) {
 	for {
 		ended := !o.Follow || o.Ended()
@@ -78,7 +78,7 @@ func awaitLog(ctx context.Context, path string, o Options) ([]openLog, error) {
 		case !errors.Is(err, os.ErrNotExist):
 			return nil, fmt.Errorf("read the log: %w", err)
 		case ended:
-			return nil, nil // it has written nothing
+			return nil, nil // the container has written nothing
 		}
 		if err := nap(ctx); err != nil {
 			return nil, err
@@ -96,11 +96,11 @@ func nap(ctx context.Context) error {
 	}
 }
 
-// follow shows what is written from where lines stands in file, and in the files after it. Those it opens take the
-// place of file.
+// follow shows what is written after the position of lines in file, and in the files after it. A file that it opens
+// replaces file.
 func (p *printer) follow(ctx context.Context, path string, file *openLog, lines *lineReader) error {
 	for {
-		// Asked before the read: what was written before the end is then surely read.
+		// Asked before the read, so that all that was written before the end is read.
 		ended := p.Ended()
 		if done, err := p.printAll(ctx, lines); done || err != nil {
 			return err
@@ -118,7 +118,7 @@ func (p *printer) follow(ctx context.Context, path string, file *openLog, lines 
 			}
 			continue
 		}
-		// Nothing is written any more to a file that is not the newest. What was, since we met its end, comes first.
+		// Only the newest file grows. First read what was written since the last read met the end.
 		done, err := p.printAll(ctx, lines)
 		file.Close()
 		file.File = next
@@ -133,7 +133,7 @@ func (p *printer) follow(ctx context.Context, path string, file *openLog, lines 
 type printer struct {
 	Options
 	out, errOut io.Writer
-	newer       func(path string, file *os.File) (*os.File, error) // newerLog
+	newer       func(path string, file *os.File) (*os.File, error) // newerLog, or a test's
 	lines       map[string]*lineState
 	pastUntil   bool
 }
@@ -142,15 +142,15 @@ func newPrinter(o Options, out, errOut io.Writer) *printer {
 	return &printer{Options: o, out: out, errOut: errOut, newer: newerLog, lines: map[string]*lineState{"stdout": {}, "stderr": {}}}
 }
 
-// lineState is how far the printer is in the line of one stream.
+// lineState is the printer's position in the current line of one stream.
 type lineState struct {
 	from    place   // entries before it are not shown
-	midLine bool    // its beginning was shown
-	skipped bool    // its beginning was not, and so neither is the rest
-	held    []entry // its parts so far, all before Since
+	midLine bool    // the beginning of the line was shown
+	skipped bool    // the beginning of the line was not shown, and so the rest is not either
+	held    []entry // the parts of the line so far, all before Since
 }
 
-// printAll shows the entries up to the end of the file, and reports whether all others are too young, or unwanted.
+// printAll shows the entries up to the end of the file, and reports whether all further ones are too new or not wanted.
 func (p *printer) printAll(ctx context.Context, lines *lineReader) (done bool, err error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -185,7 +185,7 @@ func (p *printer) see(at place, e entry) (done bool, err error) {
 	case l.skipped:
 		l.skipped = e.partial
 	case e.at.Before(p.Since) && !l.midLine:
-		if e.partial && !p.Parts { // it may end in time
+		if e.partial && !p.Parts { // the line may end in time
 			l.held = append(l.held, entry{stamp: append([]byte(nil), e.stamp...), partial: true, text: append([]byte(nil), e.text...)})
 		} else {
 			l.held = nil
@@ -204,7 +204,7 @@ func (p *printer) see(at place, e entry) (done bool, err error) {
 	return p.pastUntil && !p.openLines(), nil
 }
 
-// openLines reports whether the end of a line that is shown, or may be, is yet to come.
+// openLines reports whether a line that is shown, or may be shown, has not ended yet.
 func (p *printer) openLines() bool {
 	for _, l := range p.lines {
 		if l.midLine || len(l.held) > 0 {
@@ -220,34 +220,34 @@ func (p *printer) print(l *lineState, stream string, e entry) (done bool, err er
 		text = append(append(append(make([]byte, 0, len(e.stamp)+len(text)+2), e.stamp...), ' '), text...)
 	}
 	if l.midLine = e.partial; !e.partial {
-		text = append(text, '\n') // where the entry's own line end was, or behind a copy
+		text = append(text, '\n') // in place of the entry's own line end; after a copy, in the copy
 	}
 	w := p.out
 	if stream == "stderr" {
 		w = p.errOut
 	}
 	if _, err = w.Write(text); errors.Is(err, syscall.EPIPE) {
-		return true, nil // the reader has seen enough
+		return true, nil // the reader has closed its end
 	}
 	return false, err
 }
 
-// tailLook is how far the search for the last lines, which goes back, is in one stream.
+// tailLook is the state of the backward search for the last lines in one stream.
 type tailLook struct {
-	met    bool // there are entries of it
-	any    bool // a line of it is wanted
-	inside bool // so is the one whose parts are met now
+	met    bool // an entry of the stream was met
+	any    bool // a line of the stream is wanted
+	inside bool // the line whose parts are met now is wanted
 }
 
-// seekTail finds the last lines of the program, and returns where the first of them starts. Between their parts there may
-// be those of others, which are not shown.
+// seekTail finds the last lines of the program, and returns where the first of them starts. Parts of other lines, which
+// are not shown, may lie between their parts.
 func (p *printer) seekTail(files []openLog) (place, error) {
-	const far = 1 << 20 // how far back the line is looked for that a stream which is followed may be in
+	const far = 1 << 20 // how far back to look for the beginning of an incomplete line
 	looks := map[string]*tailLook{"stdout": {}, "stderr": {}}
 	end := place{len(files) - 1, files[len(files)-1].limit}
 	first, found, looked := end, 0, 0
 	err := backward(files, func(at place, line []byte) bool {
-		if looked == 0 { // what is behind it has no end yet
+		if looked == 0 { // the entries after it are an incomplete line
 			end = place{at.file, at.offset + int64(len(line))}
 			first = end
 		}
@@ -257,7 +257,7 @@ func (p *printer) seekTail(files []openLog) (place, error) {
 			return true
 		}
 		l := looks[e.stream]
-		if !e.partial || !l.met { // going back, a line starts with its end
+		if !e.partial || !l.met { // going back, a line starts with its last part
 			l.inside = found < p.Tail
 			p.lines[e.stream].skipped = p.lines[e.stream].skipped || e.partial && !l.inside
 		}

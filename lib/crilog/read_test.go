@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// entries makes a log: each word is SECOND STREAM TAG TEXT with colons between.
+// entries makes a log; each word is SECOND:STREAM:TAG:TEXT.
 func entries(words ...string) string {
 	var log strings.Builder
 	for _, w := range words {
@@ -21,8 +21,8 @@ func entries(words ...string) string {
 	return log.String()
 }
 
-// TestLinesInParts: a line that was written in parts is shown whole or not at all, whatever the other stream wrote in
-// between, and has one time.
+// TestLinesInParts: a line that was written in parts is shown as a whole or not at all, with one time, whatever the
+// other stream wrote in between.
 func TestLinesInParts(t *testing.T) {
 	woven := entries("00:out:F:old", "01:out:P:a", "02:err:P:x", "03:out:P:b", "04:err:F:y", "05:out:F:c", "06:err:F:z")
 	at := func(second int) time.Time { return time.Date(2019, 1, 25, 1, 0, second, 500, time.UTC) }
@@ -61,7 +61,7 @@ func TestLinesInParts(t *testing.T) {
 	}
 }
 
-// TestPartsAcrossRotation: the parts of one line lie in several files, with lines of the other stream between them.
+// TestPartsAcrossRotation: the parts of one line are in several files, with lines of the other stream between them.
 func TestPartsAcrossRotation(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l, err := Open(path, "max-size=20k,max-file=100")
@@ -87,7 +87,7 @@ func TestPartsAcrossRotation(t *testing.T) {
 	}
 }
 
-// TestFollowFromTheMiddle: of a line whose beginning was not to be shown, the end that comes later is not either.
+// TestFollowFromTheMiddle: if the beginning of a line is not shown, neither is the end that comes later.
 func TestFollowFromTheMiddle(t *testing.T) {
 	path := logFile(t, entries("00:out:F:a", "01:out:P:b"))
 	looks := 0
@@ -120,14 +120,14 @@ type fastWriter struct {
 
 func (w *fastWriter) Write(p []byte) (int, error) {
 	if w.shown += bytes.Count(p, []byte("\n")); w.shown > 5000 {
-		w.t.Fatal("it does not end")
+		w.t.Fatal("the read does not end")
 	}
 	must(w.t, w.log.Write("stdout", []byte("more\nand more\nand more\n")))
 	return len(p), nil
 }
 
-// TestEndsWithWhatThereWas: a log that grows faster than it is shown ends with what was written when it was asked for,
-// across rotation, and whatever is shown of it.
+// TestEndsWithWhatThereWas: a read of a log that grows faster than it is shown stops at what was written before the
+// read, across rotations and with any options.
 func TestEndsWithWhatThereWas(t *testing.T) {
 	for _, o := range []Options{
 		{Tail: -1}, {Tail: 700}, {Tail: -1, Since: time.Now().Add(-time.Hour)}, {Tail: -1, Until: time.Now().Add(time.Hour)},
@@ -147,8 +147,8 @@ func TestEndsWithWhatThereWas(t *testing.T) {
 	}
 }
 
-// followed follows a log to whose files do does something between the follower's read of the end and its look at
-// the path, once.
+// followed follows a log while do changes its files once, between the follower's read of the end and its look at the
+// path.
 func followed(t *testing.T, path string, do func()) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -166,7 +166,7 @@ func followed(t *testing.T, path string, do func()) string {
 	return out.String()
 }
 
-// TestFollowLosesNothing: what is written between a follower's read of the end and its look for a newer file is shown,
+// TestFollowLosesNothing: a follower shows what is written between its read of the end and its look for a newer file,
 // however often the log is rotated in between.
 func TestFollowLosesNothing(t *testing.T) {
 	for _, n := range []int{10, 200, 2000} { // no rotation, one, many
@@ -188,7 +188,7 @@ func TestFollowLosesNothing(t *testing.T) {
 	}
 }
 
-// TestFollowRotatedAway: a follower that falls behind goes on with the oldest file that there is.
+// TestFollowRotatedAway: a follower that falls behind continues with the oldest file that exists.
 func TestFollowRotatedAway(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l, err := Open(path, "max-size=4k,max-file=3")
@@ -218,7 +218,7 @@ func TestFollowOfRemovedFile(t *testing.T) {
 	}
 }
 
-// TestFollowAcrossLives: a container that starts again appends to its log, in a new file where the old one is full.
+// TestFollowAcrossLives: a container that starts again appends to its log, in a new file if the old one is full.
 func TestFollowAcrossLives(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l, err := Open(path, "max-size=4k,max-file=10")

@@ -13,16 +13,16 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// A log that has reached its size becomes LOG.1, what was LOG.1 becomes LOG.2, and so on; the oldest goes. A
-// program that nobody looks after cannot fill the disk: by default its log takes 30 MiB at most.
+// A log that has reached its size is renamed to LOG.1, LOG.1 to LOG.2, and so on; the oldest file is removed. So a
+// program cannot fill the disk: by default its log takes at most 30 MiB.
 
-// logBounds are the size of a file of the log in bytes, negative for no bound, and how many there are.
+// logBounds are the size of a log file in bytes, negative for no bound, and the number of files.
 type logBounds struct {
 	size  int64
 	files int
 }
 
-// ParseBounds reads max-size=SIZE and max-file=N, with commas between, as docker's json-file driver has them.
+// ParseBounds parses max-size=SIZE and max-file=N, separated by commas, as docker's json-file driver has them.
 func ParseBounds(options string) (logBounds, error) {
 	b := logBounds{size: 10 << 20, files: 3}
 	for word := range strings.SplitSeq(options, ",") {
@@ -53,7 +53,7 @@ func ParseBounds(options string) (logBounds, error) {
 }
 
 // rotate starts a new file, and reports whether it could: if not, nothing changes. A follower reads the old file to its
-// end by its descriptor. Killed at any point, it leaves all lines.
+// end by its descriptor. A crash at any point loses no line.
 func (l *Log) rotate() bool {
 	temp := TempFile(l.path)
 	file, err := os.OpenFile(temp, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -78,12 +78,12 @@ func (l *Log) rotate() bool {
 	return true
 }
 
-// TempFile is the next file of the log before it has its name.
+// TempFile returns the path of the next log file before its rename.
 func TempFile(path string) string {
 	return filepath.Join(filepath.Dir(path), state.TempPrefix+filepath.Base(path))
 }
 
-// olderLog is the n-th file of the log at path, counted from the newest, 0.
+// olderLog returns the path of the n-th file of the log at path, counted from the newest, 0.
 func olderLog(path string, n int) string {
 	if n == 0 {
 		return path
@@ -91,9 +91,9 @@ func olderLog(path string, n int) string {
 	return path + "." + strconv.Itoa(n)
 }
 
-// Files returns the files of the log at path, the oldest first. The last one is path itself, be it there or not.
+// Files returns the paths of the log's files, the oldest first. The last one is path itself, whether it exists or not.
 func Files(path string) []string {
-	found, _ := filepath.Glob(path + ".*") // the pattern is a good one
+	found, _ := filepath.Glob(path + ".*") // the pattern is valid
 	numbers := make([]int, 0, len(found))
 	for _, name := range found {
 		if n, err := strconv.Atoi(strings.TrimPrefix(name, path+".")); err == nil && n > 0 {

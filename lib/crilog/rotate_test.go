@@ -45,7 +45,7 @@ func TestRotation(t *testing.T) {
 	if all[len(all)-1] != "line 1999" || len(all) < 300 {
 		t.Fatalf("%d lines, the last %q", len(all), all[len(all)-1])
 	}
-	for i, line := range all { // none is missing between the files
+	for i, line := range all { // no line is missing between the files
 		if want := fmt.Sprint("line ", 2000-len(all)+i); line != want {
 			t.Fatalf("%q in place of %q", line, want)
 		}
@@ -69,7 +69,7 @@ func TestOneFile(t *testing.T) {
 	}
 }
 
-// TestFollowAcrossRotation: a follower misses nothing, also of files that got older while it slept.
+// TestFollowAcrossRotation: a follower misses no line, also in files that were renamed while it slept.
 func TestFollowAcrossRotation(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l, err := Open(path, "max-size=16k,max-file=100")
@@ -96,7 +96,7 @@ func TestFollowAcrossRotation(t *testing.T) {
 	}
 }
 
-// TestRotationThatCannotBe: the log goes on in the file that there is.
+// TestRotationThatCannotBe: if a rotation fails, the log continues in the current file.
 func TestRotationThatCannotBe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l, err := Open(path, "max-size=4k,max-file=2")

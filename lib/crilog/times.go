@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// parseCount reads a number of lines.
+// parseCount parses a number of lines.
 func parseCount(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 {
@@ -16,8 +16,8 @@ func parseCount(s string) (int, error) {
 	return n, nil
 }
 
-// ParseTime reads a point in time: RFC 3339, a date or a date with a time in the local zone, unix
-// seconds with up to nine decimals, or how long before now. "" is the zero time.
+// ParseTime parses a point in time: RFC 3339, a date or a date with a time in the local zone, unix seconds with up to
+// nine decimals, or a duration before now. "" is the zero time.
 func ParseTime(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
