@@ -75,7 +75,7 @@ those_of() {
   strace -f -qq -y -e trace=fsync -o "$trace" mydocker create --name box busybox true
   local file
   for file in rootfs.json net.json config.json names/box 'leases/10\.20\.30\.[0-9]+' containers names leases; do
-    grep -qE "fsync\([0-9]+<[^>]*/$file>\)" "$trace" || fail "$file is not on the disk" "$(cat "$trace")"
+    grep -qE "fsync\([0-9]+<[^>]*/$file>[) ]" "$trace" || fail "$file is not on the disk" "$(cat "$trace")"
   done
 }
 
