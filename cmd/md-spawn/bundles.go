@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,7 +25,7 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// The commands that only an OCI runtime has.
+// The commands that only OCI runtimes have.
 
 type create struct {
 	Bundle string `short:"b" default:"." help:"Directory of config.json (default: this one)" placeholder:"DIR"`
@@ -36,7 +37,7 @@ type create struct {
 
 // Run implements cli.Runner.
 func (c *create) Run(ctx context.Context, _ *cli.IO) error {
-	return c.engine.told(c.ID, c.engine.bundles().Create(ctx, c.ID, c.Bundle, c.CreateFlags))
+	return c.engine.report(c.ID, c.engine.bundles().Create(ctx, c.ID, c.Bundle, c.CreateFlags))
 }
 
 type start struct {
@@ -59,7 +60,12 @@ type pause struct {
 
 // Run implements cli.Runner.
 func (c *pause) Run(ctx context.Context, _ *cli.IO) error {
-	return c.engine.with(c.ID, func(b *bundle.Container) error { return b.Freeze(ctx, c.frozen) })
+	return c.engine.with(c.ID, func(b *bundle.Container) error {
+		if c.frozen {
+			return b.Freeze(ctx)
+		}
+		return b.Thaw(ctx)
+	})
 }
 
 type list struct {
@@ -125,14 +131,14 @@ func (c *processes) Run(ctx context.Context, std *cli.IO) error {
 	})
 }
 
-// printRows prints the lines of ps(1) that are about the given processes, and its heading.
+// printRows prints the heading of ps(1), and its lines about the given processes.
 func printRows(out io.Writer, text string, pids []int) error {
 	column := -1
 	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		words := strings.Fields(line)
 		if i == 0 {
 			if column = slices.Index(words, "PID"); column < 0 {
-				return fmt.Errorf("ps: there is no column PID in what it prints")
+				return errors.New("ps: its output has no column PID")
 			}
 		} else if pid, err := strconv.Atoi(words[column]); err != nil || !slices.Contains(pids, pid) {
 			continue
@@ -183,7 +189,7 @@ func (c *update) resources(in io.Reader) (*specs.LinuxResources, error) {
 }
 
 type document struct {
-	Bundle string `short:"b" default:"." help:"Directory that it is written to (default: this one)" placeholder:"DIR"`
+	Bundle string `short:"b" default:"." help:"Directory to write it to (default: this one)" placeholder:"DIR"`
 }
 
 // Run implements cli.Runner.

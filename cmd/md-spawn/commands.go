@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/weikeit/mydocker/lib/bundle"
@@ -34,7 +33,7 @@ type run struct {
 	byID   bool
 }
 
-// Words sees whether the first word is an id, or a command behind "--".
+// Words implements cli.Words: without "--", the first argument is an id, and not a command.
 func (c *run) Words(args []string) {
 	c.byID = !slices.Contains(args, "--")
 }
@@ -48,7 +47,7 @@ func (c *run) Run(ctx context.Context, std *cli.IO) error {
 		return c.engine.run(ctx, std, c)
 	}
 	if c.CreateFlags != (bundle.CreateFlags{}) {
-		return cli.Usagef("the options of an OCI runtime want an id: md-spawn run --bundle DIR ID")
+		return cli.Usagef("the options of an OCI runtime need an id: md-spawn run --bundle DIR ID")
 	}
 	dir, err := state.FromEnv()
 	if err != nil {
@@ -72,7 +71,7 @@ func (c *run) Run(ctx context.Context, std *cli.IO) error {
 		s.Annotate(spec.AnnotationInteractive, "true")
 	}
 	o := monitor.Options{Detach: c.Detach, Keep: c.Keep, Interactive: c.Interactive, Streams: c.streams(std, s)}
-	code, err := monitor.New(dir).Run(ctx, s, o)
+	code, err := runtime(dir, std).Run(ctx, s, o)
 	switch {
 	case err != nil:
 		return err
@@ -85,15 +84,14 @@ func (c *run) Run(ctx context.Context, std *cli.IO) error {
 	return nil
 }
 
-// streams connects the program. Standard input is spent on the document, so a terminal is asked for at
-// /dev/tty.
+// streams returns the program's streams. Standard input is the document, so a terminal is opened as /dev/tty.
 func (c *run) streams(std *cli.IO, s *spec.Spec) spawn.Streams {
 	in := std.In
 	if c.Spec == "" && c.Bundle == "" {
 		in = nil
 		if s.Process != nil && s.Process.Terminal && !c.Detach {
 			if tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0); err == nil {
-				in = tty // without one, as in cron, the program gets no input
+				in = tty // without one, as under cron, the program has no input
 			}
 		}
 	}
@@ -118,7 +116,7 @@ func (c *execute) Run(ctx context.Context, std *cli.IO) error {
 		return c.engine.exec(ctx, std, c)
 	}
 	if c.ExecFlags != (bundle.ExecFlags{}) {
-		return cli.Usagef("the options of an OCI runtime want one of its containers")
+		return cli.Usagef("the options of an OCI runtime are for containers of an OCI engine")
 	}
 	name, _, err := c.Split()
 	if err != nil {
@@ -140,7 +138,7 @@ func (c *execute) Run(ctx context.Context, std *cli.IO) error {
 		return cli.About(name, err)
 	}
 	o := monitor.Options{Detach: c.Detach, Interactive: c.Interactive, Streams: spawn.Connect(std.In, std.Out, std.Err, proc.Terminal, c.Interactive)}
-	code, err := monitor.New(dir).Exec(ctx, box, proc, o)
+	code, err := runtime(dir, std).Exec(ctx, box, proc, o)
 	if err == nil && code != 0 {
 		err = cli.Status(code)
 	}
@@ -162,16 +160,21 @@ func (c *kill) Run(ctx context.Context, std *cli.IO) error {
 		return cli.Usagef("%w", err)
 	}
 	if c.engine.has(c.Container) {
-		return c.engine.with(c.Container, func(b *bundle.Container) error { return b.Kill(sig, c.All) })
+		return c.engine.with(c.Container, func(b *bundle.Container) error {
+			if c.All {
+				return b.KillAll(sig)
+			}
+			return b.Kill(ctx, sig)
+		})
 	}
 	if c.All {
-		return cli.About(c.Container, cli.Usagef("--all is for the containers of an OCI engine"))
+		return cli.About(c.Container, cli.Usagef("--all is for containers of an OCI engine"))
 	}
 	dir, box, err := loadAnyway(c.Container)
 	if err == nil {
 		r := runtime(dir, std)
 		r.Rouse(box)
-		err = r.Signal(box, sig)
+		err = r.Handle(box).Signal(ctx, sig)
 		sweep(ctx, std, dir)
 	}
 	return cli.About(c.Container, err)
@@ -247,7 +250,7 @@ type remove struct {
 
 // Run implements cli.Runner.
 func (c *remove) Run(ctx context.Context, std *cli.IO) error {
-	defer c.engine.bundles().Sweep() // what it cannot remove is left to the next one
+	defer c.engine.bundles().Sweep() // the next delete removes what this one cannot
 	return cli.Each(std, "md-spawn", "delete", c.Containers, func(arg string) error {
 		if c.engine.has(arg) {
 			return c.engine.remove(ctx, arg, c.Force)
@@ -259,28 +262,16 @@ func (c *remove) Run(ctx context.Context, std *cli.IO) error {
 		if err != nil {
 			return cli.About(arg, err)
 		}
-		r := runtime(dir, std)
-		if (box.Running || box.Restarting()) && !c.Force {
-			return cli.About(arg, fmt.Errorf("it is running: kill it first, or use --force"))
+		err = runtime(dir, std).Delete(ctx, box, c.Force, func() error { return nil })
+		if errors.Is(err, monitor.ErrRunning) && !c.Force {
+			return cli.About(arg, fmt.Errorf("%w: kill it first, or use --force", err))
 		}
-		if box, err = r.GiveUp(ctx, box); err != nil {
-			return cli.About(arg, err)
-		}
-		if box.Running {
-			if err := r.Signal(box, syscall.SIGKILL); err != nil && !errors.Is(err, spawn.ErrNotRunning) {
-				return cli.About(arg, err)
-			}
-		}
-		if err := r.Settle(ctx, box); err != nil {
-			return cli.About(arg, err)
-		}
-		err = r.Remove(ctx, box.Spec)
 		sweep(ctx, std, dir)
 		return cli.About(arg, err)
 	})
 }
 
-// sweep takes back the containers that commands had in their hands when they were killed.
+// sweep recovers the containers whose owners were killed.
 func sweep(ctx context.Context, std *cli.IO, dir state.Dir) {
 	warn := func(format string, args ...any) { cli.Warn(std.Err, "md-spawn", format, args...) }
 	monitor.New(dir).Sweep(ctx, warn)
@@ -289,7 +280,7 @@ func sweep(ctx context.Context, std *cli.IO, dir state.Dir) {
 	}
 }
 
-// load finds a container by what the user calls it.
+// load finds a container by its id, its name, or the beginning of its id.
 func load(arg string) (state.Dir, *state.Container, error) {
 	dir, id, err := state.Find(arg)
 	if err != nil {
@@ -299,7 +290,7 @@ func load(arg string) (state.Dir, *state.Container, error) {
 	return dir, box, err
 }
 
-// loadAnyway is load for what must work on a container whose document is lost or torn, too.
+// loadAnyway is load for commands that also work if the document is lost or torn.
 func loadAnyway(arg string) (state.Dir, *state.Container, error) {
 	dir, id, err := state.Find(arg)
 	if err != nil {
@@ -309,7 +300,7 @@ func loadAnyway(arg string) (state.Dir, *state.Container, error) {
 	return dir, box, err
 }
 
-// runtime returns the containers of a state directory; what they warn of goes to the user.
+// runtime returns the containers of a state directory. Their warnings go to standard error.
 func runtime(dir state.Dir, std *cli.IO) *monitor.Runtime {
 	r := monitor.New(dir)
 	r.Warn = func(format string, args ...any) { cli.Warn(std.Err, "md-spawn", format, args...) }

@@ -22,7 +22,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// engine is who calls us as its OCI runtime: the options that it gives before the command.
+// engine holds the options before the command, as container engines give them to an OCI runtime.
 type engine struct {
 	root    string
 	log     string
@@ -30,20 +30,20 @@ type engine struct {
 	systemd bool
 }
 
-// globals are the options before the command that container engines give to an OCI runtime.
+// globals returns those options.
 func (e *engine) globals() []cli.Global {
 	word := func(p *string) func(string) error { return func(w string) error { *p = w; return nil } }
 	return []cli.Global{
 		{Name: "root", Word: true, Help: "Keep the state of containers in this directory (bundles/ below MYDOCKER_RUN)", Set: word(&e.root)},
-		{Name: "log", Word: true, Help: "Write errors to this file, too", Set: word(&e.log)},
+		{Name: "log", Word: true, Help: "Also write errors to this file", Set: word(&e.log)},
 		{Name: "log-format", Word: true, Help: "text or json", Set: word(&e.format)},
-		{Name: "systemd-cgroup", Help: "Control groups are named slice:prefix:name, as systemd does", Set: func(w string) error {
+		{Name: "systemd-cgroup", Help: "The document names control groups as systemd does: slice:prefix:name", Set: func(w string) error {
 			e.systemd = w != "false"
 			return nil
 		}},
 		{Name: "rootless", Word: true, Help: "true is refused: it needs root", Set: func(w string) error {
 			if w == "true" {
-				return errors.New("--rootless: containers without root are not possible")
+				return errors.New("--rootless: containers without root are not supported")
 			}
 			return nil
 		}},
@@ -57,23 +57,25 @@ func (e *engine) bundles() *bundle.Store {
 			root = filepath.Join(dir.Run, bundle.Dir)
 		}
 	}
-	return bundle.New(root, e.systemd)
+	s := bundle.New(root, e.systemd)
+	s.Warn = func(format string, args ...any) { cli.Warn(os.Stderr, "md-spawn", format, args...) }
+	return s
 }
 
-// has reports whether an argument means a container of the engine's: with --root they all do.
+// has reports whether arg is a container of the engine: with --root, every argument is.
 func (e *engine) has(arg string) bool { return e.root != "" || e.bundles().Has(arg) }
 
-// with does something to a container of the engine's.
+// with calls do with a container of the engine, and reports its error.
 func (e *engine) with(id string, do func(*bundle.Container) error) error {
 	b, err := e.bundles().Load(id)
 	if err == nil {
 		err = do(b)
 	}
-	return e.told(id, err)
+	return e.report(id, err)
 }
 
-// told writes an error to the engine's log, whose last line is what it shows its user.
-func (e *engine) told(id string, err error) error {
+// report writes an error to the engine's log: engines show its last line to their users.
+func (e *engine) report(id string, err error) error {
 	var status cli.Status
 	if err == nil || errors.As(err, &status) {
 		return err
@@ -92,11 +94,11 @@ func (e *engine) told(id string, err error) error {
 	return cli.About(id, err)
 }
 
-// errNotRunning is what containerd looks for: whoever kills what has just ended is told so, and not of a failure.
+// errNotRunning has the words that containerd looks for: it then takes a kill of an ended container for a success.
 var errNotRunning = errors.New("container not running")
 
-// forEngines words errors as runc does where engines look for the words: docker and podman make 127 and 126 of those
-// about a program.
+// forEngines gives errors the words of runc that engines look for: docker and podman turn those about a program into exit
+// codes 127 and 126.
 func forEngines(err error) error {
 	if errors.Is(err, spawn.ErrNotRunning) {
 		return errNotRunning
@@ -114,18 +116,18 @@ func forEngines(err error) error {
 
 func (e *engine) run(ctx context.Context, std *cli.IO, c *run) error {
 	if len(c.Args) != 1 {
-		return cli.Usagef("want one id: md-spawn run --bundle DIR ID")
+		return cli.Usagef("run needs one id: md-spawn run --bundle DIR ID")
 	}
-	bundle := c.Bundle
-	if bundle == "" {
-		bundle = "."
+	dir := c.Bundle
+	if dir == "" {
+		dir = "."
 	}
-	streams := spawn.Connect(std.In, std.Out, std.Err, true, true)
-	code, err := e.bundles().Run(ctx, c.Args[0], bundle, c.CreateFlags, c.Detach, c.Keep, streams)
+	o := bundle.RunOptions{Detach: c.Detach, Keep: c.Keep, Streams: spawn.Connect(std.In, std.Out, std.Err, true, true)}
+	code, err := e.bundles().Run(ctx, c.Args[0], dir, c.CreateFlags, o)
 	if err == nil && code != 0 {
 		return cli.Status(code)
 	}
-	return e.told(c.Args[0], err)
+	return e.report(c.Args[0], err)
 }
 
 func (e *engine) exec(ctx context.Context, std *cli.IO, c *execute) error {
@@ -143,8 +145,8 @@ func (e *engine) exec(ctx context.Context, std *cli.IO, c *execute) error {
 	})
 }
 
-// process returns the process of the file that --process names, or that of the container's document changed by the
-// other options.
+// process returns the process in the file of --process, or the one of the container's document, changed by the other
+// options.
 func (c *execute) process(s *spec.Spec, pid int) (*specs.Process, error) {
 	if c.Process != "" {
 		data, err := linux.ReadInput(c.Process, spec.MaxSize)
@@ -186,7 +188,7 @@ func (c *execute) process(s *spec.Spec, pid int) (*specs.Process, error) {
 	return proc, nil
 }
 
-// remove deletes a container of the engine's. With force, one that is not there is gone already.
+// remove deletes a container of the engine. With force, a missing one is no error.
 func (e *engine) remove(ctx context.Context, id string, force bool) error {
 	err := e.with(id, func(b *bundle.Container) error { return b.Delete(ctx, force) })
 	if force && errors.Is(err, bundle.ErrNotFound) {

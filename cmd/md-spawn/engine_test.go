@@ -23,7 +23,8 @@ func call(t *testing.T, stdin string, args ...string) (stdout, stderr string, co
 	return out.String(), errs.String(), code
 }
 
-// ended files a container whose first process is gone, as a runtime of before has left it, and returns --root.
+// ended writes the record of a container whose first process is gone, as an earlier release would leave it, and returns
+// --root.
 func ended(t *testing.T, id string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -65,11 +66,11 @@ func TestListsOfAnEngine(t *testing.T) {
 		t.Errorf("list -q: %q", out)
 	}
 	if out, _, code := call(t, "", "--root="+root+"/nothing", "list", "-f", "json"); out != "[]\n" || code != 0 {
-		t.Errorf("a root that is not there: code %d, %q", code, out)
+		t.Errorf("a missing root: code %d, %q", code, out)
 	}
 }
 
-// The words that engines look for stand in the error, and in the log as the last line that they show.
+// Engines look for these words in the error, and show the last line of the log.
 func TestErrorsOfAnEngine(t *testing.T) {
 	root := ended(t, "box")
 	for _, tt := range []struct {
@@ -131,7 +132,7 @@ func TestResourcesOfAnUpdate(t *testing.T) {
 		t.Errorf("half a document: %v", err)
 	}
 	if _, err := (&update{Resources: "/no/where"}).resources(nil); err == nil {
-		t.Error("a file that is not there is read")
+		t.Error("a missing file is read")
 	}
 }
 
@@ -142,7 +143,7 @@ func TestRowsOfPS(t *testing.T) {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 	if err := printRows(&out, "CMD\ninit\n", []int{1}); err == nil {
-		t.Error("lines without a PID are taken")
+		t.Error("lines without a PID are accepted")
 	}
 }
 
@@ -154,6 +155,6 @@ func TestNamesOfStatistics(t *testing.T) {
 		t.Errorf("%s, want %s", data, want)
 	}
 	if strings.Contains(string(data), "cpu") {
-		t.Errorf("a group without the controller has statistics of it: %s", data)
+		t.Errorf("statistics of a missing controller: %s", data)
 	}
 }

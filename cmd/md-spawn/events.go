@@ -15,8 +15,8 @@ import (
 )
 
 type events struct {
-	Stats    bool          `help:"Show what the container uses now, once"`
-	Interval time.Duration `default:"5s" help:"Time between two lines"`
+	Stats    bool          `help:"Print the statistics once"`
+	Interval time.Duration `default:"5s" help:"Time between statistics"`
 	ID       string        `arg:"" help:"Id of a container"`
 
 	engine *engine
@@ -57,7 +57,7 @@ func (c *events) Run(ctx context.Context, std *cli.IO) error {
 	})
 }
 
-// event is a line of `runc events`, whose names engines know.
+// event is a line of `runc events`; engines know its field names.
 type event struct {
 	Type string `json:"type"`
 	ID   string `json:"id"`
@@ -74,7 +74,7 @@ func printEvent(std *cli.IO, e event) error {
 
 type object = map[string]any
 
-// runcStats puts what a group uses under the names of runc's types/events.go.
+// runcStats returns statistics under the names of runc's types/events.go.
 func runcStats(s cgroup.Stats) object {
 	data := object{}
 	if c := s.CPU; c != nil {

@@ -14,13 +14,11 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// first of all
-
 //go:embed doc.go
 var doc string
 
 func main() {
-	// The programs behind these words start containers: nothing else may cost time before them.
+	// These words are on the start path of every container: they come before all other work.
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case spawn.ReapArg:
@@ -46,11 +44,13 @@ func tool() cli.Tool {
 func stayWithContainer(args []string) int {
 	dir, err := state.FromEnv()
 	if err != nil || len(args) == 0 {
-		fmt.Fprintln(os.Stderr, "md-spawn: monitor: only md-spawn itself starts it:", err)
+		fmt.Fprintln(os.Stderr, "md-spawn: monitor: only md-spawn starts it:", err)
 		return cli.ExitUsage
 	}
 	if slices.Contains(args, "debug") {
 		cli.Debug(os.Stderr)
 	}
-	return monitor.New(dir).Monitor(context.Background(), args)
+	r := monitor.New(dir)
+	r.Warn = func(format string, args ...any) { cli.Warn(os.Stderr, "md-spawn", format, args...) }
+	return r.Monitor(context.Background(), args)
 }

@@ -2,7 +2,7 @@ package main
 
 import "github.com/weikeit/mydocker/lib/cli"
 
-// pipe are the commands of the last stage of the pipe. Most of them take the containers of an engine, too.
+// pipe returns the commands of the last stage of the pipe. Most of them also take containers of an engine.
 func pipe(e *engine) []cli.Command {
 	return []cli.Command{
 		{Name: "run", Summary: "Run the container of a document", Usage: "[command options] [-- COMMAND [ARG...]] < config.json | --bundle DIR ID",
@@ -13,7 +13,7 @@ func pipe(e *engine) []cli.Command {
 			New: func() cli.Runner { return &kill{engine: e} }},
 		{Name: "wait", Summary: "Wait for the end of containers and print their exit codes", Usage: "ID...",
 			New: func() cli.Runner { return &wait{} }},
-		{Name: "state", Summary: "Print the state of a container as OCI has it", Usage: "ID",
+		{Name: "state", Summary: "Print the OCI state of a container", Usage: "ID",
 			New: func() cli.Runner { return &show{engine: e} }},
 		{Name: "logs", Summary: "Show all the logs of a container", Usage: "[command options] ID",
 			New: func() cli.Runner { return &logs{} }},
@@ -22,7 +22,7 @@ func pipe(e *engine) []cli.Command {
 	}
 }
 
-// bundles are the commands that only an OCI runtime has.
+// bundles returns the commands that only OCI runtimes have.
 func bundles(e *engine) []cli.Command {
 	return []cli.Command{
 		{Name: "create", Summary: "Create the container of a bundle", Usage: "[command options] ID", More: true,
@@ -39,11 +39,11 @@ func bundles(e *engine) []cli.Command {
 			New: func() cli.Runner { return &pause{engine: e} }},
 		{Name: "update", Summary: "Change the limits of a container", Usage: "[command options] ID", More: true,
 			New: func() cli.Runner { return &update{engine: e} }},
-		{Name: "events", Summary: "Show what a container uses, and when memory runs out", Usage: "[command options] ID", More: true,
+		{Name: "events", Summary: "Print statistics and OOM kills of a container", Usage: "[command options] ID", More: true,
 			New: func() cli.Runner { return &events{engine: e} }},
 		{Name: "spec", Summary: "Write a config.json to start from", Usage: "[command options]", More: true,
 			New: func() cli.Runner { return &document{} }},
-		{Name: "features", Summary: "Print what of the OCI specification is done", Usage: "", More: true,
+		{Name: "features", Summary: "Print the supported features of the OCI specification", Usage: "", More: true,
 			New: func() cli.Runner { return &supported{} }},
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/rootfs"
-	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -154,7 +153,7 @@ func (c *execute) Run(ctx context.Context, std *cli.IO) error {
 	if err == nil && code != 0 {
 		err = cli.Status(code)
 	}
-	return cli.About(name, running(err))
+	return cli.About(name, err)
 }
 
 type stop struct {
@@ -274,7 +273,7 @@ func attachTo(ctx context.Context, e *container.Engine, box *state.Container, si
 	code, detached, err := e.Attach(ctx, box, since, input, caller(std))
 	switch {
 	case err != nil:
-		return cli.About(box.Spec.Name(), running(err))
+		return cli.About(box.Spec.Name(), err)
 	case detached:
 		// The prompt of the shell is not to stand behind that of the program. A terminal that takes nothing has none.
 		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
@@ -327,7 +326,7 @@ func (c *remove) Run(ctx context.Context, std *cli.IO) error {
 		if err == nil {
 			_, err = fmt.Fprintln(std.Out, id)
 		}
-		return cli.About(arg, running(err))
+		return cli.About(arg, err)
 	})
 }
 
@@ -390,16 +389,8 @@ func eachOf(std *cli.IO, command string, args []string, load func(string) (*stat
 		if err == nil {
 			err = do(box)
 		}
-		return cli.About(arg, running(err))
+		return cli.About(arg, err)
 	})
-}
-
-// running makes a sentence of "is not running".
-func running(err error) error {
-	if errors.Is(err, spawn.ErrNotRunning) {
-		return fmt.Errorf("it %w", err)
-	}
-	return err
 }
 
 type diff struct {

@@ -72,7 +72,7 @@ type top struct {
 // Run implements cli.Runner.
 func (c *top) Run(ctx context.Context, std *cli.IO) error {
 	return withContainer(std, c.Words[0], func(e *container.Engine, box *state.Container) error {
-		return running(e.Top(ctx, box, c.Words[1:], std.Out))
+		return e.Top(ctx, box, c.Words[1:], std.Out)
 	})
 }
 

@@ -20,27 +20,32 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Store are the containers of other engines: an OCI runtime's, made of a bundle that the caller has prepared,
-// under an id of the caller's choice, and each step of their life is a command of its own (runtime-spec,
-// runtime.md). Nobody stays with them: who started the runtime is told their end by the kernel.
+// Store holds the containers of other engines, made by the commands of an OCI runtime (runtime-spec, runtime.md) from
+// bundles that the engine has prepared, under ids that it chose. No process of ours stays with them: the engine reaps their
+// processes.
 //
-// State: bundle.json and, until it is started, the FIFO start, below DIR/ID.
+// State, below DIR/ID: bundle.json and, until the container is started, the FIFO start.
 type Store struct {
 	dir     string
 	systemd bool
+
+	// Warn reports what is no error but may surprise the user.
+	Warn func(format string, args ...any)
 }
 
-// Dir is where containers of bundles are kept when the caller does not say.
+// Dir is the default directory of a Store, below that of the runtime state.
 const Dir = "bundles"
 
-// New returns the containers below a directory. It makes nothing. systemd says that control groups are named
-// as systemd names them: slice:prefix:name.
-func New(dir string, systemd bool) *Store { return &Store{dir, systemd} }
+// New returns the containers below a directory. It makes nothing. systemd says that documents name control groups in the
+// form of systemd, slice:prefix:name.
+func New(dir string, systemd bool) *Store {
+	return &Store{dir: dir, systemd: systemd, Warn: func(string, ...any) {}}
+}
 
-// Open returns the containers of bundles of a state directory.
+// Open returns the containers in the default directory of a state directory.
 func Open(dir state.Dir) *Store { return New(filepath.Join(dir.Run, Dir), false) }
 
-// ErrNotFound says that there is no such container.
+// ErrNotFound is returned for an id that no container has.
 var ErrNotFound = fmt.Errorf("container does not exist: %w", fs.ErrNotExist)
 
 // Container is one container of another engine.
@@ -49,12 +54,13 @@ type Container struct {
 	Path    string          `json:"bundle"`
 	Init    state.Process   `json:"init"`
 	Created time.Time       `json:"created"`
-	Mount   uint64          `json:"mount,omitempty"` // the root lay in it before the container mounted in our namespace
-	Config  json.RawMessage `json:"config"`          // the document as it was
+	Mount   uint64          `json:"mount,omitempty"` // the mount that the root was in before the container mounted in our namespace
+	Config  json.RawMessage `json:"config"`          // the document
 
-	Damaged error `json:"-"` // why what is written about it cannot be read
+	Damaged error `json:"-"` // why bundle.json cannot be read; nil if it can
 
 	dir  string
+	warn func(format string, args ...any)
 	spec *spec.Spec
 }
 
@@ -63,7 +69,7 @@ const (
 	startFile  = "start"
 )
 
-// checkID refuses ids that could be anything but a name in a directory.
+// checkID refuses ids that are not plain file names.
 func checkID(id string) error {
 	strange := strings.ContainsFunc(id, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_+-.", r)
@@ -84,29 +90,34 @@ func (bs *Store) Load(id string) (*Container, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotFound
 	}
-	b := &Container{dir: dir}
+	b := &Container{dir: dir, warn: bs.Warn}
 	if err == nil {
-		err = json.Unmarshal(data, b)
-	}
-	if err == nil && b.ID != id {
-		err = fmt.Errorf("it is not about container %s", id)
-	}
-	if err == nil {
-		b.spec, err = spec.Read(strings.NewReader(string(b.Config)))
+		err = b.decode(data, id)
 	}
 	if err != nil {
-		return damagedBundle(id, dir, fmt.Errorf("read %s: %w", bundleFile, err))
+		return bs.loadDamaged(id, dir, fmt.Errorf("read %s: %w", bundleFile, err))
 	}
 	b.spec.LinuxPart()
-	if b.Init.PID == 0 { // it is being made, or it was lost
+	if b.Init.PID == 0 { // the container is being made, or its maker was killed
 		b.Init = linkedProcess(dir)
 	}
 	return b, nil
 }
 
-// damagedBundle returns a container that no more is known of than what cannot be torn, two links: enough to show, to
-// kill and to delete it.
-func damagedBundle(id, dir string, why error) (*Container, error) {
+// decode reads bundle.json.
+func (b *Container) decode(data []byte, id string) (err error) {
+	if err = json.Unmarshal(data, b); err != nil {
+		return err
+	}
+	if b.ID != id {
+		return fmt.Errorf("it is about container %.80q, not %s", b.ID, id)
+	}
+	b.spec, err = spec.Read(strings.NewReader(string(b.Config)))
+	return err
+}
+
+// loadDamaged returns a container by its two links, which cannot be torn: enough to show, kill and delete it.
+func (bs *Store) loadDamaged(id, dir string, why error) (*Container, error) {
 	group, err := os.Readlink(filepath.Join(dir, groupLink))
 	if err != nil {
 		return nil, why
@@ -115,26 +126,25 @@ func damagedBundle(id, dir string, why error) (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Container{ID: id, Created: info.ModTime(), Init: linkedProcess(dir), Damaged: why, dir: dir, spec: spec.New("")}
+	b := &Container{ID: id, Created: info.ModTime(), Init: linkedProcess(dir), Damaged: why, dir: dir, warn: bs.Warn, spec: spec.New("")}
 	b.spec.Annotations, b.spec.Hooks = nil, nil
 	part := b.spec.LinuxPart()
 	part.CgroupsPath = group
-	// As if it had both: what is in a group, or mounted, that may be others', too, is not taken away.
+	// With both namespaces, delete neither kills what else is in the group nor unmounts anything of the host.
 	part.Namespaces = []specs.LinuxNamespace{{Type: specs.PIDNamespace}, {Type: specs.MountNamespace}}
 	return b, nil
 }
 
-// The links of a container, which are there whole or not at all: they lead nowhere.
+// Symbolic links whose targets are records: a link is never torn.
 const (
 	groupLink = "group" // the path of its control group
 	firstLink = "first" // its first process
 )
 
-// link writes down in a link what is needed to end the container.
+// link records in a link what is needed to end the container.
 func (b *Container) link(name, text string) error {
-	err := os.Symlink(text, filepath.Join(b.dir, name))
-	if err != nil {
-		return fmt.Errorf("note container %s: %w", b.ID, err)
+	if err := os.Symlink(text, filepath.Join(b.dir, name)); err != nil {
+		return fmt.Errorf("record container %s: %w", b.ID, err)
 	}
 	return nil
 }
@@ -147,7 +157,7 @@ func linkedProcess(dir string) (p state.Process) {
 	return p
 }
 
-// Has reports whether there is a container with an id.
+// Has reports whether a container with an id exists.
 func (bs *Store) Has(id string) bool {
 	if checkID(id) != nil {
 		return false
@@ -156,7 +166,7 @@ func (bs *Store) Has(id string) bool {
 	return err == nil
 }
 
-// List returns all containers, by id. One that cannot be read is left out.
+// List returns all containers that can be read, sorted by id.
 func (bs *Store) List() ([]*Container, error) {
 	entries, err := os.ReadDir(bs.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -186,7 +196,7 @@ func (bs *Store) read(id, path string) (*Container, error) {
 		return nil, err
 	}
 	defer file.Close()
-	b := &Container{ID: id, Path: path, Created: time.Now(), dir: filepath.Join(bs.dir, id)}
+	b := &Container{ID: id, Path: path, Created: time.Now(), dir: filepath.Join(bs.dir, id), warn: bs.Warn}
 	if b.spec, err = spec.Read(file); err != nil {
 		return nil, err
 	}
@@ -196,8 +206,8 @@ func (bs *Store) read(id, path string) (*Container, error) {
 	return b, spawn.Check(b.spec)
 }
 
-// groupPath returns where the control group of a container lies. Systemd's own form is a place below its slice: the
-// group is made there without asking systemd, which leaves groups that it did not make alone.
+// groupPath returns the path of a container's control group. systemd's form names a place below a slice: the group is made
+// there without asking systemd, which leaves groups that it did not make alone.
 func (bs *Store) groupPath(path, id string) (string, error) {
 	if path == "" {
 		return "/" + id, nil
@@ -213,7 +223,7 @@ func (bs *Store) groupPath(path, id string) (string, error) {
 	if slice == "" {
 		slice = "system.slice"
 	}
-	// a-b.slice lies in a.slice (systemd.slice(5)).
+	// a-b.slice is in a.slice (systemd.slice(5)).
 	dir, words := "", strings.Split(strings.TrimSuffix(slice, ".slice"), "-")
 	for i := range words {
 		if words[0] != "" {
@@ -226,7 +236,7 @@ func (bs *Store) groupPath(path, id string) (string, error) {
 	return dir + "/" + name, nil
 }
 
-// save writes the container down.
+// save writes bundle.json.
 func (b *Container) save() error {
 	var err error
 	if b.Config, err = b.spec.Encode(); err != nil {
@@ -235,13 +245,21 @@ func (b *Container) save() error {
 	return state.WriteVolatile(filepath.Join(b.dir, bundleFile), b)
 }
 
+// handle returns the handle on the container.
+func (b *Container) handle() *spawn.Container {
+	s := *b.spec
+	s.Annotations = nil
+	s.Annotate(spec.AnnotationID, b.ID)
+	return &spawn.Container{ID: b.ID, Spec: &s, Init: b.Init, Ended: func() bool { return b.life() == state.Dead }}
+}
+
 // group returns the container's control group.
 func (b *Container) group() (*cgroup.Group, error) { return cgroup.Open(b.spec.Linux.CgroupsPath) }
 
-// The states of a container beyond those of the specification.
+// statusPaused is runc's addition to the statuses of the specification.
 const statusPaused specs.ContainerState = "paused"
 
-// Status returns the state of the container in one word.
+// Status returns the container's status.
 func (b *Container) Status() specs.ContainerState {
 	if b.Init.PID == 0 {
 		return specs.StateCreating
@@ -252,19 +270,16 @@ func (b *Container) Status() specs.ContainerState {
 	if _, err := os.Lstat(filepath.Join(b.dir, startFile)); err == nil {
 		return specs.StateCreated
 	}
-	if group, err := b.group(); err == nil {
-		if frozen, err := group.Frozen(); err == nil && frozen {
-			return statusPaused
-		}
+	if b.handle().Paused() {
+		return statusPaused
 	}
 	return specs.StateRunning
 }
 
-// life tells whether the first process runs. No monitor stays with a bundle's container: where the pid does not tell,
-// the control group does.
+// life returns whether the first process runs: by its pid, or by the control group if the pid does not tell.
 func (b *Container) life() state.Life { return b.Init.LifeIn(b.spec.Linux.CgroupsPath) }
 
-// State returns the container's state (runtime-spec, runtime.md "State"), with what runc says beyond it.
+// State returns the container's state (runtime-spec, runtime.md "State"), with the fields that runc adds.
 func (b *Container) State() State {
 	s := State{State: b.stateOf(b.Status(), b.Init.Number()), Rootfs: b.root(), Created: b.Created, Owner: "root"}
 	if s.Status != specs.StateStopped {
@@ -273,10 +288,10 @@ func (b *Container) State() State {
 	return s
 }
 
-// State is what `md-spawn state` and `list` show of a bundle's container.
+// State is what `md-spawn state` and `md-spawn list` print.
 type State struct {
 	specs.State
-	Pid     int       `json:"pid"` // there with every status: 0 where there is none
+	Pid     int       `json:"pid"` // also when it is 0: there is no process
 	Rootfs  string    `json:"rootfs"`
 	Created time.Time `json:"created"`
 	Owner   string    `json:"owner"`
@@ -288,13 +303,13 @@ func (b *Container) stateOf(status specs.ContainerState, pid int) specs.State {
 	}
 }
 
-// hookState is the state as hooks get it.
+// hookState returns the state that hooks read.
 func (b *Container) hookState(status specs.ContainerState, pid int) ([]byte, error) {
 	return json.Marshal(b.stateOf(status, pid))
 }
 
 func (b *Container) root() string {
-	if b.spec.Root == nil { // no document of ours: it must not take the others out of a list
+	if b.spec.Root == nil { // a damaged container
 		return ""
 	}
 	if filepath.IsAbs(b.spec.Root.Path) {

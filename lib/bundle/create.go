@@ -13,6 +13,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spawn"
@@ -20,37 +21,54 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// ProcessFlags say how the process of an OCI command is connected with its caller.
+// ProcessFlags are the options of the OCI commands that start a process.
 type ProcessFlags struct {
 	ConsoleSocket string `help:"Send the terminal to this socket" placeholder:"PATH"`
 	PidFile       string `help:"Write the process id to this file" placeholder:"FILE"`
-	PreserveFds   int    `name:"preserve-fds" help:"Give the program so many more descriptors, from 3 on" placeholder:"N"`
+	PreserveFds   int    `name:"preserve-fds" help:"Pass N descriptors on to the program, from 3 on" placeholder:"N"`
 }
 
-// CreateFlags are the options of create, and of run with an id.
+// CreateFlags are the options of `create`, and of `run` with an id.
 type CreateFlags struct {
 	ProcessFlags
-	NoPivot      bool `help:"Move the root in place of pivot_root(2), for a host that runs from its initramfs"`
+	NoPivot      bool `help:"Move the root instead of pivot_root(2), for a host that runs from its initramfs"`
 	NoNewKeyring bool `help:"Keep the caller's session keyring"`
 }
 
-// Create makes the container of a bundle, up to the point where its program is all that is missing.
+// errConsole refuses a terminal without a console socket, or the reverse, for a program that we do not stay with.
+var errConsole = errors.New("--console-socket and a terminal need each other: no process stays to hold the terminal")
+
+// RunOptions are what `run` has beyond [CreateFlags].
+type RunOptions struct {
+	Detach  bool // return when the program runs
+	Keep    bool // do not delete the container when its program ends
+	Streams spawn.Streams
+}
+
+// launchOptions are those of one start of a container.
+type launchOptions struct {
+	CreateFlags
+	orphan bool     // we end before the program
+	wait   bool     // the program waits for `start`
+	screen *os.File // see [spawn.Launch]
+}
+
+// Create makes the container of a bundle. Its first process waits for [Container.Start].
 func (bs *Store) Create(ctx context.Context, id, bundle string, f CreateFlags) error {
 	b, err := bs.read(id, bundle)
 	if err != nil {
 		return err
 	}
 	if b.spec.Process.Terminal != (f.ConsoleSocket != "") {
-		return errors.New("--console-socket and process.terminal go together: nobody stays to hold the terminal")
+		return errConsole
 	}
-	_, err = b.create(ctx, f, true, true, linux.WindowSize{})
+	_, err = b.create(ctx, launchOptions{CreateFlags: f, orphan: true, wait: true})
 	return err
 }
 
-// create makes the container, for which nobody stays if it is to be an orphan; with wait its program waits until it is
-// started. Where it fails, nothing is left.
-func (b *Container) create(ctx context.Context, f CreateFlags, orphan, wait bool, size linux.WindowSize) (*spawn.Child, error) {
-	if !spawn.HasNamespace(b.spec.Linux, specs.MountNamespace) {
+// create makes the container. If it fails, nothing is left.
+func (b *Container) create(ctx context.Context, o launchOptions) (*spawn.Child, error) {
+	if _, own := b.spec.Namespace(specs.MountNamespace); !own {
 		var err error
 		if b.Mount, err = linux.MountID(b.root()); err != nil {
 			return nil, err
@@ -59,60 +77,61 @@ func (b *Container) create(ctx context.Context, f CreateFlags, orphan, wait bool
 	if err := b.claim(); err != nil {
 		return nil, err
 	}
-	c, err := b.fork(ctx, f, orphan, wait, size)
-	if err == nil {
-		return c, nil
+	c, err := b.launch(ctx, o)
+	if err != nil {
+		return nil, errors.Join(err, b.destroy(interrupt.Undoing(ctx)))
 	}
-	err = spawn.Interrupted(ctx, err)
-	return nil, errors.Join(err, b.destroy(interrupt.Undoing(ctx)))
+	return c, nil
 }
 
-func (b *Container) fork(ctx context.Context, f CreateFlags, orphan, wait bool, size linux.WindowSize) (*spawn.Child, error) {
-	handed := handedSockets()
-	l, err := spawn.NewLaunch(withSockets(b.spec, handed), b.Path, size, "")
+// launch starts the first process.
+func (b *Container) launch(ctx context.Context, o launchOptions) (*spawn.Child, error) {
+	group, err := cgroup.Apply(b.spec, "")
 	if err != nil {
 		return nil, err
 	}
-	l.Stdio, l.Inherit, l.KeptFDs = &spawn.Stdio{}, !b.spec.Process.Terminal, f.PreserveFds+handed
-	l.Orphan = orphan
-	l.NoPivot, l.KeepKeyring = f.NoPivot, f.NoNewKeyring
-	if wait {
-		path := filepath.Join(b.dir, startFile)
-		if err := syscall.Mkfifo(path, 0o600); err != nil {
-			return nil, fmt.Errorf("make %s: %w", path, err)
-		}
-		// For both, so that it never ends: the child waits for a byte.
-		if l.StartFIFO, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
+	handed := handedSockets()
+	l, err := spawn.NewLaunch(withSockets(b.spec, handed), b.Path, group)
+	if err != nil {
+		return nil, err
+	}
+	if !b.spec.Process.Terminal {
+		l.Stdio = spawn.Inherited
+	}
+	l.Screen, l.KeptFDs = o.screen, o.PreserveFds+handed
+	l.Orphan, l.NoPivot, l.KeepKeyring = o.orphan, o.NoPivot, o.NoNewKeyring
+	if o.wait {
+		if l.StartFIFO, err = b.makeStartFIFO(); err != nil {
 			return nil, err
 		}
 	}
-	if f.ConsoleSocket != "" {
-		l.SendConsole = func(master *os.File) error { return linux.SendToSocket(f.ConsoleSocket, "/dev/ptmx", master) }
-	}
-	noted := false
-	l.Sync = func(m spawn.SyncPoint, pid int) error {
-		if err := spawn.Cancelled(ctx); err != nil {
-			return err
-		}
-		if !noted {
-			noted = true
-			if err := b.note(ctx, pid); err != nil {
-				return err
-			}
-		}
-		switch m {
-		case spawn.BeforePivot, spawn.BeforeProgram:
-			return spawn.RunContainerHooks(ctx, b.spec, m, pid, b.hookState)
-		case spawn.Ready:
-			return writePidFile(f.PidFile, pid)
-		}
-		return nil
-	}
-	return l.Start()
+	l.SendConsole = o.sendConsole()
+	l.HookState = b.hookState
+	l.Created = b.note
+	l.Ready = func(pid int) error { return writePidFile(o.PidFile, pid) }
+	return l.Start(ctx)
 }
 
-// handedSockets returns how many sockets, from descriptor 3 on, whoever started us hands to the program: an engine that
-// systemd has started by its socket passes them on (sd_listen_fds(3)).
+// makeStartFIFO makes the FIFO that the first process reads a byte from. It is open for writing too, so that the read
+// does not see an end.
+func (b *Container) makeStartFIFO() (*os.File, error) {
+	path := filepath.Join(b.dir, startFile)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		return nil, fmt.Errorf("make %s: %w", path, err)
+	}
+	return os.OpenFile(path, os.O_RDWR, 0)
+}
+
+// sendConsole returns how the terminal is handed over; nil if it is not.
+func (f ProcessFlags) sendConsole() func(master *os.File) error {
+	if f.ConsoleSocket == "" {
+		return nil
+	}
+	return func(master *os.File) error { return linux.SendToSocket(f.ConsoleSocket, "/dev/ptmx", master) }
+}
+
+// handedSockets returns how many sockets, from descriptor 3 on, are for the program: a socket-activated engine passes on
+// those that systemd gave it (sd_listen_fds(3)).
 func handedSockets() int {
 	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
 	if err != nil || n < 0 || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
@@ -121,7 +140,7 @@ func handedSockets() int {
 	return n
 }
 
-// withSockets returns a document whose program is told of n sockets. The program of a later exec has none of them.
+// withSockets returns a document whose program finds n sockets in its environment. Later programs (exec) do not get them.
 func withSockets(s *spec.Spec, n int) *spec.Spec {
 	if n == 0 {
 		return s
@@ -135,47 +154,51 @@ func withSockets(s *spec.Spec, n int) *spec.Spec {
 	return &told
 }
 
-// note writes down the first process and runs the hooks of the outside.
-func (b *Container) note(ctx context.Context, pid int) error {
+// note records the first process.
+func (b *Container) note(pid int) error {
 	var err error
 	if b.Init, err = state.FindProcess(pid); err != nil {
 		return err
 	}
 	first, err := json.Marshal(b.Init)
-	if err == nil {
-		err = b.link(firstLink, string(first))
-	}
-	if err == nil {
-		err = b.save()
-	}
 	if err != nil {
 		return err
 	}
-	return b.runHooks(ctx, spawn.RuntimeHooks(b.spec), specs.StateCreating, true)
+	if err := b.link(firstLink, string(first)); err != nil {
+		return err
+	}
+	return b.save()
 }
 
-// runHooks runs hooks in our namespaces. With stop the first that fails ends it.
-func (b *Container) runHooks(ctx context.Context, hooks []specs.Hook, status specs.ContainerState, stop bool) error {
-	var errs []error
-	for _, hook := range hooks {
-		text, err := b.hookState(status, b.Init.PID)
-		if err == nil {
-			err = spec.RunHook(ctx, hook, text)
-		}
-		if errs = append(errs, err); stop && err != nil {
-			break
-		}
+// runHooks runs hooks in the runtime namespace. The container goes on if they fail (runtime-spec, runtime.md "Lifecycle",
+// steps 9 and 13): errors are only warnings.
+func (b *Container) runHooks(ctx context.Context, kind string, hooks []specs.Hook, status specs.ContainerState) {
+	if len(hooks) == 0 {
+		return
 	}
-	return errors.Join(errs...)
+	text, err := b.hookState(status, b.Init.PID)
+	if err == nil {
+		err = spec.RunHooks(ctx, hooks, text)
+	}
+	if err != nil {
+		b.warn("%s %v", kind, err)
+	}
+}
+
+// poststart runs the poststart hooks.
+func (b *Container) poststart(ctx context.Context) {
+	if b.spec.Hooks != nil {
+		b.runHooks(ctx, "poststart", b.spec.Hooks.Poststart, specs.StateRunning)
+	}
 }
 
 func writePidFile(path string, pid int) error {
 	if path == "" {
 		return nil
 	}
-	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)) // whoever waits for it finds it whole
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)) // a reader of path sees the whole file
 	_ = os.Remove(temp)
-	// Its directory may be others', too, who could have put a link there.
+	// Other users may write to the directory, and could have put a link there.
 	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
@@ -187,46 +210,36 @@ func writePidFile(path string, pid int) error {
 	return os.Rename(temp, path)
 }
 
-// Run is create and start in one. In the foreground it returns the program's exit code and deletes the container,
+// Run creates and starts a container. In the foreground it returns the program's exit code, and deletes the container
 // unless it is kept; detached, 0 when the program runs.
-func (bs *Store) Run(ctx context.Context, id, bundle string, f CreateFlags, detach, keep bool, streams spawn.Streams) (int, error) {
+func (bs *Store) Run(ctx context.Context, id, bundle string, f CreateFlags, o RunOptions) (int, error) {
 	b, err := bs.read(id, bundle)
 	if err != nil {
 		return 0, err
 	}
-	if detach && b.spec.Process.Terminal != (f.ConsoleSocket != "") {
-		return 0, errors.New("--console-socket and process.terminal go together: nobody stays to hold the terminal")
+	if o.Detach && b.spec.Process.Terminal != (f.ConsoleSocket != "") {
+		return 0, errConsole
 	}
-	c, err := b.create(ctx, f, detach, false, spawn.SizeOf(streams.Screen))
+	c, err := b.create(ctx, launchOptions{CreateFlags: f, orphan: o.Detach, screen: o.Streams.Screen})
 	if err != nil {
 		return 0, err
 	}
-	err = b.runHooks(ctx, poststart(b.spec), specs.StateRunning, false)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "md-spawn: warning: poststart", spawn.OneLine(err))
-	}
-	if detach {
+	b.poststart(ctx)
+	if o.Detach {
 		return 0, nil
 	}
-	code, err := c.AttendInherited(streams, f.ConsoleSocket != "")
-	if !keep {
+	code, err := c.Attend(o.Streams, nil)
+	if !o.Keep {
 		err = errors.Join(err, b.destroy(interrupt.Undoing(ctx)))
 	}
 	return code, err
 }
 
-func poststart(s *spec.Spec) []specs.Hook {
-	if s.Hooks == nil {
-		return nil
-	}
-	return s.Hooks.Poststart
-}
-
-// destroy takes all of the container away: its processes, its control group, what is written about it, and by its
-// hooks what others made for it.
+// destroy removes all of the container: its processes, its mounts, its control group and its state directory. The poststop
+// hooks remove what others made for it.
 func (b *Container) destroy(ctx context.Context) error {
 	if b.life() != state.Dead {
-		if err := b.Kill(syscall.SIGKILL, false); err != nil && !errors.Is(err, spawn.ErrNotRunning) {
+		if err := b.Kill(ctx, syscall.SIGKILL); err != nil && !errors.Is(err, spawn.ErrNotRunning) {
 			return err
 		}
 	}
@@ -236,16 +249,13 @@ func (b *Container) destroy(ctx context.Context) error {
 	}
 	if b.spec.Hooks != nil {
 		b.Init.PID = 0
-		// runtime-spec, runtime.md "Lifecycle", step 13: the container is gone, whatever comes of them.
-		if failed := b.runHooks(ctx, b.spec.Hooks.Poststop, specs.StateStopped, false); failed != nil {
-			fmt.Fprintln(os.Stderr, "md-spawn: warning: poststop", spawn.OneLine(failed))
-		}
+		b.runHooks(ctx, "poststop", b.spec.Hooks.Poststop, specs.StateStopped)
 	}
 	return err
 }
 
-// unmount takes away what a container without a mount namespace has mounted in ours: all that is on top of what its
-// root lay in before.
+// unmount removes what a container without a mount namespace has mounted in ours: all that is on top of the mount that
+// its root was in before.
 func (b *Container) unmount() error {
 	if b.Mount == 0 {
 		return nil
@@ -257,8 +267,7 @@ func (b *Container) unmount() error {
 	return err
 }
 
-// removeGroup takes the control group away, with what is still in it: a container without a pid namespace of its own
-// may leave processes behind.
+// removeGroup removes the control group. A container without a pid namespace may leave processes in it: they are killed.
 func (b *Container) removeGroup(ctx context.Context) error {
 	group, err := b.group()
 	if err != nil {
@@ -267,8 +276,8 @@ func (b *Container) removeGroup(ctx context.Context) error {
 	if !group.Exists() {
 		return nil
 	}
-	_ = group.Thaw(ctx) // what is frozen cannot die on v1
-	if !spawn.HasNamespace(b.spec.Linux, specs.PIDNamespace) {
+	_ = group.Thaw(ctx) // on v1, a frozen process does not die
+	if _, own := b.spec.Namespace(specs.PIDNamespace); !own {
 		if err := group.Kill(ctx); err != nil {
 			return err
 		}

@@ -13,13 +13,13 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// The directory of a container comes and goes as a whole, by a rename(2): what a command left when it was killed bears no
-// container's id, and the next delete removes it ([Store.Sweep]). Its maker has it locked.
+// The directory of a container appears and disappears as a whole, by rename(2). What a killed command leaves has a
+// temporary name, and the next delete removes it ([Store.Sweep]). The command that makes it holds a lock on it.
 
-// temporary starts the names of directories that are not whole: no id has such a letter.
+// temporary begins the names of incomplete directories: no id contains "~".
 const temporary = state.TempPrefix + "~"
 
-// claim makes the container's directory, with what is known of the container, unless there is one of this id.
+// claim makes the container's directory with its first records. It fails if the id is in use.
 func (b *Container) claim() error {
 	parent := filepath.Dir(b.dir)
 	if err := os.MkdirAll(parent, 0o700); err != nil {
@@ -27,7 +27,7 @@ func (b *Container) claim() error {
 	}
 	for try := 0; ; try++ {
 		err := b.claimIn(parent)
-		if !errors.Is(err, fs.ErrNotExist) || try == 10 { // else a sweep came between making and locking it
+		if !errors.Is(err, fs.ErrNotExist) || try == 10 { // a sweep removed it before it was locked
 			return err
 		}
 	}
@@ -45,13 +45,7 @@ func (b *Container) claimIn(parent string) error {
 	defer lock.Close()
 	whole := *b
 	whole.dir = temp
-	if err = whole.link(groupLink, b.spec.Linux.CgroupsPath); err == nil {
-		err = whole.save()
-	}
-	if err == nil {
-		// One that is empty was left by a version of ours that made it first.
-		err = syscall.Rename(temp, b.dir)
-	}
+	err = whole.publish(b.dir)
 	b.Config = whole.Config
 	if err == nil {
 		return nil
@@ -61,6 +55,17 @@ func (b *Container) claimIn(parent string) error {
 		return fmt.Errorf("container with id exists: %s", b.ID)
 	}
 	return err
+}
+
+// publish writes the first records into a new directory and gives it its name.
+func (b *Container) publish(dir string) error {
+	if err := b.link(groupLink, b.spec.Linux.CgroupsPath); err != nil {
+		return err
+	}
+	if err := b.save(); err != nil {
+		return err
+	}
+	return syscall.Rename(b.dir, dir) // replaces an empty directory, as an early release left them
 }
 
 // forget removes the container's directory.
@@ -73,10 +78,10 @@ func (b *Container) forget() error {
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", b.dir, err)
 	}
-	return os.RemoveAll(temp) // a sweep may be at it as well
+	return os.RemoveAll(temp) // a sweep may remove it at the same time
 }
 
-// lockDir says that somebody is about a directory until the file is closed.
+// lockDir locks a directory until the file is closed.
 func lockDir(path string) (*os.File, error) {
 	dir, err := os.Open(path)
 	if err != nil {
@@ -89,7 +94,7 @@ func lockDir(path string) (*os.File, error) {
 	return dir, nil
 }
 
-// Sweep removes what commands that were killed had of directories.
+// Sweep removes the directories that killed commands left.
 func (bs *Store) Sweep() error {
 	entries, err := os.ReadDir(bs.dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -151,23 +151,23 @@ func (m *Manager) Delete(ctx context.Context, id string) error {
 
 // Apply creates the cgroup of a document with its limits, for a restarted container and for documents of
 // other tools. It is idempotent. A document with limits but without linux.cgroupsPath gets /mydocker/ID;
-// one without either gets no cgroup.
+// one without either gets no cgroup: the result is nil.
 //
 // mark identifies the container's state directory ([state.Dir.Mark]).
-func Apply(_ context.Context, s *spec.Spec, mark string) error {
+func Apply(s *spec.Spec, mark string) (*Group, error) {
 	if s.Linux == nil || (s.Linux.CgroupsPath == "" && s.Linux.Resources == nil) {
-		return nil
+		return nil, nil
 	}
 	if s.Linux.CgroupsPath == "" {
 		id, err := state.EnsureID(s)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s.Linux.CgroupsPath = base + "/" + id
 	}
 	g, err := Open(s.Linux.CgroupsPath)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r := s.Linux.Resources
 	if r != nil && len(r.Devices) > 0 {
@@ -177,7 +177,7 @@ func Apply(_ context.Context, s *spec.Spec, mark string) error {
 	}
 	g.stateMark = mark
 	_, err = g.create(r)
-	return err
+	return g, err
 }
 
 // OOMKills returns how many processes of the document's cgroup the OOM killer has killed.

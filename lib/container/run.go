@@ -91,7 +91,7 @@ func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller)
 		return "", 0, err
 	}
 	code, err = e.spawn.Run(ctx, s, monitor.Options{
-		Detach: o.Detach, Keep: !o.Remove, Interactive: o.Interactive,
+		Detach: o.Detach, Keep: !o.Remove, Interactive: o.Interactive, GroupMade: true,
 		Streams: spawn.Connect(c.In, c.Out, c.Err, *o.TTY, o.Interactive),
 	})
 	return s.ID(), code, err
@@ -227,7 +227,7 @@ func (e *Engine) start(ctx context.Context, c *state.Container) error {
 	if c, err = e.Dir.Load(c.ID); err != nil { // another command may have been quicker
 		return err
 	}
-	if paused(c) {
+	if c.Running && e.spawn.Handle(c).Paused() {
 		return monitor.ErrPaused
 	}
 	if c.Running || c.Restarting() {

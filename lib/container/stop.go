@@ -66,11 +66,7 @@ func (e *Engine) Kill(ctx context.Context, c *state.Container, sig syscall.Signa
 		}
 	}
 	e.spawn.Rouse(c)
-	err := e.spawn.Signal(c, sig)
-	if err == nil && sig == syscall.SIGKILL {
-		err = wake(ctx, c)
-	}
-	return err
+	return e.spawn.Handle(c).Signal(ctx, sig)
 }
 
 // Wait waits for the end of a container and returns the exit code of its program; one that has ended has its last.
@@ -91,11 +87,11 @@ func stopSignal(c *state.Container, name string) (syscall.Signal, error) {
 
 // signal sends a signal to end by; a container that has just ended is fine, and a paused one goes on.
 func (e *Engine) signal(ctx context.Context, c *state.Container, sig syscall.Signal) error {
-	err := e.spawn.Signal(c, sig)
+	err := e.spawn.Handle(c).Signal(ctx, sig)
 	if errors.Is(err, spawn.ErrNotRunning) {
 		return nil
 	}
-	return errors.Join(err, wake(ctx, c))
+	return errors.Join(err, e.spawn.Handle(c).Wake(ctx))
 }
 
 // await waits for the end of the program for the given seconds, and without an end where they are
@@ -108,7 +104,7 @@ func (e *Engine) await(ctx context.Context, c *state.Container, seconds int) (en
 			slice = max(left, 0)
 		}
 		// Rounded up, or the last part of a millisecond would be waited for busily.
-		ended, err = e.spawn.Wait(c, int((slice+time.Millisecond-1)/time.Millisecond))
+		ended, err = e.spawn.Handle(c).Wait(int((slice + time.Millisecond - 1) / time.Millisecond))
 		if ended || err != nil || seconds >= 0 && !time.Now().Before(end) {
 			return ended, err
 		}
@@ -176,43 +172,16 @@ func (e *Engine) removePrepared(ctx context.Context, id string) error {
 }
 
 func (e *Engine) remove(ctx context.Context, c *state.Container, o RemoveOptions) error {
-	for {
-		err := e.tryRemove(ctx, c, o)
-		if !errors.Is(err, monitor.ErrRunning) || ctx.Err() != nil {
-			return err
-		}
-		// Another command has started it meanwhile.
-		if c, _, err = e.Dir.LoadAnyway(c.ID); errors.Is(err, state.ErrNotFound) {
+	err := e.spawn.Delete(ctx, c, o.Force, func() error {
+		if o.Volumes {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func (e *Engine) tryRemove(ctx context.Context, c *state.Container, o RemoveOptions) error {
-	if (c.Running || c.Restarting()) && !o.Force {
+		return e.keepVolumes(c.ID)
+	})
+	if errors.Is(err, monitor.ErrRunning) && !o.Force {
 		return errRunning("stop it first, or remove it by force (-f)")
 	}
-	c, err := e.spawn.GiveUp(ctx, c)
-	if err != nil {
-		return err
-	}
-	if c.Running {
-		if err := e.signal(ctx, c, syscall.SIGKILL); err != nil {
-			return err
-		}
-	}
-	if err := e.spawn.Settle(ctx, c); err != nil {
-		return err
-	}
-	if !o.Volumes {
-		if err := e.keepVolumes(c.ID); err != nil {
-			return err
-		}
-	}
-	return e.spawn.Remove(ctx, c.Spec)
+	return err
 }
 
 // keepVolumes makes the anonymous volumes of container id stay when it is removed.

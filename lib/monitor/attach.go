@@ -16,13 +16,13 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Attach connects the caller with a container that runs in the background, as if it had been started in the
-// foreground: it shows what the program writes from a moment on, passes the caller's input and signals to it, and
-// returns its exit code when it has ended. At a terminal, Ctrl-P Ctrl-Q lets go of it: detached is true then.
+// Attach connects the caller with a container that runs in the background, as if it ran in the foreground: it shows what
+// the program writes from since on, passes the caller's input and signals to it, and returns its exit code when it has
+// ended. At a terminal, Ctrl-P Ctrl-Q detaches: detached is true then.
 //
-// There is nothing between the two: the output is read from the log, and the input is the very pipe or terminal that
-// the monitor holds open (pidfd_getfd(2)). So the end of the caller's input is not that of the program's. One that has
-// ended is only heard.
+// No process stands between the two: Attach reads the output from the log, and writes the input to the pipe or terminal
+// that the monitor holds open (pidfd_getfd(2)). So the end of the caller's input does not end the program's. A container
+// that has ended has only output.
 func (r *Runtime) Attach(ctx context.Context, c *state.Container, since time.Time, s spawn.Streams) (code int, detached bool, err error) {
 	input, err := programInput(c.Run)
 	if err != nil {
@@ -35,26 +35,21 @@ func (r *Runtime) Attach(ctx context.Context, c *state.Container, since time.Tim
 			console = input
 		}
 	}
-	if console != nil && s.Screen != nil {
-		spawn.Resize(console, s.Screen)
-	}
-	if console != nil && s.Terminal != nil {
-		restore, err := linux.MakeRaw(s.Terminal)
-		if err != nil {
-			return 0, false, err
-		}
-		defer restore()
-	}
 	ctx, leave := context.WithCancelCause(context.WithoutCancel(ctx)) // a Ctrl-C is the program's
 	defer leave(nil)
 	send := func(sig syscall.Signal) {
-		if errors.Is(r.Signal(c, sig), spawn.ErrNotRunning) { // it is ours, where the rest of the output is not taken
+		if errors.Is(r.Handle(c).Signal(ctx, sig), spawn.ErrNotRunning) { // the signal is for us: the caller stopped reading
 			interrupt.Tell(sig)
 			leave(context.Canceled)
 		}
 	}
+	session, err := spawn.NewSession(s, console, send)
+	if err != nil {
+		return 0, false, err
+	}
+	defer session.Close()
 	if since.IsZero() {
-		since = time.Now() // before anything is typed: the answer belongs to it
+		since = time.Now() // before the first byte of input, so that the answer to it is shown
 	}
 	if input != nil && s.In != nil {
 		go func() {
@@ -63,19 +58,16 @@ func (r *Runtime) Attach(ctx context.Context, c *state.Container, since time.Tim
 			}
 		}()
 	}
-	stop := spawn.Forward(send, console, s.Screen)
-	defer func() { _ = stop() }()
 	var ended atomic.Bool
 	result := make(chan error, 1)
 	shown := make(chan struct{})
-	var taken spawn.Flow
 	go func() {
 		var err error
 		code, err = r.WaitCode(ctx, c)
 		ended.Store(true)
-		asked := err == nil && stop()
+		asked := err == nil && session.Release()
 		result <- err
-		taken.Await(shown, asked)
+		session.Await(shown, asked)
 		select {
 		case <-shown:
 		default:
@@ -86,7 +78,7 @@ func (r *Runtime) Attach(ctx context.Context, c *state.Container, since time.Tim
 	o := crilog.Options{Tail: -1, Since: since, Follow: true, Ended: ended.Load, Parts: true}
 	err = interrupt.Do(ctx, func() error {
 		defer close(shown)
-		return crilog.Read(ctx, r.LogPath(c.ID), o, taken.Writer(s.Out), taken.Writer(s.Err))
+		return crilog.Read(ctx, r.LogPath(c.ID), o, session.Writer(s.Out), session.Writer(s.Err))
 	})
 	switch cause := context.Cause(ctx); {
 	case cause == errDetached:
@@ -97,7 +89,7 @@ func (r *Runtime) Attach(ctx context.Context, c *state.Container, since time.Tim
 	return code, false, err
 }
 
-// programInput returns the pipe or terminal that a program reads, from the monitor that holds it; nil where it has none.
+// programInput returns the pipe or terminal that a program reads, from the monitor that holds it; nil if it has none.
 func programInput(run state.Run) (*os.File, error) {
 	if run.Input == 0 {
 		return nil, nil
@@ -113,16 +105,16 @@ func programInput(run state.Run) (*os.File, error) {
 	return linux.PidfdGetFile(monitor, run.Input, "input")
 }
 
-// The ends of an attachment that are not that of the container's output.
+// Causes that end an attachment before the container's output ends.
 var (
-	errDetached = errors.New("detached")
-	errStalled  = errors.New("the container has ended, and its output is not taken")
+	errDetached = errors.New("detached by the user")
+	errStalled  = errors.New("the container has ended, and its output is not read")
 )
 
-// untilDetached reads what a user types, up to the two keys that let go of a container.
+// untilDetached reads the user's input up to the two keys that detach from a container.
 type untilDetached struct {
 	in    io.Reader
-	keys  bool // there are such keys
+	keys  bool // the keys are looked for
 	first bool // the first of them was typed
 }
 
@@ -131,11 +123,12 @@ const (
 	ctrlQ = 0x11
 )
 
+// Read implements io.Reader.
 func (u *untilDetached) Read(p []byte) (int, error) {
 	if !u.keys || len(p) < 2 {
 		return u.in.Read(p)
 	}
-	// One place is left for a Ctrl-P that was held back.
+	// One byte is left for a Ctrl-P that was held back.
 	n, err := u.in.Read(p[1:])
 	out := p[:0]
 	for _, b := range p[1 : 1+n] {

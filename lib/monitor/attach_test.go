@@ -8,7 +8,7 @@ import (
 	"testing/iotest"
 )
 
-// TestUntilDetached: the two keys let go of the container, in one read or in two, and nothing else is lost.
+// TestUntilDetached: the two keys detach, in one read or in two, and no other input is lost.
 func TestUntilDetached(t *testing.T) {
 	for _, tt := range []struct {
 		typed, want string
@@ -18,7 +18,7 @@ func TestUntilDetached(t *testing.T) {
 		{"ls\n\x10\x11never", "ls\n", true},
 		{"\x10\x10\x11x", "\x10", true},
 		{"a\x10b\x11c", "a\x10b\x11c", false},
-		{"\x10", "", false}, // held back: the next key decides
+		{"\x10", "", false}, // held back until the next key
 		{"\x10\x11", "", true},
 	} {
 		for name, in := range map[string]io.Reader{

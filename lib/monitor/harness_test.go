@@ -22,11 +22,11 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// foregroundArg is a word of this test program alone, when it stands in for md-spawn: it runs the document
-// in a file in the foreground, as md-spawn run does.
+// foregroundArg makes this test program, as md-spawn, run the document in a file in the foreground, as md-spawn run
+// does.
 const foregroundArg = "foreground"
 
-// TestMain makes the test program md-spawn when it is called so: a link on the PATH has that name.
+// TestMain makes the test program act as md-spawn if that is its name: the PATH has such a link.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "md-spawn" {
 		os.Exit(mdSpawn(os.Args[1], os.Args[2:]))
@@ -84,7 +84,7 @@ func mdSpawn(word string, args []string) int {
 	return code
 }
 
-// requireRoot skips a test that makes containers where that cannot be, and fails where it must be.
+// requireRoot skips a test that cannot make containers here, and fails where it must.
 func requireRoot(t *testing.T) {
 	t.Helper()
 	skip := t.Skip
@@ -99,16 +99,16 @@ func requireRoot(t *testing.T) {
 	}
 }
 
-// box is a container to be: a root with busybox and a document, in state directories of its own.
+// box is a container to run: a root with busybox and a document, in state directories of its own.
 type box struct {
 	*Runtime
 	t    *testing.T
 	spec *spec.Spec
-	top  string // all of it lies below
+	top  string // the directory that holds all of it
 	root string
 }
 
-// newBox makes a container that runs the shell script. When the test ends, it looks for what is left.
+// newBox makes a container that runs the shell script. At the end of the test, it checks that nothing is left.
 func newBox(t *testing.T, script string) *box {
 	t.Helper()
 	requireRoot(t)
@@ -132,7 +132,7 @@ func newBox(t *testing.T, script string) *box {
 	return b
 }
 
-// applets makes the programs of busybox that the container has, by their names.
+// applets makes links to busybox in the container.
 func (b *box) applets(names string) {
 	b.t.Helper()
 	for _, name := range strings.Fields(names) {
@@ -140,7 +140,7 @@ func (b *box) applets(names string) {
 	}
 }
 
-// result is what a run comes to.
+// result is the result of a run.
 type result struct {
 	code     int
 	out, err string
@@ -162,7 +162,7 @@ func (b *box) runWith(o Options) result {
 	return result{code, out.String(), errOut.String(), err}
 }
 
-// detached starts the container in the background and returns it as others find it.
+// detached starts the container in the background and loads it.
 func (b *box) detached(o Options) *state.Container {
 	b.t.Helper()
 	o.Detach = true
@@ -200,16 +200,16 @@ func (b *box) foreground(args ...string) *exec.Cmd {
 	cmd.Stderr = os.Stderr
 	must(b.t, cmd.Start())
 	b.t.Cleanup(func() {
-		_ = cmd.Process.Kill() // ended by the test itself where all is well
+		_ = cmd.Process.Kill() // normally, it has ended
 		_ = cmd.Wait()
 	})
 	return cmd
 }
 
-// remove takes a kept container away.
+// remove removes a container.
 func (b *box) remove(c *state.Container) {
 	b.t.Helper()
-	must(b.t, b.Remove(context.Background(), c.Spec))
+	must(b.t, b.Delete(context.Background(), c, true, func() error { return nil }))
 }
 
 // file returns the content of a file below the top directory, or its error.
@@ -221,7 +221,7 @@ func (b *box) file(name string) string {
 	return string(data)
 }
 
-// plan makes an executable shell script below the top directory and returns its path.
+// script makes an executable shell script below the top directory and returns its path.
 func (b *box) script(name, body string) string {
 	b.t.Helper()
 	path := filepath.Join(b.top, name)
@@ -229,7 +229,7 @@ func (b *box) script(name, body string) string {
 	return path
 }
 
-// leftNothing looks for mounts, processes, groups and files of the container.
+// leftNothing checks that no mounts, processes, groups and files of the container are left.
 func (b *box) leftNothing() {
 	b.t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -256,7 +256,7 @@ func (b *box) leftNothing() {
 	}
 }
 
-// processes returns the pids of the container's programs and of those that stand around them.
+// processes returns the pids of the container's programs and of its monitors.
 func (b *box) processes() (pids []int) {
 	files, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, file := range files {
@@ -269,7 +269,7 @@ func (b *box) processes() (pids []int) {
 	return pids
 }
 
-// eventually waits for something that takes a moment.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
@@ -286,7 +286,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// pairs reads lines of the form name=value.
+// pairs parses lines of the form name=value.
 func pairs(text string) map[string]string {
 	found := make(map[string]string)
 	for _, line := range strings.Split(text, "\n") {

@@ -13,29 +13,27 @@ import (
 	"github.com/weikeit/mydocker/lib/crilog"
 	"github.com/weikeit/mydocker/lib/hostport"
 	"github.com/weikeit/mydocker/lib/interrupt"
-	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// supervision is the time for which this process stays with a container: one run of its program, and in a monitor as many
-// as the restart policy wants.
+// supervision is the state of a process that stays with a container: for one run of its program, and in a monitor for as
+// many as the restart policy allows.
 type supervision struct {
 	*Runtime
 	o     Options
 	log   *crilog.Log
 	ports *hostport.Held
 	wait  time.Duration // before the last restart; 0: there was none
-	begun time.Time     // the run
-	kills uint64        // for want of memory, of all runs: the group stays between them
+	begun time.Time     // of the run
+	kills uint64        // OOM kills of all runs: the group stays between them
 
-	attended *os.File // has the lock that says so (state.Dir.Attend)
+	attended *os.File // holds the lock of the monitor byte (state.Dir.LockMonitorByte)
 }
 
-// run starts the container, calls running, and stays with it to its end; a monitor stays as long as the restart
-// policy wants. An error before the program ran is the caller's to clean up after. The ports that the container
-// publishes are held for that time.
+// run starts the container, calls running, and stays with the container until it ends; a monitor stays as long as the
+// restart policy allows. If the program did not come to run, the caller cleans up. The host ports are held throughout.
 func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func() error) (int, error) {
 	attended := r.dir.LockMonitorByte(s.ID())
 	defer attended.Close()
@@ -53,7 +51,7 @@ func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func
 	return t.run(ctx, s, running)
 }
 
-// holdPorts binds the host's ports that the container publishes, unless this process was handed the sockets.
+// holdPorts binds the host ports of the container, unless the caller handed the sockets over.
 func (r *Runtime) holdPorts(s *spec.Spec, handed *hostport.Held) (*hostport.Held, error) {
 	if handed != nil || s.Annotation(spec.AnnotationPorts) == "" {
 		return handed, nil
@@ -65,8 +63,8 @@ func (r *Runtime) holdPorts(s *spec.Spec, handed *hostport.Held) (*hostport.Held
 	return hostport.Hold(n)
 }
 
-// releasing returns a runtime that gives the ports back before it releases a container: where the release is done,
-// another container may have them.
+// releasing returns a runtime that closes the ports before it releases a container: after the release, another container
+// may bind them.
 func (r *Runtime) releasing(ports *hostport.Held) *Runtime {
 	own := *r
 	own.Release = func(ctx context.Context, s *spec.Spec) error {
@@ -79,26 +77,23 @@ func (r *Runtime) releasing(ports *hostport.Held) *Runtime {
 func (t *supervision) run(ctx context.Context, s *spec.Spec, running func() error) (int, error) {
 	for {
 		t.begun = time.Now()
-		c, p, err := t.start(ctx, s, t.o)
-		code := 0
+		code, err := 0, error(nil)
+		c, startErr := t.start(ctx, s, t.o)
 		switch {
-		case err == nil:
-			noted := t.noteInput(s.ID(), c, p)
+		case startErr == nil:
+			noted := t.noteRunning(s.ID(), c, running)
 			if noted == nil {
-				noted = running()
+				t.shrink(s, c)
 			}
-			if noted == nil {
-				t.shrink(s, c, p)
-			}
-			code, err = t.attend(c, p, noted)
-			if noted != nil && t.wait == 0 { // it never counted as running; whoever starts it may have the lock
+			code, err = t.attend(c, noted)
+			if noted != nil && t.wait == 0 { // the container never counted as running, and the command that starts it may hold the lock
 				return 0, errors.Join(err, t.note(s.ID(), state.Process{}))
 			}
 		case t.wait == 0:
-			return 0, err
-		default: // as a program that failed: who started the container has gone long since
-			code = spawn.AsError(err).ExitStatus()
-			err = t.log.Write("stderr", fmt.Appendf(nil, "md-spawn: start again: %v\n", err))
+			return 0, startErr
+		default: // a restart: the command that started the container has returned, so this counts as a failed run
+			code = spawn.AsError(startErr).ExitStatus()
+			err = t.log.Write("stderr", fmt.Appendf(nil, "md-spawn: start again: %v\n", startErr))
 		}
 		if again, err := t.ended(ctx, s, code, err); !again {
 			return code, err
@@ -107,21 +102,26 @@ func (t *supervision) run(ctx context.Context, s *spec.Spec, running func() erro
 	}
 }
 
-// noteInput writes down by which descriptor of the monitor the program has its input.
-func (t *supervision) noteInput(id string, c *spawn.Child, p *spawn.Pump) error {
-	input := p.Input
-	if c.Console != nil {
-		input = c.Console
+// noteRunning records the program's input and calls running.
+func (t *supervision) noteRunning(id string, c *spawn.Child, running func() error) error {
+	if err := t.noteInput(id, c); err != nil {
+		return err
 	}
-	if input == nil || t.o.wake == nil {
+	return running()
+}
+
+// noteInput records the monitor's descriptor of the program's input.
+func (t *supervision) noteInput(id string, c *spawn.Child) error {
+	fd, ok := c.Input()
+	if !ok || t.o.wake == nil {
 		return nil
 	}
 	run, err := t.ownNote(id, c.PID)
-	run.Input = linux.RawFD(input)
+	run.Input = fd
 	return errors.Join(err, state.WriteVolatile(t.runFile(id), run))
 }
 
-// ownNote returns what this process has noted about a container, also where that is lost or torn. pid is that of the
+// ownNote returns the run file that this process has written, made anew if it is missing or torn. pid is that of the
 // first process, 0 if it has ended.
 func (r *Runtime) ownNote(id string, pid int) (run state.Run, err error) {
 	if run, err = r.dir.ReadRun(id); err == nil && run != (state.Run{}) {
@@ -134,13 +134,13 @@ func (r *Runtime) ownNote(id string, pid int) (run state.Run, err error) {
 	return run, err
 }
 
-// attend stays with a running program to its end, and returns its exit code. One whose start could not be noted is
-// killed.
-func (t *supervision) attend(c *spawn.Child, p *spawn.Pump, noted error) (int, error) {
+// attend stays with a running program to its end and returns its exit code. If its start could not be recorded, as noted
+// says, it is killed first.
+func (t *supervision) attend(c *spawn.Child, noted error) (int, error) {
 	if noted != nil {
-		c.Signal(syscall.SIGKILL) // and attended to all the same, to its end
+		c.Signal(syscall.SIGKILL)
 	}
-	code, err := p.Attend(c, t.o.Streams, t.log.Write)
+	code, err := c.Attend(t.o.Streams, t.log.Write)
 	if err != nil {
 		c.Signal(syscall.SIGKILL)
 		code = c.Wait()
@@ -148,8 +148,8 @@ func (t *supervision) attend(c *spawn.Child, p *spawn.Pump, noted error) (int, e
 	return code, errors.Join(noted, err, t.log.Flush())
 }
 
-// ended brings a run to its end, and reports whether the program is to be started again, which is so when the pause
-// before that is over.
+// ended records the end of a run, and reports whether the program is to be started again. If so, it has waited for the
+// pause before the restart.
 func (t *supervision) ended(ctx context.Context, s *spec.Spec, code int, err error) (again bool, _ error) {
 	t.wait = pause(t.wait, time.Since(t.begun))
 	again, ferr := t.finish(interrupt.Undoing(ctx), s, code, t.wait, &t.kills)
@@ -167,8 +167,8 @@ func (t *supervision) ended(ctx context.Context, s *spec.Spec, code int, err err
 	return true, nil
 }
 
-// handOver leaves a container, whose program has ended in the foreground, to a monitor that starts it again: who
-// ran it gets the exit code, as with docker.
+// handOver starts a monitor that restarts a container whose program has ended in the foreground. The foreground command
+// returns the exit code, as with docker.
 func (t *supervision) handOver(ctx context.Context, s *spec.Spec, wait time.Duration) error {
 	if t.givenUp(ctx, s.ID(), wait, nil) {
 		return t.leave(interrupt.Undoing(ctx), s)
@@ -179,9 +179,9 @@ func (t *supervision) handOver(ctx context.Context, s *spec.Spec, wait time.Dura
 	return nil
 }
 
-// finish records the end of the program. Where the restart policy wants it again after the pause, that is noted
-// under the same lock: who stops the container sees it, or is seen. Else what the container held is released.
-// Where that fails, the note of who ran it stays, for the next command to try again.
+// finish records the end of the program. If the restart policy starts it again after the pause, finish records that under
+// the same lock: a command that stops the container sees it, or is seen here. Else finish releases the container. If that
+// fails, the run file stays, so that the next command tries again.
 func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int, wait time.Duration, kills *uint64) (again bool, err error) {
 	id := s.ID()
 	unlock, err := r.dir.Lock(id)
@@ -190,16 +190,16 @@ func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int, wait time.
 	}
 	defer unlock()
 	if !r.dir.Kept(id) {
-		r.removeFiles(id) // and the release removes the bundle, where nothing is in it any more
+		r.removeFiles(id) // first: the release removes the bundle if it is empty
 		err = r.Release(ctx, s)
 		if err == nil {
 			r.unregister(id)
 		}
 		return false, err
 	}
-	life, _ := r.dir.ReadSpawn(id) // a torn file is written anew
+	life, _ := r.dir.ReadSpawn(id) // a torn file is replaced
 	before := *kills
-	*kills = cgroup.OOMKills(s) // now: the group goes with the release
+	*kills = cgroup.OOMKills(s) // now: the release removes the group
 	life.Finished, life.ExitCode, life.OOMKilled = time.Now(), code, *kills > before
 	if err := r.writeLife(id, life); err != nil {
 		return false, err
@@ -212,12 +212,12 @@ func (r *Runtime) finish(ctx context.Context, s *spec.Spec, code int, wait time.
 	return true, errors.Join(err, state.WriteVolatile(r.runFile(id), run))
 }
 
-// writeLife notes how a container has ended.
+// writeLife records how a container has ended.
 func (r *Runtime) writeLife(id string, life state.Spawn) error {
 	return state.WriteOver(r.spawnFile(id), func(path string) error { return state.WriteJSON(path, life) })
 }
 
-// leave releases a container whose end is written down and that is not started again.
+// leave releases a container whose end is recorded and that is not started again.
 func (r *Runtime) leave(ctx context.Context, s *spec.Spec) error {
 	unlock, err := r.dir.Lock(s.ID())
 	if err != nil {
@@ -227,17 +227,17 @@ func (r *Runtime) leave(ctx context.Context, s *spec.Spec) error {
 	return r.dropRun(s.ID(), r.Release(ctx, s))
 }
 
-// dropRun takes away the note of who runs a container, unless releasing it went wrong.
+// dropRun removes the run file of a container, unless err says that its release failed.
 func (r *Runtime) dropRun(id string, err error) error {
 	if err != nil {
 		return err
 	}
-	r.dir.DropTemps(id)                // of whoever was killed while he wrote about it
-	return os.RemoveAll(r.runFile(id)) // whatever lies there
+	r.dir.DropTemps(id)                // of killed writers
+	return os.RemoveAll(r.runFile(id)) // it may be a directory
 }
 
-// started notes that the program of a kept container runs: by the will of a user, whose command has the lock where there
-// may be others, or again by its restart policy.
+// started records that the program of a kept container runs: started by a user, whose command holds the lock if others may
+// know the container, or again by the restart policy.
 func (r *Runtime) started(id string, again bool) error {
 	if !r.dir.Kept(id) {
 		return nil
@@ -251,7 +251,7 @@ func (r *Runtime) started(id string, again bool) error {
 	}
 	life, err := r.dir.ReadSpawn(id)
 	var unreadable *fs.PathError
-	if errors.As(err, &unreadable) { // but a torn file is written anew
+	if errors.As(err, &unreadable) { // a torn file is replaced
 		return err
 	}
 	life.Started, life.Finished, life.ExitCode, life.OOMKilled = time.Now(), time.Time{}, 0, false

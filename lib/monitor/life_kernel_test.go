@@ -24,10 +24,10 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// sleeper is a program that says when it is ready, and ends at SIGTERM with code 3.
+// sleeper is a program that reports when it is ready, and ends at SIGTERM with code 3.
 const sleeper = `trap 'echo bye; exit 3' TERM; echo ready; echo oops >&2; while :; do sleep 0.02; done`
 
-// Ready waits until the program of a container has said so.
+// ready waits until the program of a container has reported.
 func (b *box) ready() {
 	b.t.Helper()
 	eventually(b.t, "the program runs", func() bool { return strings.Contains(b.log(crilog.Options{Tail: -1}), "ready\n") })
@@ -56,7 +56,7 @@ func TestDetached(t *testing.T) {
 	go func() {
 		followed <- b.Logs(context.Background(), c, crilog.Options{Tail: -1, Follow: true}, &out, &errOut)
 	}()
-	must(t, b.Signal(c, syscall.SIGTERM))
+	must(t, b.Handle(c).Signal(context.Background(), syscall.SIGTERM))
 	code, err := b.WaitCode(context.Background(), c)
 	if code != 3 || err != nil {
 		t.Errorf("code %d, %v", code, err)
@@ -68,11 +68,11 @@ func TestDetached(t *testing.T) {
 	if c.Running || c.Status() != state.StatusExited || c.Spawn.ExitCode != 3 || c.Spawn.Finished.Before(c.Spawn.Started) {
 		t.Errorf("%+v", c)
 	}
-	if err := b.Signal(c, syscall.SIGTERM); !errors.Is(err, spawn.ErrNotRunning) {
-		t.Errorf("signal to a dead one: %v", err)
+	if err := b.Handle(c).Signal(context.Background(), syscall.SIGTERM); !errors.Is(err, spawn.ErrNotRunning) {
+		t.Errorf("signal after its end: %v", err)
 	}
 	if got := b.exec(c, "true"); !errors.Is(got.failure, spawn.ErrNotRunning) {
-		t.Errorf("exec in a dead one: %v", got)
+		t.Errorf("exec after its end: %v", got)
 	}
 	b.remove(c)
 	b.remove(c) // idempotent
@@ -97,7 +97,7 @@ func TestStartAgain(t *testing.T) {
 
 func errOf(_ int, err error) error { return err }
 
-// TestDetachedThatDoesNotStart: the error comes back from the monitor with its code.
+// TestDetachedThatDoesNotStart: the monitor reports the error with its code.
 func TestDetachedThatDoesNotStart(t *testing.T) {
 	b := newBox(t, "")
 	b.spec.Process.Args = []string{"/nothing"}
@@ -123,7 +123,7 @@ func TestExec(t *testing.T) {
 		{"ls /proc/1/fd", result{out: "0\n1\n2\n"}},
 		{"cat", result{}},
 		{"kill -KILL $$", result{code: 137}},
-		{"sleep 20 & echo started", result{out: "started\n"}}, // it holds the streams, is not waited for, and dies with PID 1
+		{"sleep 20 & echo started", result{out: "started\n"}}, // sleep holds the streams open, is not waited for, and dies with PID 1
 	}
 	for _, tt := range tests {
 		start := time.Now()
@@ -140,11 +140,11 @@ func TestExec(t *testing.T) {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
-	must(t, b.Signal(c, syscall.SIGKILL))
+	must(t, b.Handle(c).Signal(context.Background(), syscall.SIGKILL))
 	must(t, b.Settle(context.Background(), c))
 }
 
-// terminal is a terminal with a person's end.
+// terminal makes a terminal: its two ends.
 func terminal(t *testing.T) (person, tty *os.File) {
 	t.Helper()
 	person, tty, _, err := linux.OpenPTY("/dev/ptmx")
@@ -156,7 +156,7 @@ func terminal(t *testing.T) (person, tty *os.File) {
 	return person, tty
 }
 
-// screen collects what a person sees.
+// screen collects the output on a terminal.
 func screen(person *os.File) (text func() string) {
 	lines := make(chan string, 1)
 	lines <- ""
@@ -197,11 +197,11 @@ func TestTerminal(t *testing.T) {
 	if !strings.HasPrefix(shown(), "/dev/pts/0\r\n33 111\r\nx\r\ncharacter special file 1000\r\n") {
 		t.Errorf("shown %q", shown())
 	}
-	// A terminal that is not ours sends its SIGWINCH to others: so we do.
+	// The kernel sends SIGWINCH only to the terminal's own foreground: send it by hand.
 	must(t, linux.SetWindowSize(tty, linux.WindowSize{Rows: 44, Cols: 122}))
 	must(t, syscall.Kill(os.Getpid(), syscall.SIGWINCH))
 	eventually(t, "the size follows", func() bool { return strings.Contains(shown(), "44 122\r\n") })
-	_, err := person.Write([]byte{3}) // Ctrl-C: a byte, to the program's own terminal
+	_, err := person.Write([]byte{3}) // Ctrl-C: a byte, to the program's terminal
 	must(t, err)
 	if n := <-code; n != 6 {
 		t.Errorf("code %d, shown %q", n, shown())
@@ -209,8 +209,8 @@ func TestTerminal(t *testing.T) {
 	eventually(t, "the last words are shown", func() bool { return strings.HasSuffix(shown(), "interrupted\r\n") })
 }
 
-// TestTerminalOfNobody: without a person its size is not 0x0, and output is drained to the end.
-func TestTerminalOfNobody(t *testing.T) {
+// TestTerminalWithoutCaller: without a caller's terminal, the size is not 0x0, and the output is drained to the end.
+func TestTerminalWithoutCaller(t *testing.T) {
 	b := newBox(t, "stty size; dd if=/dev/zero bs=1000 count=200 2>/dev/null; echo the end")
 	b.spec.Process.Terminal = true
 	got := b.run()
@@ -227,7 +227,7 @@ func (b *box) initOf() state.Process {
 }
 
 func TestSignalsAreForwarded(t *testing.T) {
-	caught := make(chan os.Signal, 1) // the foreground starts without nohup's ignored SIGHUP
+	caught := make(chan os.Signal, 1) // the foreground must not inherit an ignored SIGHUP, as under nohup
 	signal.Notify(caught, syscall.SIGHUP)
 	defer signal.Stop(caught)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, syscall.SIGUSR2, syscall.SIGQUIT} {
@@ -241,12 +241,12 @@ func TestSignalsAreForwarded(t *testing.T) {
 	}
 }
 
-// TestDeathOfTheForeground: the container dies with who waits for it, and the next one cleans up.
+// TestDeathOfTheForeground: the container dies with the process that waits for it, and the next command cleans up.
 func TestDeathOfTheForeground(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		b := newBox(t, sleeper)
 		b.spec.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: b.script("hook", "echo released >> "+b.top+"/notes")}}}
-		b.spec.Process.User = specs.User{UID: 1000, GID: 1000} // the change of the user loses the death signal
+		b.spec.Process.User = specs.User{UID: 1000, GID: 1000} // the change of the user clears the parent-death signal
 		var words []string
 		if keep {
 			words = []string{"keep"}
@@ -254,7 +254,7 @@ func TestDeathOfTheForeground(t *testing.T) {
 		cmd := b.foreground(words...)
 		init := b.initOf()
 		must(t, cmd.Process.Kill())
-		_ = cmd.Wait() // killed
+		_ = cmd.Wait() // it was killed
 		eventually(t, "the container is dead", func() bool { return !init.Alive() })
 		if c := b.load(); c.Running {
 			t.Error("it is listed as running")
@@ -263,7 +263,7 @@ func TestDeathOfTheForeground(t *testing.T) {
 	}
 }
 
-// recovered looks that the end of a container that nobody saw is dealt with, once.
+// recovered checks that the end of a container is dealt with once, if no process saw it.
 func (b *box) recovered(kept bool) {
 	b.t.Helper()
 	abandoned, err := b.dir.Abandoned()
@@ -294,7 +294,7 @@ func TestDeathOfTheMonitor(t *testing.T) {
 	attended, done := b.dir.MonitorBytes()
 	defer done()
 	if !attended(c.ID) {
-		t.Error("its monitor does not attend to it")
+		t.Error("the monitor does not stay with it")
 	}
 	must(t, syscall.Kill(c.Run.Monitor.PID, syscall.SIGKILL))
 	eventually(t, "the container is dead", func() bool { return !c.Run.Init.Alive() && !attended(c.ID) })
@@ -304,16 +304,16 @@ func TestDeathOfTheMonitor(t *testing.T) {
 	b.recovered(true)
 }
 
-// TestRecoverLeavesTheLivingAlone: what runs, and what is released by somebody else, is not ours.
+// TestRecoverLeavesTheLivingAlone: Recover does nothing to a container that runs, or that another process releases.
 func TestRecoverLeavesTheLivingAlone(t *testing.T) {
 	b := newBox(t, sleeper)
 	c := b.detached(Options{Keep: true})
 	b.ready()
 	must(t, b.Recover(context.Background(), c.ID))
 	if !b.load().Running {
-		t.Error("it was ended")
+		t.Error("the container has ended")
 	}
-	must(t, b.Signal(c, syscall.SIGTERM))
+	must(t, b.Handle(c).Signal(context.Background(), syscall.SIGTERM))
 	must(t, b.Settle(context.Background(), c))
 	must(t, b.Recover(context.Background(), c.ID))
 	if c := b.load(); c.Spawn.ExitCode != 3 {
@@ -323,13 +323,14 @@ func TestRecoverLeavesTheLivingAlone(t *testing.T) {
 	must(t, b.Recover(context.Background(), c.ID))
 }
 
-// TestAStartThatCannotBeNoted is told to whoever starts the container and has its lock, and ends the program.
+// TestAStartThatCannotBeNoted: the command that starts the container, and holds its lock, gets the error, and the
+// program is killed.
 func TestAStartThatCannotBeNoted(t *testing.T) {
 	b := newBox(t, sleeper)
 	id := b.spec.ID()
 	must(t, b.register(b.spec, Options{Keep: true, Detach: true}))
 	must(t, os.Remove(b.spawnFile(id)))
-	must(t, os.Mkdir(b.spawnFile(id), 0o700)) // cannot be read, nor written
+	must(t, os.Mkdir(b.spawnFile(id), 0o700)) // neither readable nor writable as a file
 	unlock, err := b.dir.Lock(id)
 	must(t, err)
 	told := make(chan error, 1)
@@ -342,7 +343,7 @@ func TestAStartThatCannotBeNoted(t *testing.T) {
 		unlock()
 	case <-time.After(20 * time.Second):
 		unlock()
-		t.Error("who starts it and its monitor wait for each other")
+		t.Error("the command and its monitor wait for each other")
 		err = <-told
 	}
 	if err == nil || !strings.Contains(err.Error(), "is a directory") {
@@ -355,36 +356,36 @@ func TestAStartThatCannotBeNoted(t *testing.T) {
 	must(t, b.Recover(context.Background(), id))
 }
 
-// TestRemoveLeavesWhatRuns: a container that somebody has just started is removed by nobody who saw it stopped.
+// TestRemoveLeavesWhatRuns: a command that saw a container stopped does not remove it after another has started it.
 func TestRemoveLeavesWhatRuns(t *testing.T) {
 	b := newBox(t, sleeper)
 	c := b.detached(Options{Keep: true})
 	b.ready()
-	if err := b.Remove(context.Background(), c.Spec); !errors.Is(err, ErrRunning) {
+	if err := b.Runtime.remove(context.Background(), c); !errors.Is(err, ErrRunning) {
 		t.Errorf("removed: %v", err)
 	}
 	if now := b.load(); !now.Running || now.Run != c.Run || !b.dir.Kept(c.ID) {
-		t.Errorf("it is not what it was: %+v", now)
+		t.Errorf("the container has changed: %+v", now)
 	}
-	must(t, b.Signal(c, syscall.SIGKILL))
+	must(t, b.Handle(c).Signal(context.Background(), syscall.SIGKILL))
 	must(t, b.Settle(context.Background(), c))
 	b.remove(c)
 }
 
-// TestRunTwice: a document whose container runs must not disturb it.
+// TestRunTwice: a second run of a document does not disturb the first.
 func TestRunTwice(t *testing.T) {
 	b := newBox(t, sleeper)
 	c := b.detached(Options{Keep: true})
 	b.ready()
 	other, err := spec.Read(strings.NewReader(readFile(t, b.dir.Config(c.ID))))
 	must(t, err)
-	end := time.AfterFunc(5*time.Second, func() { _ = b.Signal(b.load(), syscall.SIGKILL) }) // should it run
+	end := time.AfterFunc(5*time.Second, func() { _ = b.Handle(b.load()).Signal(context.Background(), syscall.SIGKILL) }) // ends a second run
 	defer end.Stop()
 	if _, err := b.Run(context.Background(), other, Options{Streams: spawn.Streams{Out: io.Discard, Err: io.Discard}}); err == nil {
-		t.Error("it runs twice")
+		t.Error("it was started twice")
 	}
 	if now := b.load(); now.Run != c.Run || !now.Running || !b.dir.Kept(c.ID) {
-		t.Errorf("the first is lost: %+v", now)
+		t.Errorf("the first container is lost: %+v", now)
 	}
 	must(t, syscall.Kill(c.Run.Init.PID, syscall.SIGKILL))
 	must(t, b.Settle(context.Background(), c))
@@ -398,15 +399,15 @@ func readFile(t *testing.T, path string) string {
 	return string(data)
 }
 
-// TestHooks: each at its time and place (runtime-spec, runtime.md "Lifecycle").
+// TestHooks: each hook runs at its time and in its place (runtime-spec, runtime.md "Lifecycle").
 func TestHooks(t *testing.T) {
 	b := newBox(t, "echo program >> /shared/notes")
 	shared := filepath.Join(b.top, "shared")
 	must(t, os.Mkdir(shared, 0o755))
 	b.spec.Hostname = "inside"
 	b.spec.Mounts = append(b.spec.Mounts, specs.Mount{Destination: "/shared", Type: "bind", Source: shared, Options: []string{"bind"}})
-	// What each writes: its name, the status it was told, whether a pid came, the host's name, and whether
-	// it sees the host's files or the container's.
+	// Each hook writes its name, the status in its state, whether the state has a pid, the host name, and whether it
+	// sees the host's files or the container's.
 	body := func(notes string) string {
 		return `state=$(cat); status=$(echo "$state" | grep -o '"status":"[a-z]*"'); pid=$(echo "$state" | grep -c '"pid":[1-9]')
 			[ -e /shared/notes ] && place=container || place=host
@@ -427,7 +428,7 @@ func TestHooks(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(b.file("shared/notes")), "\n")
 	var others []string
-	for _, line := range lines { // these two are at the same time
+	for _, line := range lines { // these two run at the same time
 		if line != "program" && !strings.HasPrefix(line, "poststart") {
 			others = append(others, line)
 		}
@@ -442,8 +443,7 @@ func TestHooks(t *testing.T) {
 	}
 }
 
-// TestHooksOfTheImage: a hook whose program comes out of the image has the rights of the container's program, and no
-// more.
+// TestHooksOfTheImage: a hook whose program is the image's has the rights of the container's program.
 func TestHooksOfTheImage(t *testing.T) {
 	const rights = `{ grep "^Cap.*:\\|^NoNewPrivs\\|^Seccomp:\\|^Groups" /proc/self/status; id -u; id -g; cat /proc/self/cgroup; } >>`
 	for name, change := range map[string]func(*box){
@@ -476,7 +476,8 @@ func TestHooksOfTheImage(t *testing.T) {
 	}
 }
 
-// TestHooksThatFail: one before the program stops all, and the releases run; one behind it does not.
+// TestHooksThatFail: a hook that fails before the program starts ends the run, and the releases run. Later hooks do
+// not.
 func TestHooksThatFail(t *testing.T) {
 	for _, which := range []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"} {
 		t.Run(which, func(t *testing.T) {
@@ -509,7 +510,7 @@ func TestHooksThatFail(t *testing.T) {
 			if told := got.failure != nil && strings.Contains(got.failure.Error(), "no luck"); told != (which != "poststart") {
 				t.Error(got)
 			}
-			if which == "poststop" { // the next command has to try again, and sees that by the note
+			if which == "poststop" { // the run file makes the next command try again
 				must(t, os.Remove(filepath.Join(b.dir.Runtime(b.spec.ID()), state.RunFile)))
 				must(t, os.RemoveAll(b.dir.Runtime(b.spec.ID())))
 			}
@@ -517,7 +518,7 @@ func TestHooksThatFail(t *testing.T) {
 	}
 }
 
-// TestJoinedNamespaces: the network of another container, as --network container:ID asks for.
+// TestJoinedNamespaces: a container joins the network of another, as with --network container:ID.
 func TestJoinedNamespaces(t *testing.T) {
 	first := newBox(t, sleeper)
 	c := first.detached(Options{})
@@ -533,11 +534,11 @@ func TestJoinedNamespaces(t *testing.T) {
 	if lines := strings.Split(got.out, "\n"); len(lines) != 3 || lines[0] != ns("net") || lines[1] == ns("uts") {
 		t.Errorf("%v, want %s", got, ns("net"))
 	}
-	must(t, first.Signal(c, syscall.SIGKILL))
+	must(t, first.Handle(c).Signal(context.Background(), syscall.SIGKILL))
 	must(t, first.Settle(context.Background(), c))
 }
 
-// TestCancelledRuns: a signal while the container is made leaves nothing.
+// TestCancelledRuns: a signal during the start leaves nothing.
 func TestCancelledRuns(t *testing.T) {
 	b := newBox(t, "echo it runs")
 	ctx, cancel := context.WithCancel(context.Background())

@@ -12,29 +12,31 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/weikeit/mydocker/lib/hostport"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// MonitorArg is the first argument that makes md-spawn the monitor of a detached container: md-spawn
-// monitor ID. It reports on descriptor 3 in one JSON line, an [*Error] or null, and stays.
+// MonitorArg is the first argument of the monitor of a detached container: md-spawn monitor ID. The monitor reports on
+// descriptor 3, in one line of JSON that is a [spawn.Error] or null, and stays.
 const MonitorArg = "monitor"
 
 const reportFD = 3
 
-// Words to the monitor behind the id.
+// Words that follow the id.
 const (
 	debugWord = "debug"
-	againWord = "again" // the program ran before, and is started by its restart policy
-	portsWord = "ports" // the sockets of its ports follow the report's descriptor: ports=4-9
+	againWord = "again" // the restart policy starts the program, which ran before
+	portsWord = "ports" // the sockets of its host ports, after the report's descriptor: ports=4-9
 )
 
-// detach runs a registered container in the background and returns when its program runs. Where ctx ends before, it does
-// not come to run. The monitor gets the sockets of the container's ports, which are closed here.
+// detach runs a registered container in the background and returns when its program runs. If ctx ends first, the program
+// does not run. The monitor gets the sockets of the host ports; they are closed here.
 func (r *Runtime) detach(ctx context.Context, id string, ports []*os.File, words ...string) error {
 	defer func() {
 		for _, f := range ports {
@@ -51,7 +53,7 @@ func (r *Runtime) detach(ctx context.Context, id string, ports []*os.File, words
 	}
 	defer ours.Close()
 	place := path
-	if program, err := linux.OpenReadOnly(path); err == nil { // as package guard would do it a second time
+	if program, err := linux.OpenReadOnly(path); err == nil { // saves package guard a second execve(2)
 		defer program.Close()
 		place = linux.FDPath(program)
 	}
@@ -71,7 +73,7 @@ func (r *Runtime) detach(ctx context.Context, id string, ports []*os.File, words
 	if linux.Tracing() {
 		cmd.Stderr = os.Stderr
 	}
-	// What our caller holds open, a pipe that somebody reads to its end, is not for those who stay.
+	// The monitor must not hold the caller's pipes open: their readers wait for the end.
 	if err := linux.CloseOnExecFrom(3); err != nil {
 		return fmt.Errorf("start the monitor: %w", errors.Join(err, theirs.Close()))
 	}
@@ -83,7 +85,7 @@ func (r *Runtime) detach(ctx context.Context, id string, ports []*os.File, words
 	}
 	report, err := readReport(ctx, ours)
 	if err == nil && len(report) == 0 {
-		err = spawn.Cancelled(ctx)
+		err = interrupt.Cancelled(ctx)
 	}
 	if err != nil {
 		r.kill(id, cmd)
@@ -94,24 +96,24 @@ func (r *Runtime) detach(ctx context.Context, id string, ports []*os.File, words
 		return fmt.Errorf("start the monitor: %w", errors.Join(err, cmd.Wait()))
 	}
 	if failure != nil {
-		_ = cmd.Wait() // it has said why
+		_ = cmd.Wait() // it has reported why
 		return failure
 	}
 	return cmd.Process.Release()
 }
 
-// readReport reads what a monitor says, as long as ctx lasts.
+// readReport reads a monitor's report, until ctx ends.
 func readReport(ctx context.Context, ours *os.File) ([]byte, error) {
-	stop := context.AfterFunc(ctx, func() { _ = ours.SetReadDeadline(spawn.Past()) })
+	stop := context.AfterFunc(ctx, func() { _ = ours.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	report, err := io.ReadAll(ours)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = spawn.Cancelled(ctx)
+		err = interrupt.Cancelled(ctx)
 	}
 	return report, err
 }
 
-// kill ends a monitor that is starting a container, and with it the container's first process, which asked for that.
+// kill kills a monitor that is starting a container. The container's first process dies with it (PR_SET_PDEATHSIG).
 func (r *Runtime) kill(id string, monitor *exec.Cmd) {
 	_ = monitor.Process.Kill() // it may have ended
 	_ = monitor.Wait()
@@ -119,11 +121,11 @@ func (r *Runtime) kill(id string, monitor *exec.Cmd) {
 	if err != nil || !run.Init.Alive() {
 		return
 	}
-	const enough = 300 // milliseconds; the release kills what is left in the control group
-	_, _ = r.Wait(&state.Container{Run: run}, enough)
+	const enough = 300 // milliseconds; the release kills the rest of the control group
+	_, _ = r.Handle(&state.Container{ID: id, Run: run, Running: true}).Wait(enough)
 }
 
-// Monitor is the program behind [MonitorArg], with the words that follow it.
+// Monitor is the monitor's program. args are the words after [MonitorArg]; it returns the exit code.
 func (r *Runtime) Monitor(ctx context.Context, args []string) int {
 	id := args[0]
 	report := os.NewFile(reportFD, "report")
@@ -133,25 +135,25 @@ func (r *Runtime) Monitor(ctx context.Context, args []string) int {
 			return
 		}
 		told = true
-		if err == nil { // with --debug it is the caller's, which may be a pipe that is read to its end
+		if err == nil { // with --debug, standard error may be a pipe whose reader waits for its end
 			_ = linux.NullStderr()
 		}
 		var failure *spawn.Error
 		if err != nil {
 			failure = spawn.AsError(err)
 		}
-		data, _ := json.Marshal(failure) // a struct of plain fields always encodes
+		data, _ := json.Marshal(failure) // plain fields always encode
 		_, _ = report.Write(append(data, '\n'))
 		report.Close()
 	}
-	// A signal to us is one to the program, and between two of its lives a sign that somebody stops it.
+	// A signal to the monitor is passed on to the program. Between two runs it says that a command stops the container.
 	wake := make(chan os.Signal, 1)
 	signal.Notify(wake, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	o := Options{Streams: spawn.Streams{Out: io.Discard, Err: io.Discard}, wake: wake}
 	if len(args) > 1 && args[1] == watchWord {
 		return exitOf(r.watch(ctx, id, args[2:], o))
 	}
-	err := r.note(id, state.Process{}) // whoever started us, and perhaps has the lock, may be killed
+	err := r.note(id, state.Process{}) // the command that started us, and may hold the lock, may be killed
 	c, loadErr := r.dir.Load(id)
 	var portsErr error
 	for _, word := range args[1:] {

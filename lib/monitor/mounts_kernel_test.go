@@ -14,11 +14,11 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// TestMountsOfTheDefaultPosture looks from inside at every mount of the document that a pipe starts with.
+// TestMountsOfTheDefaultPosture checks, in the container, every mount of the default document.
 func TestMountsOfTheDefaultPosture(t *testing.T) {
 	b := newBox(t, "cat /proc/self/mounts")
 	got := b.run()
-	want := map[string]string{ // the options that must be there
+	want := map[string]string{ // the options that it must have
 		"/proc": "proc rw,nosuid,nodev,noexec", "/dev": "tmpfs rw,nosuid,size=65536k,mode=755",
 		"/dev/pts": "devpts rw,nosuid,noexec,gid=5,mode=620,ptmxmode=666", "/dev/shm": "tmpfs rw,nosuid,nodev,noexec,size=65536k",
 		"/dev/mqueue": "mqueue rw,nosuid,nodev,noexec", "/sys": "sysfs ro,nosuid,nodev,noexec", "/sys/fs/cgroup": "tmpfs ro,nosuid,nodev,noexec",
@@ -45,7 +45,7 @@ func TestMountsOfTheDefaultPosture(t *testing.T) {
 		}
 	}
 	for place, line := range want {
-		if _, err := os.Stat(place); err == nil { // what this kernel has not, cannot be locked
+		if _, err := os.Stat(place); err == nil { // if this kernel has it
 			t.Errorf("missing: %s %s", place, line)
 		}
 	}
@@ -60,7 +60,7 @@ func masked(place string) bool {
 	return strings.HasPrefix(place, "/sys/firmware") || place == "/sys/devices/virtual/powercap"
 }
 
-// TestMasks reads what must not be seen and writes what must not be changed.
+// TestMasks reads masked paths and writes to read-only ones.
 func TestMasks(t *testing.T) {
 	b := newBox(t, `
 		for f in interrupts kcore keys latency_stats sched_debug timer_list timer_stats; do
@@ -95,7 +95,7 @@ func TestDevices(t *testing.T) {
 	b.spec.Linux.Devices = []specs.LinuxDevice{
 		{Path: "/dev/net/tun", Type: "c", Major: 10, Minor: 200, FileMode: &mode, UID: &uid, GID: &gid},
 		{Path: "/dev/pipe", Type: "p"},
-		{Path: "/dev/null", Type: "c", Major: 1, Minor: 3}, // as podman lists it, though all have it
+		{Path: "/dev/null", Type: "c", Major: 1, Minor: 3}, // as podman lists it, although every container has it
 	}
 	got := b.run()
 	have := pairs(got.out)
@@ -141,7 +141,7 @@ func TestBinds(t *testing.T) {
 	file := bind("/file", "ro")
 	file.Source = filepath.Join(source, "inner")
 	relative := bind("/made/by/us", "rbind", "rro")
-	relative.Source = "source" // starts at the bundle
+	relative.Source = "source" // relative to the bundle
 	b.spec.Mounts = append(b.spec.Mounts, file, bind("/dir", "rbind", "rprivate"), bind("/ro", "bind", "ro", "noexec"), relative)
 	must(t, os.MkdirAll(b.dir.Bundle(b.spec.ID()), 0o700))
 	must(t, os.Symlink(source, filepath.Join(b.dir.Bundle(b.spec.ID()), "source")))
@@ -152,7 +152,7 @@ func TestBinds(t *testing.T) {
 	}
 }
 
-// TestMountsStayInside: whatever the links of the image mean, nothing outside of it is touched.
+// TestMountsStayInside: links in the image lead no mount out of the root.
 func TestMountsStayInside(t *testing.T) {
 	outside := t.TempDir()
 	b := newBox(t, "echo x > /a/x; echo x > /b/x; grep -c tmpfs /proc/self/mounts >/dev/null; ls "+outside)
@@ -172,7 +172,7 @@ func TestMountsStayInside(t *testing.T) {
 	}
 }
 
-// TestLinksInPlaceOfMounts: /proc as a link would make us write our settings into the image.
+// TestLinksInPlaceOfMounts: if /proc were a link, our settings would be written into the image.
 func TestLinksInPlaceOfMounts(t *testing.T) {
 	for _, name := range []string{"proc", "sys"} {
 		t.Run(name, func(t *testing.T) {
@@ -184,7 +184,7 @@ func TestLinksInPlaceOfMounts(t *testing.T) {
 			}
 		})
 	}
-	b := newBox(t, "echo x > /dev/null; ls /tmp/null") // a link for /dev leads elsewhere inside, and does no harm
+	b := newBox(t, "echo x > /dev/null; ls /tmp/null") // a link in place of /dev leads elsewhere in the container, and does no harm
 	must(t, os.Remove(filepath.Join(b.root, "dev")))
 	must(t, os.Symlink("/tmp", filepath.Join(b.root, "dev")))
 	if got := b.run(); got.out != "/tmp/null\n" {
@@ -192,7 +192,7 @@ func TestLinksInPlaceOfMounts(t *testing.T) {
 	}
 }
 
-// TestNullDeviceOfTheImage: what hides a file is the null device, not what the document put in its place.
+// TestNullDeviceOfTheImage: files are masked by the null device, and not by what the document put in its place.
 func TestNullDeviceOfTheImage(t *testing.T) {
 	b := newBox(t, "cat /dev/null /proc/timer_list; echo end")
 	fake := filepath.Join(b.top, "fake")
@@ -203,7 +203,7 @@ func TestNullDeviceOfTheImage(t *testing.T) {
 	}
 }
 
-// TestWorkingDirectoryOfTheHost: a descriptor of ours must not lead the program out.
+// TestWorkingDirectoryOfTheHost: the working directory cannot lead out by one of our descriptors.
 func TestWorkingDirectoryOfTheHost(t *testing.T) {
 	for _, cwd := range []string{"/proc/self/fd/3", "/proc/self/fd/4", "/proc/self/fd/5/..", "/proc/1/root/../.."} {
 		b := newBox(t, "ls")
@@ -214,7 +214,7 @@ func TestWorkingDirectoryOfTheHost(t *testing.T) {
 	}
 }
 
-// TestGroupOfTheDocument: the program is in its group, with its limits, before it does anything.
+// TestGroupOfTheDocument: the program is in its group, with its limits, from its start.
 func TestGroupOfTheDocument(t *testing.T) {
 	b := newBox(t, "cat /proc/self/cgroup; cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/*/pids.max 2>/dev/null; true")
 	path := "/mydocker-test-" + state.NewID()
@@ -224,7 +224,7 @@ func TestGroupOfTheDocument(t *testing.T) {
 	group, err := cgroup.Open(path)
 	must(t, err)
 	released := false
-	b.Release = func(ctx context.Context, _ *spec.Spec) error { // as md-cgroup, which made it, does
+	b.Release = func(ctx context.Context, _ *spec.Spec) error { // as md-cgroup does
 		released = true
 		if pids, err := group.Procs(); err != nil || len(pids) != 0 {
 			t.Errorf("released with %v in it, %v", pids, err)
@@ -237,8 +237,8 @@ func TestGroupOfTheDocument(t *testing.T) {
 	}
 }
 
-// TestSysctlsBehindMounts: by a link in a volume a mount comes to lie in /proc/sys, with a link of its own in place of a
-// sysctl. What is set must not be written there.
+// TestSysctlsBehindMounts: a mount through a link in a volume ends up in /proc/sys, and has a link in place of a
+// sysctl. The value must not be written through it.
 func TestSysctlsBehindMounts(t *testing.T) {
 	for _, target := range []string{"/proc/sys/net/core", "/proc/sys", "/proc"} {
 		b := newBox(t, "true")

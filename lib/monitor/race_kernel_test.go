@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// swapping makes a place a directory, a link out of the container by its name, and one by "..", in turn, until stop is called:
-// what somebody does who has it in another container.
+// swapping makes a path a directory, a link out of the container by its name, and one by "..", in turn, until stop is
+// called, as a program in another container with the same volume could.
 func swapping(t *testing.T, place, outside string) (stop func()) {
 	t.Helper()
 	end := make(chan struct{})
@@ -47,8 +47,8 @@ func swapping(t *testing.T, place, outside string) (stop func()) {
 	}
 }
 
-// TestSwappedPlaces: the places of mounts, the working directory and /dev/console lie in a directory that another
-// container changes meanwhile. A run may fail; but nothing is made, mounted or written outside.
+// TestSwappedPlaces: the mount points, the working directory and /dev/console are in a directory that another container
+// changes during the start. A run may fail, but nothing is made, mounted or written outside.
 func TestSwappedPlaces(t *testing.T) {
 	outside := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(outside, "console"), []byte("precious\n"), 0o600))
@@ -78,6 +78,6 @@ func TestSwappedPlaces(t *testing.T) {
 		t.Errorf("outside: %v", entries)
 	}
 	if ran == 0 {
-		t.Error("no run came to its end: nothing was tried")
+		t.Error("no run succeeded: nothing was tested")
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Recover deals with a container whose program has ended while nobody waited for it: the end is written
-// down and what it held is released. Where that was done, it does nothing.
+// Recover deals with a container whose program ended without a process that stayed with it: it records the end and
+// releases the container. It is idempotent.
 func (r *Runtime) Recover(ctx context.Context, id string) error {
 	unlock, err := r.dir.Lock(id)
 	if err != nil {
@@ -19,11 +19,11 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 	}
 	defer unlock()
 	c, err := r.dir.Load(id)
-	// One that was not to be kept yet has nothing on the disk for certain, and a power loss may have torn it.
+	// A container that is not kept was not synced to disk: a power loss may have torn its document.
 	if err != nil && !r.dir.Kept(id) {
 		return r.discard(ctx, id)
 	}
-	if err != nil { // the end is dealt with all the same, and the rest stays until it is removed
+	if err != nil { // without a document, still record the end; the rest stays until it is removed
 		c, err = r.dir.LoadDamaged(id)
 	}
 	if err != nil || c.Running || c.Monitored {
@@ -33,7 +33,7 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 	ended := c.Spawn.Started.IsZero() || !c.Spawn.Finished.IsZero()
 	if errors.Is(statErr, os.ErrNotExist) && ended && r.dir.Kept(id) {
 		r.dir.DropTemps(id)
-		return nil // and one that is not kept should be gone: the machine went down under it
+		return nil // one that is not kept goes on below: the machine went down while it ran
 	}
 	if r.dir.Kept(id) && !ended {
 		c.Spawn.Finished, c.Spawn.ExitCode, c.Spawn.OOMKilled = time.Now(), state.KilledCode, cgroup.OOMKills(c.Spec) > 0
@@ -49,12 +49,12 @@ func (r *Runtime) Recover(ctx context.Context, id string) error {
 	return r.dropRun(id, err)
 }
 
-// discard releases a container that has no document yet, or no more: a release needs only the id.
+// discard releases a container without a document: a release needs only the id.
 func (r *Runtime) discard(ctx context.Context, id string) error {
 	if r.dir.Look(id).Owned() {
 		return nil // it is being made
 	}
-	r.removeFiles(id) // it was not to be kept yet, or not any more
+	r.removeFiles(id) // it is not kept
 	c, err := r.dir.LoadDamaged(id)
 	if err != nil {
 		return err
@@ -66,13 +66,12 @@ func (r *Runtime) discard(ctx context.Context, id string) error {
 	return nil
 }
 
-// Sweep recovers the containers that were in the hands of processes that were killed, so that nobody
-// has to call for it. It is cheap where there is nothing to do, and tells warn of what it cannot do. The first one
-// after a reboot, which takes the notes of who had what, looks at all containers.
+// Sweep recovers the containers whose owners were killed, and reports to warn what fails. It is cheap if there is nothing
+// to do. The first sweep after a reboot, which loses the records of the owners, looks at all containers.
 func (r *Runtime) Sweep(ctx context.Context, warn func(format string, args ...any)) (found bool) {
 	ids, err := r.dir.Abandoned()
 	if err != nil {
-		warn("look for what was left behind: %v", err)
+		warn("look for abandoned containers: %v", err)
 	}
 	if first, done := r.dir.FirstSweep(state.MarkSwept); first {
 		defer func() {
@@ -80,7 +79,7 @@ func (r *Runtime) Sweep(ctx context.Context, warn func(format string, args ...an
 				done()
 			}
 		}()
-		all, _ := r.dir.IDs() // those that there are
+		all, _ := r.dir.IDs() // as far as they can be listed
 		for _, id := range all {
 			if r.dir.Extent(id) != state.Active {
 				ids = append(ids, id)

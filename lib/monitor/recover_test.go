@@ -13,7 +13,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// newKept registers a container that is kept, and that nobody runs.
+// newKept registers a container that is kept and does not run.
 func newKept(t *testing.T) (*Runtime, string) {
 	t.Helper()
 	top := t.TempDir()
@@ -27,8 +27,7 @@ func newKept(t *testing.T) (*Runtime, string) {
 	return r, s.ID()
 }
 
-// TestRecoverDropsTemporaryFiles: what was being written about a container when its writer was killed goes when its
-// end is dealt with.
+// TestRecoverDropsTemporaryFiles: Recover removes the temporary files of killed writers.
 func TestRecoverDropsTemporaryFiles(t *testing.T) {
 	r, id := newKept(t)
 	must(t, state.WriteVolatile(r.runFile(id), state.Run{Monitor: state.Process{PID: 1, Start: 1, BootID: "another"}}))
@@ -47,16 +46,16 @@ func TestRecoverDropsTemporaryFiles(t *testing.T) {
 	}
 }
 
-// TestAStopIsNotOverwritten: a restart notes that it has begun beside a user who stops the container.
+// TestAStopIsNotOverwritten: a restart is recorded while a user stops the container.
 func TestAStopIsNotOverwritten(t *testing.T) {
 	r, id := newKept(t)
-	unlock, err := r.dir.Lock(id) // the user has it
+	unlock, err := r.dir.Lock(id) // as the user's command
 	must(t, err)
 	noted := make(chan error, 1)
 	go func() { noted <- r.started(id, true) }()
 	select {
 	case err := <-noted:
-		t.Fatalf("it is noted while somebody has the lock: %v", err)
+		t.Fatalf("it is recorded without the lock: %v", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	must(t, state.WriteJSON(r.spawnFile(id), state.Spawn{Created: time.Now(), Stopped: true}))

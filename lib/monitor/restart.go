@@ -11,19 +11,19 @@ import (
 	"time"
 
 	"github.com/weikeit/mydocker/lib/crilog"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
-	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Policies say what becomes of a container's program that ends, and of its log.
+// Policies are a container's restart policy and the bounds of its log.
 type Policies struct {
 	Restart string   `placeholder:"POLICY" help:"Start the program again when it ends: no, on-failure[:N] (at most N times), always or unless-stopped (default: no)"`
 	LogOpt  []string `sep:"none" placeholder:"KEY=VALUE" help:"Bound the log: max-size=SIZE of a file (10m; -1: no bound), max-file=N files (3)"`
 }
 
-// Check finds what is wrong with the policies of a container that is kept when it ends, or not.
+// Check returns what is wrong with the policies of a container; keep says that it is kept when its program ends.
 func (p Policies) Check(keep bool) error {
 	policy, err := parseRestart(p.Restart)
 	if err != nil {
@@ -38,7 +38,7 @@ func (p Policies) Check(keep bool) error {
 	return nil
 }
 
-// Annotate writes the policies into the document, where the monitor finds them, now and at each start.
+// Annotate writes the policies into the document, where the monitor reads them at each start.
 func (p Policies) Annotate(s *spec.Spec) {
 	if policy, _ := parseRestart(p.Restart); policy.word != "" {
 		s.Annotate(spec.AnnotationRestart, p.Restart)
@@ -48,21 +48,21 @@ func (p Policies) Annotate(s *spec.Spec) {
 	}
 }
 
-// The restart policies that are one.
+// The restart policies other than "no".
 const (
 	restartFailure = "on-failure"
 	restartAlways  = "always"
 	restartUnless  = "unless-stopped"
 )
 
-// The pauses before restarts: each is twice the one before, and a program that ran long enough starts anew.
+// The pauses before restarts: each is twice the one before, and the first again after a run of longRun.
 const (
 	firstPause = 100 * time.Millisecond
 	longPause  = time.Minute
 	longRun    = 10 * time.Second
 )
 
-// restartPolicy is a policy's word, "" for none, and how often on-failure tries, 0 for ever.
+// restartPolicy is a policy's word, "" for none, and the most restarts of on-failure, 0 for no limit.
 type restartPolicy struct {
 	word string
 	most int
@@ -86,13 +86,13 @@ func parseRestart(s string) (restartPolicy, error) {
 	return restartPolicy{}, errors.New("want no, on-failure[:N], always or unless-stopped")
 }
 
-// policyOf returns the policy of a document. What it cannot be was refused when the container was made.
+// policyOf returns the policy of a document. Invalid ones were refused when the container was made.
 func policyOf(s *spec.Spec) restartPolicy {
 	p, _ := parseRestart(s.Annotation(spec.AnnotationRestart))
 	return p
 }
 
-// wants reports whether a program that ended so is started again.
+// wants reports whether the policy starts a program again that has ended as life says.
 func (p restartPolicy) wants(life state.Spawn) bool {
 	switch {
 	case p.word == "" || life.Stopped:
@@ -103,8 +103,8 @@ func (p restartPolicy) wants(life state.Spawn) bool {
 	return true
 }
 
-// StartsAtBoot reports whether container c is to run when the machine does: as docker has it, one that was to
-// run always, and one that was to run unless somebody stopped it and nobody has.
+// StartsAtBoot reports whether container c is started when the machine boots, as with docker: one with policy always, and
+// one with policy unless-stopped that no user has stopped.
 func StartsAtBoot(c *state.Container) bool {
 	switch policyOf(c.Spec).word {
 	case restartAlways:
@@ -115,7 +115,7 @@ func StartsAtBoot(c *state.Container) bool {
 	return false
 }
 
-// pause returns how long to wait before the next restart, after a run and the pause before it.
+// pause returns the pause before the next restart, by the last pause and how long the program ran.
 func pause(last, ran time.Duration) time.Duration {
 	if last == 0 || ran >= longRun {
 		return firstPause
@@ -123,8 +123,8 @@ func pause(last, ran time.Duration) time.Duration {
 	return min(2*last, longPause)
 }
 
-// GiveUp ends the restart policy of a container, if it has one, because a user stops it, and returns the container
-// as it is then: running, or at its end. That outlives a reboot, until the user starts it.
+// GiveUp suspends the restart policy of a container that a user stops, and returns the container as it is then: running or
+// ended. That survives a reboot, until a user starts the container.
 func (r *Runtime) GiveUp(ctx context.Context, c *state.Container) (*state.Container, error) {
 	r.Rouse(c)
 	if policyOf(c.Spec).word == "" || !r.dir.Kept(c.ID) {
@@ -139,12 +139,12 @@ func (r *Runtime) GiveUp(ctx context.Context, c *state.Container) (*state.Contai
 			return now, err
 		}
 		r.Rouse(now)
-		if err := nudge(now); err != nil { // its monitor lets it go, or has just started it once more
+		if err := nudge(now); err != nil { // the monitor releases it, or has just started it again
 			return now, err
 		}
 		select {
 		case <-ctx.Done():
-			return now, spawn.Cancelled(ctx)
+			return now, interrupt.Cancelled(ctx)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
@@ -160,11 +160,11 @@ func (r *Runtime) noteStop(id string) error {
 	if err == nil && life.Stopped {
 		return nil
 	}
-	life.Stopped = true // a torn file is written anew
+	life.Stopped = true // a torn file is replaced
 	return r.writeLife(id, life)
 }
 
-// nudge makes the monitor of a container that it is about to start again look whether somebody has stopped it.
+// nudge wakes a monitor that is about to restart a container: it then checks whether a user has stopped the container.
 func nudge(c *state.Container) error {
 	pidfd, err := c.Run.Monitor.Open()
 	if errors.Is(err, os.ErrProcessDone) {
@@ -180,7 +180,7 @@ func nudge(c *state.Container) error {
 	return nil
 }
 
-// givenUp reports whether a user has stopped the container meanwhile, and waits for that, or for the time to pass.
+// givenUp waits for the pause before a restart, and reports whether a user has stopped the container by then.
 func (r *Runtime) givenUp(ctx context.Context, id string, pause time.Duration, wake <-chan os.Signal) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

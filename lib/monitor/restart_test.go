@@ -50,7 +50,7 @@ func TestWants(t *testing.T) {
 	}
 }
 
-// TestPause: 100 ms doubling to a minute, and from the start again after ten seconds of running.
+// TestPause: the pause doubles from 100 ms to a minute, and begins again after a run of ten seconds.
 func TestPause(t *testing.T) {
 	var all []time.Duration
 	last := time.Duration(0)

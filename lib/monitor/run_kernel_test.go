@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/signal"
@@ -45,7 +46,7 @@ func TestExitCodeOfTheProgram(t *testing.T) {
 	}
 }
 
-// TestProgramsThatDoNotStart: 127 and 126 by the kernel's own answer, and all is undone.
+// TestProgramsThatDoNotStart: the codes 127 and 126 follow execve(2), and all is undone.
 func TestProgramsThatDoNotStart(t *testing.T) {
 	tests := []struct {
 		name string
@@ -56,7 +57,7 @@ func TestProgramsThatDoNotStart(t *testing.T) {
 		{"not on the PATH", []string{"nothing"}, 127, "execute nothing: not found on PATH"},
 		{"no such file", []string{"/bin/nothing"}, 127, "execute /bin/nothing: no such file or directory"},
 		{"below a file", []string{"/bin/busybox/x"}, 127, "execute /bin/busybox/x: not a directory"},
-		{"its interpreter is not there", []string{"/bin/orphan"}, 127, "execute /bin/orphan: its interpreter is not there"},
+		{"its interpreter is missing", []string{"/bin/orphan"}, 127, "execute /bin/orphan: its interpreter is missing"},
 		{"not executable", []string{"/bin/plain"}, 126, "execute /bin/plain: permission denied"},
 		{"not executable, on the PATH", []string{"plain"}, 126, "execute plain: permission denied on PATH"},
 		{"a directory", []string{"/etc"}, 126, "execute /etc: permission denied"},
@@ -95,7 +96,7 @@ func TestProgramsThatDoNotStart(t *testing.T) {
 	}
 }
 
-// TestPosture looks from inside at what the program is and has.
+// TestPosture checks, in the container, what the program is and has.
 func TestPosture(t *testing.T) {
 	b := newBox(t, `
 		echo pid=$$ ; echo cwd=$(pwd) ; echo umask=$(umask) ; echo host=$(hostname) ; echo user=$(id -u):$(id -g):$(id -G)
@@ -127,9 +128,9 @@ func TestPosture(t *testing.T) {
 	}
 }
 
-// TestDescriptors: the fourth is that of ls itself, which looks.
+// TestDescriptors: the fourth is the one with which ls reads the directory.
 func TestDescriptors(t *testing.T) {
-	file, err := os.Open("/etc/passwd") // one of the caller's that an execve(2) would leave open
+	file, err := os.Open("/etc/passwd") // without close-on-exec
 	must(t, err)
 	defer file.Close()
 	_, _, errno := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), syscall.F_SETFD, 0)
@@ -223,7 +224,7 @@ func TestLongOutputIsWhole(t *testing.T) {
 	}
 }
 
-// TestLastWords: a program that writes and ends at once, again and again.
+// TestLastWords: the output of a program that writes and ends at once is complete, again and again.
 func TestLastWords(t *testing.T) {
 	b := newBox(t, "echo x; exit 3")
 	for i := range 200 {
@@ -250,7 +251,7 @@ func TestInput(t *testing.T) {
 	}
 }
 
-// TestReaderThatIsGone: the program gets its SIGPIPE as in any pipe, and ends.
+// TestReaderThatIsGone: the program gets SIGPIPE, as in any pipe, and ends.
 func TestReaderThatIsGone(t *testing.T) {
 	b := newBox(t, "while echo x; do :; done; exit 5")
 	done := make(chan int)
@@ -263,7 +264,7 @@ func TestReaderThatIsGone(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("it writes for ever")
 		c := b.load()
-		_ = b.Signal(c, syscall.SIGKILL)
+		_ = b.Handle(c).Signal(context.Background(), syscall.SIGKILL)
 		<-done
 	}
 }
@@ -303,8 +304,8 @@ func TestRefusedRunsLeaveNothing(t *testing.T) {
 	}
 }
 
-// TestProfileOfTheProgram: a kernel without AppArmor confines nobody, and says so. One that has it has the profile
-// unconfined, whatever else was loaded.
+// TestProfileOfTheProgram: a kernel without AppArmor cannot confine, and the error says so. One with AppArmor has the
+// profile unconfined, whatever else is loaded.
 func TestProfileOfTheProgram(t *testing.T) {
 	for profile, want := range map[string]string{"nonsuch": "no such profile is loaded", "unconfined": ""} {
 		if !linux.AppArmor() {

@@ -1,18 +1,19 @@
-// Package spawn runs the program of an OCI document in namespaces of its own, and later ones beside it
-// (exec). It is the last stage of the pipe: it reads everything and writes nothing into the document.
+// Package monitor stays with containers: it runs their programs in the foreground or by a monitor process, keeps their
+// logs, records their ends, restarts them, and later runs programs beside them (exec). It is the last stage of the pipe:
+// it reads the document and writes nothing into it.
 //
-// Who does what:
+// The processes:
 //
-//	the child         forked into the new namespaces: performs a list of system calls, the last of which is execve(2)
-//	the foreground    md-spawn run or mydocker run: moves the streams, passes signals on, keeps the log
-//	md-spawn monitor  the same for a detached container, with nobody in front of it
+//	the child         forked into the new namespaces: performs a list of system calls that ends with execve(2)
+//	the foreground    md-spawn run or mydocker run: copies the streams, passes signals on, writes the log
+//	md-spawn monitor  does the same for a detached container, without a caller
 //	md-spawn reap     stays in the container as PID 1 (--init)
 //
-// Whoever waits for a container is its parent, and the container dies with it: what runs has a reader
-// of its output and somebody who records its end, always.
+// The process that waits for a container is its parent, and the container dies with it. So a running container always has
+// a process that reads its output and records its end.
 //
-// State: RunFile in the runtime directory while the program runs; SpawnFile in the bundle where the
-// container is kept when it ends; config.json and LogFile in the bundle.
+// State: RunFile in the runtime directory while the program runs; SpawnFile in the bundle if the container is kept when
+// its program ends; config.json and LogFile in the bundle.
 package monitor
 
 import (
@@ -26,10 +27,10 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/crilog"
 	"github.com/weikeit/mydocker/lib/hostport"
 	"github.com/weikeit/mydocker/lib/interrupt"
-	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -39,11 +40,11 @@ import (
 type Runtime struct {
 	dir state.Dir
 
-	// Release gives back what the other tools made for the container, when its program has ended:
-	// by the document's poststop hooks, unless the caller can do the same without more processes.
+	// Release removes what the other tools made for the container, when its program has ended. It runs the poststop hooks
+	// of the document, unless the caller does the same without more processes.
 	Release func(context.Context, *spec.Spec) error
 
-	// Warn tells the user of what is no error but perhaps not meant.
+	// Warn reports what is no error but may surprise the user.
 	Warn func(format string, args ...any)
 }
 
@@ -63,70 +64,79 @@ type Options struct {
 	Interactive bool // the program's input stays open, or is the caller's
 	Streams     spawn.Streams
 
-	wake  <-chan os.Signal // of a monitor: somebody may have stopped the container; nil in the foreground
-	ports *hostport.Held   // of a monitor: those that it was handed; nil for none
+	// GroupMade says that this process has just made the container's control group with its limits.
+	GroupMade bool
+
+	wake  <-chan os.Signal // of a monitor: a command may have stopped the container; nil in the foreground
+	ports *hostport.Held   // of a monitor: the host ports that it was handed; nil for none
 }
 
-// Run runs the container of a document for the first time. In the foreground it returns the program's
-// exit code when the program has ended; detached, 0 when it runs. Where the program does not come to
-// run, all that the document stands for is released.
+// Run runs the container of a document for the first time. In the foreground it returns the program's exit code when the
+// program has ended; detached, 0 when it runs. If the program does not come to run, all that the document describes is
+// released.
 func (r *Runtime) Run(ctx context.Context, s *spec.Spec, o Options) (code int, err error) {
 	id, err := state.EnsureID(s)
-	if err == nil {
-		if run, _ := r.dir.ReadRun(id); run.Init.Life() != state.Dead { // what the document stands for is in use
-			return 0, fmt.Errorf("container %s runs already", id)
-		}
+	if err != nil {
+		return 0, errors.Join(err, r.abandon(interrupt.Undoing(ctx), s))
 	}
-	if err == nil {
-		err = r.dir.Acquire(id)
+	if run, _ := r.dir.ReadRun(id); run.Init.Life() != state.Dead { // nothing is released: it is in use
+		return 0, fmt.Errorf("container %s is running already", id)
 	}
-	if err == nil {
-		err = r.register(s, o)
-	}
-	if err == nil {
-		code, err = r.Start(ctx, s, o)
-	}
+	code, err = r.registerAndStart(ctx, s, o)
 	var late *lateError
 	if err == nil || errors.As(err, &late) {
-		r.dir.Release(s.ID())
+		r.dir.Release(id)
 		return code, err
 	}
 	return code, errors.Join(err, r.abandon(interrupt.Undoing(ctx), s))
 }
 
-// Create registers the container of a document that is started later, and is kept until it is removed. What only a
-// running one needs is released. Where it fails, all that the document stands for is.
+func (r *Runtime) registerAndStart(ctx context.Context, s *spec.Spec, o Options) (int, error) {
+	if err := r.dir.Acquire(s.ID()); err != nil {
+		return 0, err
+	}
+	if err := r.register(s, o); err != nil {
+		return 0, err
+	}
+	return r.Start(ctx, s, o)
+}
+
+// Create registers the container of a document that is started later, and kept until it is removed. It releases what only
+// a running container needs; if it fails, all that the document describes.
 func (r *Runtime) Create(ctx context.Context, s *spec.Spec) error {
-	err := r.dir.Acquire(s.ID())
-	if err == nil {
-		err = r.register(s, Options{Keep: true, Detach: true})
-	}
-	if err == nil {
-		err = r.Release(ctx, s)
-	}
-	if err != nil {
+	if err := r.create(ctx, s); err != nil {
 		return errors.Join(err, r.abandon(interrupt.Undoing(ctx), s))
 	}
 	r.dir.Release(s.ID())
 	return nil
 }
 
-// abandon takes back a container that did not come to run. Its runtime directory, which says that it is in
-// our hands, goes last, and stays where the release fails.
+func (r *Runtime) create(ctx context.Context, s *spec.Spec) error {
+	if err := r.dir.Acquire(s.ID()); err != nil {
+		return err
+	}
+	if err := r.register(s, Options{Keep: true, Detach: true}); err != nil {
+		return err
+	}
+	return r.Release(ctx, s)
+}
+
+// abandon removes a container that did not come to run. Its runtime directory, which names us as its owner, is removed
+// last, and stays if the release fails.
 func (r *Runtime) abandon(ctx context.Context, s *spec.Spec) error {
 	if !state.IsID(s.ID()) {
 		return r.Release(ctx, s)
 	}
 	r.removeFiles(s.ID())
-	err := r.Release(ctx, s)
-	if err == nil {
-		r.unregister(s.ID())
+	if err := r.Release(ctx, s); err != nil {
+		return err
 	}
-	return err
+	r.unregister(s.ID())
+	return nil
 }
 
-// Start runs a registered container, for the first time or again. Where its program does not come to
-// run, what it was to use is the caller's to release.
+// Start runs a registered container, for the first time or again. If its program does not come to run, the caller releases
+// what was made for it.
 func (r *Runtime) Start(ctx context.Context, s *spec.Spec, o Options) (code int, err error) {
 	if o.Detach {
 		return 0, r.detach(ctx, s.ID(), nil)
@@ -134,19 +144,19 @@ func (r *Runtime) Start(ctx context.Context, s *spec.Spec, o Options) (code int,
 	return r.run(ctx, s, o, func() error { return r.started(s.ID(), false) })
 }
 
-// lateError is what went wrong when the program had ended.
+// lateError is an error after the end of the program.
 type lateError struct{ error }
 
 func (e *lateError) Unwrap() error { return e.error }
 
-// register writes the document into the bundle, and the file that makes the container stay. A
-// document that came without a bundle of ours gets one.
+// register writes the document into the bundle, and the file that says that the container is kept. It makes the bundle if
+// there is none.
 func (r *Runtime) register(s *spec.Spec, o Options) error {
 	if err := spawn.Check(s); err != nil {
 		return err
 	}
-	if !spawn.OwnMounts(s.Linux) { // nobody would take its mounts away
-		return errors.New("linux.namespaces: a container without a mount namespace of its own: md-spawn create makes one of a bundle, and run --bundle with an id")
+	if !spawn.OwnMounts(s.Linux) { // its mounts would stay
+		return errors.New("linux.namespaces: want a new mount namespace: without one, use md-spawn create, or run --bundle with an id")
 	}
 	id := s.ID()
 	data, err := s.Encode()
@@ -159,17 +169,17 @@ func (r *Runtime) register(s *spec.Spec, o Options) error {
 	if !o.Keep {
 		return nil
 	}
-	err = r.dir.Persist(id, s.Annotation(spec.AnnotationName))
-	if err == nil { // last: where this file is, the others are
-		err = state.WriteJSON(r.spawnFile(id), state.Spawn{Created: time.Now(), Detached: o.Detach})
+	if err := r.dir.Persist(id, s.Annotation(spec.AnnotationName)); err != nil {
+		return fmt.Errorf("register container %s: %w", id, err)
 	}
-	if err != nil {
+	// Last: if this file exists, the others do.
+	if err := state.WriteJSON(r.spawnFile(id), state.Spawn{Created: time.Now(), Detached: o.Detach}); err != nil {
 		return fmt.Errorf("register container %s: %w", id, err)
 	}
 	return nil
 }
 
-// Rewrite writes the document of a container anew. The caller has its lock.
+// Rewrite replaces the document of a container. The caller holds its lock.
 func (r *Runtime) Rewrite(s *spec.Spec) error {
 	data, err := s.Encode()
 	if err != nil {
@@ -178,8 +188,7 @@ func (r *Runtime) Rewrite(s *spec.Spec) error {
 	return state.WriteFile(r.dir.Config(s.ID()), data, 0o600)
 }
 
-// unregister takes back what register and the run have written. What other tools keep in the bundle
-// is theirs. It is idempotent.
+// unregister removes what register and the run have written. Files of other tools stay in the bundle. It is idempotent.
 func (r *Runtime) unregister(id string) {
 	if !state.IsID(id) {
 		return
@@ -188,42 +197,15 @@ func (r *Runtime) unregister(id string) {
 	_ = os.RemoveAll(r.dir.Runtime(id))
 }
 
-// removeFiles removes what is ours in the bundle.
+// removeFiles removes our files in the bundle.
 func (r *Runtime) removeFiles(id string) {
 	for _, path := range append(crilog.Files(r.LogPath(id)), crilog.TempFile(r.LogPath(id)), r.spawnFile(id), r.dir.Config(id)) {
-		_ = os.RemoveAll(path) // the bundle goes as a whole when the root file system does
+		_ = os.RemoveAll(path) // md-rootfs umount removes the whole bundle
 	}
-	_ = os.Remove(r.dir.Bundle(id)) // stays where another tool has something in it
+	_ = os.Remove(r.dir.Bundle(id)) // stays if another tool has files in it
 }
 
-// ErrRunning says that a container that was to be removed runs: somebody has just started it.
-var ErrRunning = errors.New("it is running")
-
-// Remove removes a container that does not run: everything that was made for it. It is idempotent.
-func (r *Runtime) Remove(ctx context.Context, s *spec.Spec) error {
-	unlock, err := r.dir.Lock(s.ID())
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if r.dir.Look(s.ID()).Program != state.Dead {
-		return ErrRunning
-	}
-	if err := r.dir.AcquireLocked(s.ID()); err != nil { // so that a crash in the middle is found
-		return err
-	}
-	// From here on it is not kept, and so the release is a whole one.
-	if err := os.RemoveAll(r.spawnFile(s.ID())); err != nil { // whatever lies there
-		return err
-	}
-	if err := r.Release(ctx, s); err != nil {
-		return err
-	}
-	r.unregister(s.ID())
-	return nil
-}
-
-// LogPath is where the output of container id is kept.
+// LogPath returns the path of the log of container id.
 func (r *Runtime) LogPath(id string) string { return filepath.Join(r.dir.Bundle(id), state.LogFile) }
 
 func (r *Runtime) spawnFile(id string) string {
@@ -235,78 +217,55 @@ func (r *Runtime) runFile(id string) string {
 }
 
 // start makes the container and starts its program.
-func (r *Runtime) start(ctx context.Context, s *spec.Spec, o Options) (*spawn.Child, *spawn.Pump, error) {
-	if err := spawn.Cancelled(ctx); err != nil {
-		return nil, nil, err
+func (r *Runtime) start(ctx context.Context, s *spec.Spec, o Options) (*spawn.Child, error) {
+	if err := interrupt.Cancelled(ctx); err != nil {
+		return nil, err
 	}
-	p, theirs := &spawn.Pump{}, &spawn.Stdio{}
-	if !s.Process.Terminal {
-		var err error
-		if theirs, p, err = spawn.Pipes(o.Interactive); err != nil {
-			return nil, nil, err
+	c, err := r.launch(ctx, s, o)
+	if err != nil {
+		_ = r.note(s.ID(), state.Process{}) // replaces the process that has ended, if it was recorded
+		if stopped := interrupt.Cancelled(ctx); stopped != nil {
+			return nil, stopped // a Ctrl-C also kills the child: err is a consequence
 		}
+		return nil, err
 	}
-	l, err := r.launchOf(ctx, s, spawn.SizeOf(o.Streams.Screen))
-	if err == nil {
-		l.Stdio, l.Resident = theirs, o.wake != nil
-		var c *spawn.Child
-		if c, err = l.Start(); err == nil {
-			r.runHooks(ctx, s, c.PID)
-			return c, p, nil
-		}
-	}
-	theirs.Close()
-	p.Close()
-	err = spawn.Interrupted(ctx, err)
-	_ = r.note(s.ID(), state.Process{}) // in place of the process that has ended, if it came so far
-	if stopped := spawn.Cancelled(ctx); stopped != nil {
-		err = stopped // whatever came of that: Ctrl-C meets the init, too
-	}
-	return nil, nil, err
+	r.poststart(ctx, s, c.PID)
+	return c, nil
 }
 
-// launchOf turns the document into what is to be started.
-func (r *Runtime) launchOf(ctx context.Context, s *spec.Spec, size linux.WindowSize) (*spawn.Launch, error) {
-	l, err := spawn.NewLaunch(s, r.dir.Bundle(s.ID()), size, r.dir.Mark())
+func (r *Runtime) launch(ctx context.Context, s *spec.Spec, o Options) (*spawn.Child, error) {
+	group, err := r.groupOf(s, o)
 	if err != nil {
 		return nil, err
 	}
-	l.Die = true
-	l.Sync = func(m spawn.SyncPoint, pid int) error { return r.meet(ctx, s, m, pid) }
-	return l, nil
-}
-
-// meet is what is done outside where the child waits.
-func (r *Runtime) meet(ctx context.Context, s *spec.Spec, m spawn.SyncPoint, pid int) error {
-	switch m {
-	case spawn.BeforeMounts:
-		return r.created(ctx, s, pid)
-	case spawn.Ready:
-		if len(spawn.RuntimeHooks(s)) > 0 {
-			return spawn.Cancelled(ctx)
-		}
-		return r.created(ctx, s, pid)
-	}
-	return spawn.RunContainerHooks(ctx, s, m, pid, s.State)
-}
-
-// created runs when the container's first process is there: it is written down, so that whoever comes
-// finds it, and the hooks of the outside run.
-func (r *Runtime) created(ctx context.Context, s *spec.Spec, pid int) error {
-	if err := spawn.Cancelled(ctx); err != nil {
-		return err
-	}
-	init, err := state.FindProcess(pid)
+	l, err := spawn.NewLaunch(s, r.dir.Bundle(s.ID()), group)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := r.note(s.ID(), init); err != nil {
-		return err
+	if !s.Process.Terminal {
+		l.Stdio = spawn.Pipes(o.Interactive)
 	}
-	return s.RunHooks(ctx, spawn.RuntimeHooks(s), specs.StateCreating, pid)
+	l.Screen, l.Die, l.Resident = o.Streams.Screen, true, o.wake != nil
+	l.HookState = s.State
+	l.Created = func(pid int) error {
+		init, err := state.FindProcess(pid)
+		if err != nil {
+			return err
+		}
+		return r.note(s.ID(), init)
+	}
+	return l.Start(ctx)
 }
 
-// note writes down that container id is in the hands of this process, and what its first process is.
+// groupOf returns the container's control group, with its limits applied; nil if it has none.
+func (r *Runtime) groupOf(s *spec.Spec, o Options) (*cgroup.Group, error) {
+	if path := s.LinuxPart().CgroupsPath; o.GroupMade && path != "" {
+		return cgroup.Open(path)
+	}
+	return cgroup.Apply(s, r.dir.Mark())
+}
+
+// note records this process as the container's owner, and the container's first process.
 func (r *Runtime) note(id string, init state.Process) error {
 	self, err := state.FindProcess(os.Getpid())
 	if err != nil {
@@ -315,21 +274,20 @@ func (r *Runtime) note(id string, init state.Process) error {
 	return state.WriteVolatile(r.runFile(id), state.Run{Init: init, Monitor: self})
 }
 
-// runHooks runs the poststart hooks: an error of theirs is only told (runtime-spec, runtime.md
-// "Lifecycle", step 9).
-func (r *Runtime) runHooks(ctx context.Context, s *spec.Spec, pid int) {
+// poststart runs the poststart hooks. Their errors are only warnings (runtime-spec, runtime.md "Lifecycle", step 9).
+func (r *Runtime) poststart(ctx context.Context, s *spec.Spec, pid int) {
 	if s.Hooks == nil {
 		return
 	}
 	if err := s.RunHooks(ctx, s.Hooks.Poststart, specs.StateRunning, pid); err != nil {
-		fmt.Fprintln(os.Stderr, "md-spawn: warning: poststart", spawn.OneLine(err))
+		r.Warn("poststart %v", err)
 	}
 }
 
-// decodeLine reads what the monitor says in its one line.
+// decodeLine decodes the report of a monitor.
 func decodeLine(data []byte, v any) error {
 	if len(data) == 0 {
-		return errors.New("the monitor ended without a word")
+		return errors.New("the monitor ended without a report")
 	}
 	return json.Unmarshal(data, v)
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// What a document says beside the control group, by what the program sees of itself.
+// TestFieldsOfTheProgram: the program sees the document's settings of scheduler, I/O and memory.
 func TestFieldsOfTheProgram(t *testing.T) {
-	const stat = "cut -d' ' -f19,41 /proc/self/stat" // nice and policy (proc_pid_stat(5)); children have them, too
+	const stat = "cut -d' ' -f19,41 /proc/self/stat" // nice and policy (proc_pid_stat(5)), which children inherit
 	for _, c := range []struct {
 		name   string
 		set    func(s *specs.Spec)
@@ -71,7 +71,7 @@ func TestMemoryPolicy(t *testing.T) {
 	}
 }
 
-// The clocks of a container may go on where they stood on another host.
+// The clocks of a container may start at other values, as after a migration.
 func TestTimeOffsets(t *testing.T) {
 	const script = "cat /proc/self/timens_offsets; cut -d. -f1 /proc/uptime"
 	b := newBox(t, script)

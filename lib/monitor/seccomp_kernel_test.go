@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"context"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,7 +19,7 @@ func forbidding(errno uint, calls ...string) *specs.LinuxSeccomp {
 	return &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: calls, Action: specs.ActErrno, ErrnoRet: &errno}}}
 }
 
-// Whoever the program is, the filter is before its calls, and its capabilities are as they would be without one.
+// For any user, the filter applies to all calls of the program, and its capabilities are the same as without a filter.
 func TestFilter(t *testing.T) {
 	const caps = "00000000a80425fb"
 	for _, tt := range []struct {
@@ -59,14 +60,14 @@ func user(s *spec.Spec, uid uint32) {
 	}
 }
 
-// What is executed beside the program is no more than it.
+// A program that is executed beside the first has the same filter.
 func TestExecHasTheSamePosture(t *testing.T) {
 	b := newBox(t, "sleep 100")
 	b.spec.Linux.Seccomp = forbidding(99, "mkdir", "mkdirat")
 	c := b.detached(Options{})
 	defer func() {
-		must(t, b.Signal(c, syscall.SIGKILL))
-		_, err := b.Wait(c, 10_000)
+		must(t, b.Handle(c).Signal(context.Background(), syscall.SIGKILL))
+		_, err := b.Handle(c).Wait(10_000)
 		must(t, err)
 	}()
 	have := pairs(b.exec(c, statusScript).out)
@@ -84,7 +85,7 @@ func TestNewDocumentsHaveTheDefaultFilter(t *testing.T) {
 	b := newBox(t, statusScript+"; mount -t tmpfs none /tmp; echo mount=$?")
 	b.spec.Process.Capabilities.Bounding = append(b.spec.Process.Capabilities.Bounding, "CAP_SYS_ADMIN")
 	b.spec.Process.Capabilities.Effective, b.spec.Process.Capabilities.Permitted = b.spec.Process.Capabilities.Bounding, b.spec.Process.Capabilities.Bounding
-	// The capability alone is not enough: the filter was made for a container without it.
+	// A capability alone is not enough: the filter was made for a container without it.
 	if got := b.run(); pairs(got.out)["Seccomp"] != "2" || pairs(got.out)["mount"] != "1" {
 		t.Error(got)
 	}
@@ -94,7 +95,7 @@ func TestNewDocumentsHaveTheDefaultFilter(t *testing.T) {
 	}
 }
 
-// A filter that lets not even the program start is told as what it is.
+// If the filter prevents the start of the program, the error says so.
 func TestFiltersThatKeepTheProgramOut(t *testing.T) {
 	for name, tt := range map[string]struct {
 		filter *specs.LinuxSeccomp
@@ -114,7 +115,7 @@ func TestFiltersThatKeepTheProgramOut(t *testing.T) {
 				b.spec.Linux.Seccomp, b.spec.Process.NoNewPrivileges = tt.filter, noNewPrivs
 				got := b.run()
 				if noNewPrivs && name == "all is killed" {
-					continue // then it is the program's own end: nothing is left to do but to execute it
+					continue // the filter then only concerns calls of the program
 				}
 				if got.failure == nil || !strings.Contains(got.failure.Error(), tt.want) || got.out != "" {
 					t.Errorf("no_new_privs %v: %v", noNewPrivs, got)

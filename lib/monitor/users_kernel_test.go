@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,19 +12,23 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/weikeit/mydocker/lib/linux"
-	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
 const firstUser, firstGroup = 300000, 400000
 
-// mapped gives the box users of its own, and shows it its root as theirs, as md-rootfs does.
+// newUsers makes a user namespace with the maps of [box.mapped].
+func newUsers() (*os.File, error) {
+	return linux.NewUserNS([]linux.IDMap{{Outside: firstUser, Size: 65536}}, []linux.IDMap{{Outside: firstGroup, Size: 65536}})
+}
+
+// mapped gives the box a user namespace, and an idmapped mount of its root, as md-rootfs does.
 func (b *box) mapped() {
 	b.t.Helper()
 	b.spec.SetNamespace(specs.UserNamespace, "")
 	b.spec.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: firstUser, Size: 65536}}
 	b.spec.Linux.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: firstGroup, Size: 65536}}
-	users, err := linux.NewUserNS(spawn.IDMaps(b.spec.Linux.UIDMappings), spawn.IDMaps(b.spec.Linux.GIDMappings))
+	users, err := newUsers()
 	must(b.t, err)
 	defer users.Close()
 	must(b.t, linux.AttachMapped(b.root, b.root, users))
@@ -57,7 +62,7 @@ func TestUsersOfItsOwn(t *testing.T) {
 	if t.Failed() {
 		t.Log(got)
 	}
-	// On the host's disk it is all as without: root's is root's, and 7's is 7's.
+	// On the host's disk, the owners are the same as without a user namespace.
 	for file, want := range map[string]uint32{"etc/new": 0, "tmp/own": 7, "made": 0} {
 		must(t, linux.Unmount(b.root, linux.MntDetach))
 		info, err := os.Stat(filepath.Join(b.root, file))
@@ -65,14 +70,14 @@ func TestUsersOfItsOwn(t *testing.T) {
 		if uid := info.Sys().(*syscall.Stat_t).Uid; uid != want {
 			t.Errorf("%s is %d's, want %d's", file, uid, want)
 		}
-		users, err := linux.NewUserNS(spawn.IDMaps(b.spec.Linux.UIDMappings), spawn.IDMaps(b.spec.Linux.GIDMappings))
+		users, err := newUsers()
 		must(t, err)
 		must(t, linux.AttachMapped(b.root, b.root, users))
 		users.Close()
 	}
 }
 
-// Outside, the program is nobody in particular, and what is executed beside it is the same.
+// On the host, the program has unprivileged ids, and so does a program that is executed beside it.
 func TestUsersOfItsOwnFromOutside(t *testing.T) {
 	for _, uid := range []uint32{0, 1000} {
 		b := newBox(t, "sleep 100")
@@ -82,7 +87,7 @@ func TestUsersOfItsOwnFromOutside(t *testing.T) {
 		info, err := os.Stat("/proc/" + strconv.Itoa(c.Run.Init.PID))
 		must(t, err)
 		if st := info.Sys().(*syscall.Stat_t); st.Uid != firstUser+uid || st.Gid != firstGroup+uid {
-			t.Errorf("outside it is %d:%d", st.Uid, st.Gid)
+			t.Errorf("on the host it is %d:%d", st.Uid, st.Gid)
 		}
 		have := pairs(b.exec(c, usersScript).out)
 		for name, want := range map[string]string{
@@ -92,13 +97,13 @@ func TestUsersOfItsOwnFromOutside(t *testing.T) {
 				t.Errorf("exec: %s: %q, want %q", name, have[name], want)
 			}
 		}
-		must(t, b.Signal(c, syscall.SIGKILL))
-		_, err = b.Wait(c, 10_000)
+		must(t, b.Handle(c).Signal(context.Background(), syscall.SIGKILL))
+		_, err = b.Handle(c).Wait(10_000)
 		must(t, err)
 	}
 }
 
-// Another container joins the users of one that runs; mounts are seen with ids of their own.
+// A container joins the user namespace of another, and has idmapped mounts.
 func TestUsersByPathAndMappedMounts(t *testing.T) {
 	first := newBox(t, "sleep 100")
 	first.mapped()
@@ -122,10 +127,10 @@ func TestUsersByPathAndMappedMounts(t *testing.T) {
 	info, err := os.Stat(filepath.Join(bind, "new"))
 	must(t, err)
 	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 0 {
-		t.Errorf("what root made is %d's", uid)
+		t.Errorf("the owner of root's file is %d", uid)
 	}
-	must(t, first.Signal(c, syscall.SIGKILL))
-	_, err = first.Wait(c, 10_000)
+	must(t, first.Handle(c).Signal(context.Background(), syscall.SIGKILL))
+	_, err = first.Handle(c).Wait(10_000)
 	must(t, err)
 }
 
@@ -142,7 +147,7 @@ func TestUsersRefused(t *testing.T) {
 		"not there":       {func(s *spec.Spec) { s.SetNamespace("user", "/nowhere/ns") }, "no such file"},
 		"of another kind": {func(s *spec.Spec) { s.SetNamespace("user", "/proc/self/ns/uts") }, "invalid argument"},
 		"a mount of half": {func(s *spec.Spec) { s.Mounts[1].UIDMappings = line }, "want both"},
-		"a mapped tmpfs":  {func(s *spec.Spec) { s.Mounts[1].UIDMappings, s.Mounts[1].GIDMappings = line, line }, "only a bind mount"},
+		"a mapped tmpfs":  {func(s *spec.Spec) { s.Mounts[1].UIDMappings, s.Mounts[1].GIDMappings = line, line }, "only bind mounts"},
 		"a file system that cannot": {func(s *spec.Spec) {
 			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/x", Type: "bind", Source: "/proc", Options: []string{"bind"}, UIDMappings: line, GIDMappings: line})
 		}, "its file system cannot be seen with the ids of other users"},

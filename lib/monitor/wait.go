@@ -9,27 +9,26 @@ import (
 	"github.com/weikeit/mydocker/lib/crilog"
 	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
-	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// settleTime bounds how long somebody else's release is waited for.
+// settleTime bounds the wait for the release by another process.
 const settleTime = 30 * time.Second
 
-// heedTime is how many milliseconds a wait may last that does not hear that the user gave up.
+// heedTime is the longest wait, in milliseconds, that a signal does not interrupt.
 const heedTime = 200
 
-// Settle waits until a container whose program ends is released by the process that waits for it, so
-// that nothing of it changes any more under the caller's hands. Where that process is gone, or is not
-// done in time, it returns at once: releases are idempotent, and the caller's own does it.
+// Settle waits until a container whose program ends is released by the process that stays with it, so that nothing of it
+// changes later. If that process is gone, or does not release it in time, Settle returns: releases are idempotent, and
+// the caller does it.
 func (r *Runtime) Settle(ctx context.Context, c *state.Container) error {
 	end := time.Now().Add(settleTime)
 	for ended := false; !ended && time.Now().Before(end); {
 		var err error
-		if ended, err = r.Wait(c, heedTime); err != nil {
+		if ended, err = r.Handle(c).Wait(heedTime); err != nil {
 			return err
 		}
-		if err := spawn.Cancelled(ctx); err != nil {
+		if err := interrupt.Cancelled(ctx); err != nil {
 			return err
 		}
 	}
@@ -41,18 +40,18 @@ func (r *Runtime) Settle(ctx context.Context, c *state.Container) error {
 		r.Rouse(&state.Container{ID: c.ID, Spec: c.Spec, Run: look.Run})
 		select {
 		case <-ctx.Done():
-			return spawn.Cancelled(ctx)
+			return interrupt.Cancelled(ctx)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
 	return nil
 }
 
-// settled reports whether the end of what ran has been dealt with: by its note, and by what the note was. One without
-// a first process is of a start that did not come to run, whose monitor has yet to say so.
+// settled reports whether the end of a run is dealt with, by the run file as it was and as it is now. A run file without a
+// first process is of a start that failed, whose monitor has yet to report it.
 func settled(was state.Run, look state.Look) bool {
 	now := look.Run
-	if look.Monitor == state.Dead || now == (state.Run{}) { // the second: it is just leaving, or its note is lost
+	if look.Monitor == state.Dead || now == (state.Run{}) { // without a run file, the monitor is about to end, or the file is lost
 		return look.Monitor == state.Dead
 	}
 	another := now.Init != was.Init && now.Init.PID != 0
@@ -62,17 +61,17 @@ func settled(was state.Run, look state.Look) bool {
 // WaitCode waits for the end of a container and returns the exit code of its program.
 func (r *Runtime) WaitCode(ctx context.Context, c *state.Container) (int, error) {
 	for ctx.Err() == nil {
-		if ended, err := r.Wait(c, heedTime); ended || err != nil {
+		if ended, err := r.Handle(c).Wait(heedTime); ended || err != nil {
 			break
 		}
 	}
-	if err := spawn.Cancelled(ctx); err != nil {
+	if err := interrupt.Cancelled(ctx); err != nil {
 		return 0, err
 	}
 	if err := r.Settle(ctx, c); err != nil {
 		return 0, err
 	}
-	if err := r.Recover(ctx, c.ID); err != nil { // who waited for it may have been killed
+	if err := r.Recover(ctx, c.ID); err != nil { // the monitor may have been killed
 		return 0, err
 	}
 	life, err := r.dir.ReadSpawn(c.ID)
@@ -80,10 +79,10 @@ func (r *Runtime) WaitCode(ctx context.Context, c *state.Container) (int, error)
 		return 0, err
 	}
 	if life.Started.IsZero() && !life.Created.IsZero() {
-		return 0, errors.New("it has not been started")
+		return 0, errors.New("container has not been started")
 	}
 	if life.Finished.IsZero() {
-		return 0, errors.New("its exit code is not known: it was not kept")
+		return 0, errors.New("exit code is not known: container was not kept")
 	}
 	return life.ExitCode, nil
 }

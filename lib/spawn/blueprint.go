@@ -14,86 +14,85 @@ import (
 	"github.com/weikeit/mydocker/lib/seccomp"
 )
 
-// blueprint is all that the list of system calls for a new container is made of ([blueprint.compile]): the
-// document, and what it means on this host.
+// blueprint holds all that the plan of a new container depends on: the document, and what it means on this host.
 type blueprint struct {
 	spec            *specs.Spec
 	bundle          string        // relative paths of the document start here
 	root            string        // absolute
-	cgroups         []cgroupMount // what the container shall see of its control group
-	procsFiles      []string      // files of control groups that a process joins by writing 0
-	hasRuntimeHooks bool          // somebody outside has something to do before the mounts are made
-	parent          string        // the mount that the root lies in, where it must not stay shared; "" where it is not
-	noPivot         bool          // the root is moved, not pivoted: for a host that runs from its initramfs
+	cgroups         []cgroupMount // the control groups that the container sees
+	procsFiles      []string      // cgroup.procs or tasks: a process joins the group by writing 0
+	hasRuntimeHooks bool          // hooks run before the mounts are made
+	parent          string        // the mount that the root is in, to be made private; "" if it may stay shared
+	noPivot         bool          // move the root instead of pivot_root(2), for a host that runs from its initramfs
 	program         program
 
-	mapped []*idMap // the mounts on which files are other users'; nil for most
+	mapped []*idMap // idmapped mounts, in the order of the document's mounts; nil for most
 
-	isEmpty func(path string) bool // asks whether the image has nothing at a path
+	isEmpty func(path string) bool // reports whether the image has nothing at a path
 
-	isDir func(path string) (bool, error) // asks the host about the source of a bind mount
+	isDir func(path string) (bool, error) // reports on the source of a bind mount
 }
 
-// cgroupMount is one hierarchy as the container shall see it below /sys/fs/cgroup.
+// cgroupMount is one hierarchy as the container sees it below /sys/fs/cgroup.
 type cgroupMount struct {
 	source string // the container's own group
 	name   string // cpu, memory …; "" for the unified hierarchy
 }
 
-// program is what a list ends with: the process of the document.
+// program is the process of the document, which a plan ends with.
 type program struct {
 	process *specs.Process
-	path    string           // of the program, where its first word is another
-	size    linux.WindowSize // of the terminal, where there is one
-	die     bool             // the program dies with the parent
-	keyring bool             // the caller's session keyring stays
+	path    string           // the program's path, if it is not its first argument
+	size    linux.WindowSize // the first size of the terminal
+	die     bool             // the kernel kills the program when its parent ends
+	keyring bool             // keep the caller's session keyring
 	files   [2]uint64        // the caller's limit on open files, soft and hard
 	held    linux.Capabilities
-	filter  *seccomp.Filter // of system calls; nil for none
-	users   *idMap          // the container's own; nil for the host's
+	filter  *seccomp.Filter // nil for none
+	users   *idMap          // the container's user namespace; nil for the host's
 	fds     descriptors
 }
 
-// descriptors are those that the child has from its parent. All others are closed.
+// descriptors are the files that the child gets from its parent. It closes all others.
 type descriptors struct {
 	stdio  [3]int
 	socket int // to the parent
-	spare  int // the parent's end of it, which is nothing to the child: its number is free
+	spare  int // the parent's end of it: the child may reuse its number
 	reaper int // the small init that stays as PID 1 (--init); -1 for none
-	root   int // of a container that has no mount namespace of its own, for exec; -1 for none
-	start  int // a FIFO that the child reads a byte from before it becomes the program; -1 for none
-	kept   int // so many from 3 on are the program's
+	root   int // the root of a container without a mount namespace of its own, for exec; -1 for none
+	start  int // a FIFO: the child reads a byte from it before it executes the program; -1 for none
+	kept   int // how many are for the program, from 3 on
 	pidfd  int // the container's first process, for exec; -1 for none
 	users  map[*idMap]int
 
-	nodes [3]node // what takes the place of a stream that is a device of the host's
+	nodes [3]node // replacements of streams that are devices of the host
 }
 
-// plan is a list with what its parent needs to know of it.
+// plan is a list of system calls, with what the parent needs to know of it.
 type plan struct {
 	*linux.Steps
-	syncPoints map[int]SyncPoint // by step: where the child waits for us
-	lookup     int               // first step that looks for the program
+	syncPoints map[int]syncPoint // by step
+	lookup     int               // the first step that looks for the program
 	name       string            // of the program
-	trace      []string          // what is done, as shell commands, for --debug
+	trace      []string          // the equivalent shell commands, for --debug
 	users      *idMap            // of the container
 	own        ownNodes
 	profile    linux.Value // the open file that takes the AppArmor profile
 }
 
-// SyncPoint is a point where the child waits until something is done outside.
-type SyncPoint int
+// syncPoint is a point of the plan where the child waits for the parent.
+type syncPoint int
 
 const (
-	BeforeMounts  SyncPoint = iota // the namespaces are there
-	BeforePivot                    // the mounts are made, the old root is still there
-	BeforeProgram                  // inside, with the rights of a container's root: hooks
-	Ready                          // all that is left is to execute the program
+	beforeMounts  syncPoint = iota // in the new namespaces
+	beforePivot                    // the mounts are made, and the old root is still reachable
+	beforeProgram                  // in the container, with the rights of its root
+	ready                          // only execve(2) is left
 )
 
-func (s *plan) syncPoint(m SyncPoint) { s.syncPoints[s.SyncPoint()] = m }
+func (s *plan) syncPoint(m syncPoint) { s.syncPoints[s.SyncPoint()] = m }
 
-// shell notes what the steps to come are in a shell, where somebody listens.
+// shell records the equivalent shell command of the next steps, for --debug.
 func (s *plan) shell(argv ...string) {
 	if linux.Tracing() {
 		s.trace = append(s.trace, linux.Quote(argv...))
@@ -101,33 +100,33 @@ func (s *plan) shell(argv ...string) {
 }
 
 func newPlan(p *program) *plan {
-	return &plan{Steps: linux.NewSteps(p.fds.socket), syncPoints: make(map[int]SyncPoint), users: p.users}
+	return &plan{Steps: linux.NewSteps(p.fds.socket), syncPoints: make(map[int]syncPoint), users: p.users}
 }
 
-// compile turns the blueprint into the list: what runtime-spec, config.md and config-linux.md ask for, in the
-// order that the kernel needs. It asks nobody and changes nothing.
+// compile turns the blueprint into a plan: what runtime-spec, config.md and config-linux.md ask for, in the order that
+// the kernel needs. It changes nothing.
 func (b *blueprint) compile() (*plan, error) {
 	l := newPlan(&b.program)
 	b.program.begin(l)
-	l.Umask(0) // what is made for the container gets the modes that are given
+	l.Umask(0) // files that are made for the container get the given modes
 	b.program.joinGroups(l, b.procsFiles)
 	b.joinNamespaces(l)
 	b.nameHost(l)
 	if b.hasRuntimeHooks {
 		l.Doing("wait for the hooks")
-		l.syncPoint(BeforeMounts)
+		l.syncPoint(beforeMounts)
 	}
 	root := b.mountAll(l)
 	b.makeDevices(l, root)
 	if cwd := b.program.process.Cwd; cwd != "" {
-		// As docker does: a working directory that the image lacks is made.
+		// As with docker, a missing working directory is made.
 		l.Doing("working directory")
 		l.Close(l.mkdirAll(root, cwd))
 	}
 	b.protect(l, root)
 	hooks := b.spec.Hooks
 	if hooks != nil && len(hooks.CreateContainer) > 0 {
-		l.syncPoint(BeforePivot)
+		l.syncPoint(beforePivot)
 	}
 	b.dropNodes(l)
 	b.changeRoot(l, root)
@@ -143,14 +142,14 @@ func (b *blueprint) compile() (*plan, error) {
 	b.program.setSchedule(l)
 	b.program.setLimits(l)
 	b.program.enterUsers(l)
-	if hooks != nil && len(hooks.StartContainer) > 0 && b.program.fds.start < 0 { // else who starts it runs them
-		l.syncPoint(BeforeProgram)
+	if hooks != nil && len(hooks.StartContainer) > 0 && b.program.fds.start < 0 { // else Start runs them
+		l.syncPoint(beforeProgram)
 	}
 	b.program.become(l)
 	return l, l.Err()
 }
 
-// changeRoot makes the root that of the child: of all in its mount namespace where that is its own.
+// changeRoot changes the root: of the whole mount namespace if it is the container's own, or else of the child.
 func (b *blueprint) changeRoot(l *plan, root linux.Value) {
 	if !OwnMounts(b.spec.Linux) {
 		l.Doing("chroot " + b.root)
@@ -164,12 +163,12 @@ func (b *blueprint) changeRoot(l *plan, root linux.Value) {
 		l.MoveRoot(root)
 		return
 	}
-	propagation, _ := rootPropagation(b.spec.Linux.RootfsPropagation) // looked at by mountAll
+	propagation, _ := rootPropagation(b.spec.Linux.RootfsPropagation) // mountAll has checked it
 	l.PivotRoot(root, propagation&linux.MsShared != 0)
 }
 
-// OwnMounts reports whether a container gets a mount namespace of its own. Others see its mounts where it gets none,
-// and its root is one by chroot(2) alone.
+// OwnMounts reports whether a container gets a new mount namespace. Without one, other processes see its mounts, and
+// its root is only one of chroot(2).
 func OwnMounts(l *specs.Linux) bool {
 	for _, ns := range l.Namespaces {
 		if ns.Type == specs.MountNamespace {
@@ -179,9 +178,8 @@ func OwnMounts(l *specs.Linux) bool {
 	return false
 }
 
-// joinNamespaces joins the namespaces that the document gives a path for, and makes the cgroup
-// namespace: only now are we in the group that shall be its root. The mount namespace comes last: the paths of the
-// others are ours.
+// joinNamespaces joins the namespaces that the document gives a path for, and makes the cgroup namespace: the child is
+// now in the group that becomes its root. The mount namespace comes last, because the paths are in ours.
 func (b *blueprint) joinNamespaces(l *plan) {
 	byMounts := func(x, y specs.LinuxNamespace) int {
 		return cmp.Compare(namespaceFlags()[x.Type]&linux.NewNS, namespaceFlags()[y.Type]&linux.NewNS)
@@ -190,7 +188,7 @@ func (b *blueprint) joinNamespaces(l *plan) {
 		kind, ok := namespaceFlags()[ns.Type]
 		switch {
 		case !ok || ns.Path == "" && ns.Type != specs.CgroupNamespace || ns.Type == specs.PIDNamespace:
-			continue // made by clone(2); the pid namespace was joined by the parent
+			continue // clone(2) has made it; the parent has joined the pid namespace
 		case ns.Path == "":
 			l.Doing("make the cgroup namespace")
 			l.shell("unshare", "--cgroup")
@@ -205,7 +203,7 @@ func (b *blueprint) joinNamespaces(l *plan) {
 	}
 }
 
-// nameHost sets the names of the UTS namespace, and the loopback link of a new network namespace up.
+// nameHost sets the names in the UTS namespace, and sets the loopback link of a new network namespace up.
 func (b *blueprint) nameHost(l *plan) {
 	if name := b.spec.Hostname; name != "" {
 		l.Doing("set hostname " + name)
@@ -226,7 +224,7 @@ func (b *blueprint) nameHost(l *plan) {
 	}
 }
 
-// namespaceFlags are the kinds of namespaces by their names in the document.
+// namespaceFlags maps the document's names of namespaces to flags of clone(2).
 func namespaceFlags() map[specs.LinuxNamespaceType]int {
 	return map[specs.LinuxNamespaceType]int{
 		specs.PIDNamespace: linux.NewPID, specs.NetworkNamespace: linux.NewNet, specs.MountNamespace: linux.NewNS,
@@ -235,7 +233,7 @@ func namespaceFlags() map[specs.LinuxNamespaceType]int {
 	}
 }
 
-// absolute resolves a path of the document, which starts at the bundle where it is relative.
+// absolute resolves a path of the document relative to the bundle.
 func (b *blueprint) absolute(path string) string {
 	if filepath.IsAbs(path) {
 		return path
@@ -243,8 +241,8 @@ func (b *blueprint) absolute(path string) string {
 	return filepath.Join(b.bundle, path)
 }
 
-// mkdirAll makes the directory that name means beneath the root, with its parents, and returns it
-// (O_PATH). Links on the way are followed beneath the root. One that is there costs one call.
+// mkdirAll makes a directory beneath the root, with its parents, and returns it (O_PATH). It follows links beneath the
+// root. If the directory exists, that takes one call.
 func (s *plan) mkdirAll(root linux.Value, name string) linux.Value {
 	name = filepath.Clean("/" + name)
 	opened := s.OpenInRoot(root, name, linux.OPath|syscall.O_DIRECTORY)
@@ -257,7 +255,7 @@ func (s *plan) mkdirAll(root linux.Value, name string) linux.Value {
 	return dir
 }
 
-// mkdirAllInto is mkdirAll for what is known to be missing.
+// mkdirAllInto is mkdirAll for a directory that does not exist.
 func (s *plan) mkdirAllInto(root linux.Value, name string, dir linux.Value) {
 	name = filepath.Clean("/" + name)
 	done := ""
@@ -274,8 +272,8 @@ func (s *plan) mkdirAllInto(root linux.Value, name string, dir linux.Value) {
 	s.OpenInRoot(root, name, linux.OPath|syscall.O_DIRECTORY).IntoSame(dir)
 }
 
-// createFile makes an empty file where name means none beneath the root, with its parents, and returns
-// it (O_PATH). What is there already stays as it is.
+// createFile makes an empty file beneath the root, with its parents, and returns it (O_PATH). An existing file stays as
+// it is.
 func (s *plan) createFile(root linux.Value, name string) linux.Value {
 	opened := s.OpenInRoot(root, name, linux.OPath)
 	file := opened.Ignoring(syscall.ENOENT).Into()

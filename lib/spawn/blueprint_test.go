@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// plainBlueprint is that of the document which every pipe starts with, on a host that is always the same.
+// plainBlueprint returns the blueprint of the default document, on a host that does not vary.
 func plainBlueprint() *blueprint {
 	s := spec.New("4f2322145e66")
 	s.Root = &specs.Root{Path: "/bundle/rootfs"}
@@ -30,8 +30,8 @@ func plainBlueprint() *blueprint {
 	}
 }
 
-// TestList holds the system calls that containers are against the files in testdata: "go test -run TestList
-// -update" writes them anew, for git diff to show what a change means to the kernel.
+// TestList compares the plans of some containers with the files in testdata. "go test -run TestList -update" rewrites
+// the files.
 func TestList(t *testing.T) {
 	for name, change := range map[string]func(*blueprint){
 		"default": func(*blueprint) {},
@@ -91,11 +91,11 @@ func golden(t *testing.T, name, got string) {
 	want, err := os.ReadFile(file)
 	must(t, err)
 	if got != string(want) {
-		t.Errorf("the list is not that of %s:\n%s", file, got)
+		t.Errorf("the plan differs from %s:\n%s", file, got)
 	}
 }
 
-// TestListsThatCannotBe: what is wrong in a document is told before a process is there.
+// TestListsThatCannotBe: an error in the document is found before a process is forked.
 func TestListsThatCannotBe(t *testing.T) {
 	for text, change := range map[string]func(*blueprint){
 		"mount x: the destination is not absolute": func(b *blueprint) { b.spec.Mounts = []specs.Mount{{Destination: "x", Type: "tmpfs"}} },

@@ -10,13 +10,12 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// Check refuses a document that cannot be run as it says: what we do not do is named, never left out
-// in silence.
+// Check refuses a document that cannot be run as it says. The error names what is not supported: nothing is ignored.
 func Check(s *spec.Spec) error {
 	if s.Root == nil || s.Root.Path == "" {
-		return fmt.Errorf("the document has no root.path: md-rootfs mount, or another tool, gives it one")
+		return fmt.Errorf("the document has no root.path: md-rootfs mount adds one")
 	}
-	if err := CheckProcess(s.Process); err != nil {
+	if err := checkProcess(s.Process); err != nil {
 		return err
 	}
 	l := s.LinuxPart()
@@ -25,8 +24,8 @@ func Check(s *spec.Spec) error {
 			return fmt.Errorf("linux.namespaces: type %.40q is not supported", ns.Type)
 		}
 	}
-	if len(l.TimeOffsets) > 0 && !HasNamespace(l, specs.TimeNamespace) {
-		return fmt.Errorf("linux.timeOffsets: they want a time namespace in linux.namespaces")
+	if len(l.TimeOffsets) > 0 && !hasNamespace(l, specs.TimeNamespace) {
+		return fmt.Errorf("linux.timeOffsets: want a time namespace in linux.namespaces")
 	}
 	if err := checkSysctls(l); err != nil {
 		return err
@@ -37,8 +36,8 @@ func Check(s *spec.Spec) error {
 	return checkUnsupported(s)
 }
 
-// CheckProcess refuses a program that cannot be.
-func CheckProcess(p *specs.Process) error {
+// checkProcess refuses a process that cannot be run.
+func checkProcess(p *specs.Process) error {
 	if p == nil || len(p.Args) == 0 || p.Args[0] == "" {
 		return fmt.Errorf("no command: neither the image nor the command line names a program")
 	}
@@ -54,8 +53,7 @@ func CheckProcess(p *specs.Process) error {
 	return nil
 }
 
-// checkProcessIDs refuses ids that nobody has: to the kernel they mean that nothing is to change, and the program would
-// stay root.
+// checkProcessIDs refuses the id -1: to the kernel it means "no change", and the program would stay root.
 func checkProcessIDs(p *specs.Process) error {
 	check := func(what string, id uint32) error {
 		if id == linux.NoID {
@@ -77,7 +75,7 @@ func checkProcessIDs(p *specs.Process) error {
 	return nil
 }
 
-// checkDevices refuses owners that nobody can be.
+// checkDevices refuses -1 as the owner of a device.
 func checkDevices(l *specs.Linux) error {
 	for _, d := range l.Devices {
 		if d.UID != nil && *d.UID == linux.NoID || d.GID != nil && *d.GID == linux.NoID {
@@ -87,7 +85,7 @@ func checkDevices(l *specs.Linux) error {
 	return nil
 }
 
-func HasNamespace(l *specs.Linux, kind specs.LinuxNamespaceType) bool {
+func hasNamespace(l *specs.Linux, kind specs.LinuxNamespaceType) bool {
 	for _, ns := range l.Namespaces {
 		if ns.Type == kind {
 			return true
@@ -96,7 +94,7 @@ func HasNamespace(l *specs.Linux, kind specs.LinuxNamespaceType) bool {
 	return false
 }
 
-// checkUnsupported names the parts of the specification that this version does not do.
+// checkUnsupported refuses the parts of the specification that are not supported.
 func checkUnsupported(s *spec.Spec) error {
 	p, l := s.Process, s.Linux
 	for _, part := range []struct {
@@ -111,21 +109,21 @@ func checkUnsupported(s *spec.Spec) error {
 		{"vm", s.VM != nil}, {"windows", s.Windows != nil}, {"solaris", s.Solaris != nil}, {"zos", s.ZOS != nil},
 	} {
 		if part.used {
-			return fmt.Errorf("%s is not supported by this version: take it out of the document, or end the pipe with another OCI runtime", part.name)
+			return fmt.Errorf("%s is not supported: remove it from the document, or use another OCI runtime", part.name)
 		}
 	}
 	return checkUsers(s)
 }
 
-// checkSysctls refuses settings that are not of a namespace of the container: they would be the host's.
+// checkSysctls refuses a setting whose namespace the container does not have: it would be the host's.
 func checkSysctls(l *specs.Linux) error {
 	for key := range l.Sysctl {
 		kind, err := spec.SysctlNamespace(key)
 		if err != nil {
 			return fmt.Errorf("linux.sysctl: %w", err)
 		}
-		if !HasNamespace(l, kind) {
-			return fmt.Errorf("linux.sysctl: %s: the container has no %s namespace of its own", key, kind)
+		if !hasNamespace(l, kind) {
+			return fmt.Errorf("linux.sysctl: %s: the container has no new %s namespace", key, kind)
 		}
 	}
 	return nil

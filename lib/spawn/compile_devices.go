@@ -14,9 +14,8 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// makeDevices makes the device files and links that every container has (runtime-spec,
-// config-linux.md "Default Devices"), and those that the document asks for: but none in a directory of the host's,
-// where they would stay, and be in the host's own way.
+// makeDevices makes the device files and links that every container has (runtime-spec, config-linux.md "Default
+// Devices"), and those that the document asks for. It makes none in a directory of the host, where they would stay.
 func (b *blueprint) makeDevices(l *plan, root linux.Value) {
 	if !b.isHosts("/dev") {
 		b.makeDefaultDevices(l, root)
@@ -32,7 +31,7 @@ func (b *blueprint) makeDevices(l *plan, root linux.Value) {
 	}
 }
 
-// isHosts reports whether what the document mounts over a path last shows the host's own files there.
+// isHosts reports whether the last mount over a path shows files of the host there.
 func (b *blueprint) isHosts(path string) bool {
 	for _, m := range slices.Backward(b.spec.Mounts) {
 		flags := parseOptions(m.Options).flags
@@ -74,8 +73,8 @@ func defaultDevices() []specs.LinuxDevice {
 	}
 }
 
-// makeDevice makes one device file in a directory, with its mode and owner. One that is there already is
-// left: the document may have mounted the host's.
+// makeDevice makes a device file in a directory, with its mode and owner. An existing file is kept: the document may
+// have mounted the host's.
 func (b *blueprint) makeDevice(l *plan, dir linux.Value, d specs.LinuxDevice) {
 	kinds := map[string]uint32{"c": syscall.S_IFCHR, "u": syscall.S_IFCHR, "b": syscall.S_IFBLK, "p": syscall.S_IFIFO}
 	kind, ok := kinds[d.Type]
@@ -102,8 +101,7 @@ func (b *blueprint) makeDevice(l *plan, dir linux.Value, d specs.LinuxDevice) {
 	made.Then(func() { l.Chown(dir, path.Base(d.Path), int(uid), int(gid)) })
 }
 
-// openConsole makes the container's terminal, and puts it at /dev/console, where getty and others look for
-// it.
+// openConsole opens the container's terminal, and mounts it at /dev/console, where getty and others look for it.
 func (b *blueprint) openConsole(l *plan) {
 	terminal := b.program.openTerminal(l)
 	l.Doing("make /dev/console")

@@ -10,8 +10,7 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// mountAll makes the mount namespace ours and mounts what the document lists beneath the root, which it
-// returns.
+// mountAll makes the mount namespace private and mounts what the document lists beneath the root, which it returns.
 func (b *blueprint) mountAll(l *plan) linux.Value {
 	propagation, err := rootPropagation(b.spec.Linux.RootfsPropagation)
 	if err != nil {
@@ -21,7 +20,7 @@ func (b *blueprint) mountAll(l *plan) linux.Value {
 		l.Doing("make the mounts our own")
 		l.mount("", "/", "", propagation, "")
 	}
-	// pivot_root(2) wants the new root to be a mount point, and one that is not shared.
+	// pivot_root(2) needs the new root to be a mount point that is not shared.
 	root := b.mountRoot(l, propagation)
 	for _, m := range b.spec.Mounts {
 		l.Doing("mount " + m.Destination)
@@ -32,7 +31,7 @@ func (b *blueprint) mountAll(l *plan) linux.Value {
 	return root
 }
 
-// mountRoot makes the root a mount point that is not shared, as pivot_root(2) wants it, and returns it.
+// mountRoot makes the root a mount point that is not shared, and returns it.
 func (b *blueprint) mountRoot(l *plan, propagation uintptr) linux.Value {
 	l.Doing("mount the root")
 	if b.parent != "" {
@@ -55,12 +54,12 @@ func (b *blueprint) mountRoot(l *plan, propagation uintptr) linux.Value {
 	return root
 }
 
-// mount is a mount by paths.
+// mount adds a mount by paths.
 func (s *plan) mount(source, target, fstype string, flags uintptr, data string) linux.Step {
 	return s.mountAt(target, source, target, fstype, flags, data)
 }
 
-// mountAt is a mount whose target is shown as place.
+// mountAt adds a mount whose target is traced as place.
 func (s *plan) mountAt(place, source, target, fstype string, flags uintptr, data string) linux.Step {
 	if linux.Tracing() {
 		s.shell(linux.MountCommand(source, place, fstype, flags, data)...)
@@ -69,8 +68,8 @@ func (s *plan) mountAt(place, source, target, fstype string, flags uintptr, data
 		Words(func() []string { return linux.MountCommand(source, place, fstype, flags, data) })
 }
 
-// mount makes one mount of the document. The target is opened beneath the root and mounted on by
-// its descriptor: links in the image, or put there meanwhile, cannot lead out.
+// mount makes one mount of the document. It opens the target beneath the root and mounts on the descriptor: links in
+// the image, or made during the start, cannot lead out.
 func (b *blueprint) mount(l *plan, root linux.Value, m specs.Mount) error {
 	if !filepath.IsAbs(m.Destination) {
 		return fmt.Errorf("the destination is not absolute")
@@ -91,10 +90,10 @@ func (b *blueprint) mount(l *plan, root linux.Value, m specs.Mount) error {
 	}
 	o.data = b.ownData(m.Type, o.data)
 	if o.copyUp && !b.isEmpty(m.Destination) {
-		return fmt.Errorf("tmpcopyup is supported for empty directories alone: the image has files in it")
+		return fmt.Errorf("tmpcopyup is supported only for empty directories, and the image has files in it")
 	}
 	target := b.mountPoint(l, root, m)
-	// By way of the working directory: mount(2) takes no descriptor.
+	// The target is the working directory: mount(2) takes no descriptor.
 	l.Fchdir(target)
 	l.Close(target)
 	mounted := l.mountAt(filepath.Join(b.root, m.Destination), m.Source, ".", m.Type, o.flags, o.data)
@@ -107,8 +106,8 @@ func (b *blueprint) mount(l *plan, root linux.Value, m specs.Mount) error {
 	return nil
 }
 
-// mountPoint returns what a file system is mounted on. A link there would put /proc and /sys elsewhere, and
-// what we write to /proc into the image.
+// mountPoint returns the directory to mount on. A link there would put /proc and /sys elsewhere, and writes to /proc
+// would go into the image.
 func (b *blueprint) mountPoint(l *plan, root linux.Value, m specs.Mount) linux.Value {
 	if m.Type != "proc" && m.Type != "sysfs" {
 		return l.mkdirAll(root, m.Destination)
@@ -123,8 +122,8 @@ func (b *blueprint) mountPoint(l *plan, root linux.Value, m specs.Mount) linux.V
 	return target
 }
 
-// bind shows a file or directory of the host. The mount is made nowhere, gets its options, and only then
-// its place: it is never to be seen without them.
+// bind binds a file or directory of the host. The mount gets its options before it is attached, so that it is never
+// visible without them.
 func (b *blueprint) bind(l *plan, root linux.Value, m specs.Mount, o options) error {
 	source := b.absolute(m.Source)
 	isDir, err := b.isDir(source)
@@ -139,7 +138,7 @@ func (b *blueprint) bind(l *plan, root linux.Value, m specs.Mount, o options) er
 	if o.attr != (linux.MountAttr{}) {
 		l.SetMountAttr(tree, "", true, o.attr)
 	}
-	if u := b.usersOfMount(m); u != nil {
+	if u := b.idMapOfMount(m); u != nil {
 		l.MapMount(tree, b.program.fds.users[u]).Means(syscall.EINVAL, "its file system cannot be seen with the ids of other users")
 	}
 	var target linux.Value
@@ -157,7 +156,7 @@ func (b *blueprint) bind(l *plan, root linux.Value, m specs.Mount, o options) er
 	return nil
 }
 
-// remount changes a mount that is there: with bind its own flags, else those of its file system.
+// remount changes an existing mount: with bind its flags, else those of its file system.
 func (b *blueprint) remount(l *plan, root linux.Value, destination string, o options) {
 	if o.flags&linux.MsBind != 0 {
 		target := l.OpenInRoot(root, destination, linux.OPath).Into()
@@ -172,8 +171,8 @@ func (b *blueprint) remount(l *plan, root linux.Value, destination string, o opt
 	b.finishMount(l, root, destination, o)
 }
 
-// finishMount sets what mount(2) does not take in the first call. The target is opened again: its old
-// descriptor means what the mount hides.
+// finishMount sets what mount(2) does not take in the first call. It opens the target again: the old descriptor is
+// below the mount.
 func (b *blueprint) finishMount(l *plan, root linux.Value, destination string, o options) {
 	if len(o.propagation) == 0 && o.attr == (linux.MountAttr{}) {
 		return
@@ -188,7 +187,7 @@ func (b *blueprint) finishMount(l *plan, root linux.Value, destination string, o
 	l.Close(target)
 }
 
-// mountCgroups shows the container its own groups, one directory per hierarchy as the host has them.
+// mountCgroups shows the container its own control groups, in one directory for each hierarchy of the host.
 func (b *blueprint) mountCgroups(l *plan, root linux.Value, destination string, o options) {
 	flags := o.flags &^ (linux.MsBind | linux.MsRec)
 	attr := linux.AttrOfFlags(flags, 0)

@@ -11,25 +11,26 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// A container gets no inode of the host's /dev. Its root could change mode, owner and times of one for all (chmod 0 on a
-// path that the host's null device masks, fchmod(2) of a standard input that is /dev/null), and lock it. So what masks a
-// file, and what stands for a stream that nobody gave or that is such a device, is a node on a tmpfs of the container's
-// own. Nothing that the image or the document puts into /dev has a say in it.
+// A container gets no inode of the host's /dev. If all shared one, its root could lock it for all, or change its mode,
+// owner and times: chmod 0 on a path that the host's null device masks, or fchmod(2) of a standard input that is
+// /dev/null. So what masks a file, or replaces such a stream, is a device node on a tmpfs of the container, whatever
+// the image or the document puts into /dev.
 //
-// The tmpfs is mounted below the root, on the same directory: there it belongs to the mount namespace, as what is bound
-// from it must (older kernels bind nothing from a mount that is nowhere), nobody inside can reach it, and it goes with
-// the old root. A mount that is taken away by itself costs milliseconds (the kernel waits for RCU).
+// The tmpfs is mounted below the root, on the same directory. There it belongs to the mount namespace, which older
+// kernels need to bind from it; no process in the container can reach it; and it disappears with the old root.
+// Unmounting it alone would take milliseconds (the kernel waits for RCU).
 
-// node is a device of the host's among the streams that is replaced, and how it was opened; "" for none.
+// node is the device that replaces a stream, and the flags that the stream was opened with; the zero node replaces
+// none.
 type node struct {
 	name  string
 	flags int
 }
 
-const memoryMajor = 1 // of the null device and its like
+const memoryMajor = 1 // of /dev/null and the other memory devices (mem(4))
 
-// memoryDevices calls f for the devices that can be made anew: every container has them, and nothing but the number makes
-// one what it is.
+// memoryDevices calls f for the devices that can be made anew: every container has them, and their number is all that
+// they are.
 func memoryDevices(f func(name string, minor int64)) {
 	for _, d := range defaultDevices() {
 		if d.Major == memoryMajor {
@@ -38,8 +39,7 @@ func memoryDevices(f func(name string, minor int64)) {
 	}
 }
 
-// nodeOf returns what takes the place of a stream that the program has from our caller: a null device, mostly. Files and
-// terminals are what the caller wants the program to have.
+// nodeOf returns the node that replaces a stream of our caller, mostly /dev/null. Files and terminals are passed on.
 func nodeOf(fd int) node {
 	major, minor, flags, ok := linux.DeviceOfStream(fd)
 	if !ok || major != memoryMajor {
@@ -54,10 +54,10 @@ func nodeOf(fd int) node {
 	return found
 }
 
-// nullNode takes the place of a stream that nobody gave.
+// nullNode returns the node for a stream that the caller did not give.
 func nullNode() node { return node{"null", syscall.O_RDWR} }
 
-// names returns the devices that are to be made.
+// names returns the names of the devices to make.
 func (d *descriptors) names() []string {
 	var names []string
 	for _, n := range d.nodes {
@@ -68,23 +68,23 @@ func (d *descriptors) names() []string {
 	return names
 }
 
-// ownNodes are the tmpfs of the container's own: as it was made, and the read-only mount that masks are bound from.
+// ownNodes is the tmpfs of the container's nodes: as it was made, and as the read-only mount that masks are bound from.
 type ownNodes struct {
 	made, shown linux.Value
 }
 
 const (
-	nodesLimit = "16" // inodes: a root with CAP_SYS_ADMIN may make a mask writable, and fill it
+	nodesLimit = "16" // inodes: a root with CAP_SYS_ADMIN could make a mask writable and fill it
 	maskDir    = "empty"
-	maskFile   = "dev/null" // as mountinfo(5) and /proc/PID/fd show it
+	maskFile   = "dev/null" // the name that mountinfo(5) and /proc/PID/fd show
 )
 
-// wantsNodes reports whether the container has something that takes nodes of its own.
+// wantsNodes reports whether the container needs nodes of its own.
 func (b *blueprint) wantsNodes() bool {
 	return len(b.spec.Linux.MaskedPaths) > 0 || len(b.program.fds.names()) > 0
 }
 
-// mountRootOnNodes makes the root a mount point with the nodes' tmpfs below it.
+// mountRootOnNodes makes the root a mount point, with the tmpfs of the nodes below it.
 func (b *blueprint) mountRootOnNodes(l *plan) {
 	l.shell(linux.MountCommand(b.root, b.root, "", linux.MsBind|linux.MsRec, "")...)
 	root := l.CloneTree(linux.Here(), b.root, true).Into()
@@ -96,7 +96,7 @@ func (b *blueprint) mountRootOnNodes(l *plan) {
 	l.Close(root)
 }
 
-// mountNodes mounts the tmpfs on the root, and puts the streams on it.
+// mountNodes mounts the tmpfs on the root, and replaces the streams.
 func (b *blueprint) mountNodes(l *plan) {
 	l.Mount("tmpfs", b.root, "tmpfs", linux.MsNosuid|linux.MsNoexec, "mode=755,size=4k,nr_inodes="+nodesLimit)
 	l.own.made = l.Open(b.root, linux.OPath|syscall.O_DIRECTORY).Into()
@@ -105,8 +105,8 @@ func (b *blueprint) mountNodes(l *plan) {
 	l.openNodes(l.own.made, b.program.fds.nodes)
 }
 
-// dropNodes closes what nothing is bound from any more. Where the mounts are not the container's alone, the tmpfs was
-// mounted on the root, and goes.
+// dropNodes closes the tmpfs when nothing more is bound from it. Without a mount namespace of the container's own, it
+// unmounts the tmpfs from the root.
 func (b *blueprint) dropNodes(l *plan) {
 	if !b.wantsNodes() {
 		return
@@ -131,7 +131,7 @@ func (s *plan) makeNodes(tree linux.Value, names []string) {
 	})
 }
 
-// openNodes puts nodes of the tree in the place of streams.
+// openNodes replaces streams by nodes of the tree.
 func (s *plan) openNodes(tree linux.Value, nodes [3]node) {
 	for fd, n := range nodes {
 		if n.name == "" {
@@ -143,9 +143,9 @@ func (s *plan) openNodes(tree linux.Value, nodes [3]node) {
 	}
 }
 
-// openNodesInside does so for a program that comes into a running container: its own devices stand in /dev. Its root may
-// have put something else there, so what is opened is asked what it is. A tmpfs that is there for this alone is for
-// containers without these devices: the kernel takes long to take it away.
+// openNodesInside replaces the streams of a program that enters a running container by the devices in its /dev. The
+// container's root may have replaced those, so each is checked by its number. Only if the check fails does the program
+// get nodes on a new tmpfs, which takes the kernel long to remove.
 func (p *program) openNodesInside(l *plan) {
 	for fd, n := range p.fds.nodes {
 		if n.name == "" {
@@ -181,8 +181,8 @@ func minorOf(name string) (minor uint32) {
 	return minor
 }
 
-// maskPath hides a file behind a null device, and a directory behind an empty one. Which it is, is asked first: a mount that
-// was made for the wrong one would have to be taken away.
+// maskPath hides a file behind /dev/null, and a directory behind an empty one. It tests first which it is: a mount of
+// the wrong kind would have to be removed.
 func (b *blueprint) maskPath(l *plan, root linux.Value, masked string) {
 	b.showMask(l, masked)
 	b.ifThere(l, root, masked, func(target linux.Value) {
@@ -197,7 +197,7 @@ func (b *blueprint) maskPath(l *plan, root linux.Value, masked string) {
 	})
 }
 
-// showMask notes what a shell does for a mask: kernels have the same files here as inside.
+// showMask records the equivalent shell command of a mask. The kernel has the same files here as in the container.
 func (b *blueprint) showMask(l *plan, masked string) {
 	if !linux.Tracing() {
 		return

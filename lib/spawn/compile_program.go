@@ -11,8 +11,7 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// begin makes the child a plain process: the streams that it was given, a session of its own, and nothing
-// else of ours.
+// begin detaches the child from this process: it gets its streams and a new session, and keeps nothing else of ours.
 func (p *program) begin(l *plan) {
 	l.Doing("set up the streams")
 	for fd, from := range p.fds.stdio {
@@ -40,7 +39,7 @@ func (p *program) begin(l *plan) {
 	}
 	p.setOOMScore(l)
 	p.openProfile(l)
-	// From here on others may be in our namespaces who must not look at us through /proc.
+	// From here on, processes of the container may be in our namespaces. They must not read us through /proc.
 	l.Undumpable()
 	l.NewSession()
 	if !p.keyring {
@@ -48,7 +47,7 @@ func (p *program) begin(l *plan) {
 	}
 }
 
-// joinGroups puts the child into its control group, before anything is done on its account.
+// joinGroups puts the child into its control group before it uses resources.
 func (p *program) joinGroups(l *plan, entrances []string) {
 	for _, file := range entrances {
 		l.Doing("join " + filepath.Dir(file))
@@ -57,14 +56,14 @@ func (p *program) joinGroups(l *plan, entrances []string) {
 	}
 }
 
-// shellWrite notes that value is written to a file, as a shell does it.
+// shellWrite records the equivalent shell command of a write to a file.
 func (s *plan) shellWrite(path, value string) {
 	if linux.Tracing() {
 		s.trace = append(s.trace, "echo "+value+" > "+linux.Quote(path))
 	}
 }
 
-// openTerminal makes the terminal of the devpts that is mounted inside.
+// openTerminal opens a terminal of the devpts that is mounted in the container.
 func (p *program) openTerminal(l *plan) linux.Value {
 	size := p.size
 	if size.Rows == 0 || size.Cols == 0 {
@@ -75,18 +74,18 @@ func (p *program) openTerminal(l *plan) linux.Value {
 	return l.OpenTerminal("/dev/ptmx", size, uid, p.fds.spare)
 }
 
-// become gives up what the program must not have and becomes the program.
+// become drops the privileges that the program must not have, and executes it.
 func (p *program) become(l *plan) {
 	p.setProfile(l)
 	p.changeDir(l)
 	p.setCredentials(l)
-	if p.die { // the change of the user took it away
+	if p.die { // the change of the user has cleared it
 		l.DieWithParent()
 	}
 	p.execute(l)
 }
 
-// setLimits applies the resource limits.
+// setLimits sets the resource limits.
 func (p *program) setLimits(l *plan) {
 	const hint = "operation not permitted (raising a hard limit needs CAP_SYS_RESOURCE)"
 	files := false
@@ -104,7 +103,7 @@ func (p *program) setLimits(l *plan) {
 	}
 }
 
-// setOOMScore sets the score of the out-of-memory killer: by the host's /proc, and while it is still ours.
+// setOOMScore sets the score for the OOM killer, by the host's /proc, which the child still sees.
 func (p *program) setOOMScore(l *plan) {
 	if p.process.OOMScoreAdj != nil {
 		score := strconv.Itoa(*p.process.OOMScoreAdj)
@@ -115,8 +114,8 @@ func (p *program) setOOMScore(l *plan) {
 	}
 }
 
-// openProfile opens what the profile of AppArmor is written to, while /proc is the host's. Older kernels have one file
-// for all security modules.
+// openProfile opens the file that takes the AppArmor profile, while the child sees the host's /proc. Older kernels have
+// one file for all security modules.
 func (p *program) openProfile(l *plan) {
 	if p.process.ApparmorProfile == "" {
 		return
@@ -127,7 +126,7 @@ func (p *program) openProfile(l *plan) {
 	opened.OrElse(func() { l.Open("/proc/self/attr/exec", syscall.O_WRONLY).IntoSame(l.profile) })
 }
 
-// setProfile has the profile of AppArmor applied when the program is executed (aa_change_onexec(2)).
+// setProfile makes the kernel apply the AppArmor profile at execve(2) (aa_change_onexec(2)).
 func (p *program) setProfile(l *plan) {
 	profile := p.process.ApparmorProfile
 	if profile == "" {
@@ -139,7 +138,7 @@ func (p *program) setProfile(l *plan) {
 	l.Close(l.profile)
 }
 
-// restoreFiles gives the program the limit on open files that our caller had: Go has raised ours.
+// restoreFiles restores our caller's limit on open files: Go has raised ours.
 func (p *program) restoreFiles(l *plan) {
 	if n, ok := linux.RlimitNumber("RLIMIT_NOFILE"); ok && p.files[1] > 0 {
 		l.Doing("set the limit on open files")
@@ -147,8 +146,8 @@ func (p *program) restoreFiles(l *plan) {
 	}
 }
 
-// changeDir goes to the program's working directory, which must be inside the root: a path such as
-// /proc/self/fd/N could mean a directory of the host.
+// changeDir changes to the program's working directory, which must be in the root: a path such as /proc/self/fd/N could
+// lead to a directory of the host.
 func (p *program) changeDir(l *plan) {
 	cwd := p.process.Cwd
 	if cwd == "" {
@@ -162,8 +161,8 @@ func (p *program) changeDir(l *plan) {
 	l.Close(dir)
 }
 
-// setCredentials changes to the program's user, groups and capabilities (capabilities(7)). The
-// bounding set goes first: dropping from it needs CAP_SETPCAP.
+// setCredentials changes to the program's user, groups and capabilities (capabilities(7)). The bounding set comes
+// first: dropping from it needs CAP_SETPCAP.
 func (p *program) setCredentials(l *plan) {
 	proc := p.process
 	sets, err := capabilitySets(proc.Capabilities, p.held)
@@ -196,8 +195,8 @@ func (p *program) setCredentials(l *plan) {
 	}
 }
 
-// filterPrivileged sets the filter with CAP_SYS_ADMIN, as late as there is that: what comes after it must pass it.
-// The change of the user has taken the effective capabilities away.
+// filterPrivileged installs the seccomp filter as late as CAP_SYS_ADMIN allows: later calls must pass it. The change of
+// the user has cleared the effective capabilities.
 func (p *program) filterPrivileged(l *plan, sets capSets) {
 	if p.process.User.UID != 0 {
 		if p.process.Capabilities == nil {
@@ -214,7 +213,7 @@ func (p *program) setFilter(l *plan) {
 	l.Seccomp(p.filter.Program, p.filter.Flags).Means(syscall.EACCES, "permission denied (it needs CAP_SYS_ADMIN, or no_new_privs)")
 }
 
-// execute finds the program as execvp(3) does, on the PATH that it will have, and becomes it.
+// execute finds the program as execvp(3) does, on the PATH that the program gets, and executes it.
 func (p *program) execute(l *plan) {
 	args := p.process.Args
 	if len(args) == 0 || args[0] == "" {
@@ -229,7 +228,7 @@ func (p *program) execute(l *plan) {
 	l.Doing("execute " + name)
 	env, argv := l.Words(p.process.Env), l.Words(args)
 	finish := func(path string) linux.Step {
-		l.syncPoint(Ready)
+		l.syncPoint(ready)
 		if p.fds.start >= 0 {
 			l.AwaitByte(linux.FD(p.fds.start))
 		}
@@ -244,7 +243,7 @@ func (p *program) execute(l *plan) {
 	}
 	if strings.Contains(name, "/") {
 		l.Access(name)
-		if p.fds.start >= 0 { // who creates it wants to know; later nobody listens
+		if p.fds.start >= 0 { // create reports the error; after start there is no caller
 			l.Exists(name + "/.").Ignoring().Then(func() { l.Open(name, syscall.O_WRONLY) }) // EISDIR
 		}
 		finish(name)

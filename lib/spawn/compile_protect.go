@@ -9,16 +9,16 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// protect sets the sysctls, hides the masked paths and locks the read-only ones. All are opened beneath the
-// root. What hides a file is a node of the container's own (compile_nodes.go), whatever the image or the document
-// has put into /dev.
+// protect sets the sysctls, makes the read-only paths read-only and masks the masked paths. All are opened beneath the
+// root. The masks are nodes of the container's own (compile_nodes.go), whatever the image or the document puts into
+// /dev.
 func (b *blueprint) protect(l *plan, root linux.Value) {
 	for _, key := range slices.Sorted(maps.Keys(b.spec.Linux.Sysctl)) {
 		value := b.spec.Linux.Sysctl[key]
 		l.Doing("set sysctl " + key + "=" + value)
 		l.shell("sysctl", "-w", key+"="+value)
-		// A mount by way of a link that somebody else puts into a volume can end in /proc/sys, too: what is written
-		// there is for the kernel, or for nobody.
+		// A mount through a link in a shared volume can end up in /proc/sys. The value must go to the kernel, or
+		// nowhere.
 		proc := l.OpenInRoot(root, "/proc", linux.OPath|syscall.O_DIRECTORY).Into()
 		fd := l.OpenBeneath(proc, "sys/"+strings.ReplaceAll(key, ".", "/"), syscall.O_WRONLY).
 			Means(syscall.EXDEV, "something else is mounted there").Into()
@@ -52,7 +52,7 @@ func (b *blueprint) ifThere(l *plan, root linux.Value, path string, add func(tar
 	})
 }
 
-// lockRoot makes the root read-only where asked.
+// lockRoot makes the root read-only if the document says so.
 func (b *blueprint) lockRoot(l *plan) {
 	if b.spec.Root.Readonly {
 		l.Doing("make the root read-only")

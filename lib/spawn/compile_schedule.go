@@ -10,8 +10,8 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// setSchedule sets what the program gets of processors and disks beyond its control group (runtime-spec, config.md
-// "Linux Process"): it needs rights that the program may not have.
+// setSchedule sets the I/O priority and the scheduler (runtime-spec, config.md "Linux Process"). The program may not
+// have the rights to do so.
 func (p *program) setSchedule(l *plan) {
 	if io := p.process.IOPriority; io != nil {
 		l.Doing("set process.ioPriority")
@@ -58,7 +58,7 @@ func schedulerOf(s *specs.Scheduler) (*linux.Scheduler, error) {
 	return attr, nil
 }
 
-// setDomain sets what is of the document, not of its process: the personality and where memory comes from.
+// setDomain sets the personality and the memory policy of the document.
 func (b *blueprint) setDomain(l *plan) {
 	if p := b.spec.Linux.Personality; p != nil {
 		l.Doing("set linux.personality")

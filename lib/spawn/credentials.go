@@ -9,7 +9,7 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// traceCredentials notes the change as setpriv(1) does it.
+// traceCredentials records the equivalent setpriv(1) command.
 func (s *plan) traceCredentials(proc *specs.Process) {
 	if !linux.Tracing() {
 		return
@@ -36,8 +36,7 @@ func (s *plan) traceCredentials(proc *specs.Process) {
 
 type capSets struct{ bounding, effective, permitted, inheritable, ambient linux.Capabilities }
 
-// capabilitySets reads the five sets of the document. What we do not hold ourselves cannot be given:
-// it is left out, as on a kernel that does not know it.
+// capabilitySets returns the five sets of the document, without the capabilities that this process does not hold.
 func capabilitySets(c *specs.LinuxCapabilities, held linux.Capabilities) (capSets, error) {
 	var sets capSets
 	if c == nil {
@@ -56,8 +55,8 @@ func capabilitySets(c *specs.LinuxCapabilities, held linux.Capabilities) (capSet
 		}
 		*part.set = set & held
 	}
-	// The kernel has none ambient that is not both of these (capabilities(7)). Documents ask for it all the
-	// same, such as those of `runc spec`.
+	// The kernel limits the ambient set to these two (capabilities(7)). Documents, such as those of `runc spec`, ask
+	// for more.
 	sets.ambient &= sets.permitted & sets.inheritable
 	return sets, nil
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// TestAmbientCapabilities: the kernel takes those alone that are permitted and inheritable.
+// TestAmbientCapabilities: the kernel accepts only ambient capabilities that are permitted and inheritable.
 func TestAmbientCapabilities(t *testing.T) {
 	both := []string{"CAP_KILL", "CAP_CHOWN"}
 	for name, tt := range map[string]struct {

@@ -1,10 +1,7 @@
 package spawn
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strconv"
 	"syscall"
@@ -14,42 +11,37 @@ import (
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
-	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Enter says how a process gets into the namespaces of the process pid and into the control group of its
-// document.
-func Enter(s *spec.Spec, pid int, proc *specs.Process, pidfd *os.File, size linux.WindowSize) (*Launch, error) {
-	l := &Launch{group: s.LinuxPart().CgroupsPath, Die: true}
+// enter prepares the start of a program in the namespaces of process pid and in a control group; nil is the caller's own.
+func enter(s *spec.Spec, pid int, pidfd *os.File, proc *specs.Process, group *cgroup.Group) (*Launch, error) {
+	l := &Launch{group: group, Die: true}
 	if err := checkProcessIDs(proc); err != nil {
 		return nil, err
 	}
 	if err := l.openNamespaces(s, pid); err != nil {
 		return nil, fmt.Errorf("enter container %s: %w", s.ID(), err)
 	}
-	entrances, err := l.cgroupProcsFiles()
-	if err != nil {
-		return nil, err
+	var procsFiles []string
+	if group != nil {
+		procsFiles = group.ProcsFiles()
 	}
 	filter, err := filterOf(s)
 	if err != nil {
 		return nil, err
 	}
-	own, err := usersOfProcess(s, pid)
+	own, err := l.openUsersOf(s, pid)
 	if err != nil {
 		return nil, fmt.Errorf("enter container %s: %w", s.ID(), err)
 	}
-	if own != nil {
-		l.idMaps = append(l.idMaps, own)
-	}
 	l.compile = func(fds descriptors) (*plan, error) {
 		fds.pidfd = int(pidfd.Fd())
-		p := newProgram(proc, size, fds, own)
+		p := newProgram(proc, l.Screen, fds, own)
 		p.filter = filter
 		p.die, p.path = l.Die, l.path
 		x := newPlan(p)
 		p.begin(x)
-		p.joinGroups(x, entrances)
+		p.joinGroups(x, procsFiles)
 		x.Doing("enter container " + s.ID())
 		x.shell("nsenter", "--target", strconv.Itoa(pid), "--all", "--")
 		l.joinAll(x, fds)
@@ -67,8 +59,8 @@ func Enter(s *spec.Spec, pid int, proc *specs.Process, pidfd *os.File, size linu
 	return l, nil
 }
 
-// openNamespaces opens the pid namespace of process pid where the container has one of its own: it is that of
-// children to come, so the parent enters it. The others are for the child to enter ([Launch.joinAll]).
+// openNamespaces opens the pid namespace of process pid if the container has one of its own. It applies to children to
+// come, so the parent joins it. The child joins the others ([Launch.joinAll]).
 func (l *Launch) openNamespaces(s *spec.Spec, pid int) (err error) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	for _, ns := range s.LinuxPart().Namespaces {
@@ -86,6 +78,15 @@ func (l *Launch) openNamespaces(s *spec.Spec, pid int) (err error) {
 	return nil
 }
 
+// openUsersOf opens the user namespace of process pid; nil if the container has none of its own.
+func (l *Launch) openUsersOf(s *spec.Spec, pid int) (*idMap, error) {
+	own, err := idMapOfProcess(s, pid)
+	if own != nil {
+		l.idMaps = append(l.idMaps, own)
+	}
+	return own, err
+}
+
 // joinAll enters the namespaces of a running container, and its root.
 func (l *Launch) joinAll(x *plan, fds descriptors) {
 	if l.kinds != 0 {
@@ -94,62 +95,4 @@ func (l *Launch) joinAll(x *plan, fds descriptors) {
 	if fds.root >= 0 {
 		x.ChangeRoot(linux.FD(fds.root))
 	}
-}
-
-// cgroupProcsFiles returns the files of control groups that the child joins by writing 0.
-func (l *Launch) cgroupProcsFiles() ([]string, error) {
-	if l.group == "" {
-		return nil, nil
-	}
-	group, err := cgroup.Open(l.group)
-	if err != nil {
-		return nil, err
-	}
-	return group.ProcsFiles(), nil
-}
-
-// UnlessEnded says so where a container ended while somebody entered it: its end kills whoever is in its pid namespace,
-// lets nobody fork into that (ENOMEM, pid_namespaces(7)), and takes its files in /proc and its control groups away.
-func UnlessEnded(err error, pidfd *os.File) error {
-	const atOnce, soon = 0, 1000 // milliseconds
-	wait := atOnce
-	for _, hangup := range []error{syscall.ECONNRESET, syscall.EPIPE, syscall.ESRCH, syscall.ENODEV, syscall.ENOMEM} {
-		if errors.Is(err, hangup) {
-			wait = soon
-		}
-	}
-	if wait == atOnce && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if ended, _ := linux.PidfdWait(pidfd, wait); ended {
-		return ErrNotRunning
-	}
-	return err
-}
-
-// ErrNotRunning is wrapped by errors about a container whose program has ended.
-var ErrNotRunning = errors.New("is not running")
-
-// OpenInit returns a pidfd of a container's first process.
-func OpenInit(first state.Process) (*os.File, error) {
-	pidfd, err := first.Open()
-	if errors.Is(err, os.ErrProcessDone) {
-		err = ErrNotRunning
-	}
-	return pidfd, err
-}
-
-// KillGroup ends all processes of a control group, and says why it could not else be done.
-func KillGroup(path string, why error) error {
-	group, err := cgroup.Open(path)
-	if err != nil {
-		return err
-	}
-	if err := group.Kill(context.Background()); err != nil && !errors.Is(err, cgroup.ErrForeign) {
-		return err
-	}
-	if linux.CgroupOccupancy(path).Occupied {
-		return why
-	}
-	return nil
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Error is why a container's program does not run. It travels between processes as JSON.
+// Error says why a container's program does not run. It travels between processes as JSON.
 type Error struct {
 	Text  string        `json:"text"`
 	Errno syscall.Errno `json:"errno"`
-	Exec  bool          `json:"exec"` // it was the program itself, not what stands around it
+	Exec  bool          `json:"exec"` // the program itself could not be executed
 }
 
 func (e *Error) Error() string { return e.Text }
@@ -26,8 +26,7 @@ func (e *Error) Unwrap() error {
 	return e.Errno
 }
 
-// ExitStatus returns 127 where the program was not found, 126 where it cannot be executed, and 125
-// where it did not come to that.
+// ExitStatus returns 127 if the program was not found, 126 if it cannot be executed, and 125 for an earlier error.
 func (e *Error) ExitStatus() int {
 	switch {
 	case !e.Exec:
@@ -38,7 +37,7 @@ func (e *Error) ExitStatus() int {
 	return 126
 }
 
-// AsError turns an error into one that travels.
+// AsError converts an error into one that travels.
 func AsError(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
@@ -54,7 +53,7 @@ func errnoOf(err error) syscall.Errno {
 	return errno
 }
 
-// failure says what the report of a failed child means.
+// failure converts the report of a failed child into an error.
 func (s *plan) failure(r linux.Report) error {
 	switch call := s.Call(r.Step); {
 	case r.Step >= s.lookup && call == "openat":
@@ -63,14 +62,14 @@ func (s *plan) failure(r linux.Report) error {
 		return notOnPath(s.name, r.Errno)
 	case r.Step < s.lookup || call != "faccessat" && call != "execve" && call != "execveat":
 		return s.Explain(r.Step, r.Errno)
-	case call != "faccessat" && r.Errno == syscall.ENOENT: // it is there, we have looked
-		text := fmt.Sprintf("execute %s: its interpreter is not there: %v", s.name, r.Errno)
+	case call != "faccessat" && r.Errno == syscall.ENOENT: // the file was there: access(2) found it
+		text := fmt.Sprintf("execute %s: its interpreter is missing: %v", s.name, r.Errno)
 		return &Error{Text: text, Errno: r.Errno, Exec: true}
 	}
 	return &Error{Text: fmt.Sprintf("execute %s: %v", s.name, r.Errno), Errno: r.Errno, Exec: true}
 }
 
-// notOnPath is the error about a program of which no directory of the PATH has one that can be executed.
+// notOnPath returns the error about a program that no directory of the PATH has as an executable file.
 func notOnPath(name string, errno syscall.Errno) error {
 	text := "not found"
 	if errno == 0 {
@@ -81,11 +80,11 @@ func notOnPath(name string, errno syscall.Errno) error {
 	return &Error{Text: fmt.Sprintf("execute %s: %s on PATH", name, text), Errno: errno, Exec: true}
 }
 
-// execError is the error about a program that [Reap] could not start.
+// execError returns the error about a program that [Reap] could not start.
 func execError(name string, err error) *Error {
 	e := &Error{Text: fmt.Sprintf("execute %s: %v", name, err), Errno: errnoOf(err), Exec: true}
 	if e.Errno == syscall.ENOENT && strings.Contains(name, "/") {
-		e.Text = fmt.Sprintf("execute %s: its interpreter is not there: %v", name, err)
+		e.Text = fmt.Sprintf("execute %s: its interpreter is missing: %v", name, err)
 	}
 	return e
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/weikeit/mydocker/lib/seccomp"
 )
 
-// Features says what of the specification is done (runtime-spec, features.md).
+// Features returns the supported features of the specification (runtime-spec, features.md).
 func Features() features.Features {
 	yes, no := true, false
 	namespaces := []string{string(specs.UserNamespace)}
@@ -40,7 +40,7 @@ func Features() features.Features {
 	}
 }
 
-// names are the keys of a table, in order.
+// names returns the sorted keys of a table.
 func names[K ~string, V any](table map[K]V) (list []string) {
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		list = append(list, string(name))

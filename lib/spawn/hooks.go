@@ -15,19 +15,59 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// RunInside runs hooks that belong into the container (runtime-spec, config.md "POSIX-platform Hooks"): each is
-// a process of its own in the namespaces that the child has by now, with the state on standard input. The first
-// that fails ends it.
-func RunInside(ctx context.Context, s *spec.Spec, which string, hooks []specs.Hook, state []byte, pid int) error {
+// runtimeHooks returns the hooks that run in the runtime namespace before the mounts are made.
+func runtimeHooks(s *spec.Spec) []specs.Hook {
+	if s.Hooks == nil {
+		return nil
+	}
+	return append(append([]specs.Hook(nil), s.Hooks.Prestart...), s.Hooks.CreateRuntime...) //nolint:staticcheck // still in use
+}
+
+// insideHooks is a kind of hook that runs in the container's namespaces (runtime-spec, config.md "POSIX-platform Hooks").
+type insideHooks string
+
+const (
+	createContainer insideHooks = "createContainer" // its path is the host's
+	startContainer  insideHooks = "startContainer"  // its path is the container's
+)
+
+// of returns the hooks of this kind, and the status of the container when they run.
+func (h insideHooks) of(s *spec.Spec) ([]specs.Hook, specs.ContainerState) {
+	switch {
+	case s.Hooks == nil:
+		return nil, ""
+	case h == startContainer:
+		return s.Hooks.StartContainer, specs.StateCreated
+	}
+	return s.Hooks.CreateContainer, specs.StateCreating
+}
+
+// RunStartHooks runs the startContainer hooks of a created container, whose first process is pid. It stops at the first
+// that fails.
+func RunStartHooks(ctx context.Context, s *spec.Spec, state func(specs.ContainerState, int) ([]byte, error), pid int) error {
+	return runInside(ctx, s, startContainer, state, pid)
+}
+
+// runInside runs the hooks of a kind, each as a process in the namespaces that process pid has by now, with the state on
+// standard input. It stops at the first that fails.
+func runInside(ctx context.Context, s *spec.Spec, kind insideHooks, state func(specs.ContainerState, int) ([]byte, error), pid int) error {
+	hooks, status := kind.of(s)
+	if len(hooks) == 0 {
+		return nil
+	}
+	text, err := state(status, pid)
+	if err != nil {
+		return err
+	}
 	for _, hook := range hooks {
-		if err := runHookInside(ctx, s, which, hook, state, pid); err != nil {
-			return fmt.Errorf("%s hook %s: %w", which, hook.Path, err)
+		if err := runHookInside(ctx, s, kind, hook, text, pid); err != nil {
+			return fmt.Errorf("%s hook %s: %w", kind, hook.Path, err)
 		}
 	}
 	return nil
 }
 
-func runHookInside(ctx context.Context, s *spec.Spec, which string, hook specs.Hook, state []byte, pid int) error {
+func runHookInside(ctx context.Context, s *spec.Spec, kind insideHooks, hook specs.Hook, state []byte, pid int) error {
 	ctx, cancel := context.WithTimeout(ctx, spec.HookTimeout(hook))
 	defer cancel()
 	pidfd, err := linux.PidfdOpen(pid)
@@ -36,61 +76,55 @@ func runHookInside(ctx context.Context, s *spec.Spec, which string, hook specs.H
 	}
 	defer pidfd.Close()
 	launchOf := hookLaunch
-	if which == "startContainer" {
+	if kind == startContainer {
 		launchOf = innerHookLaunch
 	}
-	theirs, streams, err := Pipes(true)
-	if err != nil {
-		return err
-	}
-	streams.Outputs[0].Close() // what it says on standard output is nobody's
-	theirs.out.Close()
-	theirs.out, streams.Outputs = nil, streams.Outputs[1:]
-	defer streams.Close()
 	l, err := launchOf(s, hook, pidfd, pid)
 	if err != nil {
-		theirs.Close()
 		return err
 	}
-	l.Stdio, l.Sync = theirs, func(SyncPoint, int) error { return nil }
-	c, err := l.Start()
+	l.Stdio = hookPipes
+	c, err := l.start(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
+	defer c.closeStreams()
 	go func() {
-		_, _ = streams.Input.Write(state) // a hook that reads none is no error
-		streams.Input.Close()
+		_, _ = c.input.Write(state) // a hook that does not read it is no error
+		c.input.Close()
 	}()
 	var said bytes.Buffer
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		_, _ = said.ReadFrom(streams.Outputs[0])
+		_, _ = said.ReadFrom(c.outputs[0])
 	}()
 	select {
-	case <-c.Ended:
+	case <-c.ended:
 	case <-ctx.Done():
 		c.Signal(syscall.SIGKILL)
-		<-c.Ended
+		<-c.ended
 		return fmt.Errorf("killed: %w", context.Cause(ctx))
 	}
 	select {
 	case <-drained:
-	case <-time.After(time.Second): // somebody that it left behind holds the stream
+	case <-time.After(time.Second): // a process that the hook left behind holds the stream open
 	}
-	if code := ExitCode(c.status); code != 0 {
-		text := strings.TrimSpace(said.String())
-		return fmt.Errorf("exit status %d: %s", code, text)
+	if code := exitCode(c.status); code != 0 {
+		return fmt.Errorf("exit status %d: %s", code, strings.TrimSpace(said.String()))
 	}
 	return nil
 }
 
-// innerHookLaunch says how a hook whose program is the image's is started beside the process pid: with the rights of the
-// container's own, as whatever else comes from there.
+// innerHookLaunch prepares a hook whose program is the image's: it gets the rights of the container's own program.
 func innerHookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*Launch, error) {
 	proc := *s.Process
 	proc.Args, proc.Env, proc.Cwd, proc.Terminal = hookArgs(hook), hook.Env, "/", false
-	l, err := Enter(s, pid, &proc, pidfd, linux.WindowSize{})
+	group, err := openGroup(s)
+	if err != nil {
+		return nil, err
+	}
+	l, err := enter(s, pid, pidfd, &proc, group)
 	if err == nil {
 		l.path = hook.Path
 	}
@@ -104,23 +138,19 @@ func hookArgs(hook specs.Hook) []string {
 	return hook.Args
 }
 
-// hookLaunch says how a hook whose program is the host's is started beside the process pid.
+// hookLaunch prepares a hook whose program is the host's.
 func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*Launch, error) {
 	l := &Launch{}
-	err := l.openNamespaces(s, pid)
-	var own *idMap
-	if err == nil {
-		own, err = usersOfProcess(s, pid)
+	if err := l.openNamespaces(s, pid); err != nil {
+		return nil, err
 	}
+	own, err := l.openUsersOf(s, pid)
 	if err != nil {
 		return nil, err
 	}
-	if own != nil {
-		l.idMaps = append(l.idMaps, own)
-	}
 	l.compile = func(fds descriptors) (*plan, error) {
 		fds.pidfd = int(pidfd.Fd())
-		p := newProgram(&specs.Process{}, linux.WindowSize{}, fds, own)
+		p := newProgram(&specs.Process{}, nil, fds, own)
 		p.die = true
 		x := newPlan(p)
 		p.begin(x)
@@ -131,33 +161,9 @@ func hookLaunch(s *spec.Spec, hook specs.Hook, pidfd *os.File, pid int) (*Launch
 		x.name, x.lookup = hook.Path, x.Len()
 		x.Doing("execute " + hook.Path)
 		x.Access(hook.Path)
-		x.syncPoint(Ready)
+		x.syncPoint(ready)
 		x.Execve(hook.Path, x.Words(hookArgs(hook)), x.Words(hook.Env))
 		return x, x.Err()
 	}
 	return l, nil
 }
-
-// RunContainerHooks runs the hooks that belong into the container, where the child waits for them.
-func RunContainerHooks(ctx context.Context, s *spec.Spec, m SyncPoint, pid int, state func(specs.ContainerState, int) ([]byte, error)) error {
-	which, status, hooks := "createContainer", specs.StateCreating, s.Hooks.CreateContainer
-	if m == BeforeProgram {
-		which, status, hooks = "startContainer", specs.StateCreated, s.Hooks.StartContainer
-	}
-	text, err := state(status, pid)
-	if err != nil {
-		return err
-	}
-	return RunInside(ctx, s, which, hooks, text, pid)
-}
-
-// RuntimeHooks are the hooks that run in our namespaces before the mounts are made.
-func RuntimeHooks(s *spec.Spec) []specs.Hook {
-	if s.Hooks == nil {
-		return nil
-	}
-	return append(append([]specs.Hook(nil), s.Hooks.Prestart...), s.Hooks.CreateRuntime...) //nolint:staticcheck // still in use
-}
-
-// OneLine is an error in a warning.
-func OneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -16,64 +16,56 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/seccomp"
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// Stdio are the streams that a program gets: descriptors of its own, never the caller's.
-type Stdio struct{ in, out, err *os.File }
-
-func (s *Stdio) Close() {
-	for _, f := range []*os.File{s.in, s.out, s.err} {
-		if f != nil {
-			f.Close()
-		}
-	}
-}
-
-// Launch says how a program is started in namespaces. Its files are closed by start.
+// Launch holds what is needed to start one program in namespaces. [Launch.Start] closes its files.
 type Launch struct {
-	compile     func(descriptors) (*plan, error)
-	Die         bool     // the program dies with us
-	Orphan      bool     // we end before it: its end is for its next parent to see
-	path        string   // see program
-	clone       int      // new namespaces, clone(2) flags
-	group       string   // the control group, "" for that of the caller
-	pidNS       *os.File // the pid namespace that is joined; nil for none
-	kinds       int      // the other namespaces of a running container that are joined,
-	root        *os.File // and its root, where that is not the root of its mount namespace
-	newTime     bool     // the forking thread makes a time namespace,
-	time        string   // with these offsets (time_namespaces(7))
-	idMaps      []*idMap // of the container and of its mounts
-	reaper      *os.File // the small init that stays as PID 1 (--init); nil for none
-	StartFIFO   *os.File // where the child waits to be started; nil for at once
-	Inherit     bool     // the program has our own streams, and not those of stdio
-	NoPivot     bool     // see blueprint
-	KeepKeyring bool     // the program has our session keyring
-	KeptFDs     int      // the program gets so many of our descriptors from 3 on
-	Stdio       *Stdio   // a stream that is nil is the null device
-	Sync        func(m SyncPoint, pid int) error
-	SendConsole func(master *os.File) error // hands the terminal over at once; nil to keep it in the child
+	Stdio     Stdio    // the streams of a program without a terminal
+	Screen    *os.File // the terminal that gives the program's terminal its first size; nil for none
+	StartFIFO *os.File // the child reads a byte from it before it executes the program; nil to execute at once
 
-	Resident bool // who starts it stays with it in a program of its own: see [supervision.shrink]
+	Die         bool // the kernel kills the program when this process ends
+	Orphan      bool // this process ends first; the program's next parent reaps it
+	Resident    bool // [Child.Become] works
+	NoPivot     bool // move the root instead of pivot_root(2), for a host that runs from its initramfs
+	KeepKeyring bool // the program keeps our session keyring
+	KeptFDs     int  // how many of our descriptors the program inherits, from 3 on
+
+	SendConsole func(master *os.File) error // hands the terminal over; nil to attend to it here
+	Created     func(pid int) error         // called when the child exists, before any hook; may be nil
+	Ready       func(pid int) error         // called when only execve(2) is left to do; may be nil
+
+	// HookState returns the state that hooks read (runtime-spec, runtime.md "State").
+	HookState func(status specs.ContainerState, pid int) ([]byte, error)
+
+	compile func(descriptors) (*plan, error)
+	spec    *spec.Spec    // of a new container; nil for a program that enters one
+	group   *cgroup.Group // nil for the caller's own
+	created bool          // Created was called
+	path    string        // see program
+	clone   int           // new namespaces: flags of clone(2)
+	pidNS   *os.File      // the pid namespace to join; nil for none
+	kinds   int           // the other namespaces of a running container to join
+	root    *os.File      // that container's root, if it is not the root of its mount namespace
+	newTime bool          // the forking thread makes a time namespace
+	time    string        // its offsets (time_namespaces(7))
+	idMaps  []*idMap      // of the container and of its mounts
+	reaper  *os.File      // the small init that stays as PID 1 (--init); nil for none
 }
 
-// NewLaunch says how the container of a document is started. Relative paths of the document start at the bundle.
-// Its control group is made, for the set of state of that mark.
-func NewLaunch(s *spec.Spec, bundle string, size linux.WindowSize, set string) (*Launch, error) {
-	if err := cgroup.Apply(context.Background(), s, set); err != nil {
-		return nil, err
-	}
-	b, err := newBlueprint(s, bundle)
+// NewLaunch prepares the start of a document's container. Relative paths of the document start at the bundle. group is
+// the container's control group, which exists; nil for none.
+func NewLaunch(s *spec.Spec, bundle string, group *cgroup.Group) (*Launch, error) {
+	b, err := newBlueprint(s, bundle, group)
 	if err != nil {
 		return nil, err
 	}
-	l := &Launch{group: s.LinuxPart().CgroupsPath}
+	l := &Launch{spec: s, group: group}
 	if err := l.sortNamespaces(s); err != nil {
-		return nil, err
-	}
-	if b.procsFiles, err = l.cgroupProcsFiles(); err != nil {
 		return nil, err
 	}
 	if s.Annotation(spec.AnnotationInit) == "true" {
@@ -90,7 +82,7 @@ func NewLaunch(s *spec.Spec, bundle string, size linux.WindowSize, set string) (
 		return nil, err
 	}
 	l.compile = func(fds descriptors) (*plan, error) {
-		b.program = *newProgram(s.Process, size, fds, own)
+		b.program = *newProgram(s.Process, l.Screen, fds, own)
 		b.program.filter = filter
 		b.program.die, b.program.keyring, b.noPivot = l.Die, l.KeepKeyring, l.NoPivot
 		return b.compile()
@@ -98,9 +90,9 @@ func NewLaunch(s *spec.Spec, bundle string, size linux.WindowSize, set string) (
 	return l, nil
 }
 
-// newBlueprint collects what the list of system calls for a container is made of.
-func newBlueprint(s *spec.Spec, bundle string) (*blueprint, error) {
-	b := &blueprint{spec: &s.Spec, bundle: bundle, root: s.Root.Path, hasRuntimeHooks: len(RuntimeHooks(s)) > 0}
+// newBlueprint collects what the plan of a new container depends on.
+func newBlueprint(s *spec.Spec, bundle string, group *cgroup.Group) (*blueprint, error) {
+	b := &blueprint{spec: &s.Spec, bundle: bundle, root: s.Root.Path, hasRuntimeHooks: len(runtimeHooks(s)) > 0}
 	if !filepath.IsAbs(b.root) {
 		b.root = filepath.Join(b.bundle, b.root)
 	}
@@ -115,11 +107,8 @@ func newBlueprint(s *spec.Spec, bundle string) (*blueprint, error) {
 		info, err := os.Stat(path)
 		return err == nil && info.IsDir(), err
 	}
-	if path := s.Linux.CgroupsPath; path != "" {
-		group, err := cgroup.Open(path)
-		if err != nil {
-			return nil, err
-		}
+	if group != nil {
+		b.procsFiles = group.ProcsFiles()
 		for _, d := range group.Dirs() {
 			b.cgroups = append(b.cgroups, cgroupMount{name: d.Name, source: d.Path})
 		}
@@ -127,7 +116,7 @@ func newBlueprint(s *spec.Spec, bundle string) (*blueprint, error) {
 	return b, nil
 }
 
-// emptyIn reports whether a directory beneath the root has nothing in it, or is not there.
+// emptyIn reports whether a directory beneath the root dir is empty or missing.
 func emptyIn(dir, path string) bool {
 	root, err := linux.OpenRoot(dir)
 	if err != nil {
@@ -143,7 +132,7 @@ func emptyIn(dir, path string) bool {
 	return len(names) == 0 && errors.Is(err, io.EOF)
 }
 
-// filterOf compiles the document's filter of system calls, which every program of the container gets.
+// filterOf compiles the document's seccomp filter, which applies to every program of the container.
 func filterOf(s *spec.Spec) (*seccomp.Filter, error) {
 	if s.Linux == nil || s.Linux.Seccomp == nil {
 		return nil, nil
@@ -151,22 +140,21 @@ func filterOf(s *spec.Spec) (*seccomp.Filter, error) {
 	return seccomp.Compile(s.Linux.Seccomp)
 }
 
-// newProgram returns the program of a document, with what it means in this process.
-func newProgram(proc *specs.Process, size linux.WindowSize, fds descriptors, own *idMap) *program {
-	p := &program{process: proc, size: size, held: linux.HeldCapabilities(), fds: fds, users: own}
-	if proc.Terminal { // which all streams become
+// newProgram returns the program of a document, with what its fields mean in this process.
+func newProgram(proc *specs.Process, screen *os.File, fds descriptors, own *idMap) *program {
+	p := &program{process: proc, size: sizeOf(screen), held: linux.HeldCapabilities(), fds: fds, users: own}
+	if proc.Terminal { // it replaces all three streams
 		p.fds.nodes = [3]node{}
 	}
 	if own != nil {
-		p.held = linux.KnownCapabilities() // a user namespace starts with all there are
+		p.held = linux.KnownCapabilities() // a process that enters a user namespace has all of them there
 	}
 	p.files[0], p.files[1] = linux.OpenFilesLimit()
 	return p
 }
 
-// close closes what the child has got, or does not need any more.
+// close closes the files that the child has inherited or does not need.
 func (l *Launch) close() {
-	l.Stdio.Close()
 	for _, u := range l.idMaps {
 		u.close()
 	}
@@ -177,41 +165,16 @@ func (l *Launch) close() {
 	}
 }
 
-// Child is a started program.
-type Child struct {
-	PID     int
-	Console *os.File      // master end of the terminal, nil where there is none
-	Ended   chan struct{} // closed when the process has ended
-	status  syscall.WaitStatus
-
-	// given is closed when a child that is to be an orphan is ours to reap all the same: it does not come to run.
-	released chan struct{}
-
-	// become takes what the thread that forked does in place of waiting; nil where it can do nothing else. With
-	// another thread's end, the child, which asked for a signal at its parent's, would not live on.
-	Become chan func()
-}
-
-// Reap waits for the process.
-func (c *Child) Reap() {
-	for {
-		_, err := syscall.Wait4(c.PID, &c.status, 0, nil)
-		if err != syscall.EINTR {
-			break
-		}
+// Start forks the child and returns when its program runs. If it fails, the child is gone. If ctx ends first, Start fails.
+func (l *Launch) Start(ctx context.Context) (*Child, error) {
+	c, err := l.start(ctx)
+	if err != nil {
+		return nil, interrupted(ctx, err)
 	}
-	close(c.Ended)
+	return c, nil
 }
 
-// Wait waits for the end of the program and returns its exit code.
-func (c *Child) Wait() int {
-	<-c.Ended
-	return ExitCode(c.status)
-}
-
-// Start forks the child and waits until the program runs, or returns why it does not. The process is then
-// gone.
-func (l *Launch) Start() (*Child, error) {
+func (l *Launch) start(ctx context.Context) (*Child, error) {
 	defer l.close()
 	ours, theirs, err := linux.SocketPair()
 	if err != nil {
@@ -219,103 +182,85 @@ func (l *Launch) Start() (*Child, error) {
 	}
 	defer ours.Close()
 	defer theirs.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	null, err := syscall.Open(os.DevNull, syscall.O_RDWR|syscall.O_CLOEXEC, 0) // an os.File would cost calls of the poller
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+	}
+	defer syscall.Close(null)
+	streams, c, err := l.Stdio.open()
 	if err != nil {
 		return nil, err
 	}
-	defer null.Close()
-	fds := descriptors{socket: int(theirs.Fd()), spare: int(ours.Fd()), reaper: linux.FDOf(l.reaper), pidfd: -1, root: linux.FDOf(l.root), start: linux.FDOf(l.StartFIFO), kept: l.KeptFDs}
-	fds.users = make(map[*idMap]int, len(l.idMaps))
-	for _, u := range l.idMaps {
-		fds.users[u] = int(u.file.Fd())
-	}
-	for i, f := range []*os.File{l.Stdio.in, l.Stdio.out, l.Stdio.err} {
-		if l.Inherit {
-			fds.stdio[i], fds.nodes[i] = i, nodeOf(i)
-			continue
-		}
-		if f == nil {
-			f, fds.nodes[i] = null, nullNode()
-		}
-		fds.stdio[i] = int(f.Fd())
-	}
-	s, err := l.compile(fds)
+	defer closeAll(streams[:])
+	s, err := l.compile(l.descriptors(ours, theirs, null, streams))
 	if err != nil {
+		c.closeStreams()
 		return nil, err
 	}
-	c := &Child{Ended: make(chan struct{})}
 	if l.Orphan {
 		c.released = make(chan struct{})
 	}
-	if l.Resident && l.pidNS == nil { // a thread whose children are born elsewhere can have no other threads
-		c.Become = make(chan func())
+	if l.Resident && l.pidNS == nil { // a thread that joined a pid namespace cannot create threads
+		c.become = make(chan func())
 	}
 	started := make(chan error)
 	go l.forkAndWait(s, c, started)
 	if err := <-started; err != nil {
+		c.closeStreams()
 		return nil, fmt.Errorf("start the container's first process: %w", err)
 	}
 	theirs.Close()
+	closeAll(streams[:])
 	l.close()
-	if err := l.followChild(s, c, ours); err != nil {
-		_ = syscall.Kill(c.PID, syscall.SIGKILL) // not yet reaped, or ended: the pid is its own
-		if c.released != nil {
-			close(c.released)
-		}
-		<-c.Ended
-		if c.status.Signaled() && c.status.Signal() == syscall.SIGSYS {
-			err = errors.New("the seccomp filter kills the container before its program runs: it must let execve, capset, prctl, faccessat, read and write pass")
-		}
-		if c.Console != nil {
-			c.Console.Close()
-		}
-		return nil, err
+	if err := l.followChild(ctx, s, c, ours); err != nil {
+		return nil, c.abort(err)
 	}
 	return c, nil
 }
 
-// openCgroup opens the v2 control group, nil where there is none: a process that is born there (clone3(2),
-// CLONE_INTO_CGROUP) need not be moved, which takes the kernel ten milliseconds.
-func (l *Launch) openCgroup() (*os.File, error) {
-	if l.group == "" {
-		return nil, nil
+// descriptors returns the numbers of the files that the child gets.
+func (l *Launch) descriptors(ours, theirs *os.File, null int, streams [3]*os.File) descriptors {
+	fds := descriptors{
+		socket: int(theirs.Fd()), spare: int(ours.Fd()), reaper: linux.FDOf(l.reaper), pidfd: -1,
+		root: linux.FDOf(l.root), start: linux.FDOf(l.StartFIFO), kept: l.KeptFDs,
+		users: make(map[*idMap]int, len(l.idMaps)),
 	}
-	group, err := cgroup.Open(l.group)
-	if err != nil {
-		return nil, err
+	for _, u := range l.idMaps {
+		fds.users[u] = int(u.file.Fd())
 	}
-	return group.OpenUnified()
+	for i, f := range streams {
+		if l.Stdio == Inherited {
+			fds.stdio[i], fds.nodes[i] = i, nodeOf(i)
+			continue
+		}
+		if f == nil {
+			fds.stdio[i], fds.nodes[i] = null, nullNode()
+			continue
+		}
+		fds.stdio[i] = int(f.Fd())
+	}
+	return fds
 }
 
-// forkAndWait forks the child and waits for it on a thread of its own: the thread may be in the pid
-// namespace of a container, and its end would be the parent's death to the child (prctl(2)). The
-// goroutine stays locked to it, so that it dies with it.
+// forkAndWait forks the child and waits for it on a thread of its own. The thread may be in the pid namespace of a
+// container, and its end would kill the child (PR_SET_PDEATHSIG, prctl(2)). The goroutine stays locked to the thread, so
+// that the thread ends with it.
 func (l *Launch) forkAndWait(s *plan, c *Child, started chan<- error) {
 	runtime.LockOSThread()
-	birthplace, err := l.openCgroup()
-	if birthplace != nil {
-		defer birthplace.Close()
-	}
-	if err == nil {
-		err = l.join()
-	}
-	if err == nil {
-		c.PID, err = s.Fork(l.clone, birthplace)
-	}
+	err := l.fork(s, c)
 	started <- err
 	if err != nil {
 		return
 	}
 	if c.released != nil {
-		// Reaped by us, a program that has ended already would be one whose code and end its engine never sees.
+		// If we reaped the program, the engine that called us would never get its exit code.
 		<-c.released
 	}
-	if c.Become == nil {
-		c.Reap()
+	if c.become == nil {
+		c.reap()
 		return
 	}
-	// Only looked at, not reaped, by another thread: its exit code would be lost where the program that this one becomes
-	// is to have it.
+	// Another thread watches the child without reaping it: the program that this process executes needs the exit code.
 	over := make(chan struct{})
 	go func() {
 		linux.AwaitChild(c.PID)
@@ -323,14 +268,35 @@ func (l *Launch) forkAndWait(s *plan, c *Child, started chan<- error) {
 	}()
 	select {
 	case <-over:
-	case do := <-c.Become:
-		do() // returns where it failed
+	case do := <-c.become:
+		do() // returns if it failed
 	}
-	c.Reap()
+	c.reap()
 }
 
-// followChild meets the child where it waits, and listens until the program runs.
-func (l *Launch) followChild(s *plan, c *Child, socket *os.File) error {
+// fork forks the child in its control group: a child that is born in a v2 group (CLONE_INTO_CGROUP, clone3(2)) need not
+// be moved there, which takes the kernel 10 ms.
+func (l *Launch) fork(s *plan, c *Child) error {
+	var birthplace *os.File
+	if l.group != nil {
+		var err error
+		if birthplace, err = l.group.OpenUnified(); err != nil {
+			return err
+		}
+	}
+	if birthplace != nil {
+		defer birthplace.Close()
+	}
+	err := l.join()
+	if err != nil {
+		return err
+	}
+	c.PID, err = s.Fork(l.clone, birthplace)
+	return err
+}
+
+// followChild serves the sync points of the child until its program runs.
+func (l *Launch) followChild(ctx context.Context, s *plan, c *Child, socket *os.File) error {
 	for _, line := range s.trace {
 		slog.Debug(line)
 	}
@@ -343,60 +309,92 @@ func (l *Launch) followChild(s *plan, c *Child, socket *os.File) error {
 		case r.Failed:
 			return s.failure(r)
 		case !ok && complete:
-			return nil // it runs, or was killed at once: its code tells
+			return nil // the program runs, or has ended: its exit code tells
 		case !ok:
 			return fmt.Errorf("the container's first process ended: %w", syscall.EPIPE)
 		case r.Console != nil:
-			c.Console = r.Console
-			if l.SendConsole == nil {
-				continue
-			}
-			if err := l.SendConsole(r.Console); err != nil {
+			if err := l.takeConsole(c, r.Console); err != nil {
 				return err
 			}
 			continue
 		}
 		m := s.syncPoints[r.Step]
-		complete = m == Ready
-		if err := l.Sync(m, c.PID); err != nil {
+		complete = m == ready
+		if err := l.meet(ctx, m, c.PID); err != nil {
 			return err
 		}
 		if err := linux.ResumeChild(socket); err != nil {
 			return err
 		}
 		if complete && l.StartFIFO != nil {
-			return nil // it waits for somebody else now
+			return nil // the child now waits for the FIFO
 		}
 	}
 }
 
-// Signal sends a signal to the program; one that has ended gets none.
-func (c *Child) Signal(sig syscall.Signal) {
-	select {
-	case <-c.Ended:
-	default:
-		_ = syscall.Kill(c.PID, sig) // not yet reaped: the pid is still its own
+// takeConsole keeps the terminal's master end for [Child.Attend], or hands it over.
+func (l *Launch) takeConsole(c *Child, master *os.File) error {
+	if l.SendConsole == nil {
+		c.useConsole(master)
+		return nil
 	}
+	defer master.Close()
+	return l.SendConsole(master)
 }
 
-// Interrupted says so where the init was ended by the Ctrl-C that is on its way to us, too: it hangs up in the
-// middle of a word.
-func Interrupted(ctx context.Context, err error) error {
+// meet does the parent's part at a sync point.
+func (l *Launch) meet(ctx context.Context, m syncPoint, pid int) error {
+	if err := interrupt.Cancelled(ctx); err != nil {
+		return err
+	}
+	if !l.created {
+		l.created = true
+		if err := l.announce(ctx, pid); err != nil {
+			return err
+		}
+	}
+	switch {
+	case m == beforePivot:
+		return runInside(ctx, l.spec, createContainer, l.HookState, pid)
+	case m == beforeProgram:
+		return runInside(ctx, l.spec, startContainer, l.HookState, pid)
+	case m == ready && l.Ready != nil:
+		return l.Ready(pid)
+	}
+	return nil
+}
+
+// announce tells the caller of the child, and runs the hooks of the runtime namespace.
+func (l *Launch) announce(ctx context.Context, pid int) error {
+	if l.Created != nil {
+		if err := l.Created(pid); err != nil {
+			return err
+		}
+	}
+	if l.spec == nil || len(runtimeHooks(l.spec)) == 0 {
+		return nil
+	}
+	state, err := l.HookState(specs.StateCreating, pid)
+	if err != nil {
+		return err
+	}
+	for _, hook := range runtimeHooks(l.spec) {
+		if err := spec.RunHook(ctx, hook, state); err != nil { // the container is not made
+			return err
+		}
+	}
+	return nil
+}
+
+// interrupted explains an error of a child that hung up: a Ctrl-C ends it, and reaches this process a little later.
+func interrupted(ctx context.Context, err error) error {
 	if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		return err
 	}
 	select {
 	case <-ctx.Done():
-		return Cancelled(ctx)
+		return interrupt.Cancelled(ctx)
 	case <-time.After(100 * time.Millisecond):
-		return fmt.Errorf("the init was killed: %w", err)
+		return fmt.Errorf("the container's first process was killed: %w", err)
 	}
-}
-
-// Cancelled stops a set-up that the user gave up.
-func Cancelled(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("stopped by a signal: %w", ctx.Err())
-	}
-	return nil
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// sortNamespaces sorts the namespaces of a document by who makes or joins them: clone(2) makes new ones, the child joins
-// others by their paths. The forking thread joins the pid namespace, which is that of children to come, and makes a
-// time namespace, whose offsets are to be written before anybody is in it.
+// sortNamespaces sorts the namespaces of a document by how they are made or joined. clone(2) makes new ones, and the
+// child joins others by their paths. The forking thread joins the pid namespace, which applies to its children, and
+// makes the time namespace, whose offsets must be written before a process is in it.
 func (l *Launch) sortNamespaces(s *spec.Spec) (err error) {
 	words := []string{"unshare"}
 	for _, ns := range s.Linux.Namespaces {
@@ -36,7 +36,7 @@ func (l *Launch) sortNamespaces(s *spec.Spec) (err error) {
 	return nil
 }
 
-// timeOffsets returns what is written to /proc/PID/timens_offsets (time_namespaces(7)).
+// timeOffsets returns the content of /proc/PID/timens_offsets (time_namespaces(7)).
 func timeOffsets(offsets map[string]specs.LinuxTimeOffset) string {
 	text := ""
 	for _, clock := range slices.Sorted(maps.Keys(offsets)) {
@@ -45,7 +45,7 @@ func timeOffsets(offsets map[string]specs.LinuxTimeOffset) string {
 	return text
 }
 
-// join brings the forking thread where the child is to be born.
+// join puts the forking thread into the namespaces that its child is born in.
 func (l *Launch) join() error {
 	if l.pidNS != nil {
 		if err := linux.Setns(int(l.pidNS.Fd()), linux.NewPID); err != nil {

@@ -7,10 +7,10 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// rootPropagation returns the propagation of the container's mounts (mount_namespaces(7)), flags of mount(2).
+// rootPropagation returns the propagation of the container's mounts (mount_namespaces(7)) as flags of mount(2).
 func rootPropagation(name string) (uintptr, error) {
 	if name == "" {
-		return linux.MsRec | linux.MsSlave, nil // umounts of the host reach us, ours do not reach the host
+		return linux.MsRec | linux.MsSlave, nil // unmounts of the host reach the container; its mounts do not reach the host
 	}
 	o := parseOptions([]string{name})
 	if len(o.propagation) != 1 || o.data != "" {
@@ -19,18 +19,18 @@ func rootPropagation(name string) (uintptr, error) {
 	return o.propagation[0] | linux.MsRec, nil
 }
 
-// options are those of one mount, sorted by who takes them.
+// options are the options of one mount, by the system call that takes them.
 type options struct {
 	flags       uintptr // of mount(2)
-	clear       uintptr // flags that the source may have and this mount must not: rw, exec, …
+	clear       uintptr // flags that the source may have and this mount must not have: rw, exec, …
 	propagation []uintptr
-	attr        linux.MountAttr // recursive ones: rro, rnosuid, …
-	copyUp      bool            // what the mount hides is to be seen in it: runc's option for tmpfs
-	data        string          // the file system's own
+	attr        linux.MountAttr // recursive attributes: rro, rnosuid, …
+	copyUp      bool            // tmpcopyup, runc's option for tmpfs: the files below the mount point show in the mount
+	data        string          // for the file system
 }
 
-// parseOptions sorts the options of a mount (runtime-spec, config.md "Linux mount options"). What is
-// not listed there is the file system's own.
+// parseOptions sorts the options of a mount (runtime-spec, config.md "Linux mount options"). Unknown words are for the
+// file system.
 func parseOptions(words []string) options {
 	var o options
 	var data []string

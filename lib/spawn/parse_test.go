@@ -27,7 +27,7 @@ func TestParseOptions(t *testing.T) {
 		{words: ""},
 		{words: "defaults"},
 		{words: "ro", flags: linux.MsRdonly},
-		{words: "ro rw", clear: linux.MsRdonly}, // the last word counts
+		{words: "ro rw", clear: linux.MsRdonly}, // the last word wins
 		{words: "rw ro", flags: linux.MsRdonly},
 		{words: "bind", flags: linux.MsBind},
 		{words: "rbind nosuid nodev noexec", flags: linux.MsBind | linux.MsRec | linux.MsNosuid | linux.MsNodev | linux.MsNoexec},
@@ -39,7 +39,7 @@ func TestParseOptions(t *testing.T) {
 		{words: "rro rnosuid", attr: linux.MountAttr{Set: linux.AttrRdonly | linux.AttrNosuid}},
 		{words: "rrw", attr: linux.MountAttr{Clear: linux.AttrRdonly}},
 		{words: "rnoatime", attr: linux.MountAttr{Set: linux.AttrNoatime, Clear: linux.AttrAtime}},
-		{words: "lowerdir=/a:/b Ro", data: "lowerdir=/a:/b,Ro"}, // another case is another word
+		{words: "lowerdir=/a:/b Ro", data: "lowerdir=/a:/b,Ro"}, // words are case-sensitive
 	}
 	for _, tt := range tests {
 		o := parseOptions(strings.Fields(tt.words))
@@ -65,7 +65,7 @@ func TestRootPropagation(t *testing.T) {
 	}
 }
 
-// runnable is a document that is not refused.
+// runnable returns a document that Check accepts.
 func runnable() *spec.Spec {
 	s := spec.New("0123456789ab")
 	s.Root = &specs.Root{Path: "/r"}
@@ -73,7 +73,7 @@ func runnable() *spec.Spec {
 	return s
 }
 
-// TestCheckNamesWhatIsNotDone: a part of the document that we do not do is an error that names it.
+// TestCheckNamesWhatIsNotDone: the error names the part of the document that is not supported.
 func TestCheckNamesWhatIsNotDone(t *testing.T) {
 	if err := Check(runnable()); err != nil {
 		t.Fatal(err)
@@ -115,13 +115,13 @@ func TestCheckNamesWhatIsNotDone(t *testing.T) {
 			t.Error(err)
 		}
 		s.RemoveNamespace(kind)
-		if err := Check(s); err == nil || !strings.Contains(err.Error(), "no "+string(kind)+" namespace of its own") {
+		if err := Check(s); err == nil || !strings.Contains(err.Error(), "no new "+string(kind)+" namespace") {
 			t.Errorf("%s of the host: %v", key, err)
 		}
 	}
 }
 
-// TestErrorTravels: from the init to the parent and the monitor to its caller.
+// TestErrorTravels: an error passes from the child to the parent, and from the monitor to its caller.
 func TestErrorTravels(t *testing.T) {
 	data, err := json.Marshal(AsError(fmt.Errorf("set up: %w", &Error{Text: "execute x", Errno: syscall.EACCES, Exec: true})))
 	must(t, err)
@@ -144,7 +144,7 @@ func TestErrorTravels(t *testing.T) {
 		}
 	}
 	for status, code := range map[syscall.WaitStatus]int{0: 0, 7 << 8: 7, 255 << 8: 255, 9: 137, 15: 143, 11 | 0x80: 139} {
-		if got := ExitCode(status); got != code {
+		if got := exitCode(status); got != code {
 			t.Errorf("status %#x: %d, want %d", int(status), got, code)
 		}
 	}

@@ -10,11 +10,11 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// ReapArg is the first argument that makes md-spawn the small init that stays in a container as
-// PID 1 (--init): md-spawn reap PATH ARGV...
+// ReapArg is the first argument of the small init that stays in a container as PID 1 (--init): md-spawn reap PATH
+// ARGV...
 const ReapArg = "reap"
 
-// openReaper opens our own program for a child that has no path to it.
+// openReaper opens our own program for a child that cannot reach its path.
 func openReaper() (*os.File, error) {
 	path, err := spec.Sibling("md-spawn")
 	if err != nil {
@@ -23,8 +23,8 @@ func openReaper() (*os.File, error) {
 	return linux.OpenReadOnly(path)
 }
 
-// Reap starts the program, passes signals on to it, reaps the orphans that come to PID 1, and returns
-// the program's exit code when it ends.
+// Reap starts the program, passes signals on to it, reaps the orphans of the pid namespace, and returns the program's
+// exit code when it ends.
 func Reap(args []string) int {
 	if len(args) < 2 {
 		return 125
@@ -33,7 +33,7 @@ func Reap(args []string) int {
 	signal.Notify(signals)
 	attr := &syscall.ProcAttr{
 		Env: os.Environ(), Files: []uintptr{0, 1, 2},
-		// Its own process group, so that a signal from the terminal does not come twice.
+		// A process group of its own, so that the program gets a signal from the terminal only once.
 		Sys: &syscall.SysProcAttr{Setpgid: true},
 	}
 	if linux.IsTerminal(0) {
@@ -51,15 +51,15 @@ func Reap(args []string) int {
 			if code, ended := collect(pid); ended {
 				return code
 			}
-		case syscall.SIGURG, syscall.SIGPIPE, syscall.SIGTTOU, syscall.SIGTTIN: // Go's own, and the terminal's to us
+		case syscall.SIGURG, syscall.SIGPIPE, syscall.SIGTTOU, syscall.SIGTTIN: // Go's own signals, and job control of this process
 		default:
-			_ = syscall.Kill(pid, n) // it may have ended: SIGCHLD tells
+			_ = syscall.Kill(pid, n) // if it has ended, SIGCHLD follows
 		}
 	}
 	return 125
 }
 
-// collect reaps all that ended, and reports whether the program was among them.
+// collect reaps all processes that have ended, and reports whether the program was one of them.
 func collect(program int) (code int, ended bool) {
 	for {
 		var status syscall.WaitStatus
@@ -71,15 +71,7 @@ func collect(program int) (code int, ended bool) {
 			return code, ended
 		}
 		if pid == program && (status.Exited() || status.Signaled()) {
-			code, ended = ExitCode(status), true
+			code, ended = exitCode(status), true
 		}
 	}
-}
-
-// ExitCode is the shell's: 128+n for signal n.
-func ExitCode(status syscall.WaitStatus) int {
-	if status.Signaled() {
-		return 128 + int(status.Signal())
-	}
-	return status.ExitStatus()
 }

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
@@ -19,12 +17,12 @@ type Streams struct {
 	In       io.Reader // nil: the program's input is empty
 	Out      io.Writer
 	Err      io.Writer
-	Terminal *os.File // the caller's own terminal, made raw meanwhile; nil where there is none
-	Screen   *os.File // the terminal whose size the program's follows; nil where there is none
+	Terminal *os.File // the caller's terminal, which is raw during the session; nil for none
+	Screen   *os.File // the terminal whose size the program's terminal follows; nil for none
 }
 
-// Connect returns the streams for a program with or without a terminal, whose caller has the given
-// ones. The caller's input is passed on where that was asked for, or where it is the terminal.
+// Connect returns the streams of a program, with or without a terminal, for a caller that has the given ones. The
+// program reads the caller's input if it is interactive, or if that input is the terminal.
 func Connect(in io.Reader, out, errOut io.Writer, terminal, interactive bool) Streams {
 	s := Streams{Out: out, Err: errOut}
 	if interactive {
@@ -40,7 +38,7 @@ func Connect(in io.Reader, out, errOut io.Writer, terminal, interactive bool) St
 	return s
 }
 
-// OnTerminal reports whether both are terminals: a program in front of a person then gets one too.
+// OnTerminal reports whether both streams are terminals: the program should have one too.
 func OnTerminal(in io.Reader, out io.Writer) bool {
 	return asTerminal(in) != nil && asTerminal(out) != nil
 }
@@ -52,105 +50,84 @@ func asTerminal(stream any) *os.File {
 	return nil
 }
 
-// sink takes what a program writes; stream is "stdout" or "stderr".
+// sink takes output of a program; stream is "stdout" or "stderr".
 type sink func(stream string, data []byte) error
 
-// Pump moves bytes between a program and its caller.
-type Pump struct {
-	child   *Child
-	Outputs []*os.File // read from
-	Input   *os.File   // written to, nil where the program has no input
-	copying sync.WaitGroup
+// Attend connects a running program with the caller: streams, signals and the mode of the terminal. It returns the exit
+// code when the program has ended. log also gets the output; it may be nil.
+func (c *Child) Attend(s Streams, log func(stream string, data []byte) error) (int, error) {
+	session, err := NewSession(s, c.console, c.Signal)
+	if err != nil {
+		return 0, err
+	}
+	var lost lostOutput
+	c.move(session, s.In, func(stream string, data []byte) error {
+		defer session.taken.Add(1)
+		if log != nil {
+			_ = lost.note(log(stream, data)) // a full disk is no reason to end the program
+		}
+		out := s.Out
+		if stream == "stderr" {
+			out = s.Err
+		}
+		_, err := out.Write(data)
+		return lost.note(err)
+	})
+	session.Close()
+	return c.Wait(), lost.error()
 }
 
-// Pipes makes the streams of a program that has no terminal: the program's ends and ours.
-func Pipes(interactive bool) (theirs *Stdio, p *Pump, err error) {
-	theirs, p = &Stdio{}, &Pump{}
-	fail := func(err error) (*Stdio, *Pump, error) {
-		theirs.Close()
-		p.Close()
-		return nil, nil, err
+// move copies the streams until the program has ended and all of its output is delivered. If the program was asked to end
+// and the caller's streams stall, the rest of the output is dropped.
+func (c *Child) move(session *Session, in io.Reader, out sink) {
+	if c.input != nil && in != nil {
+		go c.feed(in) // not waited for: it may block in a read of the caller's terminal
 	}
-	if interactive {
-		if theirs.in, p.Input, err = os.Pipe(); err != nil {
-			return fail(err)
-		}
-	}
-	for _, their := range []**os.File{&theirs.out, &theirs.err} {
-		r, w, err := os.Pipe()
-		if err != nil {
-			return fail(err)
-		}
-		*their = w
-		p.Outputs = append(p.Outputs, r)
-	}
-	return theirs, p, nil
-}
-
-func (p *Pump) Close() {
-	for _, f := range append(p.Outputs, p.Input) {
-		if f != nil {
-			f.Close()
-		}
-	}
-}
-
-// run moves bytes until the program has ended, which it then tells ended, and all that it wrote is delivered. Where
-// nobody takes that, and somebody asked the program to end, or asks us now, the rest is given up.
-func (p *Pump) run(c *Child, in io.Reader, ended func() (asked bool), out sink) {
-	p.child = c
-	if c.Console != nil {
-		p.Outputs, p.Input = []*os.File{c.Console}, c.Console
-	}
-	if p.Input != nil && in != nil {
-		go p.feed(in) // not waited for: it may sleep in a read of the caller's terminal for ever
-	}
-	var taken Flow
-	for i, f := range p.Outputs {
+	var copying sync.WaitGroup
+	for i, f := range c.outputs {
 		name := "stdout"
 		if i == 1 {
 			name = "stderr"
 		}
-		p.copying.Add(1)
-		go p.drain(f, name, taken.through(out))
+		copying.Go(func() { drain(f, name, out) })
 	}
-	<-c.Ended
-	// What the program wrote is in the pipe by now. A process that it left behind may hold the pipe
-	// open: its words are not waited for.
-	for _, f := range p.Outputs {
-		_ = f.SetReadDeadline(Past())
+	<-c.ended
+	// All that the program wrote is in the pipes now. Processes that it left behind may hold them open: their output is
+	// not waited for.
+	for _, f := range c.outputs {
+		_ = f.SetReadDeadline(time.Unix(1, 0)) // in the past: ends a blocked read
 	}
-	asked := ended()
+	asked := session.Release()
 	delivered := make(chan struct{})
 	go func() {
-		p.copying.Wait()
+		copying.Wait()
 		close(delivered)
 	}()
-	taken.Await(delivered, asked)
-	p.Close()
+	session.Await(delivered, asked)
+	c.closeStreams()
 }
 
-// feed gives the program its input, and the end of it. A terminal has no end but a byte, which the
-// caller's own terminal hands on when it is typed; for a pipe or a file it is typed here.
-func (p *Pump) feed(in io.Reader) {
-	if p.Input != p.child.Console {
-		_, _ = io.Copy(p.Input, in) // a program that reads no more is no error
-		p.Input.Close()
+// feed copies the caller's input to the program, and its end. The end of a terminal's input is a byte: the caller's own
+// terminal passes it on when it is typed, and for a pipe or a file feed types it.
+func (c *Child) feed(in io.Reader) {
+	if c.console == nil {
+		_, _ = io.Copy(c.input, in) // a program that stops reading is no error
+		c.input.Close()
 		return
 	}
-	typed := &lastByte{w: p.Input, last: '\n'}
+	typed := &lastByte{w: c.console, last: '\n'}
 	_, _ = io.Copy(typed, in)
 	if asTerminal(in) != nil {
 		return
 	}
-	end := "\x04" // VEOF: what is typed is complete; at the start of a line, nothing more comes
+	end := "\x04" // VEOF ends the input at the start of a line, and elsewhere only the line
 	if typed.last != '\n' {
 		end += end
 	}
-	_, _ = io.WriteString(p.Input, end)
+	_, _ = io.WriteString(c.console, end)
 }
 
-// lastByte remembers what was written last.
+// lastByte remembers the last byte that was written.
 type lastByte struct {
 	w    io.Writer
 	last byte
@@ -163,10 +140,9 @@ func (l *lastByte) Write(data []byte) (int, error) {
 	return l.w.Write(data)
 }
 
-// drain delivers what the program writes to one stream. When nobody takes it, the stream is closed,
-// so that the program gets its SIGPIPE, as in any pipe.
-func (p *Pump) drain(f *os.File, name string, out sink) {
-	defer p.copying.Done()
+// drain delivers one stream of the program. If out fails, drain closes the stream, and the program gets SIGPIPE as in any
+// pipe.
+func drain(f *os.File, name string, out sink) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := f.Read(buffer)
@@ -179,14 +155,14 @@ func (p *Pump) drain(f *os.File, name string, out sink) {
 			return
 		}
 		if err != nil {
-			return // end of file; EIO where it is a terminal
+			return // end of file, or EIO of a terminal
 		}
 	}
 }
 
-// drainRest delivers what is in the pipe, and waits for nothing.
+// drainRest delivers what is in the pipe now, without blocking.
 func drainRest(f *os.File, name string, buffer []byte, out sink) {
-	if f.SetReadDeadline(never()) != nil {
+	if f.SetReadDeadline(time.Time{}) != nil {
 		return
 	}
 	conn, err := f.SyscallConn()
@@ -209,93 +185,7 @@ func drainRest(f *os.File, name string, buffer []byte, out sink) {
 	}
 }
 
-// Forward passes the caller's signals on to the program until stop is called, which reports whether one was to end it.
-// With a terminal, SIGWINCH becomes its new size. Under nohup a SIGHUP ends here.
-func Forward(send func(syscall.Signal), console, tty *os.File) (stop func() (asked bool)) {
-	signals := make(chan os.Signal, 64)
-	signal.Notify(signals)
-	before, takeBack := interrupt.Lend()
-	if before != 0 {
-		signals <- before
-	}
-	done := make(chan struct{})
-	asked := false
-	go func() {
-		defer close(done)
-		for sig := range signals {
-			switch n := sig.(syscall.Signal); {
-			case n == syscall.SIGCHLD || n == syscall.SIGPIPE || n == syscall.SIGURG:
-			case n == syscall.SIGHUP && linux.HangupIgnored():
-			case n == syscall.SIGWINCH && tty != nil && console != nil:
-				Resize(console, tty)
-			default:
-				asked = asked || n == syscall.SIGINT || n == syscall.SIGTERM || n == syscall.SIGHUP || n == syscall.SIGQUIT
-				send(n)
-			}
-		}
-	}()
-	return sync.OnceValue(func() bool {
-		takeBack()
-		signal.Stop(signals)
-		close(signals)
-		<-done
-		return asked
-	})
-}
-
-// Resize gives the program's terminal the size of the caller's. A terminal that is gone has none, and one
-// of 0x0 does not know it: the program's keeps its own.
-func Resize(console, tty *os.File) {
-	if size, err := linux.GetWindowSize(tty); err == nil && size != (linux.WindowSize{}) {
-		_ = linux.SetWindowSize(console, size)
-	}
-}
-
-// SizeOf returns the size that the program's terminal starts with; zero where the caller has none.
-func SizeOf(tty *os.File) linux.WindowSize {
-	if tty == nil {
-		return linux.WindowSize{}
-	}
-	size, err := linux.GetWindowSize(tty)
-	if err != nil {
-		return linux.WindowSize{}
-	}
-	return size
-}
-
-// Attend connects a running program with the caller: streams, signals and the terminal's mode. It
-// returns when the program has ended, with its exit code.
-func (p *Pump) Attend(c *Child, s Streams, log sink) (int, error) {
-	restore := func() {}
-	if c.Console != nil && s.Screen != nil {
-		Resize(c.Console, s.Screen) // it may have changed since the list was made
-	}
-	if c.Console != nil && s.Terminal != nil {
-		raw, err := linux.MakeRaw(s.Terminal)
-		if err != nil {
-			return 0, err
-		}
-		restore = raw
-	}
-	stop := Forward(c.Signal, c.Console, s.Screen)
-	var lost lostOutput
-	p.run(c, s.In, stop, func(stream string, data []byte) error {
-		if log != nil {
-			_ = lost.note(log(stream, data)) // a full disk is no reason to end the program
-		}
-		out := s.Out
-		if stream == "stderr" {
-			out = s.Err
-		}
-		_, err := out.Write(data)
-		return lost.note(err)
-	})
-	restore()
-	return c.Wait(), lost.error()
-}
-
-// lostOutput remembers the first error of the caller's streams. A reader that is gone is none: it had
-// what it wanted.
+// lostOutput remembers the first error of the caller's streams. EPIPE is none: the reader had what it wanted.
 type lostOutput struct {
 	mu  sync.Mutex
 	err error
@@ -314,21 +204,4 @@ func (l *lostOutput) error() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
-}
-
-// Past is a deadline that has passed: it ends a read that sleeps.
-func Past() time.Time { return time.Unix(1, 0) }
-
-// never is no deadline.
-func never() time.Time { return time.Time{} }
-
-// AttendInherited waits for a program that has our own streams, or a terminal that is sent to and from them.
-func (c *Child) AttendInherited(streams Streams, handedOver bool) (int, error) {
-	if c.Console != nil && !handedOver {
-		return (&Pump{}).Attend(c, streams, nil)
-	}
-	stop := Forward(c.Signal, nil, nil)
-	code := c.Wait()
-	stop()
-	return code, nil
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A pipe's end is typed for a program with a terminal, which sees no end otherwise: once at the start of a
-// line, twice behind a line without its end.
+// The end of a pipe is typed for a program with a terminal, which would not see it: once at the start of a line, twice
+// after an incomplete line.
 func TestEndOfInput(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "\x04", "a\n": "a\n\x04", "a": "a\x04\x04", "a\nb": "a\nb\x04\x04",
@@ -17,7 +17,7 @@ func TestEndOfInput(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &Pump{child: &Child{Console: w}, Input: w}
+		p := &Child{console: w, input: w}
 		p.feed(strings.NewReader(in))
 		w.Close()
 		if got, err := io.ReadAll(r); err != nil || string(got) != want {
@@ -27,13 +27,14 @@ func TestEndOfInput(t *testing.T) {
 	}
 }
 
+// A program with a pipe gets the input and its end.
 func TestEndOfInputOfAPipe(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	p := &Pump{child: &Child{}, Input: w}
+	p := &Child{input: w}
 	p.feed(strings.NewReader("a"))
 	if got, err := io.ReadAll(r); err != nil || string(got) != "a" {
 		t.Errorf("got %q (%v), want the same and its end", got, err)

@@ -13,12 +13,11 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// A container with users of its own gets its user namespace last: all others are made, and mounted in, by the
-// host's root, and stay the host's. So its root has no power over them whatever capabilities it has, and it
-// makes no difference who made the network namespace. Before that, what is made for the container is given to
-// its root.
+// A container enters its user namespace last: the host's root makes the other namespaces and mounts in them, so they
+// belong to the host's user namespace. The container's root has no power over them, whatever its capabilities. Files
+// that are made for the container before that are given to its root.
 
-// idMap are those of a container on the host.
+// idMap is a user namespace with its maps.
 type idMap struct {
 	uids, gids []linux.IDMap
 	file       *os.File // the user namespace
@@ -30,11 +29,11 @@ func (u *idMap) close() {
 	}
 }
 
-// root returns the container's root on the host. Without users of its own that is root.
+// root returns the host's ids of the container's root. They are 0 for a nil map.
 func (u *idMap) root() (uid, gid uint32) { return u.outward(0, 0) }
 
-// outward returns whom a user and a group of the container are on the host. Those that are nobody stay as they are,
-// for the kernel to refuse.
+// outward returns the host's ids of a user and a group of the container. Ids that are not mapped stay, and the kernel
+// refuses them.
 func (u *idMap) outward(uid, gid uint32) (outUID, outGID uint32) {
 	if u == nil {
 		return uid, gid
@@ -48,13 +47,13 @@ func (u *idMap) outward(uid, gid uint32) (outUID, outGID uint32) {
 	return uid, gid
 }
 
-// usersOf makes the user namespace of a document, or opens the one that it names; nil where it has none.
-func usersOf(s *spec.Spec) (*idMap, error) {
+// idMapOf makes the user namespace of a document, or opens the one that it names; nil if it has none.
+func idMapOf(s *spec.Spec) (*idMap, error) {
 	ns, ok := s.Namespace(specs.UserNamespace)
 	if !ok {
 		return nil, nil
 	}
-	u := &idMap{uids: IDMaps(s.Linux.UIDMappings), gids: IDMaps(s.Linux.GIDMappings)}
+	u := &idMap{uids: linuxMaps(s.Linux.UIDMappings), gids: linuxMaps(s.Linux.GIDMappings)}
 	var err error
 	if ns.Path == "" {
 		u.file, err = linux.NewUserNS(u.uids, u.gids)
@@ -70,8 +69,8 @@ func usersOf(s *spec.Spec) (*idMap, error) {
 	return u, nil
 }
 
-// usersOfProcess returns those of a container that runs, by its first process.
-func usersOfProcess(s *spec.Spec, pid int) (*idMap, error) {
+// idMapOfProcess opens the user namespace of a running container by its first process; nil if it has none.
+func idMapOfProcess(s *spec.Spec, pid int) (*idMap, error) {
 	if _, ok := s.Namespace(specs.UserNamespace); !ok {
 		return nil, nil
 	}
@@ -79,7 +78,7 @@ func usersOfProcess(s *spec.Spec, pid int) (*idMap, error) {
 	if err != nil {
 		return nil, errnoOf(err)
 	}
-	if linux.IsOwnUserNS(file) { // it is on its way, and not there yet
+	if linux.IsOwnUserNS(file) { // the first process has not entered it yet
 		file.Close()
 		return nil, nil
 	}
@@ -91,9 +90,9 @@ func usersOfProcess(s *spec.Spec, pid int) (*idMap, error) {
 	return u, nil
 }
 
-// openIDMaps makes the user namespaces that the child needs, and returns the container's own users.
+// openIDMaps makes the user namespaces that the child needs, and returns the container's own.
 func (l *Launch) openIDMaps(s *spec.Spec, b *blueprint) (own *idMap, err error) {
-	if own, err = usersOf(s); err != nil {
+	if own, err = idMapOf(s); err != nil {
 		return nil, err
 	}
 	if own != nil {
@@ -111,7 +110,7 @@ func (l *Launch) openIDMaps(s *spec.Spec, b *blueprint) (own *idMap, err error) 
 	return own, nil
 }
 
-func IDMaps(mappings []specs.LinuxIDMapping) []linux.IDMap {
+func linuxMaps(mappings []specs.LinuxIDMapping) []linux.IDMap {
 	maps := make([]linux.IDMap, len(mappings))
 	for i, m := range mappings {
 		maps[i] = linux.IDMap{Inside: m.ContainerID, Outside: m.HostID, Size: m.Size}
@@ -119,8 +118,8 @@ func IDMaps(mappings []specs.LinuxIDMapping) []linux.IDMap {
 	return maps
 }
 
-// mapMounts makes the user namespaces that the mounts of the document are seen by, in place of the container's
-// where that has the same maps. It returns one for each mount, nil for most.
+// mapMounts makes the user namespaces of the document's idmapped mounts, and reuses one with the same maps. It returns
+// one entry for each mount, mostly nil.
 func mapMounts(s *spec.Spec, own *idMap) ([]*idMap, error) {
 	all := make([]*idMap, len(s.Mounts))
 	var made []*idMap
@@ -128,7 +127,7 @@ func mapMounts(s *spec.Spec, own *idMap) ([]*idMap, error) {
 		if len(m.UIDMappings) == 0 {
 			continue
 		}
-		want := &idMap{uids: IDMaps(m.UIDMappings), gids: IDMaps(m.GIDMappings)}
+		want := &idMap{uids: linuxMaps(m.UIDMappings), gids: linuxMaps(m.GIDMappings)}
 		same := func(u *idMap) bool {
 			return u != nil && slices.Equal(u.uids, want.uids) && slices.Equal(u.gids, want.gids)
 		}
@@ -151,8 +150,8 @@ func mapMounts(s *spec.Spec, own *idMap) ([]*idMap, error) {
 	return all, nil
 }
 
-// usersOfMount returns those that a mount of the document is seen by; nil for the host's.
-func (b *blueprint) usersOfMount(m specs.Mount) *idMap {
+// idMapOfMount returns the id map of a mount of the document; nil for none.
+func (b *blueprint) idMapOfMount(m specs.Mount) *idMap {
 	for i := range b.mapped {
 		if b.spec.Mounts[i].Destination == m.Destination && b.spec.Mounts[i].Source == m.Source {
 			return b.mapped[i]
@@ -161,7 +160,7 @@ func (b *blueprint) usersOfMount(m specs.Mount) *idMap {
 	return nil
 }
 
-// checkUsers refuses users that are given by halves.
+// checkUsers refuses a user namespace without maps, and maps without a user namespace.
 func checkUsers(s *spec.Spec) error {
 	l := s.Linux
 	ns, ok := s.Namespace(specs.UserNamespace)
@@ -170,7 +169,7 @@ func checkUsers(s *spec.Spec) error {
 	case mapped && !ok:
 		return fmt.Errorf("linux.uidMappings: the container has no user namespace")
 	case ok && ns.Path == "" && (len(l.UIDMappings) == 0 || len(l.GIDMappings) == 0):
-		return fmt.Errorf("linux.uidMappings, linux.gidMappings: a user namespace of the container's own needs both")
+		return fmt.Errorf("linux.uidMappings, linux.gidMappings: a new user namespace needs both")
 	case ok && ns.Path != "" && mapped:
 		return fmt.Errorf("linux.uidMappings: the user namespace %s has its maps already", ns.Path)
 	}
@@ -185,13 +184,13 @@ func checkUsers(s *spec.Spec) error {
 			return fmt.Errorf("mounts: %s: uidMappings and gidMappings: want both", m.Destination)
 		}
 		if len(m.UIDMappings) > 0 && m.Type != "bind" && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind") {
-			return fmt.Errorf("mounts: %s: uidMappings: only a bind mount can have them", m.Destination)
+			return fmt.Errorf("mounts: %s: uidMappings: only bind mounts can have them", m.Destination)
 		}
 	}
 	return nil
 }
 
-// checkMaps refuses maps with ids that nobody can have, or more of them than there are.
+// checkMaps refuses empty ranges, and ranges beyond the largest id.
 func checkMaps(where string, uids, gids []specs.LinuxIDMapping) error {
 	for _, maps := range []struct {
 		name  string
@@ -200,7 +199,7 @@ func checkMaps(where string, uids, gids []specs.LinuxIDMapping) error {
 		for _, m := range maps.lines {
 			last := max(uint64(m.ContainerID), uint64(m.HostID)) + uint64(m.Size)
 			if m.Size == 0 || last > uint64(linux.NoID) {
-				return fmt.Errorf("%s%s: containerID %d, hostID %d, size %d: want ids from 0 to %d, and one at least",
+				return fmt.Errorf("%s%s: containerID %d, hostID %d, size %d: want a size of at least 1 and ids from 0 to %d",
 					where, maps.name, m.ContainerID, m.HostID, m.Size, linux.NoID-1)
 			}
 		}
@@ -208,7 +207,7 @@ func checkMaps(where string, uids, gids []specs.LinuxIDMapping) error {
 	return nil
 }
 
-// enterUsers is the last step out of the host.
+// enterUsers enters the user namespace.
 func (p *program) enterUsers(l *plan) {
 	if p.users == nil {
 		return
@@ -218,7 +217,7 @@ func (p *program) enterUsers(l *plan) {
 	l.Setns(linux.FD(p.fds.users[p.users]), linux.NewUser)
 }
 
-// asRoot adds steps that make something in the container's root file system, as its root.
+// asRoot adds steps that make files in the container's root file system, owned by its root.
 func (s *plan) asRoot(add func()) {
 	uid, gid := s.users.root()
 	if uid == 0 && gid == 0 {
@@ -230,7 +229,7 @@ func (s *plan) asRoot(add func()) {
 	s.FSUser(0, 0)
 }
 
-// ownData gives a file system of the container's own to its root, and translates who else is named in its options.
+// ownData gives a new file system to the container's root, and maps the ids in its options to the host's.
 func (b *blueprint) ownData(fstype, data string) string {
 	u := b.program.users
 	if u == nil || fstype != "tmpfs" && fstype != "devpts" {

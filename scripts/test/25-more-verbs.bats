@@ -19,7 +19,7 @@ teardown() {
   does mydocker kill -s USR1 two
   does mydocker wait one two
   same $'137\n7' "$output"
-  refuses 1 'kill one: it is not running' mydocker kill one
+  refuses 1 'kill one: container is not running' mydocker kill one
   refuses 2 'kill: .*NONSENSE' mydocker kill --signal NONSENSE one
   refuses 1 'wait nosuch: .*not found' mydocker wait nosuch
   (
@@ -39,8 +39,8 @@ teardown() {
   same "web created 10.20.30" "$(mydocker ps --format '{{.Name}} {{.Status}} {{index .IPs 0}}' | cut -d. -f1-3)"
   unlike "$id" "$(cat /proc/self/mountinfo; find /sys/fs/cgroup -path "*mydocker*$id*"; iptables-save)"
   refuses 1 "create web: name web is taken by container $id" mydocker create --name web busybox
-  refuses 125 'exec web: it is not running' mydocker exec web true
-  refuses 1 'wait web: it has not been started' mydocker wait web
+  refuses 125 'exec web: container is not running' mydocker exec web true
+  refuses 1 'wait web: container has not been started' mydocker wait web
   does mydocker stop web
   does mydocker start web
   eventually 5 curl -fs http://localhost:8080/

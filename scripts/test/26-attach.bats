@@ -42,7 +42,7 @@ teardown() {
   kill -TERM $attached
   wait $attached || code=$?
   same '5 got it' "$code $(cat "$BATS_TEST_TMPDIR/out")"
-  refuses 125 'attach trap: it is not running' mydocker attach trap
+  refuses 125 'attach trap: container is not running' mydocker attach trap
   refuses 125 'attach nosuch: .*not found' mydocker attach nosuch
 }
 

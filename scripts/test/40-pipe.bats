@@ -56,3 +56,16 @@ teardown() { teardown_leakcheck; }
     [[ $status != 0 && -z $output && ${#stderr_lines[@]} == 1 ]] || fail "$stage: $status: $output: $stderr"
   done
 }
+
+@test "delete --force ends a paused container" {
+  does mydocker run -d --name still --net none busybox sleep 100
+  does mydocker pause still
+  does timeout 20 md-spawn delete --force still
+  refuses 1 'not found' mydocker inspect still
+}
+
+@test "--debug prints each device rule once: the control group is set up once" {
+  mydocker --debug run --rm --net none busybox true 2>"$BATS_TEST_TMPDIR/debug"
+  like '> /sys/fs/cgroup/devices/.*/devices.allow' "$(cat "$BATS_TEST_TMPDIR/debug")"
+  same '' "$(grep -o "DEBUG .*/devices\..*" "$BATS_TEST_TMPDIR/debug" | sort | uniq -d)"
+}

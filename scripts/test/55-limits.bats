@@ -126,13 +126,13 @@ groups_left() {
   before=$(count)
   sleep 0.5
   same "$before" "$(count)"
-  refuses 125 'it is paused' mydocker exec counter true
-  refuses 125 'it is paused' md-spawn exec counter true
-  refuses 1 'it is paused already' mydocker pause counter
+  refuses 125 'container is paused' mydocker exec counter true
+  refuses 125 'container is paused' md-spawn exec counter true
+  refuses 1 'container is paused already' mydocker pause counter
   mydocker unpause counter
   goes_on() { [[ $(count) != "$before" ]]; }
   eventually 10 goes_on
-  refuses 1 'it is not paused' mydocker unpause counter
+  refuses 1 'container is not paused' mydocker unpause counter
   mydocker pause counter
   local start=$SECONDS
   mydocker kill counter

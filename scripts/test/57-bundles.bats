@@ -111,7 +111,7 @@ ns() { readlink "/proc/$2/ns/$1"; }
   wait "$holder" 2>/dev/null || true
   rm "$box/rootfs/tmp/hook"
   document '.linux.namespaces = [] | del(.hostname)'
-  refuses 125 'without a mount namespace' sh -c "md-spawn run <'$bundle/config.json'"
+  refuses 125 'want a new mount namespace' sh -c "md-spawn run <'$bundle/config.json'"
 }
 
 @test "a pid file is written beside a symbolic link at its path, not through it" {

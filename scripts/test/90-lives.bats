@@ -36,7 +36,7 @@ boot() { does mydocker system boot; }
   same "$before" "$(md-ps -f name=again --format '{{.IPs}}')"
   eventually 10 is again restarting
   refuses 1 'is running: stop it first' mydocker rm again
-  refuses 125 'it is not running' mydocker exec again true
+  refuses 125 'container is not running' mydocker exec again true
   does mydocker start again # already running
   does mydocker stop -t 0 again
   is again exited
@@ -91,7 +91,7 @@ boot() { does mydocker system boot; }
     while mydocker exec short true 2>>"$BATS_TEST_TMPDIR/said"; do :; done
     mydocker wait short >/dev/null
   done
-  same 'mydocker: exec short: it is not running' "$(sort -u "$BATS_TEST_TMPDIR/said")"
+  same 'mydocker: exec short: container is not running' "$(sort -u "$BATS_TEST_TMPDIR/said")"
   mydocker rm short >/dev/null
 }
 
