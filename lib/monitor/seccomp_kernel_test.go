@@ -103,7 +103,7 @@ func TestFiltersThatKeepTheProgramOut(t *testing.T) {
 	}{
 		"all is killed":      {&specs.LinuxSeccomp{DefaultAction: specs.ActKillProcess}, "the seccomp filter kills the container"},
 		"no execve":          {forbidding(13, "execve", "execveat"), "permission denied"},
-		"one to be asked":    {&specs.LinuxSeccomp{DefaultAction: specs.ActNotify}, "linux.seccomp: default action SCMP_ACT_NOTIFY: is not supported"},
+		"one to be asked":    {&specs.LinuxSeccomp{DefaultAction: specs.ActNotify}, "linux.seccomp: default action SCMP_ACT_NOTIFY: not supported"},
 		"a listener":         {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, ListenerPath: "/run/x"}, "linux.seccomp: listenerPath"},
 		"no such action":     {&specs.LinuxSeccomp{DefaultAction: "SCMP_ACT_X"}, `linux.seccomp: default action "SCMP_ACT_X"`},
 		"no such call":       {forbidding(1, "execvee"), `linux.seccomp: syscalls[0]: call "execvee"`},

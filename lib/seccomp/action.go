@@ -6,7 +6,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// What a filter returns (seccomp(2), linux/seccomp.h): an action, and 16 bits of data with some.
+// Return values of a filter (seccomp(2), linux/seccomp.h): an action, for some with 16 bits of data.
 const (
 	retKillProcess = 0x80000000
 	retKillThread  = 0x00000000
@@ -17,16 +17,16 @@ const (
 	retLog         = 0x7ffc0000
 	retAllow       = 0x7fff0000
 
-	maxErrno = 4095 // MAX_ERRNO of the kernel, which takes greater ones for it
+	maxErrno = 4095 // MAX_ERRNO of the kernel, which replaces greater numbers by it
 )
 
-// verdict returns what the filter returns for an action of the document. The error number goes with errno and trace
-// alone; without one it is EPERM.
+// verdict returns the filter's return value for an action of the document. Only errno and trace take an error number;
+// without one it is EPERM.
 func verdict(action specs.LinuxSeccompAction, errno *uint) (uint32, error) {
 	data := uint32(eperm)
 	if errno != nil {
 		if *errno > maxErrno && action == specs.ActErrno || *errno > 0xffff {
-			return 0, fmt.Errorf("errnoRet %d: no error has such a number", *errno)
+			return 0, fmt.Errorf("errnoRet %d: out of range", *errno)
 		}
 		data = uint32(*errno)
 	}
@@ -50,7 +50,7 @@ func verdict(action specs.LinuxSeccompAction, errno *uint) (uint32, error) {
 	return ret, nil
 }
 
-// permissive reports whether the call goes on. A tracer counts: it knows better than we what to do with a call.
+// permissive reports whether the call is executed. A traced call counts: the tracer decides.
 func permissive(ret uint32) bool {
 	action := ret & 0xffff0000
 	return action == retAllow || action == retLog || action == retTrace

@@ -9,14 +9,14 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Instructions of classic BPF (linux/filter.h) and where they find what they look at (struct seccomp_data).
+// Instructions of classic BPF (linux/filter.h), and the offsets of their input (struct seccomp_data).
 const (
 	loadWord   = 0x20 // accumulator = word at k
 	and        = 0x54 // accumulator &= k
 	jump       = 0x05
 	jumpEqual  = 0x15
 	jumpAbove  = 0x25
-	jumpAtOver = 0x35 // greater or equal
+	jumpAtOver = 0x35 // jump if greater or equal
 	ret        = 0x06
 
 	offsetNumber  = 0
@@ -24,11 +24,10 @@ const (
 	offsetArgs    = 16 // 8 bytes each, the low word first
 
 	maxProgram = 4096 // BPF_MAXINSNS
-	farthest   = 255  // that a conditional jump reaches
+	farthest   = 255  // the range of a conditional jump
 )
 
-// assembler writes a program from its end to its beginning: jumps only go forward, so that what they
-// lead to is there already.
+// assembler writes a program from its end to its beginning: jumps only go forward, so their targets exist already.
 type assembler struct{ code []linux.BPFInstruction }
 
 // label is an instruction, counted from the end of the program.
@@ -41,7 +40,7 @@ func (a *assembler) put(code uint16, k uint32, jt, jf uint8) label {
 
 func (a *assembler) distance(to label) int { return len(a.code) - 1 - int(to) }
 
-// ret returns a place where the filter ends with a verdict: one that is near, or a new one.
+// ret returns a label that returns a verdict: a near one, or a new one.
 func (a *assembler) ret(value uint32) label {
 	for i := len(a.code) - 1; i >= 0 && i > len(a.code)-farthest/2; i-- {
 		if a.code[i].Code == ret && a.code[i].K == value {
@@ -51,9 +50,9 @@ func (a *assembler) ret(value uint32) label {
 	return a.put(ret, value, 0, 0)
 }
 
-// near returns a place that a conditional jump can reach and that is as good as the given one.
+// near returns a label within the range of a conditional jump that is equivalent to the given one.
 func (a *assembler) near(to label) label {
-	if a.distance(to) < farthest { // less: the other arm may take an instruction, too
+	if a.distance(to) < farthest { // less: the other arm may need an instruction too
 		return to
 	}
 	if a.code[to].Code == ret {
@@ -62,7 +61,7 @@ func (a *assembler) near(to label) label {
 	return a.put(jump, uint32(a.distance(to)), 0, 0)
 }
 
-// branch jumps by a comparison of the accumulator with k.
+// branch adds a conditional jump that compares the accumulator with k.
 func (a *assembler) branch(code uint16, k uint32, yes, no label) label {
 	if yes == no {
 		return yes
@@ -72,7 +71,7 @@ func (a *assembler) branch(code uint16, k uint32, yes, no label) label {
 	return a.put(code, k, uint8(a.distance(yes)), uint8(a.distance(no)))
 }
 
-// load fills the accumulator on the way to a place.
+// load adds a load of the accumulator before a label.
 func (a *assembler) load(offset uint32, to label) label {
 	if a.distance(to) != 0 {
 		a.put(jump, uint32(a.distance(to)), 0, 0)
@@ -80,7 +79,8 @@ func (a *assembler) load(offset uint32, to label) label {
 	return a.put(loadWord, offset, 0, 0)
 }
 
-// assemble makes the program: by the machine, then by the number in a tree, then by the arguments.
+// assemble makes the program: it dispatches by the machine, then by the call's number in a binary tree, then by the
+// arguments.
 func (p *policy) assemble(in [machines]bool, native machine) ([]linux.BPFInstruction, error) {
 	a := &assembler{code: make([]linux.BPFInstruction, 0, 1024)}
 	next := a.ret(retKillProcess)
@@ -101,35 +101,35 @@ func (p *policy) assemble(in [machines]bool, native machine) ([]linux.BPFInstruc
 	}
 	a.load(offsetMachine, next)
 	if len(a.code) > maxProgram {
-		return nil, fmt.Errorf("the filter comes to %d instructions: the kernel takes %d", len(a.code), maxProgram)
+		return nil, fmt.Errorf("the filter has %d instructions: the kernel allows %d", len(a.code), maxProgram)
 	}
 	slices.Reverse(a.code)
 	return a.code, nil
 }
 
-// span is a row of numbers with one leaf, up to the next span.
+// span is a range of numbers with the same leaf, up to the next span.
 type span struct {
 	from uint32
 	leaf leaf
 }
 
-// leaf is what happens with a call: a verdict, or the tests of a row of the table.
+// leaf is the decision on a call: a verdict, or the tests of a row of the table.
 type leaf struct {
 	ret uint32
-	row int // -1: none
+	row int // -1 for none
 }
 
-// spans adds what happens with each number of a machine; base is added to the numbers.
+// spans appends the decisions on all numbers of a machine; base is added to the numbers.
 func (p *policy) spans(spans []span, m machine, base uint32) []span {
-	highest := int32(-1) // that the document names
+	highest := int32(-1) // the highest number that the document names
 	for _, row := range slices.Backward(order[m]) {
 		if d := &p.calls[row]; d.always || d.tests != nil {
 			highest = table[row].numbers[m]
 			break
 		}
 	}
-	missing := p.fallback // what no call has as its number
-	unknown := p.fallback // and what lies beyond
+	missing := p.fallback // for numbers that no call has
+	unknown := p.fallback // for numbers beyond highest
 	if !permissive(p.fallback) && highest >= 0 {
 		unknown = retErrno | uint32(enosys)
 		if p.fallback&0xffff0000 == retErrno {
@@ -141,7 +141,7 @@ func (p *policy) spans(spans []span, m machine, base uint32) []span {
 			spans = append(spans, span{from, l})
 		}
 	}
-	next := base // the first number that nothing is said of yet
+	next := base // the first number without a span
 	for _, row := range order[m] {
 		number := base + uint32(table[row].numbers[m])
 		if table[row].numbers[m] > highest {
@@ -167,7 +167,7 @@ func (p *policy) leaf(row int) leaf {
 	return leaf{p.fallback, -1}
 }
 
-// tree finds the span of the number in the accumulator, by halves.
+// tree adds a binary search for the span of the number in the accumulator.
 func (p *policy) tree(a *assembler, m machine, spans []span) label {
 	if len(spans) == 1 {
 		if l := spans[0].leaf; l.row < 0 {
@@ -181,7 +181,7 @@ func (p *policy) tree(a *assembler, m machine, spans []span) label {
 	return a.branch(jumpAtOver, spans[half].from, above, below)
 }
 
-// tests tries the rules of a call one after the other.
+// tests adds the rules of a call, one after the other.
 func (p *policy) tests(a *assembler, m machine, l leaf) label {
 	next := a.ret(l.ret)
 	for _, t := range slices.Backward(p.calls[l.row].tests) {
@@ -194,7 +194,7 @@ func (p *policy) tests(a *assembler, m machine, l leaf) label {
 	return next
 }
 
-// condition holds an argument against a value of 64 bits, the high word first where there is one.
+// condition compares an argument with a value of 64 bits, the high word first if there is one.
 func (a *assembler) condition(m machine, c specs.LinuxSeccompArg, yes, no label) label {
 	value, mask := c.Value, ^uint64(0)
 	code := uint16(jumpEqual)

@@ -6,14 +6,14 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// data is what a filter looks at (struct seccomp_data, without the instruction pointer).
+// data is the input of a filter (struct seccomp_data, without the instruction pointer).
 type data struct {
 	number  uint32
 	machine uint32
 	args    [6]uint64
 }
 
-// run interprets a program as the kernel does, and fails on what its check refuses (net/core/filter.c,
+// run interprets a program as the kernel does, and fails on what the kernel's check refuses (net/core/filter.c,
 // bpf_check_classic; kernel/seccomp.c, seccomp_check_filter).
 func run(t *testing.T, program []linux.BPFInstruction, d data) uint32 {
 	t.Helper()
@@ -58,11 +58,11 @@ func run(t *testing.T, program []linux.BPFInstruction, d data) uint32 {
 			pc += int(i.Jf)
 		}
 	}
-	t.Fatal("the program ran over its end")
+	t.Fatal("the program has no return")
 	return 0
 }
 
-// check holds a program against the kernel's rules: jumps stay inside, and the last instruction returns.
+// check checks a program by the kernel's rules: jumps stay inside, and the last instruction returns.
 func check(t *testing.T, program []linux.BPFInstruction) {
 	t.Helper()
 	if len(program) == 0 || len(program) > maxProgram {

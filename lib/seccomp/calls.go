@@ -2,8 +2,8 @@
 
 package seccomp
 
-// table has the system calls of Linux by name, with their numbers for x86-64, i386, x32 (less its bit), arm64
-// and arm, -1 where there is none. Source: golang.org/x/sys v0.50.0, unix/zsysnum_linux_*.go, made of the
+// table lists the system calls of Linux by name, with their numbers for x86-64, i386, x32 (without its bit), arm64
+// and arm, -1 for none. Source: golang.org/x/sys v0.50.0, unix/zsysnum_linux_*.go, made from the
 // kernel's headers; for x32, arch/x86/entry/syscalls/syscall_64.tbl.
 var table = [...]call{
 	{"_llseek", [machines]int32{-1, 140, -1, -1, 140}},
@@ -532,7 +532,7 @@ var table = [...]call{
 	{"writev", [machines]int32{20, 146, 516, 66, 146}},
 }
 
-// order has the rows of the table by their numbers, for each machine.
+// order lists the rows of the table by number, for each machine.
 var order = [machines][]int16{
 	{
 		309, 522, 263, 42, 440, 97, 207, 285, 202, 225, 232, 252, 19, 338, 340, 342,

@@ -10,18 +10,18 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Filter is a compiled section: what seccomp(2) takes.
+// Filter is a compiled section, as seccomp(2) takes it.
 type Filter struct {
 	Program []linux.BPFInstruction
 	Flags   uintptr
 }
 
-// Compile makes a section of a document into a filter for this machine. What it cannot do is an error that
-// names it: nothing is left out.
+// Compile compiles a section of a document into a filter for this machine. The error names what is not supported:
+// nothing is ignored.
 func Compile(s *specs.LinuxSeccomp) (*Filter, error) {
 	m := native()
 	if m == nowhere {
-		return nil, errors.New("linux.seccomp: this machine's system calls are not known")
+		return nil, errors.New("linux.seccomp: not supported on this architecture")
 	}
 	f, err := compile(s, m)
 	if err != nil {
@@ -57,7 +57,7 @@ func compile(s *specs.LinuxSeccomp, native machine) (*Filter, error) {
 	return f, err
 }
 
-// listed returns which machines of the family of native the document lists. The native one always is.
+// listed returns the machines of the native family that the document lists, always with the native one.
 func listed(names []specs.Arch, native machine) (in [machines]bool, err error) {
 	in[native] = true
 	for _, name := range names {
@@ -83,7 +83,7 @@ func flags(names []specs.LinuxSeccompFlag) (uintptr, error) {
 		case specs.LinuxSeccompFlagSpecAllow:
 			bits |= linux.SeccompSpecAllow
 		case specs.LinuxSeccompFlagWaitKillableRecv:
-			return 0, fmt.Errorf("flag %s: goes with SCMP_ACT_NOTIFY, which is not supported", name)
+			return 0, fmt.Errorf("flag %s: needs SCMP_ACT_NOTIFY, which is not supported", name)
 		default:
 			return 0, fmt.Errorf("flag %.60q: no such flag", name)
 		}
@@ -91,22 +91,22 @@ func flags(names []specs.LinuxSeccompFlag) (uintptr, error) {
 	return bits, nil
 }
 
-// supported is verdict less what needs somebody who listens.
+// supported is verdict, without the actions that need a listener.
 func supported(action specs.LinuxSeccompAction, errno *uint) (uint32, error) {
 	ret, err := verdict(action, errno)
 	if err == nil && ret == retNotify {
-		err = fmt.Errorf("action %s: is not supported", action)
+		err = fmt.Errorf("action %s: not supported", action)
 	}
 	return ret, err
 }
 
-// policy is what a section says of each call.
+// policy is the decision of a section on each call.
 type policy struct {
-	fallback uint32 // what is returned where no rule says more
+	fallback uint32 // returned for calls without a rule
 	calls    [len(table)]decision
 }
 
-// decision is what the rules say of one call: the verdict of one without arguments if there is such a rule, else those with.
+// decision is what the rules say of one call: the verdict of a rule without arguments, or else the tests of the others.
 type decision struct {
 	always bool
 	ret    uint32
@@ -119,14 +119,14 @@ type test struct {
 	ret        uint32
 }
 
-// add takes a rule into account.
+// add adds a rule.
 func (p *policy) add(s *specs.LinuxSyscall) error {
 	ret, err := supported(s.Action, s.ErrnoRet)
 	if err != nil {
 		return err
 	}
 	if len(s.Names) == 0 {
-		return errors.New("it names no call")
+		return errors.New("no system call is named")
 	}
 	tests, err := conditions(s.Args, ret)
 	if err != nil {
@@ -136,10 +136,10 @@ func (p *policy) add(s *specs.LinuxSyscall) error {
 	for _, name := range s.Names {
 		row, ok = rowAfter(row, name)
 		if !ok {
-			// A profile may know more calls than we do: they are refused as unknown. But it must not let pass what it
-			// means to stop.
+			// A profile may name calls that the table lacks. They are refused as unknown numbers, so only a rule that
+			// would deny one of them is an error.
 			if permissive(p.fallback) && !permissive(ret) {
-				return fmt.Errorf("call %.60q: no such system call is known", name)
+				return fmt.Errorf("call %.60q: unknown system call", name)
 			}
 			continue
 		}
@@ -180,7 +180,7 @@ func (p *policy) companions() {
 	}
 }
 
-// The calls behind socketcall(2) and ipc(2) by their numbers (linux/net.h, linux/ipc.h).
+// The calls of socketcall(2) and ipc(2), by number (linux/net.h, linux/ipc.h).
 var socketCalls = []string{
 	1: "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername", "socketpair", "send", "recv", "sendto",
 	"recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg", "sendmmsg",
@@ -190,7 +190,7 @@ var ipcCalls = []string{
 	1: "semop", "semget", "semctl", "semtimedop", 11: "msgsnd", "msgrcv", "msgget", "msgctl", 21: "shmat", "shmdt", "shmget", "shmctl",
 }
 
-// conditions returns the tests that the arguments of a rule make, nil without any.
+// conditions returns the tests of a rule's arguments, nil without arguments.
 func conditions(args []specs.LinuxSeccompArg, ret uint32) ([]test, error) {
 	var seen [6]bool
 	apart := false
@@ -202,7 +202,7 @@ func conditions(args []specs.LinuxSeccompArg, ret uint32) ([]test, error) {
 			return nil, fmt.Errorf("operator %.40q: no such operator", args[i].Op)
 		}
 		if args[i].Index >= uint(len(seen)) {
-			return nil, fmt.Errorf("argument %d: a call has arguments 0 to 5", args[i].Index)
+			return nil, fmt.Errorf("argument %d: want 0 to 5", args[i].Index)
 		}
 		apart = apart || seen[args[i].Index]
 		seen[args[i].Index] = true

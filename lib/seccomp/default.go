@@ -6,28 +6,28 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// rule is one of docker's format of profiles: it is there only under conditions.
+// rule is a rule in docker's profile format: it applies only under conditions.
 type rule struct {
 	specs.LinuxSyscall
 	Includes, Excludes condition
 }
 
-// condition is met by a container with all these capabilities in its bounding set, on one of these architectures
-// (as Go calls them, but for i386, which is x86) and a kernel at least as new: "4.8".
+// condition holds for a container with all these capabilities in its bounding set, on one of these architectures (in
+// Go's names, except x86 for i386), and on this kernel version or a later one: "4.8".
 type condition struct {
 	Caps      []string `json:"caps"`
 	Arches    []string `json:"arches"`
 	MinKernel string   `json:"minKernel"`
 }
 
-// What errors of the profiles point to: read only.
+// Error numbers that the profiles point to: read only.
 var (
 	eperm  uint = 1
 	enosys uint = 38
 )
 
-// Default returns docker's profile for a container with these capabilities in its bounding set, nil where
-// this machine is not known. Its slices are shared and must not be written to.
+// Default returns docker's profile for a container with these capabilities in its bounding set; nil on an unknown
+// machine. Its slices are shared and must not be written to.
 func Default(caps []string) *specs.LinuxSeccomp {
 	m := native()
 	if m == nowhere {
@@ -36,7 +36,7 @@ func Default(caps []string) *specs.LinuxSeccomp {
 	s := &specs.LinuxSeccomp{DefaultAction: specs.ActErrno, DefaultErrnoRet: &eperm, Architectures: architectures(m)}
 	s.Syscalls = make([]specs.LinuxSyscall, 0, len(published))
 	for i := range published {
-		// The kernel that the profile asks for, 4.8, is older than any that we run on.
+		// The profile's minimum kernel, 4.8, is older than any that is supported.
 		if r := &published[i]; r.holds(caps, m, func(string) bool { return true }) {
 			s.Syscalls = append(s.Syscalls, r.LinuxSyscall)
 		}
@@ -44,7 +44,7 @@ func Default(caps []string) *specs.LinuxSeccomp {
 	return s
 }
 
-// architectures are the machine and those whose programs it runs, too.
+// architectures lists the machine and those whose programs it also runs.
 func architectures(m machine) []specs.Arch {
 	if m == arm64 {
 		return []specs.Arch{specs.ArchAARCH64, specs.ArchARM}
@@ -52,8 +52,8 @@ func architectures(m machine) []specs.Arch {
 	return []specs.Arch{specs.ArchX86_64, specs.ArchX86, specs.ArchX32}
 }
 
-// holds reports whether the rule is for such a container. It is out when any capability or architecture excludes it, and in
-// when it has all the capabilities that it wants.
+// holds reports whether the rule applies: no capability or architecture excludes it, and all that it requires are
+// there.
 func (r *rule) holds(caps []string, m machine, newer func(kernel string) bool) bool {
 	name := map[machine]string{x86x64: "amd64", arm64: "arm64"}[m]
 	has := func(c string) bool { return slices.Contains(caps, c) }

@@ -1,22 +1,21 @@
-// Package seccomp makes of the linux.seccomp section of an OCI document the program that the kernel runs before
-// each system call (seccomp(2), runtime-spec config-linux.md "Seccomp"), and knows docker's default section.
+// Package seccomp compiles the linux.seccomp section of an OCI document into the program that the kernel runs before
+// each system call (seccomp(2), runtime-spec config-linux.md "Seccomp"). It also has docker's default section.
 //
-// The numbers of calls are those of the table in calls.go, the default is in profile.go; both are made by
-// generate.go, of golang.org/x/sys and of github.com/moby/profiles/seccomp, neither of which is linked.
+// The numbers of calls are in calls.go and the default is in profile.go. generate.go makes both, from golang.org/x/sys
+// and github.com/moby/profiles/seccomp; neither is linked.
 //
-// What the specification leaves open is decided so:
+// Where the specification leaves a choice:
 //
-//   - A rule whose action is the default one says nothing. A rule without arguments decides over those with; of several
-//     the first does. Rules with arguments are tried in the document's order.
-//   - The conditions of a rule must all hold, unless two are on one argument: then each stands for itself, which
-//     is how runc and crun read them.
-//   - A number that no call has, or one above all that the document names, is ENOSYS where the default refuses:
-//     programs try new calls and fall back on that error only. (A default that kills or traps does so below the
-//     highest number.)
-//   - i386's socketcall and ipc get a companion of each rule for what they stand for, so that they are no way around
-//     it. Where such a rule looks at arguments, which the filter cannot see behind a pointer, the
-//     companion is made only if it refuses.
-//   - Calls of another architecture than the listed ones and the machine's own kill the process.
+//   - A rule with the default action is ignored. A rule without arguments takes precedence over those with arguments;
+//     of several, the first wins. Rules with arguments are tried in the document's order.
+//   - All conditions of a rule must hold, unless two are about one argument: then each is a rule of its own, as in runc
+//     and crun.
+//   - If the default refuses, a number that no call has, or one above all that the document names, returns ENOSYS:
+//     programs try new calls, and fall back only on that error. (If the default kills or traps, numbers below the highest
+//     one do so too.)
+//   - Each rule gets a companion for i386's socketcall and ipc, which would be a way around it. If the rule tests
+//     arguments, which the filter cannot read behind a pointer, it gets a companion only if it refuses.
+//   - Calls of an architecture that is neither listed nor the machine's own kill the process.
 package seccomp
 
 //go:generate go run generate.go

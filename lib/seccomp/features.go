@@ -5,7 +5,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go/features"
 )
 
-// Features says what of a section is done (runtime-spec, features-linux.md "Seccomp").
+// Features returns the supported features of a section (runtime-spec, features-linux.md "Seccomp").
 func Features() *features.Seccomp {
 	yes := true
 	return &features.Seccomp{

@@ -1,7 +1,7 @@
 //go:build ignore
 
-// generate writes calls.go and profile.go: go generate ./lib/seccomp. With the argument "check" it only says
-// whether they are what it would write.
+// generate writes calls.go and profile.go: go generate ./lib/seccomp. With the argument "check" it only reports whether
+// they are up to date.
 package main
 
 import (
@@ -49,7 +49,7 @@ func write(name string, text string) {
 	}
 }
 
-// calls makes the table of x/sys, which is made of the kernel's own headers.
+// calls writes the table, by the constants of x/sys, which come from the kernel's headers.
 func calls() string {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}} {{.Version}}", "golang.org/x/sys").Output()
 	if err != nil {
@@ -88,8 +88,8 @@ func calls() string {
 		row(name)[4] = 0xf0001 + i
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `// table has the system calls of Linux by name, with their numbers for x86-64, i386, x32 (less its bit), arm64
-// and arm, -1 where there is none. Source: golang.org/x/sys %s, unix/zsysnum_linux_*.go, made of the
+	fmt.Fprintf(&b, `// table lists the system calls of Linux by name, with their numbers for x86-64, i386, x32 (without its bit), arm64
+// and arm, -1 for none. Source: golang.org/x/sys %s, unix/zsysnum_linux_*.go, made from the
 // kernel's headers; for x32, arch/x86/entry/syscalls/syscall_64.tbl.
 `, version)
 	names := slices.Sorted(maps.Keys(table))
@@ -98,7 +98,7 @@ func calls() string {
 		r := table[name]
 		fmt.Fprintf(&b, "{%q, [machines]int32{%d, %d, %d, %d, %d}},\n", name, r[0], r[1], r[2], r[3], r[4])
 	}
-	fmt.Fprintf(&b, "}\n\n// order has the rows of the table by their numbers, for each machine.\nvar order = [machines][]int16{\n")
+	fmt.Fprintf(&b, "}\n\n// order lists the rows of the table by number, for each machine.\nvar order = [machines][]int16{\n")
 	for column := range columns {
 		var rows []int
 		for i, name := range names {
@@ -120,13 +120,13 @@ func calls() string {
 	return b.String()
 }
 
-// only64 have a number of x86-64 that x32 does not share.
+// only64 are the calls whose x86-64 numbers x32 does not share.
 var only64 = append([]string{
 	"_sysctl", "create_module", "epoll_ctl_old", "epoll_wait_old", "get_kernel_syms", "get_thread_area", "nfsservctl",
 	"query_module", "set_thread_area", "uprobe", "uretprobe", "uselib", "vserver",
 }, onlyX32...)
 
-// onlyX32 are the calls of x32 from number 512 on.
+// onlyX32 are the calls of x32 with numbers from 512 on.
 var onlyX32 = []string{
 	"rt_sigaction", "rt_sigreturn", "ioctl", "readv", "writev", "recvfrom", "sendmsg", "recvmsg", "execve", "ptrace",
 	"rt_sigpending", "rt_sigtimedwait", "rt_sigqueueinfo", "sigaltstack", "timer_create", "mq_notify", "kexec_load",
@@ -135,10 +135,10 @@ var onlyX32 = []string{
 	"execveat", "preadv2", "pwritev2",
 }
 
-// armPrivate are the calls of arm from 0x0f0001 on (arch/arm/include/uapi/asm/unistd.h).
+// armPrivate are the calls of arm with numbers from 0x0f0001 on (arch/arm/include/uapi/asm/unistd.h).
 var armPrivate = []string{"breakpoint", "cacheflush", "usr26", "usr32", "set_tls", "get_tls"}
 
-// numbers reads the constants of one file of x/sys.
+// numbers parses the constants of one file of x/sys.
 func numbers(file string) map[string]int {
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 	if err != nil {

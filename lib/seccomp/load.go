@@ -15,8 +15,8 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// file is a profile as docker takes it (--security-opt seccomp=FILE): a section of an OCI document whose rules may
-// have conditions, and whose architectures may hang on the machine's.
+// file is a profile in docker's format (--security-opt seccomp=FILE): a section of an OCI document whose rules may have
+// conditions, and whose architectures may depend on the machine's.
 type file struct {
 	DefaultAction    specs.LinuxSeccompAction `json:"defaultAction"`
 	DefaultErrnoRet  *uint                    `json:"defaultErrnoRet"`
@@ -33,15 +33,15 @@ type file struct {
 
 type fileRule struct {
 	rule
-	Name    string `json:"name"` // of old files, in place of names
+	Name    string `json:"name"` // of old files, instead of names
 	Comment string `json:"comment"`
 }
 
-// maxFile bounds a profile: docker's is 18 KiB.
+// maxFile bounds the size of a profile: docker's has 18 KiB.
 const maxFile = 1 << 20
 
-// LoadFile reads a profile and returns the section that it comes to for a container with these capabilities
-// in its bounding set, on this machine and kernel. The section compiles.
+// LoadFile reads a profile and returns its section for a container with these capabilities in its bounding set, on this
+// machine and kernel. The section compiles.
 func LoadFile(path string, caps []string) (*specs.LinuxSeccomp, error) {
 	f, err := linux.OpenInput(path)
 	if err != nil {
@@ -65,7 +65,7 @@ func load(r io.Reader, caps []string) (*specs.LinuxSeccomp, error) {
 	}
 	var f file
 	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields() // what is not understood may be what keeps a call out
+	dec.DisallowUnknownFields() // an unknown field may be what denies a call
 	if err := dec.Decode(&f); err != nil {
 		return nil, fmt.Errorf("not a profile: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
@@ -75,10 +75,10 @@ func load(r io.Reader, caps []string) (*specs.LinuxSeccomp, error) {
 	return f.resolve(caps, native())
 }
 
-// resolve picks the rules that hold.
+// resolve keeps the rules whose conditions hold.
 func (f *file) resolve(caps []string, m machine) (*specs.LinuxSeccomp, error) {
 	if len(f.Architectures) > 0 && len(f.ArchMap) > 0 {
-		return nil, errors.New("architectures and archMap: want one of them")
+		return nil, errors.New("architectures and archMap: want only one of them")
 	}
 	s := &specs.LinuxSeccomp{
 		DefaultAction: f.DefaultAction, DefaultErrnoRet: f.DefaultErrnoRet, Architectures: f.Architectures,
@@ -99,7 +99,7 @@ func (f *file) resolve(caps []string, m machine) (*specs.LinuxSeccomp, error) {
 		r := &f.Syscalls[i]
 		if r.Name != "" {
 			if len(r.Names) > 0 {
-				return nil, fmt.Errorf("syscalls[%d]: name and names: want one of them", i)
+				return nil, fmt.Errorf("syscalls[%d]: name and names: want only one of them", i)
 			}
 			r.Names = []string{r.Name}
 		}
@@ -110,7 +110,8 @@ func (f *file) resolve(caps []string, m machine) (*specs.LinuxSeccomp, error) {
 	return s, bad
 }
 
-// atLeast compares the first two numbers of a kernel's release, 6.1.0-13-amd64, with those of a version, 4.8.
+// atLeast compares the first two numbers of a kernel release, such as 6.1.0-13-amd64, with those of a version, such as
+// 4.8.
 func atLeast(release, version string) (bool, error) {
 	want, have := strings.Split(version, "."), strings.SplitN(release, ".", 3)
 	var numbers [2][2]int

@@ -8,7 +8,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// machine is one kind of numbers of system calls: a column of the table.
+// machine is one set of numbers of system calls: a column of the table.
 type machine int
 
 const (
@@ -21,23 +21,22 @@ const (
 	nowhere machine = -1
 )
 
-// call is a row of the table. A call that only machines have that we do not know is there, too, without a
-// number: it is no mistyped one.
+// call is a row of the table. Calls of unknown machines are in it without numbers, so that they do not count as
+// misspelt.
 type call struct {
 	name    string
 	numbers [machines]int32
 }
 
-// x32Bit marks the numbers of x32, which share the kernel's architecture with x86-64 (asm/unistd.h,
-// __X32_SYSCALL_BIT).
+// x32Bit marks the numbers of x32, which shares the audit architecture of x86-64 (asm/unistd.h, __X32_SYSCALL_BIT).
 const x32Bit = 0x40000000
 
-// What the kernel calls the machines (linux/audit.h, AUDIT_ARCH_).
+// The kernel's names of the machines (linux/audit.h, AUDIT_ARCH_).
 func (m machine) audit() uint32 {
 	return [machines]uint32{0xc000003e, 0x40000003, 0xc000003e, 0xc00000b7, 0x40000028}[m]
 }
 
-// narrow reports whether arguments have 32 bits. Those of x32 are held against all 64, as those of x86-64 are.
+// narrow reports whether arguments have 32 bits. x32 compares all 64, as x86-64 does.
 func (m machine) narrow() bool { return m == i386 || m == arm }
 
 // family lists the machines whose programs a kernel can run.
@@ -51,8 +50,8 @@ func (m machine) family() []machine {
 	return nil
 }
 
-// machineOf returns the machine of a name of the specification, nowhere where it is one that this program does not
-// run on; known says whether the specification has the name.
+// machineOf returns the machine of an architecture of the specification, or nowhere if this program does not run on it;
+// known says whether the specification has the name.
 func machineOf(arch specs.Arch) (m machine, known bool) {
 	switch arch {
 	case specs.ArchX86_64:
@@ -85,7 +84,7 @@ func native() machine {
 	return nowhere
 }
 
-// rowAfter is rowOf for one name after the other of a list that may be sorted, which is quicker.
+// rowAfter is rowOf for the names of a list: it is quicker if the list is sorted.
 func rowAfter(last int, name string) (int, bool) {
 	for row := last + 1; row < min(last+6, len(table)); row++ {
 		if table[row].name == name {
@@ -95,7 +94,7 @@ func rowAfter(last int, name string) (int, bool) {
 	return rowOf(name)
 }
 
-// rowOf finds a call in the table.
+// rowOf finds the row of a call in the table.
 func rowOf(name string) (int, bool) {
 	return slices.BinarySearchFunc(table[:], name, func(c call, name string) int { return strings.Compare(c.name, name) })
 }

@@ -6,15 +6,15 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// oracle says what a section means for one call, in the words of the package comment and without anything of the
-// compiler but its table.
+// oracle decides what a section means for one call. It follows the package comment, and shares only the table with the
+// compiler.
 type oracle struct {
 	section  *specs.LinuxSeccomp
 	native   machine
 	fallback uint32
 	rules    map[string][]specs.LinuxSyscall
 	names    [machines]map[uint32]string
-	highest  [machines]int64 // number that the section names, -1 where it names none
+	highest  [machines]int64 // the highest number that the section names, -1 for none
 }
 
 func newOracle(s *specs.LinuxSeccomp, native machine) *oracle {
@@ -63,7 +63,7 @@ func (o *oracle) verdict(d data) uint32 {
 	return o.fallback
 }
 
-// machine returns whose call it is, nowhere where that is not listed.
+// machine returns the machine of a call, nowhere if it is not listed.
 func (o *oracle) machine(d data) machine {
 	for _, m := range o.native.family() {
 		if m.audit() != d.machine || (m == x86x32) != (d.machine == x86x64.audit() && d.number >= x32Bit) {
@@ -77,7 +77,7 @@ func (o *oracle) machine(d data) machine {
 	return nowhere
 }
 
-// rulesOf returns what the section says of a call that is not the default, the companions included.
+// rulesOf returns the rules of a section about a call that differ from the default, with the companions.
 func rulesOf(s *specs.LinuxSeccomp, name string, fallback uint32) []specs.LinuxSyscall {
 	var rules []specs.LinuxSyscall
 	for _, r := range s.Syscalls {

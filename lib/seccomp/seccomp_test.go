@@ -16,10 +16,10 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// dockerCaps are what a container has by default, as far as the profile asks.
+// dockerCaps are the default capabilities that the profile has rules for.
 var dockerCaps = []string{"CAP_CHOWN", "CAP_SYS_CHROOT", "CAP_MKNOD"}
 
-// capSets are those that the profile has a rule for, each alone, and all.
+// capSets are the capabilities that the profile has rules for, one by one, and all.
 func capSets() [][]string {
 	sets := [][]string{nil, dockerCaps}
 	var all []string
@@ -41,7 +41,7 @@ func TestDefaultIsThePublishedOne(t *testing.T) {
 		if got := Default(caps); !reflect.DeepEqual(plain(t, got), plain(t, want)) {
 			t.Errorf("%v: %s", caps, plain(t, got))
 		}
-		// And the file that it is published as comes to the same.
+		// The published file gives the same section.
 		text, err := json.Marshal(docker.DefaultProfile())
 		if err != nil {
 			t.Fatal(err)
@@ -65,7 +65,7 @@ func plain(t *testing.T, s *specs.LinuxSeccomp) string {
 	return string(data)
 }
 
-// numbers are all that a machine may be called by that make a difference, and some beyond.
+// numbers returns the numbers of a machine at which decisions may change, and some beyond.
 func numbers(m machine) []uint32 {
 	all := []uint32{1000, 0xf0000, 0xf0001, 0xf0006, 0xf0007, 0x3fffffff, 0x7fffffff, 0x80000000, 0xffffffff}
 	for n := range uint32(600) {
@@ -79,7 +79,7 @@ func numbers(m machine) []uint32 {
 	return all
 }
 
-// compare holds a compiled section against the oracle, for all numbers of all machines.
+// compare compares a compiled section with the oracle, for all numbers of all machines.
 func compare(t *testing.T, s *specs.LinuxSeccomp, native machine, args [][6]uint64) {
 	t.Helper()
 	f, err := compile(s, native)
@@ -110,7 +110,7 @@ func TestDefaultOnAllNumbers(t *testing.T) {
 	}
 }
 
-// What PROMISES are made of the default, by number, for each way into the kernel.
+// The guarantees of the default profile, by number, for each way into the kernel.
 func TestDefaultRefuses(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the numbers are those of x86")
@@ -171,7 +171,7 @@ func TestDefaultRefuses(t *testing.T) {
 	}
 }
 
-// sections makes sections at random, of all that the format has.
+// sections makes random sections that use all of the format.
 func section(r *rand.Rand) *specs.LinuxSeccomp {
 	actions := []specs.LinuxSeccompAction{
 		specs.ActAllow, specs.ActErrno, specs.ActKill, specs.ActKillProcess, specs.ActKillThread, specs.ActTrap, specs.ActTrace, specs.ActLog,
@@ -230,7 +230,7 @@ func TestSectionsAtRandom(t *testing.T) {
 	}
 }
 
-// A filter of one test for each call has jumps of all lengths.
+// A filter with one test for each call has jumps of all lengths.
 func TestLongPrograms(t *testing.T) {
 	s := &specs.LinuxSeccomp{DefaultAction: specs.ActErrno, Architectures: architectures(x86x64)}
 	for i, c := range table {
@@ -247,7 +247,7 @@ func TestLongPrograms(t *testing.T) {
 			Names: []string{"read"}, Action: specs.ActAllow, Args: []specs.LinuxSeccompArg{{Value: uint64(i), Op: specs.OpEqualTo}},
 		})
 	}
-	if _, err := Compile(s); err == nil || !strings.Contains(err.Error(), "instructions: the kernel takes 4096") {
+	if _, err := Compile(s); err == nil || !strings.Contains(err.Error(), "instructions: the kernel allows 4096") {
 		t.Errorf("a section that is too long: %v", err)
 	}
 }
@@ -256,14 +256,14 @@ func TestRefused(t *testing.T) {
 	for _, tt := range []struct{ section, want string }{
 		{`{"defaultAction": "SCMP_ACT_PRAY"}`, `default action "SCMP_ACT_PRAY": no such action`},
 		{`{"defaultAction": "SCMP_ACT_KILL", "defaultErrnoRet": 1}`, "takes no errnoRet"},
-		{`{"defaultAction": "SCMP_ACT_NOTIFY"}`, "SCMP_ACT_NOTIFY: is not supported"},
-		{`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 5000}`, "no error has such a number"},
+		{`{"defaultAction": "SCMP_ACT_NOTIFY"}`, "SCMP_ACT_NOTIFY: not supported"},
+		{`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 5000}`, "errnoRet 5000: out of range"},
 		{`{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_Z80"]}`, `architecture "SCMP_ARCH_Z80": no such`},
 		{`{"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_FAST"]}`, "no such flag"},
 		{`{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/x"}`, "listenerPath: "},
-		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": [], "action": "SCMP_ACT_ERRNO"}]}`, "syscalls[0]: it names no call"},
-		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["raed"], "action": "SCMP_ACT_ERRNO"}]}`, `call "raed": no such`},
-		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}]}`, "SCMP_ACT_NOTIFY: is not supported"},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": [], "action": "SCMP_ACT_ERRNO"}]}`, "syscalls[0]: no system call is named"},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["raed"], "action": "SCMP_ACT_ERRNO"}]}`, `call "raed": unknown`},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}]}`, "SCMP_ACT_NOTIFY: not supported"},
 		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]}]}`, "argument 6"},
 		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 0, "op": "=="}]}]}`, `operator "=="`},
 		{`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["of_the_future"], "action": "SCMP_ACT_ALLOW"}]}`, ""},
@@ -290,8 +290,8 @@ func TestLoad(t *testing.T) {
 		{`{` + rest + `} x`, "more than one JSON value"},
 		{`[`, "not a profile"},
 		{`{` + rest + `, "sycalls": []}`, `unknown field "sycalls"`},
-		{`{` + rest + `, "architectures": ["SCMP_ARCH_X86_64"], "archMap": [{}]}`, "want one of them"},
-		{`{` + rest + `, "syscalls": [{"name": "read", "names": ["write"], "action": "SCMP_ACT_ERRNO"}]}`, "want one of them"},
+		{`{` + rest + `, "architectures": ["SCMP_ARCH_X86_64"], "archMap": [{}]}`, "want only one of them"},
+		{`{` + rest + `, "syscalls": [{"name": "read", "names": ["write"], "action": "SCMP_ACT_ERRNO"}]}`, "want only one of them"},
 		{`{` + rest + `, "syscalls": [{"names": ["write"], "action": "SCMP_ACT_ERRNO", "includes": {"minKernel": "new"}}]}`, `minKernel "new"`},
 		{`{` + rest + `, "syscalls": [{"name": "read", "action": "SCMP_ACT_ERRNO", "comment": "x", "excludes": {"minKernel": "99.0"}}]}`, ""},
 	} {
@@ -328,7 +328,7 @@ func TestTableIsSorted(t *testing.T) {
 	}
 }
 
-// FuzzLoad reads strangers' profiles: what compiles means the same as the oracle says.
+// FuzzLoad loads any profile: what compiles means what the oracle says.
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read", "socket"], "action": "SCMP_ACT_ALLOW"}]}`), uint32(0), uint64(0))
 	f.Add([]byte(`{"defaultAction": "SCMP_ACT_ALLOW", "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]}], `+
@@ -354,7 +354,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// What we say that we do compiles.
+// The features that are listed compile.
 func TestFeatures(t *testing.T) {
 	f := Features()
 	s := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow}
