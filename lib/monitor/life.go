@@ -33,7 +33,7 @@ type supervision struct {
 }
 
 // run starts the container, calls running, and stays with the container until it ends; a monitor stays as long as the
-// restart policy allows. If the program did not come to run, the caller cleans up. The host ports are held throughout.
+// restart policy allows. If the program does not start, the caller cleans up. The host ports are held throughout.
 func (r *Runtime) run(ctx context.Context, s *spec.Spec, o Options, running func() error) (int, error) {
 	attended := r.dir.LockMonitorByte(s.ID())
 	defer attended.Close()

@@ -72,7 +72,7 @@ type Options struct {
 }
 
 // Run runs the container of a document for the first time. In the foreground it returns the program's exit code when the
-// program has ended; detached, 0 when it runs. If the program does not come to run, all that the document describes is
+// program has ended; detached, 0 when it runs. If the program does not start, all that the document describes is
 // released.
 func (r *Runtime) Run(ctx context.Context, s *spec.Spec, o Options) (code int, err error) {
 	id, err := state.EnsureID(s)
@@ -121,7 +121,7 @@ func (r *Runtime) create(ctx context.Context, s *spec.Spec) error {
 	return r.Release(ctx, s)
 }
 
-// abandon removes a container that did not come to run. Its runtime directory, which names us as its owner, is removed
+// abandon removes a container that failed to start. Its runtime directory, which names us as its owner, is removed
 // last, and stays if the release fails.
 func (r *Runtime) abandon(ctx context.Context, s *spec.Spec) error {
 	if !state.IsID(s.ID()) {
@@ -135,7 +135,7 @@ func (r *Runtime) abandon(ctx context.Context, s *spec.Spec) error {
 	return nil
 }
 
-// Start runs a registered container, for the first time or again. If its program does not come to run, the caller releases
+// Start runs a registered container, for the first time or again. If its program does not start, the caller releases
 // what was made for it.
 func (r *Runtime) Start(ctx context.Context, s *spec.Spec, o Options) (code int, err error) {
 	if o.Detach {

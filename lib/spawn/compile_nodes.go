@@ -29,8 +29,8 @@ type node struct {
 
 const memoryMajor = 1 // of /dev/null and the other memory devices (mem(4))
 
-// memoryDevices calls f for the devices that can be made anew: every container has them, and their number is all that
-// they are.
+// memoryDevices calls f for the memory devices that every container has. They can be made anew: they have no state, only
+// a number.
 func memoryDevices(f func(name string, minor int64)) {
 	for _, d := range defaultDevices() {
 		if d.Major == memoryMajor {

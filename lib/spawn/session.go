@@ -23,8 +23,8 @@ type Session struct {
 // stalled is how long the caller's streams may take nothing after the program was asked to end and has ended.
 const stalled = 500 * time.Millisecond
 
-// NewSession begins a session with the program that send signals. console is the master end of the program's terminal, or
-// nil: it gets the size of the caller's, now and on each SIGWINCH.
+// NewSession begins a session with the program that send signals. console is the master end of its terminal; nil for none. It
+// gets the size of the terminal of the caller, now and on each SIGWINCH.
 func NewSession(s Streams, console *os.File, send func(syscall.Signal)) (*Session, error) {
 	session := &Session{restore: func() {}}
 	if console != nil && s.Screen != nil {
