@@ -129,7 +129,7 @@ func (c *Container) killGroup(ctx context.Context, why error) error {
 	if err := group.Kill(ctx); err != nil && !errors.Is(err, cgroup.ErrForeign) {
 		return err
 	}
-	if linux.GroupOccupancy(group.Path).Occupied {
+	if linux.CgroupOccupancy(group.Path).Occupied {
 		return why
 	}
 	return nil
