@@ -137,7 +137,7 @@ func TestLocksExcludeEachOther(t *testing.T) {
 		})
 	}
 	// Only the lasting files stay.
-	if got := names(t, filepath.Join(d.Run, "locks")); got != "firewall hosts images monitors network" {
+	if got := names(t, filepath.Join(d.Run, "locks")); got != "attended firewall hosts images network" {
 		t.Errorf("files left: %s", got)
 	}
 }
@@ -170,7 +170,7 @@ func TestOrphanedLocks(t *testing.T) {
 	_, done := d.FirstSweep(MarkSwept)
 	done()
 	left()
-	if got := names(t, filepath.Join(d.Run, "locks")); got != "firewall hosts images monitors network swept" {
+	if got := names(t, filepath.Join(d.Run, "locks")); got != "attended firewall hosts images network swept" {
 		t.Errorf("files left: %s", got)
 	}
 
@@ -227,7 +227,7 @@ func TestObjectLocksDuringScan(t *testing.T) {
 	}
 	close(stop)
 	lookers.Wait()
-	if got := names(t, filepath.Join(d.Run, "locks")); got != "firewall hosts images monitors network" {
+	if got := names(t, filepath.Join(d.Run, "locks")); got != "attended firewall hosts images network" {
 		t.Errorf("files left: %s", got)
 	}
 }

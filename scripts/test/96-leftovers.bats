@@ -18,7 +18,7 @@ status_of() { md-ps -f "name=$1" --format '{{.Status}}'; }
 # aged DURATION PATH... sets an older modification time.
 aged() { touch -d "-$1" "${@:2}"; }
 
-lasting='firewall hosts images monitors network settled swept'
+lasting='attended firewall hosts images network settled swept'
 no_locks() { same "$lasting" "$(find $run/locks -type f -printf '%f\n' | sort | xargs)"; }
 
 @test "commands leave no lock file" {
