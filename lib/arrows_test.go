@@ -18,7 +18,7 @@ const module = "github.com/weikeit/mydocker/"
 // floors is the house from the top down: a package imports only what stands below it.
 var floors = []string{
 	"lib/container", "lib/cli", "lib/registry", "lib/rootfs", "lib/bundle", "lib/monitor", "lib/spawn", "lib/crilog",
-	"lib/image", "lib/network", "lib/cgroup", "lib/hostport", "lib/state", "lib/program", "lib/spec", "lib/seccomp", "lib/linux", "lib/interrupt", "lib/linux/early", "lib/linux/guard",
+	"lib/image", "lib/network", "lib/cni", "lib/firewall", "lib/hosts", "lib/hostport", "lib/link", "lib/cgroup", "lib/state", "lib/program", "lib/spec", "lib/seccomp", "lib/linux", "lib/interrupt", "lib/linux/early", "lib/linux/guard",
 }
 
 // narrow lists packages that may import less of what stands below them.
@@ -29,11 +29,11 @@ var narrow = map[string][]string{
 
 // only lists modules, by the start of their path, that are for some packages alone.
 var only = map[string][]string{
-	"golang.org/x/sys/unix":         {"lib/linux", "lib/network"}, // the latter for the numbers of netlink messages
+	"golang.org/x/sys/unix":         {"lib/linux", "lib/link", "lib/firewall"}, // the latter two for constants of netlink messages
 	"github.com/alecthomas/kong":    {"lib/cli"},
 	"github.com/regclient/":         {"lib/registry"},
 	module + "lib/registry":         {"lib/registry", "cmd/md-pull"},
-	"github.com/vishvananda/":       {"lib/network", "lib/linux"},
+	"github.com/vishvananda/":       {"lib/link", "lib/firewall", "lib/linux"},
 	"github.com/klauspost/compress": {"lib/image"},
 }
 

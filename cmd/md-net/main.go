@@ -12,7 +12,7 @@ var doc string
 
 func main() {
 	if os.Getenv("CNI_COMMAND") != "" {
-		os.Exit(cni())
+		os.Exit(plugin())
 	}
 	cli.Main(cli.Tool{
 		Name:    "md-net",

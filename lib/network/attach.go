@@ -12,26 +12,22 @@ import (
 	"strings"
 	"sync"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
-
+	"github.com/weikeit/mydocker/lib/link"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Attach returns the stage that connects a container for the first time: it claims addresses and ports,
-// makes the namespace and the links in it, and publishes the ports. The document gets the path of the
-// namespace, and a hook that undoes all that.
+// Attach returns the stage that connects a container for the first time: it leases addresses, reserves host ports, makes
+// the namespace and its links, and publishes the ports. The document gets the path of the namespace and a hook that undoes
+// all of this.
 func (m *Manager) Attach(o Options) spec.Stage {
 	return func(ctx context.Context, s *spec.Spec) error {
 		id, err := state.EnsureID(s)
 		if err != nil {
 			return err
 		}
-		p, err := o.parse()
-		if err == nil && o.PublishAll {
-			err = p.expose(s.Annotation(spec.AnnotationExposed))
-		}
+		p, err := o.plan(s.Annotation(spec.AnnotationExposed))
 		if err != nil {
 			return err
 		}
@@ -41,13 +37,13 @@ func (m *Manager) Attach(o Options) spec.Stage {
 		}
 		defer unlock()
 		before, err := m.dir.ReadNet(id)
-		if err == nil && before.Mode != "" {
-			err = fmt.Errorf("container %s is attached already", id)
-		}
 		if err != nil {
 			return err
 		}
-		n := state.Net{Mode: p.mode, Ports: p.ports, Names: namesOf(s), Hostname: s.Hostname}
+		if before.Mode != "" {
+			return fmt.Errorf("container %s is attached already", id)
+		}
+		n := state.Net{Mode: p.mode, Ports: p.ports, Names: slices.Compact([]string{s.Name(), s.ID()}), Hostname: s.Hostname}
 		n.Unnamed = o.Unnamed && len(n.Names) == 1 && !slices.ContainsFunc(p.joins, func(j join) bool { return len(j.aliases) > 0 })
 		path, err := m.attach(ctx, id, &n, p.joins)
 		if err == nil {
@@ -55,36 +51,34 @@ func (m *Manager) Attach(o Options) spec.Stage {
 		}
 		if err != nil {
 			undone := m.forget(context.WithoutCancel(ctx), id, n)
-			if undone != nil { // whoever undoes the document tries again
+			if undone != nil { // the undo of the document tries again
 				undone = errors.Join(undone, s.AddRelease(m.dir.Env(), "md-net", "detach", id))
 			}
 			return errors.Join(err, undone)
 		}
-		setNamespace(s, n.Mode, path)
-		relaxSysctls(s, n.Mode)
-		annotate(s, n)
+		describe(s, n, path)
 		return nil
 	}
 }
 
-// attach claims what the container needs, stores it, and makes it. It returns the path of the namespace.
-// What it claimed stands in n, also where it fails.
+// attach leases and reserves what the container needs, stores the record, and makes the links. It returns the path of the
+// namespace. After an error n still lists what has been leased and reserved.
 func (m *Manager) attach(ctx context.Context, id string, n *state.Net, joins []join) (path string, err error) {
-	// Leases of a container without a bundle count as those of one that is gone.
+	// Leases of an id without a bundle count as orphans.
 	if err := os.MkdirAll(m.dir.Bundle(id), 0o700); err != nil {
 		return "", err
 	}
-	if strings.HasPrefix(n.Mode, modeContainer) {
-		other, err := m.dir.Resolve(strings.TrimPrefix(n.Mode, modeContainer))
+	if strings.HasPrefix(n.Mode, state.ModeContainer) {
+		other, err := m.dir.Resolve(strings.TrimPrefix(n.Mode, state.ModeContainer))
 		if err != nil {
 			return "", fmt.Errorf("network %s: %w", n.Mode, err)
 		}
-		n.Mode = modeContainer + other // a name may be given to another one
+		n.Mode = state.ModeContainer + other // the id: a name can move to another container
 	}
 	if err := m.checkReach(n.Ports, joins); err != nil {
 		return "", err
 	}
-	if err := m.claimPorts(ctx, n.Ports, id); err != nil { // chooses those that are 0
+	if err := m.reservePorts(ctx, n.Ports, id); err != nil { // chooses the ports that are 0
 		return "", err
 	}
 	var ups []uplink
@@ -95,14 +89,14 @@ func (m *Manager) attach(ctx context.Context, id string, n *state.Net, joins []j
 		}
 		n.Endpoints, ups = append(n.Endpoints, e), append(ups, up)
 	}
-	// Before the links, so that they are found even after a SIGKILL.
+	// Before the links are made, so that they are found after a SIGKILL.
 	if err := m.writeNet(id, *n); err != nil {
 		return "", err
 	}
 	return m.plugIn(ctx, id, *n, ups)
 }
 
-// Up connects a kept container again, as it was: the same addresses and ports.
+// Up connects a kept container again, with the same addresses and ports.
 func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 	id := s.ID()
 	if err := state.CheckID(id); err != nil {
@@ -118,24 +112,13 @@ func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 		return err
 	}
 	if n.Mode == "" {
-		return fmt.Errorf("container %s: it was never attached to a network", id)
+		return fmt.Errorf("container %s has never been attached to a network", id)
 	}
-	// What a start that was killed left behind would be in the way.
+	// Remove what a killed start has left.
 	if err := m.unplugAll(ctx, id, n); err != nil {
 		return err
 	}
-	err = m.claimPorts(ctx, n.Ports, id)
-	if err == nil {
-		err = m.renew(n.Endpoints, id)
-	}
-	var ups []uplink
-	if err == nil {
-		ups, err = m.uplinks(ctx, n.Endpoints)
-	}
-	var path string
-	if err == nil {
-		path, err = m.plugIn(ctx, id, n, ups)
-	}
+	path, err := m.plugInAgain(ctx, id, n)
 	if err != nil {
 		return errors.Join(err, m.unplugAll(context.WithoutCancel(ctx), id, n))
 	}
@@ -143,71 +126,78 @@ func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 	return nil
 }
 
-// Down removes what does not survive the container's process: links, namespace, rules. Addresses and
-// net.json stay. It is idempotent.
-func (m *Manager) Down(ctx context.Context, id string) error {
-	return m.change(ctx, id, func(ctx context.Context, id string, n state.Net) error {
-		_ = os.Remove(filepath.Join(m.dir.Bundle(id), state.TempPrefix+state.NetFile)) // of a connect that was killed
-		return m.unplugAll(ctx, id, n)
-	})
-}
-
-// Release removes all of a container's connections. It is idempotent.
-func (m *Manager) Release(ctx context.Context, id string) error {
-	return m.change(ctx, id, m.forget)
-}
-
-// Detach is the end of a container's process: a kept container goes down, and any other one is released.
-func (m *Manager) Detach(ctx context.Context, id string) error {
-	if m.dir.Kept(id) {
-		return m.Down(ctx, id)
+// plugInAgain reserves the ports, renews the leases, and makes the links of a stopped container.
+func (m *Manager) plugInAgain(ctx context.Context, id string, n state.Net) (path string, err error) {
+	if err := m.reservePorts(ctx, n.Ports, id); err != nil {
+		return "", err
 	}
-	return m.Release(ctx, id)
-}
-
-// change does something to a container's connections under its lock.
-func (m *Manager) change(ctx context.Context, id string, do func(context.Context, string, state.Net) error) error {
-	if err := state.CheckID(id); err != nil {
-		return err
+	if err := m.renew(n.Endpoints, id); err != nil {
+		return "", err
 	}
-	unlock, err := m.lockContainer(ctx, id)
+	ups, err := m.uplinks(ctx, n.Endpoints)
 	if err != nil {
-		return err
+		return "", err
+	}
+	return m.plugIn(ctx, id, n, ups)
+}
+
+// newEndpoint brings a network up and leases addresses of it.
+func (m *Manager) newEndpoint(ctx context.Context, network, id string, o endpointOptions) (e state.Endpoint, up uplink, err error) {
+	unlock, err := m.lock()
+	if err != nil {
+		return e, up, err
 	}
 	defer unlock()
-	n, err := m.dir.ReadNet(id)
-	if err != nil {
-		n = state.Net{} // torn: what the container has is found by its id
+	// The bridge comes first, because it fixes the addresses of the default network.
+	if up, err = m.up(ctx, network); err != nil {
+		return e, up, err
 	}
-	return do(ctx, id, n)
+	eid := state.NewID()
+	e = state.Endpoint{
+		ID: eid, Network: up.Name, Driver: up.Driver, Internal: up.Internal, Aliases: o.aliases,
+		HostLink: "veth-" + eid[:8], Link: cmp.Or(o.link, "ceth-"+eid[:8]),
+	}
+	if e.Address, err = m.lease(up.Network, state.IPv4, o.address, id); err != nil {
+		return e, up, err
+	}
+	if up.has6() || o.address6.IsValid() {
+		if e.Address6, err = m.lease(up.Network, state.IPv6, o.address6, id); err != nil {
+			return e, up, errors.Join(err, m.free(up.Name, e.Address.Addr(), id))
+		}
+	}
+	if o.mac == nil {
+		o.mac = link.MACOf(e.Address.Addr())
+	}
+	e.MAC = o.mac.String()
+	return e, up, nil
 }
 
-// plugIn makes what n says, and returns the path of the namespace: "" where it is the host's. ups are the networks of
-// the endpoints.
+// plugIn makes what the record says, and returns the path of the namespace: "" for the host's. ups are the networks of the
+// endpoints.
 func (m *Manager) plugIn(ctx context.Context, id string, n state.Net, ups []uplink) (path string, err error) {
-	if !ownsNamespace(n.Mode) {
-		if path, err = m.sharedNamespace(n.Mode); err == nil {
-			err = m.addNames(id, n)
+	if !n.OwnsNamespace() {
+		if path, err = m.sharedNamespace(n.Mode); err != nil {
+			return path, err
 		}
-		return path, err
+		return path, m.hosts.Add(id, n, m.gatewayOf(n))
 	}
-	path = m.namespacePath(id, n)
-	published := m.inBackground(func() error { return m.publish(ctx, id, n) })
-	if err = m.setUpNetNS(n, ups, path); err != nil {
+	path = n.Namespace(m.dir, id)
+	published := inBackground(func() error { return m.publish(ctx, id, n) })
+	if err := m.setUpNetNS(n, ups, path); err != nil {
 		return "", errors.Join(err, published())
 	}
-	if err = m.addNames(id, n); err == nil {
-		err = published()
+	if err := m.hosts.Add(id, n, m.gatewayOf(n)); err != nil {
+		return path, err
 	}
-	if err == nil {
-		err = m.openPorts6(n)
+	if err := published(); err != nil {
+		return path, err
 	}
-	return path, err
+	return path, m.answerOnLoopback6(n)
 }
 
-// inBackground begins to do something, and returns what waits for its end. Where the shell commands for what is done are
-// shown, one thing is done after the other.
-func (m *Manager) inBackground(do func() error) (wait func() error) {
+// inBackground starts a function and returns one that waits for its end. While shell commands are traced it runs the
+// function at once, so that they are in order.
+func inBackground(do func() error) (wait func() error) {
 	if linux.Tracing() {
 		err := do()
 		return func() error { return err }
@@ -217,7 +207,7 @@ func (m *Manager) inBackground(do func() error) (wait func() error) {
 	return sync.OnceValue(func() error { return <-done })
 }
 
-// setUpNetNS makes the namespace at path, where it is not another's, and connects it.
+// setUpNetNS makes the namespace at path, unless it is another program's, and connects it.
 func (m *Manager) setUpNetNS(n state.Net, ups []uplink, path string) error {
 	host, err := m.host()
 	if err != nil {
@@ -228,18 +218,18 @@ func (m *Manager) setUpNetNS(n state.Net, ups []uplink, path string) error {
 		enter = linux.NewNetNS
 	}
 	return enter(path, func() error {
-		inside, err := openLinks(within(path)...)
+		inside, err := link.Open(link.Within(path)...)
 		if err != nil {
 			return err
 		}
 		defer inside.Close()
 		if own {
-			if err := inside.setLoopbackUp(); err != nil {
+			if err := inside.SetLoopbackUp(); err != nil {
 				return err
 			}
 		}
 		for i, e := range n.Endpoints {
-			if err := plug(host, inside, ups[i], e, path, ups[i].gatewaysFor(n, i)); err != nil {
+			if err := link.Plug(host, inside, ups[i].bridge, e, path, ups[i].gatewaysFor(n, i)); err != nil {
 				return err
 			}
 		}
@@ -247,137 +237,139 @@ func (m *Manager) setUpNetNS(n state.Net, ups []uplink, path string) error {
 	})
 }
 
-// setNamespace tells the document where the container's network is.
-func setNamespace(s *spec.Spec, mode, path string) {
-	if mode == modeHost {
-		s.RemoveNamespace(specs.NetworkNamespace)
-		return
-	}
-	s.SetNamespace(specs.NetworkNamespace, path)
-}
-
-// unplugAll removes what makeUp made. The links are what takes longest: all else is done meanwhile.
-func (m *Manager) unplugAll(ctx context.Context, id string, n state.Net) error {
-	unplugged := m.inBackground(func() error { return errors.Join(m.deleteLinks(n.Endpoints), flushEndpoints(n.Endpoints...)) })
-	unpublished := m.inBackground(func() error { return m.unpublish(ctx, id, n) })
-	names := m.removeNames(id, n)
-	removed := linux.RemoveNetNS(m.dir.NetNS(id))
-	unknown := error(nil)
-	if n.Mode == "" { // its record is lost or torn; its links went with the namespace
-		unknown = m.unpublishUnknown(ctx, id)
-	}
-	return errors.Join(names, unpublished(), removed, unplugged(), unknown)
-}
-
-// deleteLinks deletes the links of endpoints.
-func (m *Manager) deleteLinks(endpoints []state.Endpoint) error {
-	if len(endpoints) == 0 {
-		return nil
-	}
-	host, err := m.host()
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, e := range endpoints {
-		errs = append(errs, host.delete(e.HostLink))
-	}
-	return errors.Join(errs...)
-}
-
-// forget removes everything about a container's connections. What could not be taken down stays written
-// down, for the next try.
-func (m *Manager) forget(ctx context.Context, id string, n state.Net) error {
-	if err := m.unplugAll(ctx, id, n); err != nil {
-		return err
-	}
-	errs := []error{m.dropJoining(id, n)}
-	for _, e := range n.Endpoints {
-		errs = append(errs, m.freeAll(e, id))
-	}
-	if n.Mode == "" || n.Mode == modeBridge && len(n.Endpoints) == 0 {
-		errs = append(errs, m.releaseUnknown(ctx, id)) // killed before what it claimed was stored, or the file is lost
-	}
-	errs = append(errs, os.RemoveAll(m.netPath(id))) // whatever lies there
-	_ = os.Remove(m.dir.Bundle(id))                  // it stays, of course, where other tools have files in it
-	return errors.Join(errs...)
-}
-
-// newEndpoint claims an address of the network, and brings it up.
-func (m *Manager) newEndpoint(ctx context.Context, network, id string, w endpointOptions) (e state.Endpoint, n uplink, err error) {
-	unlock, err := m.lock()
-	if err != nil {
-		return e, n, err
-	}
-	defer unlock()
-	// The bridge comes first: it settles the addresses of the default network.
-	if n, err = m.up(ctx, network); err != nil {
-		return e, n, err
-	}
-	eid := state.NewID()
-	e = state.Endpoint{
-		ID: eid, Network: n.Name, Driver: n.Driver, Internal: n.Internal, Aliases: w.aliases,
-		HostLink: "veth-" + eid[:8], Link: cmp.Or(w.link, "ceth-"+eid[:8]),
-	}
-	if e.Address, err = m.lease(n.Network, ipv4, w.address, id); err != nil {
-		return e, n, err
-	}
-	if n.has6() || w.address6.IsValid() {
-		if e.Address6, err = m.lease(n.Network, ipv6, w.address6, id); err != nil {
-			return e, n, errors.Join(err, m.free(n.Name, e.Address.Addr(), id))
-		}
-	}
-	if w.mac == nil {
-		w.mac = macOf(e.Address.Addr())
-	}
-	e.MAC = w.mac.String()
-	return e, n, nil
-}
-
-// gatewaysFor returns the gateways of the addresses by which the default routes go: those of endpoint i,
-// where it is an outlet.
+// gatewaysFor returns the gateways of the default routes over endpoint i: one for each family whose outlet it is.
 func (n Network) gatewaysFor(c state.Net, i int) []netip.Addr {
 	var list []netip.Addr
-	for _, f := range families {
-		if outlet(c, f) == i {
-			list = append(list, n.gateway(f.address(c.Endpoints[i]).Addr()))
+	for _, f := range state.Families() {
+		if c.Outlet(f) == i {
+			list = append(list, n.gateway(c.Endpoints[i].AddressOf(f).Addr()))
 		}
 	}
 	return list
 }
 
-// outlet returns the index of the endpoint by which the default route and the ports of a family go: the
-// first whose network has a way out; -1 where there is none.
-func outlet(n state.Net, f family) int {
-	return slices.IndexFunc(n.Endpoints, func(e state.Endpoint) bool { return !e.Internal && f.address(e).IsValid() })
+// gatewayOf returns the address of the host for a container, invalid if it has none.
+func (m *Manager) gatewayOf(n state.Net) netip.Addr {
+	if n.Mode == state.ModeHost {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if len(n.Endpoints) == 0 {
+		return netip.Addr{}
+	}
+	e := n.Endpoints[max(n.Outlet(state.IPv4), 0)]
+	network, err := m.load(e.Network)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return network.gateway(e.Address.Addr())
+}
+
+// publish adds the rules of a container's ports, which are reserved.
+func (m *Manager) publish(ctx context.Context, id string, n state.Net) error {
+	if len(n.Ports) == 0 || n.Outlet(state.IPv4) < 0 {
+		return nil
+	}
+	err := m.firewall.Publish(ctx, id, n)
+	if err != nil { // the firewall may have been flushed, and some of the rules may be there
+		if err := errors.Join(m.firewall.RemoveContainer(ctx, id), m.reload(ctx)); err != nil {
+			return err
+		}
+		err = m.firewall.Publish(ctx, id, n)
+	}
+	if err != nil {
+		return err
+	}
+	return link.ForgetUnpublished(n)
+}
+
+// answerOnLoopback6 makes ports that are published on ::1, or on every address, answer there. The links exist.
+func (m *Manager) answerOnLoopback6(n state.Net) error {
+	i := n.Outlet(state.IPv6)
+	if i < 0 || n.Outlet(state.IPv4) < 0 || !slices.ContainsFunc(n.Ports, reachableOnLoopback6) {
+		return nil
+	}
+	e := n.Endpoints[i]
+	network, err := m.load(e.Network)
+	if err != nil {
+		return err
+	}
+	bridge, err := link.MustFind(network.Link)
+	if err != nil {
+		return err
+	}
+	return link.RedirectToBridge(bridge, e.HostLink, network.gateway(e.Address6.Addr()))
+}
+
+func reachableOnLoopback6(p state.Port) bool {
+	return !p.HostIP.IsValid() || p.HostIP.IsLoopback() || p.HostIP.IsUnspecified()
+}
+
+// reservePorts reserves the host ports for container id, and chooses those that are 0.
+func (m *Manager) reservePorts(ctx context.Context, ports []state.Port, id string) error {
+	if len(ports) == 0 {
+		return nil
+	}
+	unlock, err := m.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return m.ports.Reserve(ports, id, func(holder string) (string, error) {
+		if !m.isGone(holder) {
+			return m.containerName(holder), nil
+		}
+		// The container was removed without md-net. Its rules may remain, and would match before the new ones.
+		return "", m.firewall.RemoveContainer(ctx, holder)
+	})
+}
+
+// checkReach refuses ports that would lead nowhere in the networks of a container.
+func (m *Manager) checkReach(ports []state.Port, joins []join) error {
+	if len(ports) == 0 {
+		return nil
+	}
+	reach := make(map[state.Family]bool)
+	for _, j := range joins {
+		n, err := m.load(j.network)
+		if err != nil {
+			return err
+		}
+		for _, f := range state.Families() {
+			reach[f] = reach[f] || !n.Internal && len(n.subnets(f)) > 0
+		}
+	}
+	for _, p := range ports {
+		if !reach[state.IPv4] {
+			return fmt.Errorf("publish %d/%s: network %s is internal", p.ContainerPort, p.Protocol, joins[0].network)
+		}
+		if p.HostIP.Is6() && !reach[state.IPv6] {
+			return &noIPv6Error{p, joins[0].network}
+		}
+	}
+	return nil
+}
+
+// noIPv6Error is the error for a port on an IPv6 address of a container without one.
+type noIPv6Error struct {
+	port    state.Port
+	network string
+}
+
+func (e *noIPv6Error) Error() string {
+	return fmt.Sprintf("publish %d/%s on %s: the container has no IPv6 address", e.port.ContainerPort, e.port.Protocol, e.port.HostIP)
+}
+
+// Hint says which networks have IPv6.
+func (e *noIPv6Error) Hint() string {
+	return "connect it to a network that was made with --ipv6: " + e.network + " has IPv4 only"
 }
 
 func (m *Manager) netPath(id string) string { return filepath.Join(m.dir.Bundle(id), state.NetFile) }
 
-// writeNet writes down how a container is connected, and waits for the disk where the container is kept.
+// writeNet stores a record, and for a kept container waits for the disk.
 func (m *Manager) writeNet(id string, n state.Net) error {
-	err := state.WriteVolatile(m.netPath(id), n)
-	if err == nil && m.dir.Kept(id) {
-		err = m.dir.Persist(id, "")
+	if err := state.WriteVolatile(m.netPath(id), n); err != nil || !m.dir.Kept(id) {
+		return err
 	}
-	return err
-}
-
-// annotate writes the container's networks and ports into the document.
-func annotate(s *spec.Spec, n state.Net) {
-	nets := []string{n.Mode}
-	if n.Mode == modeBridge {
-		nets = nil
-	}
-	for _, e := range n.Endpoints {
-		for _, addr := range addresses(e) {
-			nets = append(nets, e.Network+"="+addr.String())
-		}
-	}
-	var ports []string
-	for _, p := range n.Ports {
-		ports = append(ports, formatPort(p))
-	}
-	s.Annotate(spec.AnnotationNets, strings.Join(nets, ","))
-	s.Annotate(spec.AnnotationPorts, strings.Join(ports, ","))
+	return m.dir.Persist(id, "")
 }

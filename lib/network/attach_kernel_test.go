@@ -14,6 +14,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/link"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -91,10 +92,10 @@ func TestLifeOfAContainer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if link, err := findLink(before.Endpoints[0].HostLink); link != nil || err != nil {
-		t.Errorf("the link stays: %v %v", link, err)
+	if dev, err := link.Find(before.Endpoints[0].HostLink); dev != nil || err != nil {
+		t.Errorf("the link stays: %v %v", dev, err)
 	}
-	if linux.CheckNetNS(c.path) == nil || len(m.claims()) > 0 {
+	if linux.CheckNetNS(c.path) == nil || m.reservedPorts() > 0 {
 		t.Error("the namespace or a port stays")
 	}
 	if n, _ := m.Inspect(Default); n.Counts != 1 {
@@ -367,7 +368,7 @@ func TestTakenBack(t *testing.T) {
 	if c.addr != lost.addr {
 		t.Errorf("got %s, want %s, the only one", c.addr, lost.addr)
 	}
-	if rules := sh(t, "iptables -t nat -S %s", chainPublish); strings.Contains(rules, lost.id) {
+	if rules := sh(t, "iptables -t nat -S MYDOCKER-PUBLISH"); strings.Contains(rules, lost.id) {
 		t.Errorf("its rule stays:\n%s", rules)
 	}
 }

@@ -6,56 +6,52 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"net"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
-	"github.com/vishvananda/netlink"
-
-	"github.com/weikeit/mydocker/lib/linux"
+	"github.com/weikeit/mydocker/lib/firewall"
+	"github.com/weikeit/mydocker/lib/link"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// maxLink is the length of the longest name of a link (IFNAMSIZ less the final zero).
-const maxLink = 15
-
-// defaultMTU is that of a bridge on a host without a default route.
-const defaultMTU = 1500
-
-// longestRoot bounds the path of a state directory in an alias: the kernel keeps 255 bytes of that.
+// longestRoot is the longest path of a state directory that fits in an alias. The kernel keeps 255 bytes.
 const longestRoot = 150
 
-// alias marks a bridge as that of a network of this state directory (ip-link(8), alias). A long path is cut short: the
-// directory's numbers, which stand before it then, tell it from others.
-func (m *Manager) alias(link string) string {
-	if root := m.dir.Root; len(root) <= longestRoot {
-		return aliasStart(link) + root
-	}
-	return fmt.Sprintf("%s%s %.*s", aliasStart(link), inodeOf(m.dir.Root), longestRoot, m.dir.Root)
+// uplink is a network whose bridge is up.
+type uplink struct {
+	Network
+	bridge link.Link
 }
 
-func aliasStart(link string) string { return "mydocker network " + link + " of " }
+// alias marks a bridge as that of a network of this state directory (ip-link(8), alias). A long path is cut, and the device
+// and inode of the directory come before it.
+func (m *Manager) alias(name string) string {
+	if root := m.dir.Root; len(root) <= longestRoot {
+		return aliasPrefix(name) + root
+	}
+	return fmt.Sprintf("%s%s %.*s", aliasPrefix(name), inodeOf(m.dir.Root), longestRoot, m.dir.Root)
+}
 
-// aliased reports whether a link of that name is marked as a bridge of this state directory, by whichever path that was
-// named then: through a symbolic link, or where it is mounted a second time.
-func (m *Manager) aliased(name, alias string) bool {
-	rest, ok := strings.CutPrefix(alias, aliasStart(name))
+func aliasPrefix(name string) string { return "mydocker network " + name + " of " }
+
+// isOurAlias reports whether an alias marks the bridge with a name as one of this state directory. The alias may have another
+// path of the directory, through a symbolic link or a second mount.
+func (m *Manager) isOurAlias(name, alias string) bool {
+	rest, ok := strings.CutPrefix(alias, aliasPrefix(name))
 	switch {
 	case !ok:
 		return false
 	case rest == m.dir.Root:
 		return true
 	case strings.HasPrefix(rest, "/"):
-		return sameFile(rest, m.dir.Root)
+		return link.SameFile(rest, m.dir.Root)
 	}
 	inode, _, _ := strings.Cut(rest, " ")
 	return inode == inodeOf(m.dir.Root)
 }
 
-// inodeOf returns the numbers of a directory, "" where it is not there.
+// inodeOf returns the device and inode of a directory, "" if it does not exist.
 func inodeOf(path string) string {
 	var st syscall.Stat_t
 	if err := syscall.Stat(path, &st); err != nil {
@@ -64,127 +60,40 @@ func inodeOf(path string) string {
 	return fmt.Sprintf("%x:%x", st.Dev, st.Ino)
 }
 
-// chooseLink returns the name of a new network's bridge: the network's own where it is one for a link and
-// free, else a short one made of it and of the state directory. A bridge that is still there from a state
-// directory that somebody deleted makes way.
+// chooseLink returns the bridge name of a new network: the network's name if it is free and valid for a link, or else a
+// short one. A bridge that remains from a deleted state directory with this path is removed.
 func (m *Manager) chooseLink(name string) (string, error) {
-	if len(name) <= maxLink && name != "all" && name != "default" { // those two are words in /proc/sys/net
-		link, err := findLink(name)
-		if err != nil {
-			return "", err
-		}
-		if link == nil {
-			return name, nil
-		}
-		if m.aliased(name, link.Attrs().Alias) {
-			return name, deleteLink(name)
-		}
+	if len(name) > link.MaxName || name == "all" || name == "default" { // those two have a meaning in /proc/sys/net
+		return m.shortLink(name), nil
+	}
+	dev, err := link.Find(name)
+	switch {
+	case err != nil:
+		return "", err
+	case dev == nil:
+		return name, nil
+	case m.isOurAlias(name, dev.Attrs().Alias):
+		return name, link.Delete(name)
 	}
 	return m.shortLink(name), nil
 }
 
-// shortLink makes a name for a network's bridge of the network's and of the state directory.
+// shortLink returns a bridge name made from a hash of the state directory and the network's name.
 func (m *Manager) shortLink(name string) string {
 	sum := fnv.New64a()
 	fmt.Fprintf(sum, "%s\n%s", m.dir.Root, name)
 	return fmt.Sprintf("md-%012x", sum.Sum64()>>16)
 }
 
-// owns reports whether a link is the bridge of the network. One whose maker was killed before it set the
-// alias is known by its hardware address.
-func (m *Manager) owns(link netlink.Link, n Network) bool {
-	a := link.Attrs()
-	return m.aliased(n.Link, a.Alias) ||
-		a.Alias == "" && link.Type() == "bridge" && bytes.Equal(a.HardwareAddr, macOf(n.Gateways[0]))
+// isOurs reports whether a link is the bridge of a network. If its maker was killed before it set the alias, the hardware
+// address tells.
+func (m *Manager) isOurs(dev link.Link, n Network) bool {
+	a := dev.Attrs()
+	return m.isOurAlias(n.Link, a.Alias) ||
+		a.Alias == "" && dev.Type() == "bridge" && bytes.Equal(a.HardwareAddr, link.MACOf(n.Gateways[0]))
 }
 
-// bringUp returns the bridge of a network, made with its rules where it is not there, and mended where it is not as it
-// was made. The caller holds the lock.
-func (m *Manager) bringUp(ctx context.Context, n *Network) (netlink.Link, error) {
-	r, err := openRTNL()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	b, err := m.findBridge(r, n)
-	if err != nil {
-		return nil, err
-	}
-	var link netlink.Link
-	if b != nil && b.fault(*n) == "" {
-		link, err = b.link, m.mendRules(ctx)
-	} else {
-		link, err = m.raiseBridge(ctx, r, n)
-	}
-	if err != nil {
-		return nil, err
-	}
-	loose, err := r.loose()
-	if err == nil && len(loose) > 0 {
-		_, err = m.plugLoose(loose)
-	}
-	return link, err
-}
-
-// raiseBridge makes the bridge of a network, or mends one that is not as it was made. A network that has no bridge yet
-// chooses its name and addresses here, under a lock of the host.
-func (m *Manager) raiseBridge(ctx context.Context, r rtnl, n *Network) (netlink.Link, error) {
-	defer lockHost()()
-	if n.Link == "" {
-		if err := m.settleDefault(n); err != nil {
-			return nil, err
-		}
-	}
-	b, err := m.findBridge(r, n) // another set of state may have made one of that name before we had the lock
-	if err != nil {
-		return nil, err
-	}
-	if b == nil {
-		if err := m.chooseAgain(n); err != nil {
-			return nil, err
-		}
-	}
-	link, err := m.makeBridge(ctx, *n, b)
-	if err != nil && b == nil { // one that was there may have containers on it
-		err = errors.Join(err, m.takeDown(context.WithoutCancel(ctx), *n))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("network %s: %w", n.Name, err)
-	}
-	return link, nil
-}
-
-// findBridge returns the bridge of a network, nil where there is none. A network whose bridge is not there gets another
-// name for it where the bridge of another state directory has got that name.
-func (m *Manager) findBridge(r rtnl, n *Network) (*bridge, error) {
-	if n.Link == "" {
-		return nil, nil
-	}
-	b, err := r.bridge(n.Link)
-	if err != nil || b == nil || m.owns(b.link, *n) {
-		return b, err
-	}
-	if other := m.shortLink(n.Name); n.Link != other && strings.HasPrefix(b.link.Attrs().Alias, aliasStart(n.Link)) {
-		n.Link = other
-		if err := m.store(*n); err != nil {
-			return nil, err
-		}
-		return m.findBridge(r, n)
-	}
-	return nil, fmt.Errorf("network %s: the link %s exists and is not ours", n.Name, n.Link)
-}
-
-// lockHost takes the lock under which bridges are made, whatever state directory they are of: two must not choose the
-// same name or the same addresses at once. Where there is no place for the lock, nothing is held.
-func lockHost() (unlock func()) {
-	unlock, err := state.LockHost(state.BridgesLock)
-	if err != nil {
-		return func() {}
-	}
-	return unlock
-}
-
-// up returns a network, which is brought up if it must. The caller holds the lock.
+// up returns a network with its bridge, which it brings up if needed. The caller holds the lock.
 func (m *Manager) up(ctx context.Context, network string) (uplink, error) {
 	n, err := m.load(network)
 	if err != nil {
@@ -194,7 +103,7 @@ func (m *Manager) up(ctx context.Context, network string) (uplink, error) {
 	return uplink{n, bridge}, err
 }
 
-// uplinks returns the networks of the endpoints, brought up.
+// uplinks returns the networks of endpoints, brought up.
 func (m *Manager) uplinks(ctx context.Context, endpoints []state.Endpoint) ([]uplink, error) {
 	unlock, err := m.lock()
 	if err != nil {
@@ -210,10 +119,96 @@ func (m *Manager) uplinks(ctx context.Context, endpoints []state.Endpoint) ([]up
 	return ups, nil
 }
 
-// settleDefault gives the default network its addresses and its bridge's name for good: the usual ones,
-// or others where this host, or a second state directory on it, has these already.
+// bringUp returns the bridge of a network. It makes the bridge and its rules if they are missing, and repairs them if they
+// have changed. The caller holds the lock.
+func (m *Manager) bringUp(ctx context.Context, n *Network) (link.Link, error) {
+	q, err := link.OpenQuery()
+	if err != nil {
+		return nil, err
+	}
+	defer q.Close()
+	b, err := m.findBridge(q, n)
+	if err != nil {
+		return nil, err
+	}
+	var dev link.Link
+	if b != nil && b.Fault(n.addresses()) == "" {
+		dev, err = b.Link, m.repairRules(ctx)
+	} else {
+		dev, err = m.raiseBridge(ctx, q, n, b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	loose, err := q.Loose()
+	if err == nil && len(loose) > 0 {
+		_, err = m.enslaveLoose(loose)
+	}
+	return dev, err
+}
+
+// raiseBridge makes the bridge of a network, or repairs bridge b. If the network has no bridge name yet, it chooses name and
+// addresses under a lock of the host.
+func (m *Manager) raiseBridge(ctx context.Context, q link.Query, n *Network, b *link.Bridge) (link.Link, error) {
+	defer lockHost()()
+	if n.Link == "" {
+		err := m.settleDefault(n)
+		if err == nil {
+			b, err = m.findBridge(q, n)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if b == nil {
+		if err := m.chooseAgain(n); err != nil {
+			return nil, err
+		}
+	}
+	dev, err := m.makeBridge(ctx, *n, b)
+	if err != nil && b == nil { // an existing bridge may have containers
+		err = errors.Join(err, m.takeDown(context.WithoutCancel(ctx), *n))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("network %s: %w", n.Name, err)
+	}
+	return dev, nil
+}
+
+// findBridge returns the bridge of a network, nil if there is none. If a bridge of another state directory has its name, the
+// network gets another name for its bridge.
+func (m *Manager) findBridge(q link.Query, n *Network) (*link.Bridge, error) {
+	if n.Link == "" {
+		return nil, nil
+	}
+	b, err := q.Bridge(n.Link)
+	if err != nil || b == nil || m.isOurs(b.Link, *n) {
+		return b, err
+	}
+	if other := m.shortLink(n.Name); n.Link != other && strings.HasPrefix(b.Attrs().Alias, aliasPrefix(n.Link)) {
+		n.Link = other
+		if err := m.store(*n); err != nil {
+			return nil, err
+		}
+		return m.findBridge(q, n)
+	}
+	return nil, fmt.Errorf("network %s: the link %s exists and is not ours", n.Name, n.Link)
+}
+
+// lockHost takes the lock for making bridges, which all state directories share: two must not choose the same name or
+// addresses. If the lock file cannot be made, it takes no lock.
+func lockHost() (unlock func()) {
+	unlock, err := state.LockHost("bridges")
+	if err != nil {
+		return func() {}
+	}
+	return unlock
+}
+
+// settleDefault stores the addresses and the bridge name of the default network: the usual ones, or others if the host or
+// another state directory uses them.
 func (m *Manager) settleDefault(n *Network) error {
-	link, err := m.chooseLink(n.Name)
+	name, err := m.chooseLink(n.Name)
 	if err != nil {
 		return err
 	}
@@ -227,14 +222,13 @@ func (m *Manager) settleDefault(n *Network) error {
 			return fmt.Errorf("network %s: %w", n.Name, err)
 		}
 	}
-	*n = bridgeNetwork(n.Name, link, subnet, n.Created)
+	*n = bridgeNetwork(n.Name, name, subnet, n.Created)
 	n.Chosen = true
 	return m.store(*n)
 }
 
-// chooseAgain gives a network other addresses whose first ones were chosen for it, and are somebody else's by now: those
-// of a network of another state directory, which was not up either when this one was made. It does so as long as no
-// container has an address of the network.
+// chooseAgain replaces a subnet that was chosen for a network and is in use by now: by a network of another state directory
+// whose bridge was not up at the time. It does so only while no container has an address of the network.
 func (m *Manager) chooseAgain(n *Network) error {
 	if !n.Chosen || len(m.leased(n.Name)) > 0 {
 		return nil
@@ -252,76 +246,78 @@ func (m *Manager) chooseAgain(n *Network) error {
 	return m.store(*n)
 }
 
-// makeBridge makes the bridge of a network, or completes one that an earlier try left half made, or that another program
-// changed since: b is what is there of it, or nil. It sets it up last.
-func (m *Manager) makeBridge(ctx context.Context, n Network, b *bridge) (link netlink.Link, err error) {
-	if b == nil || !b.hasAddresses(n) {
-		if err := m.checkFree(n); err != nil {
+// makeBridge makes the bridge of a network, or completes bridge b that an earlier try left half made or that another program
+// has changed. It sets the bridge up last.
+func (m *Manager) makeBridge(ctx context.Context, n Network, b *link.Bridge) (dev link.Link, err error) {
+	if b == nil || !b.HasAddresses(n.addresses()) {
+		if err := m.checkUnused(n); err != nil {
 			return nil, err
 		}
 	}
 	if b != nil {
-		link = b.link
-	} else if link, err = addBridge(n.Link, n.Gateways[0]); err != nil {
+		dev = b.Link
+	} else if dev, err = link.AddBridge(n.Link, link.MACOf(n.Gateways[0])); err != nil {
 		return nil, err
 	}
-	linux.Trace("ip", "link", "set", n.Link, "alias", m.alias(n.Link))
-	if err := netlink.LinkSetAlias(link, m.alias(n.Link)); err != nil {
-		return nil, fmt.Errorf("set alias of %s: %w", n.Link, err)
-	}
-	if err := prepareBridge6(n); err != nil {
+	if err := link.SetAlias(dev, m.alias(n.Link)); err != nil {
 		return nil, err
 	}
-	for i, gateway := range n.Gateways {
-		if err := here().addAddress(link, netip.PrefixFrom(gateway, n.IPNets[i].Bits())); err != nil {
+	if err := link.PrepareBridgeIPv6(n.Link, n.has6()); err != nil {
+		return nil, err
+	}
+	for _, addr := range n.addresses() {
+		if err := link.Here().AddAddress(dev, addr); err != nil {
 			return nil, err
 		}
 	}
-	if err := m.openHost(n); err != nil {
+	if err := m.forwardOn(n); err != nil {
 		return nil, err
 	}
 	networks, err := m.upNetworks()
 	if err == nil {
-		err = m.installRules(ctx, networks, false)
+		err = m.firewall.Install(ctx, rulesOf(networks))
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := here().setUp(link); err != nil {
-		return link, err
+	if err := link.Here().SetUp(dev); err != nil {
+		return dev, err
 	}
 	if n.has6() {
-		if err := admitLoopback6(link); err != nil {
-			return link, err
+		if err := link.AdmitLoopbackIPv6(dev); err != nil {
+			return dev, err
 		}
 	}
-	m.standing() // notes the version of the rules, so that the next command has one question to ask
-	return link, nil
+	m.firewall.IsWhole(m.upRules) // stores the version of the rules, so that the next command needs one request
+	return dev, nil
 }
 
-// checkFree returns an error where this host uses the network's addresses for something else.
-func (m *Manager) checkFree(n Network) error {
+// checkUnused returns an error if the host uses a network's addresses for something else.
+func (m *Manager) checkUnused(n Network) error {
 	used, err := m.used(n)
+	if err != nil {
+		return err
+	}
 	for _, subnet := range n.IPNets {
-		if err == nil {
-			err = checkOverlap(subnet, used)
+		if err := checkOverlap(subnet, used); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
-// openHost sets what this host needs to forward a network's packets.
-func (m *Manager) openHost(n Network) error {
+// forwardOn sets the sysctls that the host needs to forward a network's packets.
+func (m *Manager) forwardOn(n Network) error {
 	if err := m.changeSysctl("net/ipv4/ip_forward", "1"); err != nil {
 		return err
 	}
 	if n.has6() {
-		if err := errors.Join(checkIPv6(), m.forward6()); err != nil {
+		if err := errors.Join(link.CheckIPv6(), link.ForwardIPv6(m.changeSysctl)); err != nil {
 			return err
 		}
 	}
-	// For 127.0.0.1:PORT on this host; the rules keep the containers from using it.
-	return sysctl("net/ipv4/conf/"+n.Link+"/route_localnet", "1")
+	// For ports on 127.0.0.1. The rules keep containers from using it.
+	return link.SetSysctl("net/ipv4/conf/"+n.Link+"/route_localnet", "1")
 }
 
 // takeDown removes the bridge of a network and its rules. It is idempotent.
@@ -329,60 +325,9 @@ func (m *Manager) takeDown(ctx context.Context, n Network) error {
 	if n.Link == "" {
 		return nil
 	}
-	link, err := findLink(n.Link)
-	if err != nil || link != nil && !m.owns(link, n) {
+	dev, err := link.Find(n.Link)
+	if err != nil || dev != nil && !m.isOurs(dev, n) {
 		return err
 	}
-	return errors.Join(m.uninstallRules(ctx, networkTag(n.Link), true), deleteLink(n.Link), m.restoreSysctls())
-}
-
-// addBridge makes a bridge with a fixed hardware address: it would else take over its ports', and
-// change when they come and go.
-func addBridge(name string, gateway netip.Addr) (netlink.Link, error) {
-	mtu := hostMTU()
-	mac := macOf(gateway)
-	linux.Trace("ip", "link", "add", name, "mtu", strconv.Itoa(mtu), "address", mac.String(), "type", "bridge")
-	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name, MTU: mtu, HardwareAddr: mac, TxQLen: -1}}
-	if err := netlink.LinkAdd(bridge); err != nil {
-		return nil, fmt.Errorf("add bridge %s: %w", name, err)
-	}
-	return bridge, nil
-}
-
-// hostMTU returns the MTU of the host's default route: its own, where it has one, else its link's.
-func hostMTU() int {
-	for _, f := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		routes, err := netlink.RouteList(nil, f)
-		if err != nil {
-			continue
-		}
-		for _, r := range routes {
-			if ones := prefixLength(r.Dst); ones > 0 {
-				continue
-			}
-			if r.MTU > 0 {
-				return r.MTU
-			}
-			if link, err := netlink.LinkByIndex(r.LinkIndex); err == nil && link.Attrs().MTU > 0 {
-				return link.Attrs().MTU
-			}
-		}
-	}
-	return defaultMTU
-}
-
-// prefixLength returns how many bits of a route's destination count: none, where it is the default route.
-func prefixLength(dst *net.IPNet) int {
-	if dst == nil {
-		return 0
-	}
-	ones, _ := dst.Mask.Size()
-	return ones
-}
-
-// macOf returns the hardware address of an address: a local one (IEEE 802, bit 1 of the first byte) that
-// ends with it. The next owner of the address has it too, so that no neighbour's cache is ever wrong.
-func macOf(addr netip.Addr) net.HardwareAddr {
-	b := addr.AsSlice()
-	return append(net.HardwareAddr{0x02, 0x6d}, b[len(b)-4:]...)
+	return errors.Join(m.firewall.Remove(ctx, firewall.NetworkTag(n.Link)), link.Delete(n.Link), m.restoreSysctls())
 }

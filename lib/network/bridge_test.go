@@ -43,10 +43,10 @@ func TestAliasIsOfOneDirectory(t *testing.T) {
 		if len(alias) > 255 {
 			t.Errorf("%s: %d bytes are too many", alias, len(alias))
 		}
-		if got := of(c.asked).aliased("web", alias); got != c.same {
+		if got := of(c.asked).isOurAlias("web", alias); got != c.same {
 			t.Errorf("made by %s, asked by %s: %v", c.made, c.asked, got)
 		}
-		if of(c.made).aliased("other", alias) {
+		if of(c.made).isOurAlias("other", alias) {
 			t.Errorf("%s: the bridge of another name", alias)
 		}
 	}

@@ -2,204 +2,315 @@ package network
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strings"
 
+	"github.com/weikeit/mydocker/lib/cni"
+	"github.com/weikeit/mydocker/lib/firewall"
+	"github.com/weikeit/mydocker/lib/link"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// The commands of a CNI plugin (CNI specification 1.1, section 2).
-const (
-	cniAdd     = "ADD"
-	cniDel     = "DEL"
-	cniCheck   = "CHECK"
-	cniGC      = "GC"
-	cniStatus  = "STATUS"
-	cniVersion = "VERSION"
-)
-
-// CNI makes md-net a plugin of the Container Network Interface (specification 1.1 and older ones from 0.3.0
-// on): it answers one call of a container runtime, and returns the exit code. The parameters are looked up
-// by getenv (CNI_COMMAND and others), the configuration of the network is read from in, the result, or a JSON object
-// that says what went wrong, is written to out.
+// CNI handles one call of a container runtime as a CNI plugin, and returns the exit code. getenv looks up the parameters, in
+// has the configuration ([cni.Config]), and the result or the error is written to out.
 //
-// A container's interface is attached as [Manager.AttachTo] does it, under an id of ours made of the
-// names that the runtime gives it. How a network is configured says [cniConfig].
+// The interface is attached as by [Manager.AttachTo], under an id made of the runtime's names.
 func (m *Manager) CNI(ctx context.Context, getenv func(string) string, in io.Reader, out io.Writer) (code int) {
-	c, err := readCall(getenv, in)
-	if err != nil {
-		return CNIError(out, c.conf.CNIVersion, err)
-	}
-	result, err := m.cni(ctx, c)
-	if err == nil && result != nil {
-		err = writeJSON(out, result)
-		if err != nil && c.command == cniAdd {
-			err = errors.Join(err, m.cniDel(context.WithoutCancel(ctx), c))
-		}
+	c, err := cni.Read(getenv, in, checkCNI)
+	if err == nil {
+		err = m.answerCNI(ctx, c, out)
 	}
 	if err != nil {
-		return CNIError(out, c.conf.CNIVersion, err)
+		return cni.WriteError(out, c.Config.CNIVersion, err)
 	}
 	return 0
 }
 
-// cni does what a call asks for. The result may be nil.
-func (m *Manager) cni(ctx context.Context, c call) (result any, err error) {
-	switch c.command {
-	case cniAdd:
-		return m.cniAdd(ctx, c)
-	case cniDel:
-		return nil, m.cniDel(ctx, c)
-	case cniCheck:
-		return nil, m.cniCheck(ctx, c)
-	case cniGC:
-		return nil, m.cniGC(ctx, c)
-	case cniStatus:
-		return nil, m.cniStatus(c)
+// checkCNI returns an error if a configuration names no valid network.
+func checkCNI(conf cni.Config) error {
+	if err := checkName(conf.NetworkName()); err != nil || conf.Subnet == "" {
+		return err
 	}
-	return versions{c.conf.CNIVersion, cniVersions()}, nil
+	_, err := parseSubnet(conf.Subnet)
+	return err
 }
 
-// call is one call of the plugin: parameters and configuration.
-type call struct {
-	command string
-	conf    cniConfig
-	netns   string // CNI_NETNS
-	names   state.CNI
-}
-
-// id is our name for the attachment. The runtime's names may be long and of many forms; ours has to be
-// safe as an element of a path, and the same at each call.
-func (c call) id() string {
-	sum := sha256.Sum256([]byte(c.names.Network + "\n" + c.names.ContainerID + "\n" + c.names.IfName))
-	return hex.EncodeToString(sum[:6])
+func (m *Manager) answerCNI(ctx context.Context, c cni.Call, out io.Writer) error {
+	switch c.Command {
+	case cni.Add:
+		result, err := m.cniAdd(ctx, c)
+		if err != nil {
+			return err
+		}
+		if err := cni.WriteJSON(out, result); err != nil {
+			return errors.Join(err, m.cniDel(context.WithoutCancel(ctx), c))
+		}
+		return nil
+	case cni.Del:
+		return m.cniDel(ctx, c)
+	case cni.Check:
+		return m.cniCheck(ctx, c)
+	case cni.GC:
+		return m.cniGC(ctx, c)
+	case cni.Status:
+		return m.cniStatus(c)
+	}
+	return c.WriteVersions(out)
 }
 
 // cniAdd connects the container's namespace to the network.
-func (m *Manager) cniAdd(ctx context.Context, c call) (any, error) {
-	previous, err := c.conf.previous()
+func (m *Manager) cniAdd(ctx context.Context, c cni.Call) (cni.Result, error) {
+	result, err := c.Config.Previous()
 	if err != nil {
 		return nil, err
 	}
-	ports, w, err := c.conf.endpointOptions()
+	ports, err := c.Config.Ports()
 	if err != nil {
 		return nil, err
 	}
-	w.link = c.names.IfName
-	var there bool
-	err = linux.InNetNS(c.netns, func() error {
-		link, err := findLink(w.link)
-		there = link != nil
-		return err
-	})
-	if err == nil && there {
-		err = fmt.Errorf("the namespace %s has an interface %s already", c.netns, w.link)
+	options, err := cniOptions(c)
+	if err != nil {
+		return nil, &cni.Error{Code: cni.CodeBadConfig, Err: err}
 	}
+	if err := checkNoInterface(c); err != nil {
+		return nil, err
+	}
+	network, err := m.cniNetwork(ctx, c.Config)
 	if err != nil {
 		return nil, err
 	}
-	network, err := m.cniNetwork(ctx, c.conf)
+	n := state.Net{Mode: state.ModeBridge, NetNS: c.NetNS, CNI: c.Names, Ports: ports}
+	n, err = m.attachNetNS(ctx, c.ID(), n, []join{{network.Name, options}})
 	if err != nil {
 		return nil, err
 	}
-	n := state.Net{Mode: modeBridge, NetNS: c.netns, CNI: c.names, Ports: ports}
-	n, err = m.attachForeign(ctx, c.id(), n, []join{{network.Name, w}})
-	if err != nil {
-		return nil, err
-	}
-	// Again: the default network's bridge and addresses may only now be settled.
-	if network, err = m.load(network.Name); err == nil {
-		err = previous.add(c, network, n.Endpoints[0])
-	}
-	if err != nil {
+	if err := m.addResult(result, c, n.Endpoints[0]); err != nil {
 		return nil, errors.Join(err, m.cniDel(context.WithoutCancel(ctx), c))
 	}
-	return previous, nil
+	return result, nil
 }
 
-// cniNetwork returns the network that a configuration means, which is made where it is missing.
-func (m *Manager) cniNetwork(ctx context.Context, conf cniConfig) (Network, error) {
-	n, err := m.load(conf.network())
+// cniOptions returns the endpoint options that the runtime passes as capabilities.
+func cniOptions(c cni.Call) (o endpointOptions, err error) {
+	o.link = c.Names.IfName
+	for _, text := range c.Config.Runtime.IPs {
+		bare, _, _ := strings.Cut(text, "/")
+		if err := o.setAddress(bare); err != nil {
+			return o, fmt.Errorf("ips: %w", err)
+		}
+	}
+	if text := c.Config.Runtime.MAC; text != "" {
+		return o, o.setMAC(text)
+	}
+	return o, nil
+}
+
+// checkNoInterface returns an error if the namespace has an interface with the name already.
+func checkNoInterface(c cni.Call) error {
+	return linux.InNetNS(c.NetNS, func() error {
+		dev, err := link.Find(c.Names.IfName)
+		if err == nil && dev != nil {
+			err = fmt.Errorf("the namespace %s has an interface %s already", c.NetNS, c.Names.IfName)
+		}
+		return err
+	})
+}
+
+// cniNetwork returns the network of a configuration, and makes it if it is missing.
+func (m *Manager) cniNetwork(ctx context.Context, conf cni.Config) (Network, error) {
+	n, err := m.load(conf.NetworkName())
 	if errors.Is(err, state.ErrNotFound) {
 		var o CreateOptions
 		if conf.Subnet != "" {
 			o.Subnet = []string{conf.Subnet}
 		}
-		createErr := m.Create(ctx, conf.network(), o)
-		n, err = m.load(conf.network()) // it may be there although another one was faster
+		createErr := m.Create(ctx, conf.NetworkName(), o)
+		n, err = m.load(conf.NetworkName()) // another call may have been faster
 		if err != nil && createErr != nil {
 			err = createErr
 		}
 	}
-	if err == nil && conf.Subnet != "" && listed(n.subnets(ipv4)) != conf.Subnet {
-		err = &cniError{codeBadConfig, fmt.Errorf("subnet %s: network %s has %s", conf.Subnet, n.Name, n.IPNets[0])}
+	if err == nil && conf.Subnet != "" && listed(n.subnets(state.IPv4)) != conf.Subnet {
+		err = &cni.Error{Code: cni.CodeBadConfig, Err: fmt.Errorf("subnet %s: network %s has %s", conf.Subnet, n.Name, n.IPNets[0])}
 	}
 	return n, err
 }
 
-// cniDel takes the attachment back. It is idempotent.
-func (m *Manager) cniDel(ctx context.Context, c call) error {
-	return m.change(ctx, c.id(), func(ctx context.Context, id string, n state.Net) error {
-		if n.Mode != "" && n.CNI != c.names {
-			return nil // by the rarest of accidents, the id is another's
+// addResult adds a new endpoint to the result. It loads the network, because attaching may have chosen the bridge and the
+// addresses of the default network.
+func (m *Manager) addResult(result cni.Result, c cni.Call, e state.Endpoint) error {
+	n, err := m.load(e.Network)
+	if err != nil {
+		return err
+	}
+	made := cni.Added{Addresses: e.Addresses(), Gateway: n.gateway}
+	describe := func(name, sandbox string) error {
+		dev, err := link.MustFind(name)
+		if err != nil {
+			return err
+		}
+		a := dev.Attrs()
+		made.Interfaces = append(made.Interfaces, cni.Interface{Name: name, MAC: a.HardwareAddr.String(), MTU: a.MTU, Sandbox: sandbox})
+		return nil
+	}
+	for _, name := range []string{n.Link, e.HostLink} {
+		if err := describe(name, ""); err != nil {
+			return err
+		}
+	}
+	err = linux.InNetNS(c.NetNS, func() error {
+		if err := describe(e.Link, c.NetNS); err != nil {
+			return err
+		}
+		made.Routed, err = link.DefaultRoutes(e.Link)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return result.Add(c.Config, made)
+}
+
+// cniDel removes the attachment. It is idempotent.
+func (m *Manager) cniDel(ctx context.Context, c cni.Call) error {
+	return m.change(ctx, c.ID(), func(ctx context.Context, id string, n state.Net) error {
+		if n.Mode != "" && n.CNI != c.Names {
+			return nil // a hash collision: the id is another attachment's
 		}
 		return m.forget(ctx, id, n)
 	})
 }
 
-// cniGC takes back what the runtime no longer knows of, and what is gone.
-func (m *Manager) cniGC(ctx context.Context, c call) error {
-	return m.collect(ctx, func(id string, n state.Net) bool {
-		if n.CNI.Network != c.conf.Name || c.conf.Valid == nil {
-			return m.lost(id, n)
+// cniGC removes the attachments that the runtime does not list, and those whose namespaces are gone.
+func (m *Manager) cniGC(ctx context.Context, c cni.Call) error {
+	return m.detachIf(ctx, func(id string, n state.Net) bool {
+		if n.CNI.Network != c.Config.Name || c.Config.Valid == nil {
+			return m.isLost(id, n)
 		}
-		return !slices.ContainsFunc(*c.conf.Valid, func(a cniAttachment) bool {
+		return !slices.ContainsFunc(*c.Config.Valid, func(a cni.Attachment) bool {
 			return a.ContainerID == n.CNI.ContainerID && a.IfName == n.CNI.IfName
 		})
 	})
 }
 
-// cniStatus returns an error where an ADD cannot work.
-func (m *Manager) cniStatus(c call) error {
-	unavailable := func(err error) error { return &cniError{codeUnavailable, err} }
+// cniStatus returns an error if an ADD cannot succeed.
+func (m *Manager) cniStatus(c cni.Call) error {
+	unavailable := func(err error) error { return &cni.Error{Code: cni.CodeUnavailable, Err: err} }
 	if os.Geteuid() != 0 {
 		return unavailable(errors.New("want root"))
 	}
 	for _, tool := range []string{"iptables-restore", "iptables-save"} {
-		if _, err := findTool(tool); err != nil {
-			return &cniError{codeUnavailableLimited, err} // published ports cannot be taken away, either
+		if _, err := firewall.FindTool(tool); err != nil {
+			return &cni.Error{Code: cni.CodeUnavailableLimited, Err: err} // published ports cannot be removed either
 		}
 	}
-	n, err := m.load(c.conf.network())
+	n, err := m.load(c.Config.NetworkName())
 	switch {
 	case errors.Is(err, state.ErrNotFound):
-		return nil // it is made when it is needed
+		return nil // ADD makes it
 	case err != nil:
 		return unavailable(err)
 	}
-	if n.Link != "" { // the default network may not have its bridge yet
-		if link, err := findLink(n.Link); err != nil || link != nil && !m.owns(link, n) {
+	if n.Link != "" { // the default network may have no bridge yet
+		if dev, err := link.Find(n.Link); err != nil || dev != nil && !m.isOurs(dev, n) {
 			return unavailable(fmt.Errorf("network %s: the link %s exists and is not ours", n.Name, n.Link))
 		}
 	}
-	held := 0
+	if !m.hasRoom(n) {
+		return unavailable(noFree(n, state.IPv4))
+	}
+	return nil
+}
+
+// hasRoom reports whether a network has a free IPv4 address.
+func (m *Manager) hasRoom(n Network) bool {
+	leased := 0
 	for _, addr := range m.leased(n.Name) {
-		if addr.Is4() && !m.gone(m.holder(n.Name, addr)) {
-			held++
+		if addr.Is4() && !m.isGone(m.holder(n.Name, addr)) {
+			leased++
 		}
 	}
 	room := 0
-	for _, p := range n.subnets(ipv4) {
-		room += 1<<(32-p.Bits()) - 3 // less the subnet's own address, the gateway's and the broadcast's
+	for _, p := range n.subnets(state.IPv4) {
+		room += 1<<(32-p.Bits()) - 3 // without the subnet's, the gateway's and the broadcast address
 	}
-	if held >= room {
-		return unavailable(noFree(n, ipv4))
+	return leased < room
+}
+
+// cniCheck returns an error if what ADD has made is missing, or differs from the result (CNI specification, section 2
+// "CHECK"). Routes are not checked, because later plugins may change them.
+func (m *Manager) cniCheck(ctx context.Context, c cni.Call) error {
+	result, err := c.Config.Previous()
+	if err != nil {
+		return err
+	}
+	n, err := m.dir.ReadNet(c.ID())
+	if err != nil {
+		return err
+	}
+	if n.CNI != c.Names || len(n.Endpoints) == 0 {
+		return &cni.Error{Code: cni.CodeUnknownContainer, Err: fmt.Errorf("container %s has no attached interface %s", c.Names.ContainerID, c.Names.IfName)}
+	}
+	e := n.Endpoints[0]
+	if err := result.Expect(e); err != nil {
+		return err
+	}
+	for _, addr := range e.Addresses() {
+		if holder := m.holder(e.Network, addr.Addr()); holder != c.ID() {
+			return fmt.Errorf("network %s: address %s is not leased to it", e.Network, addr.Addr())
+		}
+	}
+	if err := m.checkHostLink(e); err != nil {
+		return err
+	}
+	if err := linux.InNetNS(c.NetNS, func() error { return checkLink(e) }); err != nil {
+		return fmt.Errorf("namespace %s: %w", c.NetNS, err)
+	}
+	return m.firewall.CheckPorts(ctx, c.ID(), n)
+}
+
+// checkHostLink checks the host's end of an endpoint and the bridge.
+func (m *Manager) checkHostLink(e state.Endpoint) error {
+	n, err := m.load(e.Network)
+	if err != nil {
+		return err
+	}
+	bridge, err := link.MustFind(n.Link)
+	if err != nil {
+		return err
+	}
+	dev, err := link.MustFind(e.HostLink)
+	if err != nil {
+		return err
+	}
+	if dev.Attrs().MasterIndex != bridge.Attrs().Index {
+		return fmt.Errorf("link %s is not connected to bridge %s", e.HostLink, n.Link)
+	}
+	return nil
+}
+
+// checkLink checks the container's end of an endpoint, in the namespace of the calling thread.
+func checkLink(e state.Endpoint) error {
+	dev, err := link.MustFind(e.Link)
+	if err != nil {
+		return err
+	}
+	if mac := dev.Attrs().HardwareAddr.String(); mac != e.MAC {
+		return fmt.Errorf("link %s has the hardware address %s, not %s", e.Link, mac, e.MAC)
+	}
+	addrs, err := link.Addresses(dev)
+	if err != nil {
+		return err
+	}
+	for _, want := range e.Addresses() {
+		if !slices.Contains(addrs, want) {
+			return fmt.Errorf("link %s lacks the address %s", e.Link, want)
+		}
 	}
 	return nil
 }

@@ -7,12 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weikeit/mydocker/lib/cni"
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
 func TestCNI(t *testing.T) {
 	requireKernel(t)
-	for _, version := range cniVersions() {
+	for _, version := range cni.SupportedVersions() {
 		t.Run(version, func(t *testing.T) {
 			m := newManager(t)
 			m.checkClean(t)
@@ -83,7 +84,7 @@ func (m *Manager) checkCheck(t *testing.T, conf func(string) string, env []strin
 	if got := m.callCNI(t, with, env...); got.text != "" {
 		t.Error(got.text)
 	}
-	if got := m.callCNI(t, conf(""), env...); got.Code != codeBadConfig {
+	if got := m.callCNI(t, conf(""), env...); got.Code != cni.CodeBadConfig {
 		t.Errorf("without prevResult: %s", got.text)
 	}
 	other := strings.ReplaceAll(with, "10.79.0.7", "10.79.0.8")
@@ -99,7 +100,7 @@ func (m *Manager) checkCheck(t *testing.T, conf func(string) string, env []strin
 	} {
 		file := filepath.Join(t.TempDir(), "rules")
 		sh(t, "%s", strings.ReplaceAll(c.spoil, "$0", file))
-		if got := m.callCNI(t, with, env...); got.Code != codeFailed || !strings.Contains(got.Msg, c.want) {
+		if got := m.callCNI(t, with, env...); got.Code != cni.CodeFailed || !strings.Contains(got.Msg, c.want) {
 			t.Errorf("%s: %s", c.spoil, got.text)
 		}
 		sh(t, "%s", strings.ReplaceAll(c.mend, "$0", file))
@@ -130,7 +131,7 @@ func TestCNIPrevResult(t *testing.T) {
 	bad := strings.Replace(conf, `[{"name":"dummy0"`, `{"a":[{"name":"dummy0"`, 1)
 	bad = strings.Replace(bad, `true}]`, `true}]}`, 1)
 	env[0] = "CNI_COMMAND=ADD"
-	if got := m.callCNI(t, bad, env...); got.Code != codeDecode {
+	if got := m.callCNI(t, bad, env...); got.Code != cni.CodeDecode {
 		t.Error(got.text)
 	}
 }

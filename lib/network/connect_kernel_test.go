@@ -80,7 +80,7 @@ func TestConnect(t *testing.T) {
 	if n, _ := m.Inspect("n2"); n.Counts != 1 {
 		t.Errorf("counts %d, want 1", n.Counts)
 	}
-	if err := m.Remove(ctx, "n2"); err == nil || err.Error() != "network n2: it is used by container "+c.id {
+	if err := m.Remove(ctx, "n2"); err == nil || err.Error() != "network n2 is used by container "+c.id {
 		t.Error(err)
 	}
 	if err := m.Up(ctx, c.spec); err != nil {

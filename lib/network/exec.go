@@ -8,12 +8,13 @@ import (
 	"os/exec"
 	"syscall"
 
+	"github.com/weikeit/mydocker/lib/link"
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Exec turns this process into a program of the host that has the network namespace at path and all else of
-// this process: files, streams, signals, the exit code. Nothing is mounted anew, so /sys shows
-// the links of the host. It returns only where that fails.
+// Exec executes a program of the host in the network namespace at path. The program replaces this process, so it has its
+// files, streams, signals and exit code. /sys is not remounted and shows the links of the host. Exec returns only on
+// failure.
 func Exec(path string, argv []string) error {
 	program, err := exec.LookPath(argv[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
@@ -22,13 +23,13 @@ func Exec(path string, argv []string) error {
 	if err := linux.CheckNetNS(path); err != nil {
 		return err
 	}
-	linux.Trace(append(append([]string{"exec"}, within(path)...), argv...)...)
+	linux.Trace(append(append([]string{"exec"}, link.Within(path)...), argv...)...)
 	return linux.InNetNS(path, func() error {
 		return &notRun{argv[0], syscall.Exec(program, argv, os.Environ())}
 	})
 }
 
-// notRun says that a program could not be started.
+// notRun is the error for a program that cannot be started.
 type notRun struct {
 	name string
 	err  error
@@ -49,7 +50,7 @@ func (e *notRun) Error() string {
 
 func (e *notRun) Unwrap() error { return e.err }
 
-// ExitStatus is that of a shell: 127 where there is no such program, 126 where it cannot be executed.
+// ExitStatus is that of a shell: 127 if the program is not found, 126 if it cannot be executed.
 func (e *notRun) ExitStatus() int {
 	if errors.Is(e.err, exec.ErrNotFound) || errors.Is(e.err, fs.ErrNotExist) {
 		return 127

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/firewall"
+	"github.com/weikeit/mydocker/lib/link"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -32,7 +34,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv(envInside) == "":
 		os.Exit(runInside())
 	}
-	if err := here().setLoopbackUp(); err != nil {
+	if err := link.Here().SetLoopbackUp(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -71,7 +73,7 @@ func requireKernel(t *testing.T) {
 		missing = "root"
 	}
 	for _, tool := range []string{"iptables-nft", "iptables-legacy", "ip", "nsenter", "dockerd"} {
-		if _, err := findTool(tool); err != nil {
+		if _, err := firewall.FindTool(tool); err != nil {
 			missing = tool
 		}
 	}
@@ -100,7 +102,7 @@ func sh(t *testing.T, format string, args ...any) string {
 func otherHost(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "other")
-	if err := linux.NewNetNS(path, here().setLoopbackUp); err != nil {
+	if err := linux.NewNetNS(path, link.Here().SetLoopbackUp); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -145,7 +147,7 @@ func leftovers(t *testing.T) []string {
 	t.Helper()
 	lines := strings.Split(sh(t, "ip -o link show | cut -d@ -f1 | cut -d: -f2; ip -o addr | cut -c4-; ip route show table all"), "\n")
 	for _, save := range []string{"iptables-nft-save", "iptables-legacy-save", "ip6tables-nft-save", "ip6tables-legacy-save"} {
-		if _, err := findTool(save); err != nil {
+		if _, err := firewall.FindTool(save); err != nil {
 			continue
 		}
 		for line := range strings.Lines(sh(t, "%s 2>/dev/null", save)) {
@@ -286,4 +288,10 @@ func (m *Manager) mustCreate(t *testing.T, name string, o CreateOptions) {
 	if err := m.Create(context.Background(), name, o); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// reservedPorts returns the number of reserved ranges of ports.
+func (m *Manager) reservedPorts() int {
+	entries, _ := os.ReadDir(m.ports.Dir)
+	return len(entries)
 }

@@ -10,53 +10,54 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/weikeit/mydocker/lib/link"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// A lease is a file named by an address that holds the id of the container that has it. It is made
-// by one link(2) call ([state.Claim]), so that two cannot have one.
+// A lease is a file whose name is an address and whose content is the id of the container that has it. One link(2) call
+// makes it ([state.Claim]), so two containers cannot have the same address.
 
 func (m *Manager) leases(network string) string { return filepath.Join(m.path(network), "leases") }
 
-// lease gives container id an address of the network of one family: the one that it asked for, where that is
-// valid, else a free one. When there is none left, the leases of containers that are gone are taken back.
-func (m *Manager) lease(n Network, f family, want netip.Addr, id string) (netip.Prefix, error) {
+// lease leases an address of a family to container id: the requested one if it is valid, or else a free one. If none is
+// free, the leases of containers that are gone are freed.
+func (m *Manager) lease(n Network, f state.Family, want netip.Addr, id string) (netip.Prefix, error) {
 	if want.IsValid() {
 		return m.leaseOne(n, want, id)
 	}
-	addr, err := m.claimFree(n, f, id)
+	addr, err := m.leaseFree(n, f, id)
 	if err != nil || addr.IsValid() {
 		return addr, err
 	}
 	for _, addr := range m.leased(n.Name) {
-		if holder := m.holder(n.Name, addr); f.has(addr) && m.gone(holder) {
-			if err := errors.Join(flushAddresses(addr), m.free(n.Name, addr, holder)); err != nil {
+		if holder := m.holder(n.Name, addr); f.Has(addr) && m.isGone(holder) {
+			if err := errors.Join(link.ForgetAddresses(addr), m.free(n.Name, addr, holder)); err != nil {
 				return netip.Prefix{}, err
 			}
 		}
 	}
-	addr, err = m.claimFree(n, f, id)
+	addr, err = m.leaseFree(n, f, id)
 	if err == nil && !addr.IsValid() {
 		err = noFree(n, f)
 	}
 	return addr, err
 }
 
-func noFree(n Network, f family) error {
+func noFree(n Network, f state.Family) error {
 	return fmt.Errorf("network %s: no free address in %s", n.Name, listed(n.subnets(f)))
 }
 
-// leaseOne gives the address that was asked for to container id.
+// leaseOne leases a requested address to container id.
 func (m *Manager) leaseOne(n Network, addr netip.Addr, id string) (netip.Prefix, error) {
-	f := familyOf(addr)
+	f := state.FamilyOf(addr)
 	i := slices.IndexFunc(n.IPNets, func(p netip.Prefix) bool { return isHost(addr, p) })
 	switch {
-	case f == ipv6 && !n.has6():
-		return netip.Prefix{}, fmt.Errorf("network %s: %s: it has no IPv6 addresses", n.Name, addr)
+	case f == state.IPv6 && !n.has6():
+		return netip.Prefix{}, fmt.Errorf("network %s: address %s: the network has no IPv6", n.Name, addr)
 	case i < 0:
-		return netip.Prefix{}, fmt.Errorf("network %s: %s is no address for a host in %s", n.Name, addr, listed(n.subnets(f)))
+		return netip.Prefix{}, fmt.Errorf("network %s: address %s is not a host address in %s", n.Name, addr, listed(n.subnets(f)))
 	case addr == n.Gateways[i]:
-		return netip.Prefix{}, fmt.Errorf("network %s: %s is the gateway's address", n.Name, addr)
+		return netip.Prefix{}, fmt.Errorf("network %s: address %s is the gateway's", n.Name, addr)
 	}
 	if err := m.renewOne(n.Name, addr, id); err != nil {
 		return netip.Prefix{}, fmt.Errorf("network %s: address %s: %w", n.Name, addr, err)
@@ -64,20 +65,20 @@ func (m *Manager) leaseOne(n Network, addr netip.Addr, id string) (netip.Prefix,
 	return netip.PrefixFrom(addr, n.IPNets[i].Bits()), nil
 }
 
-// claimFree claims the lowest address of a family that nobody holds. The zero Prefix says that there is none.
-func (m *Manager) claimFree(n Network, f family, id string) (netip.Prefix, error) {
-	held := make(map[netip.Addr]bool)
+// leaseFree leases the lowest free address of a family. It returns the zero Prefix if there is none.
+func (m *Manager) leaseFree(n Network, f state.Family, id string) (netip.Prefix, error) {
+	taken := make(map[netip.Addr]bool)
 	for _, addr := range m.leased(n.Name) {
-		held[addr] = true
+		taken[addr] = true
 	}
 	for _, subnet := range n.subnets(f) {
 		for addr := subnet.Addr().Next(); isHost(addr, subnet); addr = addr.Next() {
-			if held[addr] || addr == n.gateway(addr) {
+			if taken[addr] || addr == n.gateway(addr) {
 				continue
 			}
 			err := state.Claim(m.leasePath(n.Name, addr), id)
-			var taken *state.TakenError
-			if errors.As(err, &taken) {
+			var other *state.TakenError
+			if errors.As(err, &other) {
 				continue
 			}
 			return netip.PrefixFrom(addr, subnet.Bits()), err
@@ -86,7 +87,7 @@ func (m *Manager) claimFree(n Network, f family, id string) (netip.Prefix, error
 	return netip.Prefix{}, nil
 }
 
-// renew makes sure that container id still has its addresses, as it should after a stop.
+// renew leases the addresses of a stopped container again, if it has lost them.
 func (m *Manager) renew(endpoints []state.Endpoint, id string) error {
 	unlock, err := m.lock()
 	if err != nil {
@@ -97,7 +98,7 @@ func (m *Manager) renew(endpoints []state.Endpoint, id string) error {
 		if _, err := m.load(e.Network); err != nil {
 			return err
 		}
-		for _, addr := range addresses(e) {
+		for _, addr := range e.Addresses() {
 			if err := m.renewOne(e.Network, addr.Addr(), id); err != nil {
 				return fmt.Errorf("network %s: address %s: %w", e.Network, addr.Addr(), err)
 			}
@@ -114,17 +115,17 @@ func (m *Manager) renewOne(network string, addr netip.Addr, id string) error {
 		return err
 	case taken.Holder == id:
 		return nil
-	case !state.IsID(taken.Holder) && m.holder(network, addr) == id: // torn, and ours
-	case !m.gone(m.holder(network, addr)):
+	case !state.IsID(taken.Holder) && m.holder(network, addr) == id: // a torn lease of ours
+	case !m.isGone(m.holder(network, addr)):
 		return fmt.Errorf("taken by container %s", m.containerName(m.holder(network, addr)))
 	}
-	if err := errors.Join(flushAddresses(addr), m.free(network, addr, taken.Holder)); err != nil {
+	if err := errors.Join(link.ForgetAddresses(addr), m.free(network, addr, taken.Holder)); err != nil {
 		return err
 	}
 	return state.Claim(m.leasePath(network, addr), id)
 }
 
-// free gives the address of container id back. It is idempotent.
+// free frees the address of container id. It is idempotent.
 func (m *Manager) free(network string, addr netip.Addr, id string) error {
 	path := m.leasePath(network, addr)
 	if _, err := os.Lstat(path); err == nil && !state.IsID(state.Holder(path)) && m.holder(network, addr) == id {
@@ -133,7 +134,7 @@ func (m *Manager) free(network string, addr netip.Addr, id string) error {
 	return state.Release(path, id)
 }
 
-// freeUnknown gives back all addresses of a network that container id holds.
+// freeUnknown frees all addresses that container id has in a network.
 func (m *Manager) freeUnknown(network, id string) error {
 	var held []netip.Addr
 	for _, addr := range m.leased(network) {
@@ -141,13 +142,13 @@ func (m *Manager) freeUnknown(network, id string) error {
 			held = append(held, addr)
 		}
 	}
-	return errors.Join(flushAddresses(held...), state.ReleaseAll(m.leases(network), id))
+	return errors.Join(link.ForgetAddresses(held...), state.ReleaseAll(m.leases(network), id))
 }
 
-// freeAll gives back the addresses of an endpoint.
+// freeAll frees the addresses of an endpoint.
 func (m *Manager) freeAll(e state.Endpoint, id string) error {
 	var errs []error
-	for _, addr := range addresses(e) {
+	for _, addr := range e.Addresses() {
 		errs = append(errs, m.free(e.Network, addr.Addr(), id))
 	}
 	return errors.Join(errs...)
@@ -157,14 +158,14 @@ func (m *Manager) leasePath(network string, addr netip.Addr) string {
 	return filepath.Join(m.leases(network), addr.String())
 }
 
-// holder returns the id of the container that has the address. A lease that is torn is of the container that is connected
-// by it.
+// holder returns the id of the container that has an address. If the lease is torn, it looks for the address in the
+// containers' records.
 func (m *Manager) holder(network string, addr netip.Addr) string {
 	holder := state.Holder(m.leasePath(network, addr))
 	if state.IsID(holder) {
 		return holder
 	}
-	ids, _ := m.dir.IDs() // none that could have it
+	ids, _ := m.dir.IDs() // unreadable: no container has it
 	for _, id := range ids {
 		n, err := m.dir.ReadNet(id)
 		if err == nil && slices.ContainsFunc(n.Endpoints, func(e state.Endpoint) bool {
@@ -176,9 +177,9 @@ func (m *Manager) holder(network string, addr netip.Addr) string {
 	return holder
 }
 
-// leased returns the addresses of the network that are in use.
+// leased returns the leased addresses of a network.
 func (m *Manager) leased(network string) []netip.Addr {
-	entries, _ := os.ReadDir(m.leases(network)) // no leases, no directory
+	entries, _ := os.ReadDir(m.leases(network)) // missing if there are no leases
 	addrs := make([]netip.Addr, 0, len(entries))
 	for _, e := range entries {
 		if addr, err := netip.ParseAddr(e.Name()); err == nil {
@@ -188,11 +189,11 @@ func (m *Manager) leased(network string) []netip.Addr {
 	return addrs
 }
 
-// users returns the ids of the containers that hold an address of the network, in order.
+// users returns the ids of the containers with an address of a network, sorted.
 func (m *Manager) users(network string) []string {
 	var ids []string
 	for _, addr := range m.leased(network) {
-		if id := m.holder(network, addr); !m.gone(id) {
+		if id := m.holder(network, addr); !m.isGone(id) {
 			ids = append(ids, id)
 		}
 	}
@@ -200,7 +201,7 @@ func (m *Manager) users(network string) []string {
 	return slices.Compact(ids)
 }
 
-// userNames returns who uses a network, for people: "container web", "containers db, web".
+// userNames names the containers of a network for messages: "container web", "containers db, web".
 func (m *Manager) userNames(network string) string {
 	names := m.users(network)
 	for i, id := range names {
@@ -213,8 +214,8 @@ func (m *Manager) userNames(network string) string {
 	return "containers " + strings.Join(names, ", ")
 }
 
-// gone reports whether there is no container id any more, and no namespace that is attached under it.
-func (m *Manager) gone(id string) bool {
+// isGone reports whether there is neither a container nor an attached namespace with an id.
+func (m *Manager) isGone(id string) bool {
 	if !state.IsID(id) {
 		return true
 	}
@@ -222,13 +223,13 @@ func (m *Manager) gone(id string) bool {
 		return true
 	}
 	if _, err := os.Stat(m.dir.Config(id)); err == nil {
-		return false // a container, whose addresses survive its namespace
+		return false // a container keeps its addresses without its namespace
 	}
 	n, err := m.dir.ReadNet(id)
-	return err == nil && n.NetNS != "" && m.lost(id, n)
+	return err == nil && n.NetNS != "" && m.isLost(id, n)
 }
 
-// containerName returns the name of a container, or its id where it has none or is being made.
+// containerName returns the name of a container, or its id if it has none or is being made.
 func (m *Manager) containerName(id string) string {
 	if c, err := m.dir.Load(id); err == nil {
 		return c.Spec.Name()

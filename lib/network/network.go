@@ -1,20 +1,21 @@
-// Package network connects containers: bridges on the host, pairs of virtual links between them and
-// the containers, addresses, and the firewall rules that let traffic through and publish ports.
+// Package network connects containers: bridges on the host, veth pairs between them and the containers, addresses, and
+// firewall rules that let traffic through and publish ports.
 //
-// A network is a directory, networks/NAME, with network.json and one lease per address in use, which
-// holds the id of its container. How a container is connected stands in its net.json ([state.Net]).
-// Both survive a reboot; bridges, links, namespaces and rules are made from them when they are needed,
-// so nothing has to run at boot. Reading (List, Inspect) never touches the kernel.
+// A network is a directory, networks/NAME, with network.json and a lease for each address in use; a lease has the id of its
+// container. A container's connections are in its net.json ([state.Net]). Both survive a reboot; bridges, links, namespaces
+// and rules are made from them on demand, so nothing has to run at boot. Reading (List, Inspect) does not touch the kernel.
 //
-// A namespace that another program made can be connected, too: by [Manager.AttachTo], and by the runtimes
-// that speak the Container Network Interface ([Manager.CNI]).
+// A namespace of another program can be connected too: with [Manager.AttachTo], or by runtimes that use the Container
+// Network Interface ([Manager.CNI]).
 //
-// What a connection costs is nearly all the kernel's: 1.3 ms to make the namespace and the links, and 10 to 30 ms until
-// they are deleted, beside which all else is done ([links.delete]). Some 190 system calls by five sockets are ours, both
-// ways counted; with a port, one process of the firewall each way, which runs meanwhile. How that was
-// measured, and what was tried, stands in doc/speed.md.
+// The parts are packages without the manager: lib/link, lib/firewall, lib/hosts, lib/hostport and lib/cni.
 //
-// The network mydocker0 always exists. Its bridge is made by the first container that uses it.
+// The cost of a connection is nearly all in the kernel: 1.3 ms to make the namespace and the links, and 10 to 30 ms to delete
+// them, in parallel with other work ([link.Handle.Delete]). Our part is some 190 system calls through five sockets in both
+// directions, and for ports one firewall process in each direction, which runs in parallel. doc/speed.md has the
+// measurements.
+//
+// The network mydocker0 always exists. The first container that uses it makes its bridge.
 package network
 
 import (
@@ -27,65 +28,72 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/firewall"
+	"github.com/weikeit/mydocker/lib/hostport"
+	"github.com/weikeit/mydocker/lib/hosts"
+	"github.com/weikeit/mydocker/lib/link"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Default is the network of containers that name none. It is listed from the start, and for ever.
+// Default is the network of containers without --network. It is always listed.
 const Default = "mydocker0"
 
-// DriverBridge is the one driver: a Linux bridge, and masquerading towards the world.
+// DriverBridge is the only driver: a Linux bridge with masquerading.
 const DriverBridge = "bridge"
 
-// defaultSubnet is that of [Default], unless the host already uses these addresses when its bridge is
-// first made.
-var defaultSubnet = netip.MustParsePrefix("10.20.30.0/24")
+// defaultSubnet returns the subnet of [Default], unless the host uses it when the bridge is first made.
+func defaultSubnet() netip.Prefix { return netip.MustParsePrefix("10.20.30.0/24") }
 
-// Manager works on the networks and connections of one state directory.
+// Manager manages the networks and connections of a state directory.
 type Manager struct {
-	dir    state.Dir
-	looked atomic.Pointer[time.Time] // when this process last looked at the rules
+	dir      state.Dir
+	firewall *firewall.Firewall
+	hosts    hosts.Files
+	ports    hostport.Reservations
 
-	// host is this host's own namespace. It is asked for first by a thread that is in it.
-	host func() (links, error)
+	// host returns a handle in the host's namespace. The first call is on a thread in it.
+	host func() (link.Handle, error)
 }
 
-// New returns the manager of the networks in dir. It does nothing yet.
+// New returns the manager of the networks in dir.
 func New(dir state.Dir) *Manager {
-	return &Manager{dir: dir, host: sync.OnceValues(func() (links, error) { return openLinks() })}
+	return &Manager{
+		dir: dir, firewall: firewall.New(dir), hosts: hosts.In(dir), ports: hostport.In(dir),
+		host: sync.OnceValues(func() (link.Handle, error) { return link.Open() }),
+	}
 }
 
-// Network is one network: the content of network.json, and how many containers are connected.
+// Network is a network: the content of network.json, and the number of its containers.
 type Network struct {
 	Name     string         `json:"name"`
 	Driver   string         `json:"driver"`
-	Link     string         `json:"link"` // the bridge; "" until mydocker0's is first made
+	Link     string         `json:"link"` // the bridge; "" until that of mydocker0 is first made
 	IPNets   []netip.Prefix `json:"ipnets"`
-	Gateways []netip.Addr   `json:"gateways"` // one for each of IPNets: the bridge's own address
+	Gateways []netip.Addr   `json:"gateways"` // the bridge's addresses, one for each of IPNets
 	Internal bool           `json:"internal,omitempty"`
 	Created  time.Time      `json:"created"`
-	Chosen   bool           `json:"chosen,omitempty"` // the first of IPNets was not asked for: see [Manager.chooseAgain]
-	Counts   int            `json:"-"`                // containers that hold an address, the stopped ones included
+	Chosen   bool           `json:"chosen,omitempty"` // the first of IPNets was chosen by us: see [Manager.chooseAgain]
+	Counts   int            `json:"-"`                // containers with an address, including stopped ones
 
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
-// CreateOptions say what a new network is like.
+// CreateOptions are the options of a new network.
 type CreateOptions struct {
-	Subnet   []string `name:"subnet" short:"s" sep:"none" placeholder:"CIDR" help:"Addresses of the network, e.g. 10.10.1.0/24; repeatable, also of IPv6 (default: a free /24)"`
-	Gateway  []string `sep:"none" placeholder:"ADDRESS" help:"Address of this host in the network; one for each subnet (default: the first of each)"`
-	IPv6     bool     `name:"ipv6" help:"Give the network IPv6 addresses, too: private ones (RFC 4193) where no -s names others"`
-	Internal bool     `help:"No way out of the network, and none in"`
+	Subnet   []string `name:"subnet" short:"s" sep:"none" placeholder:"CIDR" help:"Subnet of the network, IPv4 or IPv6, e.g. 10.10.1.0/24; repeatable (default: a free /24)"`
+	Gateway  []string `sep:"none" placeholder:"ADDRESS" help:"Address of this host in the network, one for each subnet (default: the first of each)"`
+	IPv6     bool     `name:"ipv6" help:"Add an IPv6 subnet: a unique local one (RFC 4193) unless -s gives one"`
+	Internal bool     `help:"Allow no traffic into or out of the network"`
 	Label    []string `short:"l" sep:"none" placeholder:"KEY=VALUE" help:"Set a label on the network"`
-	Driver   string   `short:"d" help:"bridge is the only one (default: bridge)"`
+	Driver   string   `short:"d" help:"Driver; only bridge is supported (default: bridge)"`
 }
 
-// Create makes a network. Its bridge comes with the first container. The default network can be made so,
-// too, as long as it has not been used.
+// Create makes a network. The first container makes its bridge. The default network can be created too, as long as it has
+// not been used.
 func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -100,7 +108,7 @@ func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error 
 	}
 	defer unlock()
 	if old, err := m.load(name); err == nil && old.Link != "" {
-		return fmt.Errorf("network %s: the name is taken", name)
+		return fmt.Errorf("network %s exists already", name)
 	} else if err != nil && !errors.Is(err, state.ErrNotFound) {
 		return err
 	}
@@ -114,14 +122,7 @@ func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error 
 	if err != nil {
 		return err
 	}
-	if n.IPNets, err = chooseSubnets(o.Subnet, o.IPv6, used); err == nil {
-		n.Chosen = !slices.Contains(o.Subnet, n.IPNets[0].String())
-		n.Gateways, err = chooseGateways(n.IPNets, o.Gateway)
-	}
-	if err == nil && n.has6() {
-		err = checkIPv6()
-	}
-	if err != nil {
+	if err := n.choose(o, used); err != nil {
 		return fmt.Errorf("network %s: %w", name, err)
 	}
 	if err := m.store(n); err != nil {
@@ -130,7 +131,19 @@ func (m *Manager) Create(_ context.Context, name string, o CreateOptions) error 
 	return nil
 }
 
-// bridgeNetwork returns a network of one subnet, whose first address is the gateway's.
+// choose sets the subnets and gateways of a new network.
+func (n *Network) choose(o CreateOptions, used []link.Range) (err error) {
+	if n.IPNets, err = chooseSubnets(o.Subnet, o.IPv6, used); err != nil {
+		return err
+	}
+	n.Chosen = !slices.Contains(o.Subnet, n.IPNets[0].String())
+	if n.Gateways, err = chooseGateways(n.IPNets, o.Gateway); err != nil || !n.has6() {
+		return err
+	}
+	return link.CheckIPv6()
+}
+
+// bridgeNetwork returns a network with one subnet, whose first address is the gateway.
 func bridgeNetwork(name, link string, subnet netip.Prefix, created time.Time) Network {
 	return Network{
 		Name: name, Driver: DriverBridge, Link: link, Created: created,
@@ -139,20 +152,34 @@ func bridgeNetwork(name, link string, subnet netip.Prefix, created time.Time) Ne
 }
 
 // has6 reports whether the network has IPv6 addresses. It always has IPv4.
-func (n Network) has6() bool { return len(n.subnets(ipv6)) > 0 }
+func (n Network) has6() bool { return len(n.subnets(state.IPv6)) > 0 }
 
-// subnets returns those of one family.
-func (n Network) subnets(f family) []netip.Prefix {
+// subnets returns the subnets of a family.
+func (n Network) subnets(f state.Family) []netip.Prefix {
 	var list []netip.Prefix
 	for _, p := range n.IPNets {
-		if f.has(p.Addr()) {
+		if f.Has(p.Addr()) {
 			list = append(list, p)
 		}
 	}
 	return list
 }
 
-// gateway returns the bridge's address in the subnet of an address; the zero Addr where there is none.
+// addresses returns the addresses of the bridge.
+func (n Network) addresses() []netip.Prefix {
+	list := make([]netip.Prefix, len(n.Gateways))
+	for i, gateway := range n.Gateways {
+		list[i] = netip.PrefixFrom(gateway, n.IPNets[i].Bits())
+	}
+	return list
+}
+
+// rules returns the network as the firewall needs it.
+func (n Network) rules() firewall.Bridge {
+	return firewall.Bridge{Network: n.Name, Link: n.Link, Subnets: n.IPNets, Internal: n.Internal}
+}
+
+// gateway returns the bridge's address in the subnet of an address, the zero Addr if there is none.
 func (n Network) gateway(addr netip.Addr) netip.Addr {
 	for i, p := range n.IPNets {
 		if p.Contains(addr) {
@@ -162,8 +189,7 @@ func (n Network) gateway(addr netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// Remove removes a network that no container uses, with its bridge and rules. The default network stays
-// listed, as before its first container.
+// Remove removes a network that no container uses, with its bridge and rules. The default network stays listed.
 func (m *Manager) Remove(ctx context.Context, name string) error {
 	if err := m.Sweep(ctx); err != nil {
 		return err
@@ -171,8 +197,8 @@ func (m *Manager) Remove(ctx context.Context, name string) error {
 	return m.removeUnused(ctx, name)
 }
 
-// Prune removes all networks that no container uses, but for the default one, and tells of each. What could
-// not be removed does not keep the others.
+// Prune removes all networks that no container uses, except the default network, and calls removed for each. An error does
+// not stop it.
 func (m *Manager) Prune(ctx context.Context, removed func(name string) error) error {
 	if err := m.Sweep(ctx); err != nil {
 		return err
@@ -204,27 +230,34 @@ func (m *Manager) removeUnused(ctx context.Context, name string) error {
 	n, err := m.Inspect(name)
 	switch {
 	case errors.Is(err, state.ErrNotFound) && os.Remove(m.path(name)) == nil:
-		return nil // all but the directory went with another one, which was killed
+		return nil // a killed remove had left only the directory
 	case err != nil:
 		return err
 	case n.Counts > 0:
-		return fmt.Errorf("network %s: it is used by %s", name, m.userNames(name))
+		return fmt.Errorf("network %s is used by %s", name, m.userNames(name))
 	}
 	if err := m.takeDown(ctx, n); err != nil {
 		return fmt.Errorf("network %s: %w", name, err)
 	}
-	// Without this file it is none any more, whatever of it is there.
+	// Without this file the directory is no network.
 	if err := os.Remove(m.networkPath(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return os.RemoveAll(m.path(name))
 }
 
-// Inspect returns one network. The error wraps [state.ErrNotFound] where there is none.
-func (m *Manager) Inspect(name string) (Network, error) { return m.counted(m.load(name)) }
+// Inspect returns a network. The error wraps [state.ErrNotFound] if there is none.
+func (m *Manager) Inspect(name string) (Network, error) {
+	n, err := m.load(name)
+	if err != nil {
+		return n, err
+	}
+	n.Counts = len(m.users(n.Name))
+	return n, nil
+}
 
-// List returns all networks, the default one first, then the oldest. A network that cannot be read
-// does not hide the others: the error about it comes beside them.
+// List returns all networks, the default network first, the others by age. If some cannot be read, it returns the others
+// and an error.
 func (m *Manager) List() ([]Network, error) {
 	entries, err := os.ReadDir(m.dir.Networks())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -240,7 +273,7 @@ func (m *Manager) List() ([]Network, error) {
 		switch {
 		case err == nil:
 			list = append(list, n)
-		case !errors.Is(err, state.ErrNotFound): // not a directory whose network was just removed
+		case !errors.Is(err, state.ErrNotFound): // the network has not just been removed
 			errs = append(errs, err)
 		}
 	}
@@ -248,14 +281,13 @@ func (m *Manager) List() ([]Network, error) {
 	return list, errors.Join(errs...)
 }
 
-// lock takes the lock on what all containers share: the list of networks, leases, bridges.
+// lock takes the lock on what all containers share: networks, leases, bridges, reserved ports.
 func (m *Manager) lock() (unlock func(), err error) { return m.dir.LockShared(state.NetworkLock) }
 
 func (m *Manager) path(name string) string        { return filepath.Join(m.dir.Networks(), name) }
 func (m *Manager) networkPath(name string) string { return filepath.Join(m.path(name), "network.json") }
 
-// store writes down what a network is. The caller holds the lock: what was being written there was so by one that was
-// killed.
+// store writes network.json. The caller holds the lock, so any temporary file is from a killed writer.
 func (m *Manager) store(n Network) error {
 	state.RemoveTemps(m.path(n.Name))
 	return state.WriteJSON(m.networkPath(n.Name), n)
@@ -275,34 +307,26 @@ func (m *Manager) load(name string) (Network, error) {
 		return Network{}, fmt.Errorf("network %s: %w", name, state.ErrNotFound)
 	case err != nil:
 		return Network{}, fmt.Errorf("network %s: %w", name, err)
-	case len(n.subnets(ipv4)) == 0 || len(n.Gateways) != len(n.IPNets) || n.Link == "":
+	case len(n.subnets(state.IPv4)) == 0 || len(n.Gateways) != len(n.IPNets) || n.Link == "":
 		return Network{}, fmt.Errorf("network %s: network.json lacks addresses or the link", name)
 	}
 	return n, nil
 }
 
-// counted fills in how many containers use a network.
-func (m *Manager) counted(n Network, err error) (Network, error) {
-	if err == nil {
-		n.Counts = len(m.users(n.Name))
-	}
-	return n, err
-}
-
-// unstoredDefault is the default network before its first container. It was made with the state
-// directory, so that its age does not change from one look to the next.
+// unstoredDefault returns the default network before its first container. Its creation time is that of the state directory,
+// so that it does not change between calls.
 func (m *Manager) unstoredDefault() Network {
 	created, err := linux.BirthTime(m.dir.Root)
 	if err != nil {
 		created = time.Now()
 	}
-	return bridgeNetwork(Default, "", defaultSubnet, created)
+	return bridgeNetwork(Default, "", defaultSubnet(), created)
 }
 
-// checkName refuses names that cannot be a network's: those that --network gives a meaning of its own.
+// checkName returns an error if a network cannot have the name: it is invalid, or --network has another meaning for it.
 func checkName(name string) error {
-	if name == modeNone || name == modeHost {
-		return fmt.Errorf("network name %s: the word has a meaning of its own", name)
+	if name == state.ModeNone || name == state.ModeHost {
+		return fmt.Errorf("network name %s is reserved", name)
 	}
 	return state.CheckName("network", name)
 }

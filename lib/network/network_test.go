@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/weikeit/mydocker/lib/link"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -67,15 +67,15 @@ func TestCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, err := m.Inspect("a-name-that-no-link-can-have")
-	if err != nil || len(n.Link) != maxLink || !strings.HasPrefix(n.Link, "md-") {
+	if err != nil || len(n.Link) != link.MaxName || !strings.HasPrefix(n.Link, "md-") {
 		t.Errorf("link %q (%v), want 15 characters that start with md-", n.Link, err)
 	}
 	for _, c := range []struct{ name, subnet, want string }{
-		{"subnet1", "10.211.0.0/24", "network subnet1: the name is taken"},
+		{"subnet1", "10.211.0.0/24", "network subnet1 exists already"},
 		{"other", "10.210.0.0/16", "network other: subnet 10.210.0.0/16 overlaps 10.210.1.0/24: network subnet1"},
 		{"other", "10.20.30.128/25", "network other: subnet 10.20.30.128/25 overlaps 10.20.30.0/24: network mydocker0"},
-		{"none", "10.211.0.0/24", "network name none: the word has a meaning of its own"},
-		{"host", "10.211.0.0/24", "network name host: the word has a meaning of its own"},
+		{"none", "10.211.0.0/24", "network name none is reserved"},
+		{"host", "10.211.0.0/24", "network name host is reserved"},
 		{"../evil", "10.211.0.0/24", `network name "../evil"`},
 		{"", "10.211.0.0/24", `network name ""`},
 		{"other", "", `network other: subnet ""`},
@@ -89,7 +89,7 @@ func TestCreate(t *testing.T) {
 	if err := m.Create(ctx, Default, CreateOptions{Subnet: []string{"10.211.0.0/24"}}); err != nil {
 		t.Error(err)
 	}
-	if err := m.Create(ctx, Default, CreateOptions{}); err == nil || err.Error() != "network mydocker0: the name is taken" {
+	if err := m.Create(ctx, Default, CreateOptions{}); err == nil || err.Error() != "network mydocker0 exists already" {
 		t.Error(err)
 	}
 	list, err := m.List()
@@ -156,14 +156,14 @@ func TestLeases(t *testing.T) {
 	var ids []string
 	for i := range 5 {
 		id := m.newContainer(t)
-		got, err := m.lease(n, ipv4, netip.Addr{}, id)
+		got, err := m.lease(n, state.IPv4, netip.Addr{}, id)
 		if want := fmt.Sprintf("10.210.1.%d/29", i+2); err != nil || got.String() != want {
 			t.Fatalf("got %v (%v), want %s", got, err, want)
 		}
 		ids = append(ids, id)
 	}
 	late := m.newContainer(t)
-	if got, err := m.lease(n, ipv4, netip.Addr{}, late); err == nil || err.Error() != "network small: no free address in 10.210.1.0/29" {
+	if got, err := m.lease(n, state.IPv4, netip.Addr{}, late); err == nil || err.Error() != "network small: no free address in 10.210.1.0/29" {
 		t.Errorf("the sixth got %v (%v)", got, err)
 	}
 	if n, err := m.Inspect("small"); err != nil || n.Counts != 5 {
@@ -176,7 +176,7 @@ func TestLeases(t *testing.T) {
 	if n, _ := m.Inspect("small"); n.Counts != 4 {
 		t.Errorf("counts %d, want 4: a container is gone", n.Counts)
 	}
-	if got, err := m.lease(n, ipv4, netip.Addr{}, late); err != nil || got.String() != "10.210.1.5/29" {
+	if got, err := m.lease(n, state.IPv4, netip.Addr{}, late); err != nil || got.String() != "10.210.1.5/29" {
 		t.Errorf("got %v (%v), want that of the container that is gone", got, err)
 	}
 
@@ -206,7 +206,7 @@ func TestLeasesAtOnce(t *testing.T) {
 		id := m.newContainer(t)
 		wg.Go(func() {
 			var err error
-			if got[i], err = m.lease(n, ipv4, netip.Addr{}, id); err != nil {
+			if got[i], err = m.lease(n, state.IPv4, netip.Addr{}, id); err != nil {
 				t.Error(err)
 			}
 		})
@@ -218,99 +218,6 @@ func TestLeasesAtOnce(t *testing.T) {
 			t.Errorf("%s was given out twice", p)
 		}
 		seen[p] = true
-	}
-}
-
-func TestClaimPorts(t *testing.T) {
-	m := newManager(t)
-	first, second := m.newContainer(t), m.newContainer(t)
-	free := func() uint16 {
-		l, err := net.Listen("tcp", ":0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		return uint16(l.Addr().(*net.TCPAddr).Port)
-	}()
-	mine := []state.Port{port("", free, 80, "tcp")}
-	if err := m.claimPorts(context.Background(), mine, first); err != nil {
-		t.Fatal(err)
-	}
-	taken := fmt.Sprintf("publish 81/tcp: port %d is taken by container %s", free, first)
-	for _, ip := range []string{"", "127.0.0.1", "0.0.0.0"} {
-		if err := m.claimPorts(context.Background(), []state.Port{port(ip, free, 81, "tcp")}, second); err == nil || err.Error() != taken {
-			t.Errorf("on %q: %v; want %s", ip, err, taken)
-		}
-	}
-	if err := m.claimPorts(context.Background(), []state.Port{port("", free, 81, "udp")}, second); err != nil {
-		t.Errorf("udp beside tcp: %v", err)
-	}
-	if !m.holdsPorts(mine, first) || m.holdsPorts(mine, second) {
-		t.Error("claims are not known by their holder")
-	}
-	if err := m.releasePorts(mine, second); err != nil || !m.holdsPorts(mine, first) {
-		t.Errorf("another gave the port back (%v)", err)
-	}
-}
-
-func TestClaimPortsOfPrograms(t *testing.T) {
-	m := newManager(t)
-	id := m.newContainer(t)
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tcp.Close()
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer udp.Close()
-	tcpPort, udpPort := uint16(tcp.Addr().(*net.TCPAddr).Port), uint16(udp.LocalAddr().(*net.UDPAddr).Port)
-	for _, c := range []struct {
-		port state.Port
-		want string
-	}{
-		{port("", tcpPort, 80, "tcp"), fmt.Sprintf("publish 80/tcp: port %d is taken by another program on this host", tcpPort)},
-		{port("127.0.0.1", tcpPort, 80, "tcp"), fmt.Sprintf("publish 80/tcp: port %d is taken by another program on this host", tcpPort)},
-		{port("", udpPort, 53, "udp"), fmt.Sprintf("publish 53/udp: port %d is taken by another program on this host", udpPort)},
-		{port("192.0.2.77", 8080, 80, "tcp"), "publish 80/tcp: 192.0.2.77 is no address of this host"},
-	} {
-		if err := m.claimPorts(context.Background(), []state.Port{c.port}, id); err == nil || err.Error() != c.want {
-			t.Errorf("got %v, want %s", err, c.want)
-		}
-	}
-	twice := []state.Port{port("", 18080, 80, "tcp"), port("127.0.0.1", 18080, 81, "tcp")}
-	if err := m.claimPorts(context.Background(), twice, id); err == nil || !strings.Contains(err.Error(), "port 18080 is published twice") {
-		t.Error(err)
-	}
-	if claims := m.claims(); len(claims) != 0 {
-		t.Errorf("a refused run left claims: %v", claims)
-	}
-}
-
-func TestRandomPortsAtOnce(t *testing.T) {
-	m := newManager(t)
-	var wg sync.WaitGroup
-	got := make([][]state.Port, 20)
-	for i := range got {
-		got[i] = []state.Port{port("", 0, 80, "tcp"), port("", 0, 81, "tcp")}
-		id := m.newContainer(t)
-		wg.Go(func() {
-			if err := m.claimPorts(context.Background(), got[i], id); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	seen := make(map[uint16]bool)
-	for _, ports := range got {
-		for _, p := range ports {
-			if p.HostPort < firstRandomPort || seen[p.HostPort] {
-				t.Errorf("port %d was given out twice, or is too low", p.HostPort)
-			}
-			seen[p.HostPort] = true
-		}
 	}
 }
 
@@ -331,8 +238,8 @@ func TestParseNetworks(t *testing.T) {
 		{"a1 a1", "", "network a1: named twice"},
 		{"a1 ../x", "", `network name "../x"`},
 		{"a1,ip=10.1.2.3,ip=fd00::3,alias=db,alias=sql.example,mac=02:00:00:00:00:01 b1", "bridge", ""},
-		{"a1,ip=10.1.2.3,ip=10.1.2.4", "", "network a1: address 10.1.2.4: there is 10.1.2.3 already"},
-		{"a1,ip=ten", "", `network a1: address "ten": want one of IPv4 or IPv6, such as 10.10.1.5`},
+		{"a1,ip=10.1.2.3,ip=10.1.2.4", "", "network a1: address 10.1.2.4: 10.1.2.3 is given already"},
+		{"a1,ip=ten", "", `network a1: address "ten": want an IPv4 or IPv6 address, such as 10.10.1.5`},
 		{"a1,alias=", "", `network a1: alias "": want letters`},
 		{"a1,mac=ff:ff:ff:ff:ff:ff", "", `network a1: mac "ff:ff:ff:ff:ff:ff": want the hardware address of one host`},
 		{"a1,mtu=9", "", `network a1: "mtu=9": want ip=ADDRESS, alias=NAME or mac=ADDRESS`},

@@ -159,15 +159,15 @@ ip route add 127.0.0.0/8 via %s'`, path, gateway)
 			t.Errorf("another host reaches a port published on 127.0.0.1, which saw %s", saw)
 		}
 
-		sh(t, "iptables -t raw -F "+chainLoopback)
+		sh(t, "iptables -t raw -F MYDOCKER-LOOPBACK")
 		if _, err := ask(bad.path, "tcp", "127.0.0.1:9001"); err != nil {
 			t.Errorf("the attack from a container is none: it fails without our rule, too: %v", err)
 		}
-		sh(t, "iptables -t nat -A PREROUTING -j "+chainPublish)
+		sh(t, "iptables -t nat -A PREROUTING -j MYDOCKER-PUBLISH")
 		if _, err := ask(other, "tcp", "127.0.0.1:8002"); err != nil {
 			t.Errorf("the attack from another host is none: it works not without our condition, either: %v", err)
 		}
-		sh(t, "iptables -t nat -D PREROUTING -j "+chainPublish)
+		sh(t, "iptables -t nat -D PREROUTING -j MYDOCKER-PUBLISH")
 	})
 }
 
@@ -212,8 +212,7 @@ iptables -t nat -A POSTROUTING -s 10.20.30.0/24 -j RETURN`)
 	})
 }
 
-// A publication that failed when its rules were there already, and came through at the second try, has them once: who
-// takes them back takes back each of them once.
+// A publish that fails after it has added its rules, and succeeds at the second try, leaves each rule once.
 func TestPublishedOnce(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)
@@ -225,10 +224,10 @@ func TestPublishedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.tryUnpublish(ctx, c.id, n); err != nil {
+	if err := m.firewall.Unpublish(ctx, c.id, n); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(m.publishedPath(c.id), 0o700); err != nil { // no file can be written there
+	if err := os.MkdirAll(filepath.Join(m.dir.Run, "published", c.id), 0o700); err != nil { // no file can be written there
 		t.Fatal(err)
 	}
 	if err := m.publish(ctx, c.id, n); err != nil {
@@ -247,7 +246,7 @@ func TestReloadBesideATornFile(t *testing.T) {
 	t.Cleanup(func() { m.mustRemove(t, Default) })
 	m.attachTo(t, Connection{Publish: []string{"8001:80"}})
 	const torn = "0123456789ab"
-	for path, text := range map[string]string{m.publishedPath(torn): "", filepath.Join(m.dir.Bundle(torn), state.NetFile): `{"mode":`} {
+	for path, text := range map[string]string{filepath.Join(m.dir.Run, "published", torn): "", filepath.Join(m.dir.Bundle(torn), state.NetFile): `{"mode":`} {
 		if err := state.WriteFileVolatile(path, []byte(text)); err != nil {
 			t.Fatal(err)
 		}

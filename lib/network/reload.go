@@ -6,47 +6,81 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
+
+	"github.com/weikeit/mydocker/lib/firewall"
+	"github.com/weikeit/mydocker/lib/link"
+	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Reload puts back all of ours that another program changed: bridges, rules and names of the networks that are up, and of
-// the containers that run. Where the host's administrator has changed from one variant of iptables to the other, they
-// change, too.
+// A network is up if its bridge is there and up, has the network's addresses, forwards, and has IPv6 if the network has; if
+// the links of its containers are on the bridge; and if its rules are in all tables of both families. Other programs can
+// change all of this: a network manager flushes addresses, an administrator a table. The next container that starts,
+// [Manager.Reload] and [Manager.Orphans] check it.
+
+// Reload restores what other programs have changed: bridges, rules, and the hosts files of running containers. If the host's
+// administrator has changed the variant of iptables, the rules move to the new one.
 func (m *Manager) Reload(ctx context.Context) error {
 	if err := m.Sweep(ctx); err != nil {
 		return err
 	}
-	if old := m.variant(); old != detect() {
-		if err := m.removeRules(ctx, old); err != nil {
-			return err
-		}
-		if err := os.Remove(m.variantPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	err := m.firewall.ChangeVariant(ctx, func() ([]firewall.Bridge, error) {
+		networks, err := m.List()
+		return rulesOf(networks), err
+	})
+	if err != nil {
+		return err
 	}
-	return errors.Join(m.reload(ctx), m.renewNames())
+	return errors.Join(m.reload(ctx), m.rewriteHosts())
 }
 
+// rewriteHosts writes the hosts files of all running containers anew.
+func (m *Manager) rewriteHosts() error {
+	ids, err := m.dir.IDs()
+	errs := []error{err}
+	if err := m.hosts.Clear(); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		n, err := m.dir.ReadNet(id)
+		if err == nil && n.OwnsNamespace() && m.isUp(id, n) {
+			err = m.hosts.Add(id, n, m.gatewayOf(n))
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// reload repairs the bridges, puts loose links back on them, and replaces all our rules, in one batch for each family.
 func (m *Manager) reload(ctx context.Context) error {
 	unlock, err := m.lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return m.reloadAll(ctx)
+	errs := []error{m.repairBridges(ctx)}
+	loose, err := m.looseLinks()
+	if err == nil && len(loose) > 0 {
+		var missing []string
+		missing, err = m.enslaveLoose(loose)
+		slices.Sort(missing)
+		for _, network := range slices.Compact(missing) {
+			_, upErr := m.up(ctx, network)
+			errs = append(errs, upErr)
+		}
+	}
+	return errors.Join(append(errs, err, m.reloadRules(ctx))...)
 }
 
-// reloadAll mends the bridges, puts loose links back on them, and makes all our rules anew, in one batch a family. The
-// caller holds the lock on the networks.
-func (m *Manager) reloadAll(ctx context.Context) error {
+// repairBridges repairs the bridges that have changed.
+func (m *Manager) repairBridges(ctx context.Context) error {
 	type broken struct {
 		Network
-		bridge *bridge
+		bridge *link.Bridge
 	}
 	var list []broken
-	err := m.eachUp(func(n Network, b *bridge) {
-		if b.fault(n) != "" {
+	err := m.eachUp(func(n Network, b *link.Bridge) {
+		if b.Fault(n.addresses()) != "" {
 			list = append(list, broken{n, b})
 		}
 	})
@@ -56,78 +90,156 @@ func (m *Manager) reloadAll(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("network %s: %w", n.Name, err))
 		}
 	}
-	loose, err := m.loose()
-	if err == nil && len(loose) > 0 {
-		var gone []string
-		gone, err = m.plugLoose(loose)
-		slices.Sort(gone)
-		for _, network := range slices.Compact(gone) {
-			_, upErr := m.up(ctx, network)
-			errs = append(errs, upErr)
-		}
-	}
-	return errors.Join(append(errs, err, m.reloadRules(ctx))...)
+	return errors.Join(errs...)
 }
 
-// reloadRules makes all our rules anew.
+// reloadRules replaces all our rules.
 func (m *Manager) reloadRules(ctx context.Context) error {
-	networks, err := m.upNetworks()
-	if err != nil || len(networks) == 0 {
+	bridges, err := m.upRules()
+	if err != nil || len(bridges) == 0 {
 		return err
 	}
-	return m.installRules(ctx, networks, true)
+	return m.firewall.Reinstall(ctx, bridges)
 }
 
-// mendRules makes them anew where they are not as they should be.
-func (m *Manager) mendRules(ctx context.Context) error {
-	if m.standing() {
+// repairRules replaces all our rules if some are missing.
+func (m *Manager) repairRules(ctx context.Context) error {
+	if m.firewall.IsWhole(m.upRules) {
 		return nil
 	}
 	return m.reloadRules(ctx)
 }
 
-// removeRules deletes all our rules, chains and hooks of a variant.
-func (m *Manager) removeRules(ctx context.Context, v variant) error {
-	networks, err := m.List()
+// upRules returns the networks whose bridges exist, as the firewall needs them.
+func (m *Manager) upRules() ([]firewall.Bridge, error) {
+	networks, err := m.upNetworks()
+	return rulesOf(networks), err
+}
+
+func rulesOf(networks []Network) []firewall.Bridge {
+	list := make([]firewall.Bridge, len(networks))
+	for i, n := range networks {
+		list[i] = n.rules()
+	}
+	return list
+}
+
+// upNetworks returns the networks whose bridges exist.
+func (m *Manager) upNetworks() ([]Network, error) {
+	var up []Network
+	err := m.eachUp(func(n Network, _ *link.Bridge) { up = append(up, n) })
+	return up, err
+}
+
+// eachUp calls do for each network whose bridge exists.
+func (m *Manager) eachUp(do func(Network, *link.Bridge)) error {
+	entries, err := os.ReadDir(m.dir.Networks())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	q, err := link.OpenQuery()
 	if err != nil {
 		return err
 	}
-	return m.eachFamily(true, func(f family, _ variant) error {
-		saved, err := v.save(ctx, f)
-		var missing *missingTool
-		if errors.As(err, &missing) {
-			return nil
+	defer q.Close()
+	for _, e := range entries {
+		n, err := m.load(e.Name())
+		if err != nil || n.Link == "" {
+			continue // the rules of an unreadable network are unknown
 		}
+		b, err := q.Bridge(n.Link)
 		if err != nil {
 			return err
 		}
-		if err := v.restore(ctx, f, saved.ours(networks)); err != nil {
-			return err
+		if b != nil && m.isOurs(b.Link, n) {
+			do(n, b)
 		}
-		if saved, err = v.save(ctx, f); err != nil {
-			return err
-		}
-		changes, _ := saved.uninstall(f, networkTag(""))
-		return v.restore(ctx, f, changes)
-	})
+	}
+	return nil
 }
 
-// publishedRules returns the rules of all ports that are published, by the container's id.
-func (m *Manager) publishedRules(f family) (map[string][]change, error) {
-	entries, err := os.ReadDir(filepath.Join(m.dir.Run, "published"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+// looseLinks lists the links of our containers that are on no bridge. Such a link bypasses all rules.
+func (m *Manager) looseLinks() ([]string, error) {
+	q, err := link.OpenQuery()
 	if err != nil {
 		return nil, err
 	}
-	rules := make(map[string][]change)
-	for _, e := range entries {
-		n, err := m.dir.ReadNet(e.Name())
-		if err != nil {
-			continue // what cannot be read has no rules that we could know, and is not to hinder the others
-		}
-		rules[e.Name()] = f.portRules(e.Name(), n)
+	defer q.Close()
+	found, err := q.Loose()
+	if err != nil || len(found) == 0 {
+		return nil, err
 	}
-	return rules, nil
+	wanted, err := m.wantedLinks()
+	return slices.DeleteFunc(found, func(name string) bool { return !wanted[name] }), err
+}
+
+// enslaveLoose puts loose links back on the bridges of their networks. It returns the networks whose bridges are missing.
+func (m *Manager) enslaveLoose(names []string) (missing []string, err error) {
+	ids, err := m.dir.IDs()
+	errs := []error{err}
+	for _, id := range ids {
+		n, err := m.dir.ReadNet(id)
+		if err != nil {
+			continue // the endpoints of an unreadable record are unknown
+		}
+		for _, e := range n.Endpoints {
+			if !slices.Contains(names, e.HostLink) {
+				continue
+			}
+			exists, err := m.enslave(e)
+			if !exists && err == nil {
+				missing = append(missing, e.Network)
+			}
+			errs = append(errs, err)
+		}
+	}
+	return missing, errors.Join(errs...)
+}
+
+// enslave puts the link of an endpoint on its bridge, and reports whether the bridge exists.
+func (m *Manager) enslave(e state.Endpoint) (bool, error) {
+	network, err := m.load(e.Network)
+	if err != nil {
+		return false, err
+	}
+	host := link.Here()
+	bridge, err := host.Find(network.Link)
+	if err != nil || bridge == nil || !m.isOurs(bridge, network) {
+		return false, err
+	}
+	port, err := host.Find(e.HostLink)
+	if err != nil || port == nil { // it has just gone
+		return true, err
+	}
+	return true, host.Enslave(port, bridge)
+}
+
+// kindBroken starts the kind of an orphan that exists but has changed. Its removal is a repair.
+const kindBroken = "broken"
+
+// faults lists what has changed of the networks that are up.
+func (m *Manager) faults(ctx context.Context) ([]state.Orphan, error) {
+	var found []state.Orphan
+	add := func(kind, name, reason string) {
+		found = append(found, state.Orphan{Kind: kindBroken + " " + kind, Name: name, Reason: reason, Remove: m.reload})
+	}
+	var networks []Network
+	upErr := m.eachUp(func(n Network, b *link.Bridge) {
+		networks = append(networks, n)
+		if reason := b.Fault(n.addresses()); reason != "" {
+			add("network", n.Name, reason)
+		}
+	})
+	loose, looseErr := m.looseLinks()
+	for _, name := range loose {
+		add("link", name, "it is on no bridge")
+	}
+	rules, ruleErr := m.firewall.Faults(ctx, rulesOf(networks))
+	for _, fault := range rules {
+		add("firewall", fault.Tool, fault.Reason)
+	}
+	return found, errors.Join(upErr, looseErr, ruleErr)
 }

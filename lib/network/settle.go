@@ -5,20 +5,20 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// What one command changes at a time has a lock with a file that goes with its holder ([state.Dir.LeftLocks]).
+// Prefixes of lock files. A lock file that remains without its holder tells that the holder was killed
+// ([state.Dir.OrphanedLocks]).
 const (
-	connectionsLock = "net-"     // and the id of a container: its connections
-	networkLock     = "network-" // and the name of a network: that it is there
-	detachLock      = "detach-"  // and an id: a command of its own releases its connections, and not a hook
+	connectionsLock = "net-"     // with a container's id: its connections
+	networkLock     = "network-" // with a network's name: creation and removal
+	detachLock      = "detach-"  // with an id: a detach command that is not a hook
 )
 
-// lockNetwork takes the locks for making or removing a network.
+// lockNetwork takes the locks for creating or removing a network.
 func (m *Manager) lockNetwork(name string) (unlock func(), err error) {
 	left := false
 	done, err := m.dir.LockAndSettle(networkLock+name, func() error { left = true; return nil })
@@ -38,18 +38,17 @@ func (m *Manager) lockNetwork(name string) (unlock func(), err error) {
 	return func() { free(); done() }, nil
 }
 
-// Settle brings to an end what the holder of a lock was at when it was killed. ours says that the lock is one of
-// this package.
+// Settle finishes or undoes what the killed holder of a lock was doing. ours is false for locks of other packages.
 func (m *Manager) Settle(ctx context.Context, lock string) (ours bool, err error) {
 	if name, ok := strings.CutPrefix(lock, networkLock); ok && checkName(name) == nil {
-		unlock, err := m.lockNetwork(name) // which settles it
+		unlock, err := m.lockNetwork(name) // settles it
 		if err == nil {
 			unlock()
 		}
 		return true, err
 	}
 	if id, ok := strings.CutPrefix(lock, connectionsLock); ok && state.IsID(id) {
-		unlock, err := m.lockContainer(ctx, id) // the same
+		unlock, err := m.lockContainer(ctx, id) // settles them
 		if err == nil {
 			unlock()
 		}
@@ -62,7 +61,7 @@ func (m *Manager) Settle(ctx context.Context, lock string) (ours bool, err error
 	return false, nil
 }
 
-// DetachAlone is [Manager.Detach] for a command of its own.
+// DetachAlone is [Manager.Detach] for a command that is not a hook.
 func (m *Manager) DetachAlone(ctx context.Context, id string) error {
 	if err := state.CheckID(id); err != nil {
 		return err
@@ -72,15 +71,15 @@ func (m *Manager) DetachAlone(ctx context.Context, id string) error {
 		return err
 	}
 	defer done()
-	n, _ := m.dir.ReadNet(id) // a torn one is of no other
+	n, _ := m.dir.ReadNet(id) // a torn record is treated as a container's
 	err = m.Detach(ctx, id)
-	if n.NetNS != "" && err == nil { // no hook, whose caller would have the container's lock
+	if n.NetNS != "" && err == nil { // a hook's caller would own the container
 		m.dir.Release(id)
 	}
 	return err
 }
 
-// SettleAll settles all networks and connections, where no lock tells which: after a reboot.
+// SettleAll settles all networks and connections. After a reboot there are no locks that tell which need it.
 func (m *Manager) SettleAll(ctx context.Context) error {
 	entries, err := os.ReadDir(m.dir.Networks())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -109,11 +108,7 @@ func (m *Manager) SettleAll(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (m *Manager) tempNet(id string) string {
-	return filepath.Join(m.dir.Bundle(id), state.TempPrefix+state.NetFile)
-}
-
-// settleNetwork removes a network that was not finished, or not wholly removed. It wants the network's lock.
+// settleNetwork removes a network whose creation or removal was killed. The caller holds the network's lock.
 func (m *Manager) settleNetwork(name string) error {
 	if _, err := os.Stat(m.networkPath(name)); !errors.Is(err, fs.ErrNotExist) || len(m.users(name)) > 0 {
 		state.RemoveTemps(m.path(name))
@@ -128,34 +123,34 @@ func (m *Manager) lockContainer(ctx context.Context, id string) (unlock func(), 
 	return m.dir.LockAndSettle(connectionsLock+id, func() error {
 		n, err := m.dir.ReadNet(id)
 		if err != nil {
-			return nil // a torn file is for those who need it to tell of
+			return nil // callers that need the record report it
 		}
 		return m.settleConnections(context.WithoutCancel(ctx), id, n)
 	})
 }
 
-// settleConnections takes a container from the network that it was being connected to, or taken from. It wants the lock on
-// its connections.
+// settleConnections removes a container from the network of a killed connect or disconnect. The caller holds the lock on its
+// connections.
 func (m *Manager) settleConnections(ctx context.Context, id string, n state.Net) error {
 	_ = os.Remove(m.tempNet(id))
 	if n.Joining == "" || state.CheckName("network", n.Joining) != nil {
 		return nil
 	}
-	if i := endpointOf(n, n.Joining); i >= 0 {
+	if i := n.EndpointIn(n.Joining); i >= 0 {
 		return m.disconnect(ctx, id, n, i)
 	}
-	if err := m.leaveNames(id, n.Joining); err != nil {
+	if err := m.hosts.Leave(n.Joining, id); err != nil {
 		return err
 	}
-	if err := m.dropJoining(id, n); err != nil {
+	if err := m.freeJoining(id, n); err != nil {
 		return err
 	}
 	if !m.isUp(id, n) {
 		n.Joining = ""
 		return m.writeNet(id, n)
 	}
-	if err := m.retract(ctx, id, n); err != nil {
+	if err := m.withdraw(ctx, id, n); err != nil {
 		return err
 	}
-	return m.leadAgain(ctx, id, n)
+	return m.moveOutlet(ctx, id, n)
 }

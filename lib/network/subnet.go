@@ -1,114 +1,38 @@
 package network
 
 import (
-	"cmp"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
-	"syscall"
 
-	"github.com/vishvananda/netlink"
+	"github.com/weikeit/mydocker/lib/link"
+	"github.com/weikeit/mydocker/lib/state"
 )
 
-// usedPrefix is a range of addresses that is taken, and by whom.
-type usedPrefix struct {
-	prefix netip.Prefix
-	owner  string // "network subnet1", "a route of this host on eth0"
-	aside  bool   // a route in a table that only some packets meet: no reason to refuse a subnet, but not to choose it
-}
-
-// used returns the addresses that network n must not overlap: those of our other networks, and those that
-// the host's routes lead to, but for its own.
-func (m *Manager) used(n Network) ([]usedPrefix, error) {
-	list, _ := m.List() // what cannot be read is no reason to refuse others
-	var used []usedPrefix
+// used returns the addresses that network n must not overlap: those of our other networks, and the destinations of the
+// host's routes except those over its own bridge.
+func (m *Manager) used(n Network) ([]link.Range, error) {
+	list, _ := m.List() // an unreadable network is no reason to refuse others
+	var used []link.Range
 	for _, other := range list {
 		if other.Name == n.Name {
 			continue
 		}
 		for _, p := range other.IPNets {
-			used = append(used, usedPrefix{prefix: p, owner: "network " + other.Name})
+			used = append(used, link.Range{Prefix: p, User: "network " + other.Name})
 		}
 	}
-	routes, err := hostRoutes(n.Link)
+	routes, err := link.HostRoutes(n.Link)
 	return append(used, routes...), err
 }
 
-// hostRoutes returns where the host's routes lead, in all tables, but for those over the link named except; "" excepts
-// none. Default routes are left out, and the two halves that a VPN puts in their place.
-func hostRoutes(except string) ([]usedPrefix, error) {
-	links, err := dump(netlink.LinkList)
-	if err != nil {
-		return nil, fmt.Errorf("list links: %w", err)
-	}
-	names := make(map[int]string)
-	for _, l := range links {
-		names[l.Attrs().Index] = l.Attrs().Name
-	}
-	routes, err := dump(func() ([]netlink.Route, error) {
-		return netlink.RouteListFiltered(netlink.FAMILY_ALL, new(netlink.Route), netlink.RT_FILTER_TABLE) // 0: all tables
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list routes: %w", err)
-	}
-	var used []usedPrefix
-	for _, r := range routes {
-		if r.Dst == nil {
-			continue
-		}
-		addr, _ := netip.AddrFromSlice(r.Dst.IP)
-		bits, _ := r.Dst.Mask.Size()
-		if bits <= 1 || addr.IsLinkLocalUnicast() || addr.IsMulticast() {
-			continue
-		}
-		name := names[r.LinkIndex]
-		if name != "" && name == except {
-			continue
-		}
-		// The table of this host's own addresses is met first, and the main one by all that no other rule leads away.
-		aside := r.Table != syscall.RT_TABLE_MAIN && r.Table != syscall.RT_TABLE_LOCAL
-		used = append(used, usedPrefix{netip.PrefixFrom(addr.Unmap(), bits), describeRoute(r, name, aside), aside})
-	}
-	// What leads there says more than which address of this host lies in it.
-	slices.SortStableFunc(used, func(a, b usedPrefix) int { return cmp.Compare(a.prefix.Bits(), b.prefix.Bits()) })
-	return used, nil
-}
-
-// describeRoute says which route it is. One has no link that leads nowhere, or by several.
-func describeRoute(r netlink.Route, link string, aside bool) string {
-	text := "a route of this host"
-	switch r.Type {
-	case syscall.RTN_LOCAL:
-		text = "an address of this host"
-	case syscall.RTN_BLACKHOLE, syscall.RTN_UNREACHABLE, syscall.RTN_PROHIBIT, syscall.RTN_THROW:
-		return text + " that leads nowhere"
-	}
-	if link != "" {
-		text += " on " + link
-	}
-	if aside {
-		text += fmt.Sprintf(" in table %d", r.Table)
-	}
-	return text
-}
-
-// dump lists what the kernel has, again where it changed meanwhile.
-func dump[T any](list func() ([]T, error)) ([]T, error) {
-	found, err := list()
-	for tries := 0; errors.Is(err, netlink.ErrDumpInterrupted) && tries < 100; tries++ {
-		found, err = list()
-	}
-	return found, err
-}
-
-// chooseSubnets returns the subnets that the user asked for. A free /24 is chosen where there is none of
-// IPv4 among them, and with v6 a private /64 where there is none of IPv6.
-func chooseSubnets(asked []string, v6 bool, used []usedPrefix) ([]netip.Prefix, error) {
+// chooseSubnets returns the requested subnets. It adds a free /24 if none of them is IPv4 and, with v6, a private /64 if
+// none is IPv6.
+func chooseSubnets(requested []string, v6 bool, used []link.Range) ([]netip.Prefix, error) {
 	var list []netip.Prefix
-	missing := map[family]bool{ipv4: true, ipv6: v6}
-	for _, word := range asked {
+	missing := map[state.Family]bool{state.IPv4: true, state.IPv6: v6}
+	for _, word := range requested {
 		p, err := parseSubnet(word)
 		if err == nil {
 			err = checkOverlap(p, used)
@@ -116,18 +40,18 @@ func chooseSubnets(asked []string, v6 bool, used []usedPrefix) ([]netip.Prefix, 
 		if err != nil {
 			return nil, err
 		}
-		used = append(used, usedPrefix{prefix: p, owner: "it is named twice"})
+		used = append(used, link.Range{Prefix: p, User: "given twice"})
 		list = append(list, p)
-		missing[familyOf(p.Addr())] = false
+		missing[state.FamilyOf(p.Addr())] = false
 	}
-	if missing[ipv4] {
+	if missing[state.IPv4] {
 		p, err := freeSubnet(used)
 		if err != nil {
 			return nil, err
 		}
 		list = append([]netip.Prefix{p}, list...)
 	}
-	if missing[ipv6] {
+	if missing[state.IPv6] {
 		p, err := privateSubnet(used)
 		if err != nil {
 			return nil, err
@@ -137,12 +61,11 @@ func chooseSubnets(asked []string, v6 bool, used []usedPrefix) ([]netip.Prefix, 
 	return list, nil
 }
 
-// chooseGateways returns the bridge's address in each subnet: the one of those asked for that lies in it,
-// else its first.
-func chooseGateways(subnets []netip.Prefix, asked []string) ([]netip.Addr, error) {
+// chooseGateways returns the bridge's address in each subnet: the requested one in it, or else its first address.
+func chooseGateways(subnets []netip.Prefix, requested []string) ([]netip.Addr, error) {
 	gateways := make([]netip.Addr, len(subnets))
 next:
-	for _, word := range asked {
+	for _, word := range requested {
 		addr, err := netip.ParseAddr(word)
 		if err != nil {
 			return nil, fmt.Errorf("gateway %.80q: want an address", word)
@@ -152,12 +75,12 @@ next:
 			case !isHost(addr, p):
 				continue
 			case gateways[i].IsValid():
-				return nil, fmt.Errorf("gateway %s: %s has one already", addr, p)
+				return nil, fmt.Errorf("gateway %s: subnet %s has one already", addr, p)
 			}
 			gateways[i] = addr
 			continue next
 		}
-		return nil, fmt.Errorf("gateway %s: no address for a host in %s", addr, listed(subnets))
+		return nil, fmt.Errorf("gateway %s: not a host address in %s", addr, listed(subnets))
 	}
 	for i, p := range subnets {
 		if !gateways[i].IsValid() {
@@ -167,27 +90,26 @@ next:
 	return gateways, nil
 }
 
-// isHost reports whether a subnet has the address for a host: not its own, nor the broadcast's of IPv4.
+// isHost reports whether an address can be a host's in a subnet: not the subnet's own, nor the IPv4 broadcast address.
 func isHost(addr netip.Addr, p netip.Prefix) bool {
 	return p.Contains(addr) && addr != p.Addr() && (addr.Is6() || addr != broadcast(p))
 }
 
-// checkOverlap refuses a subnet that is taken.
-func checkOverlap(p netip.Prefix, used []usedPrefix) error {
-	if i := slices.IndexFunc(used, func(u usedPrefix) bool { return !u.aside && u.prefix.Overlaps(p) }); i >= 0 {
-		return fmt.Errorf("subnet %s overlaps %s: %s", p, used[i].prefix, used[i].owner)
+// checkOverlap returns an error if a subnet is in use.
+func checkOverlap(p netip.Prefix, used []link.Range) error {
+	if i := slices.IndexFunc(used, func(u link.Range) bool { return !u.Policy && u.Prefix.Overlaps(p) }); i >= 0 {
+		return fmt.Errorf("subnet %s overlaps %s: %s", p, used[i].Prefix, used[i].User)
 	}
 	return nil
 }
 
-// isFree reports whether nothing uses a subnet, so that it can be chosen.
-func isFree(p netip.Prefix, used []usedPrefix) bool {
-	return !slices.ContainsFunc(used, func(u usedPrefix) bool { return u.prefix.Overlaps(p) })
+// isFree reports whether a subnet can be chosen, because nothing uses it.
+func isFree(p netip.Prefix, used []link.Range) bool {
+	return !slices.ContainsFunc(used, func(u link.Range) bool { return u.Prefix.Overlaps(p) })
 }
 
-// freeSubnet tries the /24 networks behind the default one, then those of the two other private
-// ranges (RFC 1918).
-func freeSubnet(used []usedPrefix) (netip.Prefix, error) {
+// freeSubnet returns a free /24 from the default subnet on, or of the two other private ranges (RFC 1918).
+func freeSubnet(used []link.Range) (netip.Prefix, error) {
 	for _, first := range []string{"10.20.30.0/24", "172.30.0.0/24", "192.168.128.0/24"} {
 		b := netip.MustParsePrefix(first).Addr().As4()
 		for third := int(b[2]); third < 256; third++ {
@@ -198,11 +120,11 @@ func freeSubnet(used []usedPrefix) (netip.Prefix, error) {
 			}
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("no free subnet: name one with -s CIDR")
+	return netip.Prefix{}, fmt.Errorf("no free subnet: give one with -s CIDR")
 }
 
 // privateSubnet returns a /64 of a random unique local prefix (RFC 4193, section 3.2).
-func privateSubnet(used []usedPrefix) (netip.Prefix, error) {
+func privateSubnet(used []link.Range) (netip.Prefix, error) {
 	for {
 		b := [16]byte{0: 0xfd}
 		if _, err := rand.Read(b[1:8]); err != nil {
@@ -215,11 +137,11 @@ func privateSubnet(used []usedPrefix) (netip.Prefix, error) {
 	}
 }
 
-// parseSubnet reads a subnet that has room for a gateway and a container.
+// parseSubnet parses a subnet with room for a gateway and a container.
 func parseSubnet(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return p, fmt.Errorf("subnet %.80q: want an address and a length, such as 10.10.1.0/24", s)
+		return p, fmt.Errorf("subnet %.80q: want an address and a prefix length, such as 10.10.1.0/24", s)
 	}
 	addr, shortest, longest := p.Addr(), 8, 30
 	odd := addr.IsLoopback() || addr.IsMulticast() || addr.IsUnspecified() || addr.IsLinkLocalUnicast()
@@ -231,9 +153,9 @@ func parseSubnet(s string) (netip.Prefix, error) {
 	}
 	switch {
 	case p != p.Masked():
-		return p, fmt.Errorf("subnet %s: the address has bits behind the length: did you mean %s", p, p.Masked())
+		return p, fmt.Errorf("subnet %s: the address has bits after the prefix: did you mean %s", p, p.Masked())
 	case p.Bits() < shortest || p.Bits() > longest:
-		return p, fmt.Errorf("subnet %s: want a length from %d to %d", p, shortest, longest)
+		return p, fmt.Errorf("subnet %s: want a prefix length from %d to %d", p, shortest, longest)
 	case odd:
 		return p, fmt.Errorf("subnet %s: these addresses are not for hosts", p)
 	}

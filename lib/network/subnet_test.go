@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/weikeit/mydocker/lib/link"
 )
 
 func TestParseSubnet(t *testing.T) {
@@ -11,14 +13,14 @@ func TestParseSubnet(t *testing.T) {
 		"10.10.1.0/24":     "",
 		"192.168.0.0/30":   "",
 		"10.0.0.0/8":       "",
-		"":                 "want an address and a length",
-		"x":                "want an address and a length",
-		"10.0.0.0":         "want an address and a length",
-		"10.0.0.0/33":      "want an address and a length",
-		"300.0.0.0/8":      "want an address and a length",
-		"10.0.0.0/31":      "want a length from 8 to 30",
-		"10.0.0.1/32":      "want a length from 8 to 30",
-		"0.0.0.0/0":        "want a length from 8 to 30",
+		"":                 "want an address and a prefix length",
+		"x":                "want an address and a prefix length",
+		"10.0.0.0":         "want an address and a prefix length",
+		"10.0.0.0/33":      "want an address and a prefix length",
+		"300.0.0.0/8":      "want an address and a prefix length",
+		"10.0.0.0/31":      "want a prefix length from 8 to 30",
+		"10.0.0.1/32":      "want a prefix length from 8 to 30",
+		"0.0.0.0/0":        "want a prefix length from 8 to 30",
 		"10.10.1.7/24":     "did you mean 10.10.1.0/24",
 		"127.0.0.0/8":      "not for hosts",
 		"224.0.0.0/24":     "not for hosts",
@@ -26,9 +28,9 @@ func TestParseSubnet(t *testing.T) {
 		"0.1.0.0/16":       "not for hosts",
 		"fd00::/64":        "",
 		"2001:db8::/126":   "",
-		"fd00::/127":       "want a length from 16 to 126",
+		"fd00::/127":       "want a prefix length from 16 to 126",
 		"fe80::/64":        "not for hosts",
-		"::1/128":          "want a length",
+		"::1/128":          "want a prefix length",
 		"ff02::/64":        "not for hosts",
 		"fd00::1/64":       "did you mean fd00::/64",
 		"::ffff:0:0/96":    "not for hosts",
@@ -44,29 +46,29 @@ func TestParseSubnet(t *testing.T) {
 }
 
 func TestChooseSubnet(t *testing.T) {
-	used := func(prefixes ...string) (list []usedPrefix) {
+	used := func(prefixes ...string) (list []link.Range) {
 		for _, p := range prefixes {
-			list = append(list, usedPrefix{prefix: netip.MustParsePrefix(p), owner: "a route of this host on eth0"})
+			list = append(list, link.Range{Prefix: netip.MustParsePrefix(p), User: "a route of this host on eth0"})
 		}
 		return list
 	}
 	for _, c := range []struct {
 		asked string
-		used  []usedPrefix
+		used  []link.Range
 		want  string
 	}{
 		{"10.10.1.0/24", used("10.20.30.0/24"), "10.10.1.0/24"},
 		{"10.10.1.0/24", used("10.10.0.0/16"), "subnet 10.10.1.0/24 overlaps 10.10.0.0/16: a route of this host on eth0"},
 		{"10.10.0.0/16", used("10.10.1.4/32"), "subnet 10.10.0.0/16 overlaps 10.10.1.4/32: a route of this host on eth0"},
 		{"10.10.1.0/24 10.10.2.0/24 fd00::/64", nil, "10.10.1.0/24, 10.10.2.0/24, fd00::/64"},
-		{"10.10.1.0/24 10.10.1.128/25", nil, "subnet 10.10.1.128/25 overlaps 10.10.1.0/24: it is named twice"},
+		{"10.10.1.0/24 10.10.1.128/25", nil, "subnet 10.10.1.128/25 overlaps 10.10.1.0/24: given twice"},
 		{"fd00::/64", nil, "10.20.30.0/24, fd00::/64"},
 		{"", nil, "10.20.30.0/24"},
 		{"", used("10.20.30.0/24"), "10.20.31.0/24"},
 		{"", used("10.20.30.0/24", "10.20.31.128/25"), "10.20.32.0/24"},
 		{"", used("10.0.0.0/8"), "172.30.0.0/24"},
 		{"", used("10.0.0.0/8", "172.16.0.0/12"), "192.168.128.0/24"},
-		{"", used("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"), "no free subnet: name one with -s CIDR"},
+		{"", used("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"), "no free subnet: give one with -s CIDR"},
 	} {
 		asked := strings.Fields(c.asked)
 		p, err := chooseSubnets(asked, false, c.used)
@@ -98,10 +100,10 @@ func TestChooseGateways(t *testing.T) {
 		"":                    "10.10.1.1, fd00::1",
 		"10.10.1.254":         "10.10.1.254, fd00::1",
 		"fd00::ff 10.10.1.7":  "10.10.1.7, fd00::ff",
-		"10.10.2.1":           "gateway 10.10.2.1: no address for a host in 10.10.1.0/24, fd00::/64",
-		"10.10.1.255":         "gateway 10.10.1.255: no address for a host in 10.10.1.0/24, fd00::/64",
-		"10.10.1.0":           "gateway 10.10.1.0: no address for a host in 10.10.1.0/24, fd00::/64",
-		"10.10.1.7 10.10.1.8": "gateway 10.10.1.8: 10.10.1.0/24 has one already",
+		"10.10.2.1":           "gateway 10.10.2.1: not a host address in 10.10.1.0/24, fd00::/64",
+		"10.10.1.255":         "gateway 10.10.1.255: not a host address in 10.10.1.0/24, fd00::/64",
+		"10.10.1.0":           "gateway 10.10.1.0: not a host address in 10.10.1.0/24, fd00::/64",
+		"10.10.1.7 10.10.1.8": "gateway 10.10.1.8: subnet 10.10.1.0/24 has one already",
 		"gate":                `gateway "gate": want an address`,
 	} {
 		addrs, err := chooseGateways(subnets, strings.Fields(asked))
@@ -127,8 +129,8 @@ func TestBroadcast(t *testing.T) {
 
 // Routes that only some packets meet are no reason to refuse a subnet, but to choose another.
 func TestRoutesOfOtherTables(t *testing.T) {
-	used := []usedPrefix{{prefix: defaultSubnet, owner: "a route of this host in table 99", aside: true}}
-	if err := checkOverlap(defaultSubnet, used); err != nil {
+	used := []link.Range{{Prefix: defaultSubnet(), User: "a route of this host in table 99", Policy: true}}
+	if err := checkOverlap(defaultSubnet(), used); err != nil {
 		t.Error(err)
 	}
 	if p, err := freeSubnet(used); err != nil || p.String() != "10.20.31.0/24" {

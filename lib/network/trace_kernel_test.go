@@ -10,10 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weikeit/mydocker/lib/firewall"
+	"github.com/weikeit/mydocker/lib/link"
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// The lines that --debug shows do in a shell what was done.
+// The lines of --debug do the same when they are pasted into a shell.
 func TestDebugLinesCanBePasted(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)
@@ -26,7 +28,7 @@ func TestDebugLinesCanBePasted(t *testing.T) {
 	state := func(path string) string {
 		var kept []string
 		for _, line := range append(leftovers(t), sh(t, "nsenter --net=%s sh -c 'ip -4 addr; ip -4 route'", path)) {
-			// The kernel makes up the link-local addresses of the host's ends.
+			// The link-local addresses of the host's ends are random.
 			if !strings.Contains(line, "inet6") && !strings.Contains(line, "fe80") && !strings.Contains(line, "ff00") {
 				kept = append(kept, line)
 			}
@@ -47,17 +49,17 @@ func TestDebugLinesCanBePasted(t *testing.T) {
 
 	sh(t, "%s", script)
 	got := state(c.path)
-	// A busy kernel finds the carrier late.
+	// A busy kernel detects the carrier late.
 	if index := regexp.MustCompile(`if[0-9]+|(?m)^[0-9]+: |NO-CARRIER,|,LOWER_UP| state [A-Z]+| linkdown`); index.ReplaceAllString(got, "") != index.ReplaceAllString(want, "") {
 		t.Errorf("the script\n%smade:\n%s\nwant:\n%s", script, got, want)
 	}
-	if err := errors.Join(deleteLink(n.Endpoints[0].HostLink), linux.RemoveNetNS(c.path), deleteLink(Default),
-		m.uninstallRules(ctx, containerTag(c.id), true), m.uninstallRules(ctx, networkTag(Default), true)); err != nil {
+	if err := errors.Join(link.Delete(n.Endpoints[0].HostLink), linux.RemoveNetNS(c.path), link.Delete(Default),
+		m.firewall.RemoveContainer(ctx, c.id), m.firewall.Remove(ctx, firewall.NetworkTag(Default))); err != nil {
 		t.Error(err)
 	}
 }
 
-// lineHandler writes the messages alone.
+// lineHandler writes only the messages.
 type lineHandler struct{ w io.Writer }
 
 func (lineHandler) Enabled(context.Context, slog.Level) bool { return true }

@@ -20,7 +20,7 @@ func (n Network) Row() []string {
 	return []string{n.Name, listed(n.IPNets), listed(n.Gateways), strconv.Itoa(n.Counts), n.Driver, n.created()}
 }
 
-// View is a network as inspect shows it.
+// View is the output of inspect for a network.
 type View struct {
 	IPNet      string // more than one, separated by ", "
 	Gateway    string
@@ -33,7 +33,7 @@ type View struct {
 	Labels   map[string]string `json:",omitempty"`
 }
 
-// View returns the network as inspect shows it.
+// View returns the output of inspect.
 func (n Network) View() View {
 	return View{
 		IPNet: listed(n.IPNets), Gateway: listed(n.Gateways), Name: n.Name,
@@ -41,14 +41,13 @@ func (n Network) View() View {
 	}
 }
 
-// ContainerView is how a container, or a namespace without one, is connected: as in its net.json.
+// ContainerView is the output of inspect for a container or an attached namespace.
 type ContainerView struct {
 	ID string `json:"id"`
 	state.Net
 }
 
-// InspectContainer returns how container id is connected. The error wraps [state.ErrNotFound] where it
-// is not.
+// InspectContainer returns the record of container id. The error wraps [state.ErrNotFound] if it has none.
 func (m *Manager) InspectContainer(id string) (ContainerView, error) {
 	n, err := m.dir.ReadNet(id)
 	if err == nil && n.Mode == "" {
@@ -57,8 +56,8 @@ func (m *Manager) InspectContainer(id string) (ContainerView, error) {
 	return ContainerView{id, n}, err
 }
 
-// Published returns where the ports of container id are published, a line each as docker has it: "80/tcp ->
-// 0.0.0.0:8080". Of one port ("80", "53/udp") only the right side.
+// Published lists the published ports of container id as docker does: "80/tcp -> 0.0.0.0:8080". For a given port ("80",
+// "53/udp") the lines have the right side only.
 func (m *Manager) Published(id, port string) ([]string, error) {
 	n, err := m.dir.ReadNet(id)
 	if err != nil {
@@ -75,7 +74,7 @@ func (m *Manager) Published(id, port string) ([]string, error) {
 			continue
 		}
 		for _, addr := range hostAddresses(p, n) {
-			line := host(addr) + ":" + strconv.Itoa(int(p.HostPort))
+			line := state.Bracketed(addr) + ":" + strconv.Itoa(int(p.HostPort))
 			if port == "" {
 				line = inside + "/" + p.Protocol + " -> " + line
 			}
@@ -88,12 +87,12 @@ func (m *Manager) Published(id, port string) ([]string, error) {
 	return lines, nil
 }
 
-// hostAddresses returns the addresses of this host on which a port answers.
+// hostAddresses returns the addresses of the host on which a port answers.
 func hostAddresses(p state.Port, n state.Net) []netip.Addr {
 	switch {
 	case p.HostIP.IsValid():
 		return []netip.Addr{p.HostIP}
-	case outlet(n, ipv6) >= 0:
+	case n.Outlet(state.IPv6) >= 0:
 		return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	}
 	return []netip.Addr{netip.IPv4Unspecified()}

@@ -18,47 +18,46 @@ const (
 	LogFile    = "log"         // lib/crilog, in the bundle: the program's output
 )
 
-// Net is how a container is connected: the content of net.json.
+// Net is the content of net.json: how a container is connected.
 type Net struct {
 	Mode      string     `json:"mode"` // bridge, none, host, container:ID or ns:PATH
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
 	Ports     []Port     `json:"ports,omitempty"`
-	Names     []string   `json:"names,omitempty"`    // by which others find it: its name and its id
-	Hostname  string     `json:"hostname,omitempty"` // by which it finds itself, too
-	Unnamed   bool       `json:"unnamed,omitempty"`  // others do not find it: it goes before its id is known to anybody
-	Joining   string     `json:"joining,omitempty"`  // a network that it is being connected to, or taken from
+	Names     []string   `json:"names,omitempty"`    // name and id, under which other containers find it
+	Hostname  string     `json:"hostname,omitempty"` // in its own hosts file only
+	Unnamed   bool       `json:"unnamed,omitempty"`  // not in the hosts files of other containers
+	Joining   string     `json:"joining,omitempty"`  // network of a connect or disconnect that has not finished
 
-	// Where the namespace is not of a container of ours, and there is no document:
+	// For a network namespace of another program, which has no document:
 	NetNS   string  `json:"netns,omitempty"`  // its path
-	Process Process `json:"process,omitzero"` // whose it is, where the path is that of a process
-	CNI     CNI     `json:"cni,omitzero"`     // what it is called by who asked for it
+	Process Process `json:"process,omitzero"` // its process, if the path is in /proc
+	CNI     CNI     `json:"cni,omitzero"`     // its CNI names, if a CNI runtime asked for it
 }
 
-// CNI names an attachment as the runtime does that asked for it (CNI specification, section 2
-// "Parameters"): a container's network interface, of which our id is made.
+// CNI names an attachment as its runtime does (CNI specification, section 2 "Parameters"). Our id is made of the names.
 type CNI struct {
-	Network     string `json:"network"`     // the name of the network configuration
+	Network     string `json:"network"`     // name of the network configuration
 	ContainerID string `json:"containerID"` // CNI_CONTAINERID
 	IfName      string `json:"ifname"`      // CNI_IFNAME
 }
 
-// Endpoint is one connection of a container to one network.
+// Endpoint is a container's connection to one network.
 type Endpoint struct {
 	ID       string       `json:"id"` // 12 hexadecimal digits
 	Network  string       `json:"network"`
 	Driver   string       `json:"driver"`
-	Address  netip.Prefix `json:"address"`            // with the length of the network's prefix
-	Address6 netip.Prefix `json:"address6,omitzero"`  // of IPv6, where the network has it
+	Address  netip.Prefix `json:"address"`            // IPv4, with the prefix length of the subnet
+	Address6 netip.Prefix `json:"address6,omitzero"`  // IPv6, if the network has it
 	Aliases  []string     `json:"aliases,omitempty"`  // more names in this network
-	Internal bool         `json:"internal,omitempty"` // no way out leads by this network
+	Internal bool         `json:"internal,omitempty"` // the network is internal: no default route, no ports
 	MAC      string       `json:"mac"`
-	HostLink string       `json:"hostLink"` // veth- and eight digits of the id
-	Link     string       `json:"link"`     // ceth- and the same digits, inside the container
+	HostLink string       `json:"hostLink"` // host end of the veth pair: veth- and eight digits of the id
+	Link     string       `json:"link"`     // container end: ceth- and the same digits
 }
 
-// Port is one published port.
+// Port is a published port.
 type Port struct {
-	HostIP        netip.Addr `json:"hostIP,omitzero"` // the zero Addr: every address
+	HostIP        netip.Addr `json:"hostIP,omitzero"` // zero: every address
 	HostPort      uint16     `json:"hostPort"`
 	ContainerPort uint16     `json:"containerPort"`
 	Protocol      string     `json:"protocol"` // tcp, udp or sctp

@@ -152,9 +152,9 @@ finds() { mydocker exec "$1" cat /etc/hosts | awk -v name="$2" '!/^#/ {for (i = 
   sleeper web --network mine,ip=10.77.0.9 >/dev/null
   refuses 125 'network mine: address 10.77.0.9: taken by container web$' mydocker run --network mine,ip=10.77.0.9 -i busybox true
   refuses 125 'network mine: 10.77.0.1 is the gateway' mydocker run --network mine,ip=10.77.0.1 -i busybox true
-  refuses 125 'network mine: 10.77.0.15 is no address for a host in 10.77.0.0/28$' mydocker run --network mine,ip=10.77.0.15 -i busybox true
-  refuses 125 'network mine: fd00::1: it has no IPv6 addresses$' mydocker run --network mine,ip=fd00::1 -i busybox true
-  refuses 1 'network connect web: network mydocker0: address "ten": want one of IPv4 or IPv6' mydocker network connect --ip ten mydocker0 web
+  refuses 125 'network mine: address 10.77.0.15 is not a host address in 10.77.0.0/28$' mydocker run --network mine,ip=10.77.0.15 -i busybox true
+  refuses 125 'network mine: address fd00::1: the network has no IPv6$' mydocker run --network mine,ip=fd00::1 -i busybox true
+  refuses 1 'network connect web: network mydocker0: address "ten": want an IPv4 or IPv6 address' mydocker network connect --ip ten mydocker0 web
   same web "$(mydocker ps --format '{{.Name}}')"
 }
 

@@ -44,7 +44,7 @@ teardown() {
   refuses 1 'attach: 0123456789ab is attached already$' md-net attach --netns box --id 0123456789ab
   kill $pid
   eventually 5 sh -c 'md-net list | grep -q "^mydocker0 .* 0  "'
-  refuses 125 'exec 0123456789ab: the namespace /proc/[0-9]+/ns/net is gone$' md-net exec 0123456789ab true
+  refuses 125 'exec 0123456789ab: namespace /proc/[0-9]+/ns/net is gone$' md-net exec 0123456789ab true
   does md-net attach --netns box
   same 10.20.30.2/24 "$(md-net inspect "$output" | jq -r '.endpoints[0].address')"
   local id=$output
@@ -92,7 +92,7 @@ teardown() {
 
 @test "what attach refuses leaves nothing" {
   refuses 1 'attach: open /run/netns/nosuch: no such file' md-net attach --netns nosuch
-  refuses 1 "attach: .* is this host's own network$" md-net attach --pid $$
+  refuses 1 "attach: .* is the host's own network namespace$" md-net attach --pid $$
   refuses 2 'attach: --pid and --netns need no document$' md-net attach --netns box --spec /dev/null
   refuses 1 'attach: --pid and --netns exclude each other$' md-net attach --netns box --pid 1
   refuses 2 'attach: --id: the id of a document stands in it$' md-net attach --id 0123456789ab <<<'{"ociVersion": "1.0.0"}'

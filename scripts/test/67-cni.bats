@@ -122,7 +122,7 @@ cnitool() { "$BATS_TEST_DIRNAME/../../build/tools/cnitool" "$@" cninet /run/netn
     does mydocker run --rm --net podnet -i busybox wget -q -O - http://10.79.0.2/
     same 'hello from busybox' "$output"
     refuses 125 'port 8083 is taken by container [0-9a-f]{12}$' mydocker run --rm -p 8083:80 -i busybox true
-    refuses 1 'rm: network podnet: it is used by container [0-9a-f]{12}$' md-net rm podnet
+    refuses 1 'rm: network podnet is used by container [0-9a-f]{12}$' md-net rm podnet
     podman stop -t 0 pod >/dev/null
     podman start pod >/dev/null
     eventually 5 curl -fs http://127.0.0.1:8083/
