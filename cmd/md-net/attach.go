@@ -19,7 +19,7 @@ type attach struct {
 	ID string `name:"id" placeholder:"ID" help:"With --pid or --netns: attach under this id, 12 hexadecimal digits (default: a random one)"`
 }
 
-// Run is a stage of the pipe, or with a place a command of its own.
+// Run is a stage of the pipe or, with --pid or --netns, a separate command.
 func (c *attach) Run(ctx context.Context, std *cli.IO) error {
 	m, _, err := manager()
 	if c.Named() {
@@ -29,9 +29,9 @@ func (c *attach) Run(ctx context.Context, std *cli.IO) error {
 		return c.place(ctx, std, m)
 	}
 	if c.ID != "" {
-		err = cli.Usagef("--id: the id of a document stands in it")
+		err = cli.Usagef("--id: the document has the id")
 	}
-	if err != nil { // for the document to be undone, it has to be read
+	if err != nil { // reads the document, so that it can be undone
 		return c.RunStage(ctx, std, func(context.Context, *spec.Spec) error { return err })
 	}
 	return c.RunStage(ctx, std, m.Attach(c.Options))
@@ -52,7 +52,7 @@ func (c *attach) place(ctx context.Context, std *cli.IO, m *network.Manager) err
 		return err
 	}
 	if _, err := fmt.Fprintln(std.Out, c.ID); err != nil {
-		return errors.Join(err, m.Release(interrupt.Undoing(ctx), c.ID)) // nobody knows the id
+		return errors.Join(err, m.Release(interrupt.Undoing(ctx), c.ID)) // the caller did not get the id
 	}
 	return nil
 }
@@ -69,11 +69,11 @@ func (c *detach) Run(ctx context.Context, _ *cli.IO) error {
 	}
 	switch {
 	case c.Named() == (c.ID != ""):
-		return cli.Usagef("want an id, or the namespace by --pid or --netns")
+		return cli.Usagef("want an id, --pid or --netns")
 	case c.Named():
 		return m.DetachFrom(ctx, c.Place)
 	}
-	// Not by name: a hook runs when all else of the container may be gone.
+	// Not by name: when a hook runs, the rest of the container may be gone.
 	return m.DetachAlone(ctx, c.ID)
 }
 
@@ -92,7 +92,7 @@ func (c *connect) Run(ctx context.Context, _ *cli.IO) error {
 }
 
 type disconnect struct {
-	Force     bool   `short:"f" help:"Take back whatever the container still holds in the network, also where it is gone"`
+	Force     bool   `short:"f" help:"Free what the container still has in the network, even if it is gone"`
 	Network   string `arg:""`
 	Container string `arg:""`
 }
@@ -103,7 +103,7 @@ func (c *disconnect) Run(ctx context.Context, _ *cli.IO) error {
 		return err
 	}
 	id := c.Container
-	if !c.Force || !state.IsID(id) { // with force also one that is not there any more
+	if !c.Force || !state.IsID(id) { // with force the container may be gone
 		if id, err = dir.Resolve(id); err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ type execIn struct {
 	cli.Target
 }
 
-// Run becomes the program, so its streams, signals and exit code are its own.
+// Run replaces this process with the program, which has its streams, signals and exit code.
 func (c *execIn) Run(context.Context, *cli.IO) error {
 	if c.Named() {
 		if len(c.Words) == 0 {

@@ -24,7 +24,7 @@ func main() {
 			{Name: "inspect", Summary: "Print networks, or how containers are connected, as JSON", Usage: "NAME...", New: func() cli.Runner { return &inspect{} }},
 			{Name: "rm", Summary: "Remove networks that no container uses", Usage: "NAME...", New: func() cli.Runner { return &remove{} }},
 			{Name: "prune", Summary: "Remove all networks that no container uses", Usage: " ", New: func() cli.Runner { return &prune{} }},
-			{Name: "reload", Summary: "Put back firewall rules and names of containers", Usage: " ", New: func() cli.Runner { return &reload{} }},
+			{Name: "reload", Summary: "Restore firewall rules, bridges and hosts files", Usage: " ", New: func() cli.Runner { return &reload{} }},
 			{Name: "attach", Summary: "Connect the container of the document on standard input, or any process or namespace",
 				Usage: "[command options] < DOCUMENT | [command options] --pid PID | [command options] --netns PATH",
 				Stage: true, New: func() cli.Runner { return &attach{} }},

@@ -9,7 +9,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// manager returns the networks of the state directory that the environment chooses.
+// manager returns the networks of the state directory in the environment.
 func manager() (*network.Manager, state.Dir, error) {
 	dir, err := state.FromEnv()
 	return network.New(dir), dir, err

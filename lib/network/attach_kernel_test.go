@@ -20,7 +20,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// mustRemove removes networks, as the last thing that a test does with them.
+// mustRemove removes networks at the end of a test.
 func (m *Manager) mustRemove(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -30,7 +30,7 @@ func (m *Manager) mustRemove(t *testing.T, names ...string) {
 	}
 }
 
-// files lists all that is in the state directory, less what may always stay.
+// files lists the state directory without the files that always stay.
 func (m *Manager) files(t *testing.T) []string {
 	t.Helper()
 	var list []string
@@ -83,7 +83,7 @@ func TestLifeOfAContainer(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// It is kept: its end takes the links and gives the ports back, but not the address.
+	// A kept container loses links and ports at its end, but not its address.
 	if err := state.WriteJSON(filepath.Join(m.dir.Bundle(c.id), state.SpawnFile), state.Spawn{}); err != nil {
 		t.Fatal(err)
 	}
@@ -93,10 +93,10 @@ func TestLifeOfAContainer(t *testing.T) {
 		}
 	}
 	if dev, err := link.Find(before.Endpoints[0].HostLink); dev != nil || err != nil {
-		t.Errorf("the link stays: %v %v", dev, err)
+		t.Errorf("the link remains: %v %v", dev, err)
 	}
 	if linux.CheckNetNS(c.path) == nil || m.reservedPorts() > 0 {
-		t.Error("the namespace or a port stays")
+		t.Error("the namespace or a port remains")
 	}
 	if n, _ := m.Inspect(Default); n.Counts != 1 {
 		t.Errorf("counts %d, want 1", n.Counts)
@@ -104,13 +104,13 @@ func TestLifeOfAContainer(t *testing.T) {
 	if other := m.attachTo(t, Connection{Publish: []string{"8001:80"}}); other.addr == c.addr {
 		t.Error("another container got the address")
 	} else if err := m.Up(ctx, c.spec); err == nil || !strings.Contains(err.Error(), "port 8001 is taken by container "+other.id) {
-		t.Errorf("a start whose port another has: %v", err)
+		t.Errorf("a start without its port: %v", err)
 	} else if err := m.Release(ctx, other.id); err != nil {
 		t.Error(err)
 	}
 
 	c.spec.SetNamespace(specs.NetworkNamespace, "")
-	for range 2 { // the second start finds what a start that was killed left
+	for range 2 { // the second start finds the leftovers of a killed one
 		if err := m.Up(ctx, c.spec); err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func TestLifeOfAContainer(t *testing.T) {
 	}
 }
 
-// An end that nobody keeps, such as under another OCI runtime, gives all back.
+// Detach releases everything of a container that is not kept, as under another OCI runtime.
 func TestDetach(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)
@@ -158,7 +158,7 @@ func TestDetach(t *testing.T) {
 		t.Errorf("left behind: %v", files)
 	}
 	if err := m.Detach(context.Background(), "../../etc"); err == nil {
-		t.Error("took a path for an id")
+		t.Error("a path was accepted as an id")
 	}
 }
 
@@ -209,7 +209,7 @@ func TestModes(t *testing.T) {
 		}
 	}
 	if err := linux.CheckNetNS(elsewhere); err != nil {
-		t.Error("took a namespace away that is not ours:", err)
+		t.Error("removed another program's namespace:", err)
 	}
 
 	for _, c := range []struct{ network, publish, want string }{
@@ -232,7 +232,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// What fails half way leaves nothing.
+// An attach that fails half way leaves nothing.
 func TestFailedAttach(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)
@@ -278,7 +278,7 @@ func TestManyAtOnce(t *testing.T) {
 			continue
 		}
 		if seen[c.addr.String()] || c.addr.String() == "10.20.30.1" {
-			t.Errorf("%s was given out twice", c.addr)
+			t.Errorf("%s was leased twice", c.addr)
 		}
 		seen[c.addr.String()] = true
 		serve(t, c.path, "tcp", ":80")
@@ -296,7 +296,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 
-	// All want one port: one gets it.
+	// One of many containers gets a port.
 	for i := range many {
 		wg.Go(func() { all[i], errs[i] = New(m.dir).tryAttach(Connection{Publish: []string{"8001:80"}}) })
 	}
@@ -318,7 +318,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-// The stage touches its own fields of the document only.
+// The stage changes only its own fields of the document.
 func TestOwnership(t *testing.T) {
 	requireKernel(t)
 	m := newManager(t)
@@ -345,7 +345,7 @@ func TestOwnership(t *testing.T) {
 	}
 }
 
-// A container that was removed without us, such as with rm -rf, holds neither its port nor its address.
+// The port and address of a container that was removed with rm -rf are free.
 func TestTakenBack(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)
@@ -366,14 +366,14 @@ func TestTakenBack(t *testing.T) {
 	sh(t, "ip link del %s", n.Endpoints[0].HostLink)
 	c := m.attachTo(t, o)
 	if c.addr != lost.addr {
-		t.Errorf("got %s, want %s, the only one", c.addr, lost.addr)
+		t.Errorf("got %s, want %s, the only address", c.addr, lost.addr)
 	}
 	if rules := sh(t, "iptables -t nat -S MYDOCKER-PUBLISH"); strings.Contains(rules, lost.id) {
-		t.Errorf("its rule stays:\n%s", rules)
+		t.Errorf("its rule remains:\n%s", rules)
 	}
 }
 
-// A /24 has room for 253 containers, and says so to the next; one that goes makes room.
+// A /24 has room for 253 containers and refuses the next one. When a container goes, its address is free again.
 func TestFullNetwork(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)
@@ -384,20 +384,20 @@ func TestFullNetwork(t *testing.T) {
 		all = append(all, m.attachTo(t, Connection{}))
 	}
 	if last := all[252].addr.String(); last != "10.20.30.254" {
-		t.Errorf("the last one has %s", last)
+		t.Errorf("the last container has %s", last)
 	}
 	_, err := m.tryAttach(Connection{})
 	if err == nil || err.Error() != "network mydocker0: no free address in 10.20.30.0/24" {
 		t.Errorf("one more: %v", err)
 	}
 	if saw, err := askOnce(t, all[252], all[0]); saw != "10.20.30.254" {
-		t.Errorf("the first one was asked by the last, and saw %q (%v)", saw, err)
+		t.Errorf("the last container connected to the first, which saw %q (%v)", saw, err)
 	}
 	if err := m.Release(ctx, all[7].id); err != nil {
 		t.Fatal(err)
 	}
 	if c := m.attachTo(t, Connection{}); c.addr != all[7].addr {
-		t.Errorf("the next one has %s, not %s", c.addr, all[7].addr)
+		t.Errorf("the next container has %s, not %s", c.addr, all[7].addr)
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A host whose addresses are those of the default network gets another one.
+// If the host uses the addresses of the default network, the network gets others.
 func TestDefaultMakesRoom(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)
@@ -23,7 +23,7 @@ func TestDefaultMakesRoom(t *testing.T) {
 		t.Error(err)
 	}
 
-	// A second state directory beside it has a default network of its own.
+	// A second state directory has its own default network.
 	second := newManager(t)
 	t.Cleanup(func() { second.mustRemove(t, Default) })
 	if c := second.attachTo(t, Connection{}); c.addr.String() != "10.20.32.2" {
@@ -31,7 +31,7 @@ func TestDefaultMakesRoom(t *testing.T) {
 	}
 }
 
-// Bridges do not survive a reboot, and a state directory can be deleted beneath a bridge.
+// A bridge that is gone is made again, and one of a deleted state directory is reused.
 func TestBridgeComesBack(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)
@@ -40,7 +40,7 @@ func TestBridgeComesBack(t *testing.T) {
 	c := m.attachTo(t, Connection{})
 	sh(t, "ip link del mydocker0")
 	if err := os.RemoveAll(m.dir.Run); err == nil {
-		t.Error("the namespace is still there, so this must fail in part")
+		t.Error("the runtime directory was removed, although a namespace is mounted in it")
 	}
 	if err := m.Up(ctx, c.spec); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// A bridge is that of the state directory itself, however long its path is and by whichever it is named.
+// An alias identifies the state directory, whatever its length and whichever path is used.
 func TestAliasIsOfOneDirectory(t *testing.T) {
 	top := t.TempDir()
 	long := filepath.Join(top, strings.Repeat("d", 180))
@@ -41,13 +41,13 @@ func TestAliasIsOfOneDirectory(t *testing.T) {
 	} {
 		alias := of(c.made).alias("web")
 		if len(alias) > 255 {
-			t.Errorf("%s: %d bytes are too many", alias, len(alias))
+			t.Errorf("%s: %d bytes is too long", alias, len(alias))
 		}
 		if got := of(c.asked).isOurAlias("web", alias); got != c.same {
-			t.Errorf("made by %s, asked by %s: %v", c.made, c.asked, got)
+			t.Errorf("made with %s, checked with %s: %v", c.made, c.asked, got)
 		}
 		if of(c.made).isOurAlias("other", alias) {
-			t.Errorf("%s: the bridge of another name", alias)
+			t.Errorf("%s: matches a bridge with another name", alias)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func TestCNI(t *testing.T) {
 			}
 			if version >= "0.4.0" {
 				if got := m.callCNI(t, conf(`,"prevResult":{}`), env("CHECK")...); got.Code != 3 {
-					t.Errorf("CHECK of what is not there: %s", got.text)
+					t.Errorf("CHECK of a missing attachment: %s", got.text)
 				}
 			}
 			if got := m.callCNI(t, conf(""), env("DEL")[:3]...); got.text != "" { // without a namespace
@@ -77,7 +77,7 @@ func checkResult(t *testing.T, got cniAnswer, version, path string) {
 	}
 }
 
-// checkCheck has CHECK find all well, and then each thing that is broken.
+// checkCheck expects CHECK to succeed, and to report each kind of damage.
 func (m *Manager) checkCheck(t *testing.T, conf func(string) string, env []string, result cniAnswer, path string) {
 	t.Helper()
 	with := conf(`,"prevResult":` + result.text)
@@ -110,7 +110,7 @@ func (m *Manager) checkCheck(t *testing.T, conf func(string) string, env []strin
 	}
 }
 
-// What plugins before us answered is passed on, with what we do not know of, and ours behind it.
+// The results of earlier plugins are passed on with unknown keys, before ours.
 func TestCNIPrevResult(t *testing.T) {
 	requireKernel(t)
 	m := newManager(t)
@@ -124,7 +124,7 @@ func TestCNIPrevResult(t *testing.T) {
 		t.Error(got.text)
 	}
 	if !strings.Contains(got.text, `"other"`) || !strings.Contains(got.text, `"odd": true`) || got.DNS["domain"] != "example" {
-		t.Errorf("something of prevResult is lost: %s", got.text)
+		t.Errorf("a part of prevResult is lost: %s", got.text)
 	}
 	env[0] = "CNI_COMMAND=DEL"
 	m.callCNI(t, conf, env...)
@@ -175,7 +175,7 @@ func TestCNIGC(t *testing.T) {
 		}
 	}
 	counts("3 1")
-	gc("") // nothing said: only what is gone
+	gc("") // without a list: only namespaces that are gone
 	counts("3 1")
 	if err := linux.RemoveNetNS(paths["c"]); err != nil {
 		t.Fatal(err)
@@ -188,7 +188,7 @@ func TestCNIGC(t *testing.T) {
 	gc(`,"cni.dev/valid-attachments":[{"containerID":"a","ifname":"eth0"},{"containerID":"b","ifname":"eth1"}]`)
 	counts("1 1")
 	gc(`,"cni.dev/valid-attachments":[]`)
-	counts("0 1") // other networks are not touched
+	counts("0 1") // other networks stay
 	call("DEL", Default, "d")
 }
 

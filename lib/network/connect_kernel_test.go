@@ -98,8 +98,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// A connect that was killed before it wrote down what it had claimed leaves nothing when the container is connected
-// again, nor when it goes.
+// The leases of a connect that was killed before it stored them are freed by the next connect or by the release.
 func TestConnectThatWasKilled(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)
@@ -147,6 +146,6 @@ func TestConnectThatWasKilled(t *testing.T) {
 	}
 	left("gone")
 	if err := m.Connect(ctx, "nosuch", m.attachTo(t, Connection{}).id, ConnectOptions{}); err == nil {
-		t.Error("connected to a network that is not there")
+		t.Error("connected to a missing network")
 	}
 }

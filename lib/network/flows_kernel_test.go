@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A client that goes on sending reaches the container as soon as the port is published, and nobody as soon as it
-// is not. The kernel forgets the flows that it means, be they chosen by the kernel or by us, and no others.
+// A client that keeps sending reaches the container as soon as the port is published, and nothing as soon as it is
+// withdrawn.
 func TestFlowsAreForgotten(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)
@@ -18,7 +18,7 @@ func TestFlowsAreForgotten(t *testing.T) {
 	m := newManager(t)
 	m.mustCreate(t, Default, CreateOptions{Subnet: []string{"10.20.30.0/24", "fd00:20::/64"}})
 	t.Cleanup(func() { m.mustRemove(t, Default) })
-	m.attachTo(t, Connection{}) // the rules that let the kernel look at flows
+	m.attachTo(t, Connection{}) // its rules make the kernel track connections
 
 	for name, address := range map[string]string{"v4": "198.51.100.1:8001", "v6": "[2001:db8::1]:8001"} {
 		var conn net.Conn
@@ -31,13 +31,13 @@ func TestFlowsAreForgotten(t *testing.T) {
 		defer conn.Close()
 		asks := func() string {
 			buf := make([]byte, 100)
-			for err := error(nil); err == nil; { // answers that came late
+			for err := error(nil); err == nil; { // late answers
 				conn.SetDeadline(time.Now().Add(300 * time.Millisecond))
 				if _, err = conn.Read(buf); errors.Is(err, syscall.ECONNREFUSED) {
 					err = nil
 				}
 			}
-			for range 8 { // the first may be told that nobody was there
+			for range 8 { // the first may be refused
 				conn.SetDeadline(time.Now().Add(400 * time.Millisecond))
 				conn.Write([]byte("?"))
 				if n, err := conn.Read(buf); err == nil {
@@ -47,7 +47,7 @@ func TestFlowsAreForgotten(t *testing.T) {
 			return ""
 		}
 		if saw := asks(); saw != "" {
-			t.Fatalf("%s: somebody answers: %s", name, saw)
+			t.Fatalf("%s: answered before the port is published: %s", name, saw)
 		}
 		c, err := m.tryAttach(Connection{Publish: []string{"8001:80/udp"}})
 		if err != nil {
@@ -55,18 +55,18 @@ func TestFlowsAreForgotten(t *testing.T) {
 		}
 		serve(t, c.path, "udp", ":80")
 		if saw := asks(); !strings.Contains(saw, "198.51.100.2") && !strings.Contains(saw, "2001:db8::2") {
-			t.Errorf("%s: published, and the old flow goes on past it: %q", name, saw)
+			t.Errorf("%s: the old flow bypasses the published port: %q", name, saw)
 		}
 		if err := m.Release(t.Context(), c.id); err != nil {
 			t.Error(err)
 		}
-		next := m.attachTo(t, Connection{}) // has the address now
+		next := m.attachTo(t, Connection{}) // has the same address
 		if next.addr != c.addr {
 			t.Fatalf("the next container has %s, not %s", next.addr, c.addr)
 		}
 		serve(t, next.path, "udp", ":80")
 		if saw := asks(); saw != "" {
-			t.Errorf("%s: the flow of the old port reaches the next owner of the address, which saw %s", name, saw)
+			t.Errorf("%s: the flow of the old port reaches the next container with the address, which saw %s", name, saw)
 		}
 		if err := m.Release(t.Context(), next.id); err != nil {
 			t.Error(err)

@@ -22,8 +22,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// The tests of this file change links and rules. So that they change none of the real host, the whole
-// test program runs again in namespaces of its own, which play the host.
+// The kernel tests change links and rules. So the test program executes itself in new namespaces, which stand for the host.
 
 const envInside = "MYDOCKER_TEST_INSIDE"
 
@@ -48,7 +47,7 @@ func runInside() int {
 		return 1
 	}
 	defer os.RemoveAll(tools)
-	// The stages look for it, to name it in a hook.
+	// The stages look it up for their hooks.
 	if err := os.WriteFile(filepath.Join(tools, "md-net"), []byte("#!/bin/false\n"), 0o700); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -64,8 +63,7 @@ func runInside() int {
 	return 0
 }
 
-// requireKernel skips a test that needs root and the tools of the firewall. Where they must be there,
-// that is a failure.
+// requireKernel skips a test without root or the firewall tools. With MYDOCKER_MUST_RUN it fails the test.
 func requireKernel(t *testing.T) {
 	t.Helper()
 	missing := ""
@@ -97,7 +95,7 @@ func sh(t *testing.T, format string, args ...any) string {
 	return string(out)
 }
 
-// otherHost connects a namespace that plays another host, 198.51.100.2 and 2001:db8::2, to this one,
+// otherHost connects a namespace that stands for another host, 198.51.100.2 and 2001:db8::2, to this one,
 // 198.51.100.1 and 2001:db8::1, and returns its path.
 func otherHost(t *testing.T) string {
 	t.Helper()
@@ -123,8 +121,8 @@ nsenter --net=%[1]s ip link set eth0 up`, path)
 	return path
 }
 
-// checkLeftovers fails the test if it leaves a link, address, route or rule. Call it first, so that it looks
-// when all else of the test is cleaned up.
+// checkLeftovers fails the test if it leaves a link, address, route or rule. Call it first, so that it runs after all other
+// cleanups.
 func checkLeftovers(t *testing.T) {
 	t.Helper()
 	before := leftovers(t)
@@ -132,7 +130,7 @@ func checkLeftovers(t *testing.T) {
 		after := leftovers(t)
 		for _, line := range before {
 			if !slices.Contains(after, line) {
-				t.Errorf("went missing: %s", line)
+				t.Errorf("missing: %s", line)
 			}
 		}
 		for _, line := range after {
@@ -159,7 +157,7 @@ func leftovers(t *testing.T) []string {
 	return lines
 }
 
-// attached is a container that was attached. It goes with the test.
+// attached is an attached container. The test releases it at its end.
 type attached struct {
 	id   string
 	spec *spec.Spec
@@ -197,7 +195,7 @@ func (m *Manager) tryAttach(o Connection) (attached, error) {
 	return c, err
 }
 
-// serve answers on a port of the namespace at path with the address of whoever asks.
+// serve starts a server in the namespace at path that answers with the address of the client.
 func serve(t *testing.T, path, protocol, address string) {
 	t.Helper()
 	err := inside(path, func() error {
@@ -241,10 +239,10 @@ func serve(t *testing.T, path, protocol, address string) {
 	}
 }
 
-// patience is how long an answer may take: a lost packet comes again after a second.
+// patience is the longest time for an answer. A lost packet is sent again after a second.
 const patience = 1300 * time.Millisecond
 
-// ask asks a server from the namespace at path, and returns the address that it saw.
+// ask connects to a server from the namespace at path, and returns the client address that the server saw.
 func ask(path, protocol, address string) (saw string, err error) {
 	err = inside(path, func() error {
 		conn, err := net.DialTimeout(protocol, address, patience)

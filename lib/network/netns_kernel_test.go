@@ -16,7 +16,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// newNamespace makes a namespace that is none of ours, and returns its path.
+// newNamespace makes a namespace as another program would, and returns its path.
 func newNamespace(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ns")
@@ -31,11 +31,11 @@ func newNamespace(t *testing.T) string {
 	return path
 }
 
-// newProcess starts a process with a namespace of its own, and returns its pid and what ends it.
+// newProcess starts a process with its own network namespace, and returns its pid and a function that ends it.
 func newProcess(t *testing.T) (pid int, end func()) {
 	t.Helper()
 	cmd := exec.Command("sleep", "60")
-	// No Pdeathsig: the parent is the thread that starts it (prctl(2)), and ours come and go with namespaces.
+	// Without Pdeathsig: it is sent when the starting thread ends (prctl(2)), and threads end with namespaces.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func newProcess(t *testing.T) (pid int, end func()) {
 	return cmd.Process.Pid, end
 }
 
-// checkClean fails the test where anything of ours is left when it ends.
+// checkClean fails the test if files remain at its end.
 func (m *Manager) checkClean(t *testing.T) {
 	t.Helper()
 	checkLeftovers(t)
@@ -63,7 +63,7 @@ func (m *Manager) checkClean(t *testing.T) {
 	})
 }
 
-// eventually waits for what the kernel does in its own time.
+// eventually waits until a condition is true.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); !f(); time.Sleep(10 * time.Millisecond) {
@@ -108,7 +108,7 @@ func TestAttachToNamespace(t *testing.T) {
 		t.Error("listed as a container:", list, err)
 	}
 
-	// One more network, and the first one taken away: the port goes on by the second.
+	// After a connect to a second network and a disconnect from the first, the port uses the second.
 	if err := m.Create(ctx, "more", CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -128,13 +128,13 @@ func TestAttachToNamespace(t *testing.T) {
 		}
 	}
 	if err := linux.CheckNetNS(path); err != nil {
-		t.Error("took a namespace away that is not ours:", err)
+		t.Error("removed another program's namespace:", err)
 	}
 	if got := sh(t, "nsenter --net=%s ip -o link | cut -d: -f2", path); strings.TrimSpace(got) != "lo" {
 		t.Error(got)
 	}
 	if _, err := m.InspectContainer(id); err == nil {
-		t.Error("still there")
+		t.Error("the attachment remains")
 	}
 }
 
@@ -151,7 +151,7 @@ func TestAttachToProcess(t *testing.T) {
 		t.Error(got)
 	}
 
-	// The process ends without a word: the address and the port are free again.
+	// After the process has ended, the address and the port are free.
 	end()
 	n, err := m.dir.ReadNet(id)
 	if err != nil {
@@ -165,7 +165,7 @@ func TestAttachToProcess(t *testing.T) {
 		t.Error(err)
 	}
 	if err := m.Connect(ctx, Default, id, ConnectOptions{}); err == nil {
-		t.Error("connected to who knows what")
+		t.Error("attached a namespace of a process that is gone")
 	}
 	pid, _ = newProcess(t)
 	again := state.NewID()
@@ -173,7 +173,7 @@ func TestAttachToProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(m.dir.Bundle(id)); err == nil {
-		t.Error("the record of a process that is gone stays")
+		t.Error("the record of an ended process remains")
 	}
 	if view, err := m.InspectContainer(again); err != nil || view.Endpoints[0].Address.Addr().String() != "10.20.30.2" {
 		t.Error(view, err)
@@ -183,7 +183,7 @@ func TestAttachToProcess(t *testing.T) {
 	}
 }
 
-// A record whose links are not there yet is that of somebody who works on it, while he lives.
+// A record without links is not lost while the command that makes them runs.
 func TestAttachingIsNotLost(t *testing.T) {
 	m := newManager(t)
 	id := m.newContainer(t)
@@ -195,16 +195,15 @@ func TestAttachingIsNotLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m.isGone(id) {
-		t.Error("gone while it is being made")
+		t.Error("lost while it is being made")
 	}
 	m.dir.Release(id)
 	if !m.isGone(id) {
-		t.Error("not gone")
+		t.Error("not lost")
 	}
 }
 
-// More namespaces than addresses, all at once: none takes another's for that of one that is gone, although the
-// links of some are not there yet.
+// With more namespaces than addresses at once, no attach frees the address of another whose links do not exist yet.
 func TestAttachManyAtOnce(t *testing.T) {
 	requireKernel(t)
 	m, ctx := newManager(t), context.Background()
@@ -238,7 +237,7 @@ func TestAttachManyAtOnce(t *testing.T) {
 		}
 		addr := view.Endpoints[0].Address.Addr()
 		if other := holders[addr.String()]; other != "" || m.holder("small", addr) != id {
-			t.Errorf("%s is that of %s, %s and by its lease %s", addr, id, other, m.holder("small", addr))
+			t.Errorf("%s is used by %s and %s, leased to %s", addr, id, other, m.holder("small", addr))
 		}
 		holders[addr.String()] = id
 		if err := m.Detach(ctx, id); err != nil {
@@ -283,7 +282,7 @@ func TestRefusedPlaces(t *testing.T) {
 	}
 }
 
-// Two attachments of one namespace: the first one's default route stays.
+// The second attachment of a namespace keeps the default route of the first.
 func TestAttachTwice(t *testing.T) {
 	requireKernel(t)
 	m, ctx := newManager(t), context.Background()

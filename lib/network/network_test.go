@@ -85,7 +85,7 @@ func TestCreate(t *testing.T) {
 			t.Errorf("%s %s: %v; want %s", c.name, c.subnet, err, c.want)
 		}
 	}
-	// The default network can be made by hand, once.
+	// The default network can be created once.
 	if err := m.Create(ctx, Default, CreateOptions{Subnet: []string{"10.211.0.0/24"}}); err != nil {
 		t.Error(err)
 	}
@@ -117,7 +117,7 @@ func TestTornNetworkHidesNoOther(t *testing.T) {
 	}
 }
 
-// What was being written when the maker of a network was killed goes when it is made again.
+// Creating a network again removes the temporary file of a killed creation.
 func TestStoreAfterAKill(t *testing.T) {
 	m := newManager(t)
 	torn := filepath.Join(m.path("blue"), state.TempPrefix+"123")
@@ -132,7 +132,7 @@ func TestStoreAfterAKill(t *testing.T) {
 	}
 }
 
-// A removal that was killed at its last step can be given again, once.
+// A removal that was killed at its last step can be repeated.
 func TestRemoveAfterAKill(t *testing.T) {
 	m := newManager(t)
 	if err := os.MkdirAll(m.path("blue"), 0o700); err != nil {
@@ -174,10 +174,10 @@ func TestLeases(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, _ := m.Inspect("small"); n.Counts != 4 {
-		t.Errorf("counts %d, want 4: a container is gone", n.Counts)
+		t.Errorf("counts %d, want 4, because a container is gone", n.Counts)
 	}
 	if got, err := m.lease(n, state.IPv4, netip.Addr{}, late); err != nil || got.String() != "10.210.1.5/29" {
-		t.Errorf("got %v (%v), want that of the container that is gone", got, err)
+		t.Errorf("got %v (%v), want the address of the container that is gone", got, err)
 	}
 
 	last := []state.Endpoint{{Network: "small", Address: netip.MustParsePrefix("10.210.1.5/29")}}
@@ -192,7 +192,7 @@ func TestLeases(t *testing.T) {
 		t.Error(err)
 	}
 	if got := m.holder("small", netip.MustParseAddr("10.210.1.5")); got != late {
-		t.Errorf("another gave the address of %s back", late)
+		t.Errorf("another container freed the address of %s", late)
 	}
 }
 
@@ -215,7 +215,7 @@ func TestLeasesAtOnce(t *testing.T) {
 	seen := make(map[netip.Prefix]bool)
 	for _, p := range got {
 		if seen[p] {
-			t.Errorf("%s was given out twice", p)
+			t.Errorf("%s was leased twice", p)
 		}
 		seen[p] = true
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Every way to a published port, and to one that is not, is open or closed as promised.
+// Each path to a published port works or is closed as documented, and unpublished ports are closed.
 func TestPublishedPorts(t *testing.T) { variants(t, publishedPorts) }
 
 func TestPublishedPortsBesideDocker(t *testing.T) { besideDocker(t, publishedPorts) }
@@ -42,15 +42,15 @@ func publishedPorts(t *testing.T) {
 		serve(t, web.path, protocol, ":85")
 		serve(t, mate.path, protocol, ":80")
 	}
-	// Without a route from elsewhere there would be nothing to keep out.
+	// The other host has a route to the containers, so that the rules have something to drop.
 	sh(t, `nsenter --net=%[1]s sh -ec 'ip route add 10.20.30.0/24 via 198.51.100.1; ip route add 10.77.0.0/24 via 198.51.100.1
 ip route add fd00:20::/64 via 2001:db8::1; ip route add fd00:77::/64 via 2001:db8::1'`, other)
 
-	// want is the address that the server sees; "" is no answer. Of IPv4, and of IPv6.
-	type cell struct{ who, path, address, want string }
+	// want4 and want6 are the client addresses that the server sees; "" means no answer.
+	type cell struct{ client, path, address, want string }
 	var cells []cell
-	add := func(who, path, v4, want4, v6, want6 string) {
-		cells = append(cells, cell{who, path, v4, want4}, cell{who, path, v6, want6})
+	add := func(client, path, v4, want4, v6, want6 string) {
+		cells = append(cells, cell{client, path, v4, want4}, cell{client, path, v6, want6})
 	}
 	const gateway, gateway6 = "10.20.30.1", "fd00:20::1"
 	n, err := m.dir.ReadNet(neighbour.id)
@@ -112,14 +112,14 @@ ip route add fd00:20::/64 via 2001:db8::1; ip route add fd00:77::/64 via 2001:db
 			wg.Go(func() {
 				saw, err := ask(c.path, protocol, c.address)
 				if saw != c.want {
-					t.Errorf("%s to %s/%s: the server saw %q (%v), want %q", c.who, c.address, protocol, saw, err, c.want)
+					t.Errorf("%s to %s/%s: the server saw %q (%v), want %q", c.client, c.address, protocol, saw, err, c.want)
 				}
 			})
 		}
 	}
 	wg.Wait()
 
-	// Outwards, all go with the host's address, but for those that have no way out.
+	// Outgoing connections have the host's address, and internal networks have none.
 	serve(t, other, "tcp", ":9000")
 	for _, c := range []struct{ path, v4, v6 string }{
 		{web.path, "198.51.100.1", "2001:db8::1"}, {stranger.path, "198.51.100.1", "2001:db8::1"}, {prisoner.path, "", ""},
@@ -135,8 +135,8 @@ ip route add fd00:20::/64 via 2001:db8::1; ip route add fd00:77::/64 via 2001:db
 	}
 }
 
-// Services of 127.0.0.1, and ports published there, are this host's alone: not those of containers, nor of
-// another host that sends packets to that address. Each attack works as soon as its rule is gone.
+// Containers and other hosts cannot reach services and published ports on 127.0.0.1. Each attack succeeds once its rule is
+// removed.
 func TestLoopbackIsPrivate(t *testing.T) {
 	variants(t, func(t *testing.T) {
 		checkLeftovers(t)
@@ -161,18 +161,17 @@ ip route add 127.0.0.0/8 via %s'`, path, gateway)
 
 		sh(t, "iptables -t raw -F MYDOCKER-LOOPBACK")
 		if _, err := ask(bad.path, "tcp", "127.0.0.1:9001"); err != nil {
-			t.Errorf("the attack from a container is none: it fails without our rule, too: %v", err)
+			t.Errorf("the attack from a container fails without our rule too: %v", err)
 		}
 		sh(t, "iptables -t nat -A PREROUTING -j MYDOCKER-PUBLISH")
 		if _, err := ask(other, "tcp", "127.0.0.1:8002"); err != nil {
-			t.Errorf("the attack from another host is none: it works not without our condition, either: %v", err)
+			t.Errorf("the attack from another host fails without our condition too: %v", err)
 		}
 		sh(t, "iptables -t nat -D PREROUTING -j MYDOCKER-PUBLISH")
 	})
 }
 
-// A firewall that somebody flushed is put right by the next container that publishes a port, and hinders none
-// from going.
+// The next container that publishes a port restores a flushed firewall, and a flushed firewall does not block a release.
 func TestFlushedFirewall(t *testing.T) {
 	variants(t, func(t *testing.T) {
 		checkLeftovers(t)
@@ -191,7 +190,7 @@ func TestFlushedFirewall(t *testing.T) {
 	})
 }
 
-// Rules of others are the same afterwards, though we came and went.
+// Other programs' rules are unchanged after a container has come and gone.
 func TestOthersRulesStay(t *testing.T) {
 	variants(t, func(t *testing.T) {
 		sh(t, `iptables -N THEIRS
@@ -227,7 +226,7 @@ func TestPublishedOnce(t *testing.T) {
 	if err := m.firewall.Unpublish(ctx, c.id, n); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Join(m.dir.Run, "published", c.id), 0o700); err != nil { // no file can be written there
+	if err := os.MkdirAll(filepath.Join(m.dir.Run, "published", c.id), 0o700); err != nil { // no link can be made there
 		t.Fatal(err)
 	}
 	if err := m.publish(ctx, c.id, n); err != nil {
@@ -238,7 +237,7 @@ func TestPublishedOnce(t *testing.T) {
 	}
 }
 
-// What one container has, torn, does not hinder the rules of the others.
+// The torn record of one container does not block the rules of others.
 func TestReloadBesideATornFile(t *testing.T) {
 	requireKernel(t)
 	checkLeftovers(t)

@@ -77,12 +77,12 @@ func TestChooseSubnet(t *testing.T) {
 			got = err.Error()
 		}
 		if got != c.want {
-			t.Errorf("%q beside %v: got %s, want %s", c.asked, c.used, got, c.want)
+			t.Errorf("%q with %v in use: got %s, want %s", c.asked, c.used, got, c.want)
 		}
 	}
 }
 
-// With --ipv6 and no subnet of it: a private one, another each time.
+// --ipv6 without an IPv6 subnet chooses a different private one each time.
 func TestPrivateSubnet(t *testing.T) {
 	seen := make(map[netip.Prefix]bool)
 	for range 20 {
@@ -127,7 +127,7 @@ func TestBroadcast(t *testing.T) {
 	}
 }
 
-// Routes that only some packets meet are no reason to refuse a subnet, but to choose another.
+// A subnet in a policy routing table can be requested, but is not chosen.
 func TestRoutesOfOtherTables(t *testing.T) {
 	used := []link.Range{{Prefix: defaultSubnet(), User: "a route of this host in table 99", Policy: true}}
 	if err := checkOverlap(defaultSubnet(), used); err != nil {

@@ -13,15 +13,15 @@ import (
 	"github.com/weikeit/mydocker/lib/firewall"
 )
 
-// variants runs the test beside both firewalls that Debian has, where FORWARD drops what nobody accepts and
-// where it accepts what nobody drops, with bridged frames shown to the firewall and not.
+// variants runs a test with both variants of iptables, with the FORWARD policies DROP and ACCEPT, and with and without
+// br_netfilter.
 func variants(t *testing.T, test func(t *testing.T)) {
 	runVariants(t, test, []kindOfHost{
 		{"nft", "DROP", "1", ""}, {"nft", "ACCEPT", "0", ""}, {"legacy", "DROP", "0", ""}, {"legacy", "ACCEPT", "1", ""},
 	})
 }
 
-// besideDocker runs the test beside a docker daemon that works on the same host.
+// besideDocker runs a test with a docker daemon on the same host.
 func besideDocker(t *testing.T, test func(t *testing.T)) {
 	runVariants(t, test, []kindOfHost{{"nft", "DROP", "1", "docker"}, {"legacy", "DROP", "1", "docker"}})
 }
@@ -58,11 +58,11 @@ func runVariants(t *testing.T, test func(t *testing.T), variants []kindOfHost) {
 	}
 }
 
-// startDocker starts a docker daemon in the test's own namespaces: with its bridge, its rules, and bridged frames
-// that are shown to the firewall. It goes with the test, and what it left is removed.
+// startDocker starts a docker daemon in the test's namespaces, with its bridge, its rules and br_netfilter. At the end of the
+// test it stops, and what it leaves is removed.
 func startDocker(t *testing.T) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "docker") // t.TempDir's name is too long for a socket's
+	dir, err := os.MkdirTemp("", "docker") // t.TempDir is too long for the path of a socket
 	if err != nil {
 		t.Fatal(err)
 	}

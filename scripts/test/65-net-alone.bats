@@ -95,7 +95,7 @@ teardown() {
   refuses 1 "attach: .* is the host's own network namespace$" md-net attach --pid $$
   refuses 2 'attach: --pid and --netns need no document$' md-net attach --netns box --spec /dev/null
   refuses 1 'attach: --pid and --netns exclude each other$' md-net attach --netns box --pid 1
-  refuses 2 'attach: --id: the id of a document stands in it$' md-net attach --id 0123456789ab <<<'{"ociVersion": "1.0.0"}'
+  refuses 2 'attach: --id: the document has the id$' md-net attach --id 0123456789ab <<<'{"ociVersion": "1.0.0"}'
   # Nobody would learn the id.
   run sh -c 'md-net attach --netns box >/dev/full'
   same 1 "$status"
