@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# A published port of the host is the container's as long as it runs: no other program can bind it, and nothing but the
-# process that stays with the container has a descriptor of it.
+# While a container runs, no other program can bind its published host ports, and only the container's monitor has a
+# descriptor of them.
 load lib
 
 setup_file() {
   warm_up busybox
   cat >"$BATS_FILE_TMPDIR/bind" <<'PY'
-# bind PROTOCOL ADDRESS PORT: as a server does that wants the port at any price. Says "free" or what the kernel says.
+# bind PROTOCOL ADDRESS PORT binds with SO_REUSEADDR and SO_REUSEPORT, and prints "free" or the error.
 import socket, sys
 protocol, address, port = sys.argv[1:]
 family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -28,11 +28,11 @@ teardown() { teardown_leakcheck; }
 taken() { same 'Address already in use' "$(python3 "$BATS_FILE_TMPDIR/bind" "$@")" || fail "$* can be bound"; }
 free() { same free "$(python3 "$BATS_FILE_TMPDIR/bind" "$@")" || fail "$* cannot be bound"; }
 
-# monitor CONTAINER prints the process that stays with it.
+# monitor CONTAINER prints the pid of its monitor.
 monitor() { jq .monitor.pid "/run/mydocker/$(mydocker ps -a -q --filter "name=$1")/state.json"; }
 sockets() { find "/proc/$1/fd" -lname 'socket:*' | wc -l; }
 
-@test "every protocol, address and port of a range is in use, and nothing beside" {
+@test "every protocol, address and port of a range is in use, and no other" {
   mydocker network create --ipv6 six >/dev/null
   mydocker run -d --name web -p 8080:80 -p 127.0.0.1:8081:81 -p '[::1]:8082:82' -p 9000-9003:9000-9003/udp --network six busybox httpd -f -p 80 >/dev/null
   taken tcp 0.0.0.0 8080
@@ -55,7 +55,7 @@ sockets() { find "/proc/$1/fd" -lname 'socket:*' | wc -l; }
   free udp 0.0.0.0 9000
 }
 
-@test "from start to stop, over restarts and whatever it is connected to" {
+@test "from start to stop, across restarts and connects" {
   mydocker network create -s 10.77.0.0/24 mine >/dev/null
   mydocker run -d --name web --restart always -p 8080:80 busybox sh -c 'mkdir -p /tmp; httpd -p 80 -h /var/www; sleep 0.3' >/dev/null
   for _ in {1..12}; do
@@ -89,7 +89,7 @@ sockets() { find "/proc/$1/fd" -lname 'socket:*' | wc -l; }
   taken tcp 0.0.0.0 8080
 }
 
-@test "in the foreground, handed on to a monitor, and at the end of the pipe" {
+@test "in the foreground, passed to a monitor, and at the end of the pipe" {
   mydocker run --rm --name web -p 8080:80 busybox sleep 100 &
   eventually 5 taken tcp 0.0.0.0 8080
   mydocker rm -f web >/dev/null
@@ -125,13 +125,13 @@ sockets() { find "/proc/$1/fd" -lname 'socket:*' | wc -l; }
   same 0 "$(sockets "$(jq .init.pid /run/mydocker/*/state.json)")"
   same 2 "$(sockets "$(monitor web)")"
   same '' "$(ss -Hltn 'sport = :8080')"
-  # The container has no IPv6 address: over that, a client hears at once that nothing is there.
+  # The container has no IPv6 address: an IPv6 client sees at once that nothing answers.
   run -1 python3 -c 'import socket
 s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.settimeout(3); s.connect(("::1", 9000)); s.send(b"x"); s.recv(9)'
   like 'ConnectionRefusedError' "$output"
 }
 
-@test "connections of a server that has ended keep no port from a container" {
+@test "connections in TIME_WAIT do not keep a port from a container" {
   python3 -c 'import socket
 s = socket.create_server(("0.0.0.0", 8080)); c = socket.create_connection(("127.0.0.1", 8080)); a, _ = s.accept(); a.close(); c.close()'
   like ':8080' "$(ss -Hatn state time-wait 'sport = :8080')"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Addresses and names that have several owners on a host, at once or one after the other: routes of the host, the next
-# container with an address, two sets of state, files of hosts.
+# Addresses and names with several users on a host, at once or in turn: routes of the host, the next container with an
+# address, two state directories, hosts files.
 # shellcheck disable=SC2030,SC2031 # one test has its own $sets
 load lib
 
@@ -63,12 +63,12 @@ subnet() { mydocker network inspect "$1" 2>/dev/null | jq -r .IPNet; }
   for net in 10.20.31.0/25 10.20.32.0/25 10.20.33.0/25 10.20.34.0/25 10.20.35.0/25 10.20.36.0/24 fd00:32::/64 fd00:31::/80; do
     refuses 1 "subnet $net overlaps .*: an? (route|address) of this host" mydocker network create -s "$net" asked
   done
-  # A table that only some packets meet is no reason to refuse: as with VRFs, its addresses may be others.
+  # A policy routing table is no reason to refuse a subnet: as with VRFs, its addresses can be different ones.
   does mydocker network create -s 10.20.37.0/24 asked
   for net in auto1 auto2 asked; do mydocker network rm "$net" >/dev/null; done
 }
 
-# python CONTAINER-ARGS... : the host's python in a container.
+# python CONTAINER-ARGS... runs the host's python in a container.
 with_python=(-v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro)
 ask() {
   cat <<PY
@@ -78,13 +78,13 @@ s.sendto(b"x", ("$2", 7100)); s.recvfrom(99)
 PY
 }
 
-# The other host has IPv6 for as long as a test wants it.
+# The other host has IPv6 during a test.
 uplink_v6() {
   ip addr add 2001:db8::1/64 dev uplink nodad
   ip -n other addr add 2001:db8::2/64 dev eth0 nodad
 }
 
-# talker makes the other host answer whoever asks it, for some seconds, and says its process: $listener.
+# talker starts a server on the other host for some seconds, and sets $listener to its pid.
 talker() {
   ip netns exec other python3 -c '
 import select, socket, time
@@ -100,7 +100,7 @@ while True:
   eventually 5 sh -c 'ip netns exec other ss -Hlun | grep -q :7100'
 }
 
-# flows ADDRESS prints what the kernel remembers of it.
+# flows ADDRESS prints the kernel's flows of an address.
 flows() { grep -E "(src|dst)=$(python3 -c 'import ipaddress, sys; print(ipaddress.ip_address(sys.argv[1]).exploded)' "$1") " /proc/net/nf_conntrack || true; }
 
 @test "what is sent to a container that is gone does not reach the next one" {
@@ -148,7 +148,7 @@ time.sleep(1000)" >/dev/null
   ip netns delete second
 }
 
-@test "a lease on a container's own hosts file holds no other container up" {
+@test "a lease on a container's own hosts file does not block other containers" {
   local kind start
   mydocker network create n1 >/dev/null
   mydocker network create n2 >/dev/null
@@ -194,7 +194,7 @@ while True: time.sleep(1)" >/dev/null
   one network create web >/dev/null
   two network create web >/dev/null
   same "$(one network inspect web 2>/dev/null | jq -r .IPNet)" "$(two network inspect web 2>/dev/null | jq -r .IPNet)"
-  # Both first containers at once, in a network of each and in the default ones.
+  # The first containers of both state directories at once, in a network of each and in the default networks.
   one run -d --name srv --network web -p 8061:80 busybox httpd -f -h /var/www >/dev/null &
   two run -d --name srv --network web -p 8062:80 busybox httpd -f -h /var/www >/dev/null &
   one run -d --name idle busybox sleep 1000 >/dev/null &
@@ -207,7 +207,7 @@ while True: time.sleep(1)" >/dev/null
     run -125 --separate-stderr two run --rm -p "$port" busybox true
     like 'publish 80/tcp: port 8061 is taken by another program on this host$' "$stderr"
   done
-  # Nothing of one is a remain of the other: a container that runs, and one that was prepared.
+  # A running and a prepared container of one are no orphans for the other.
   export MYDOCKER_ROOT=$sets/two MYDOCKER_RUN=/run/two
   md-rootfs mount --name prepared busybox true | md-cgroup create --pids-max 20 | md-net attach -p 8063:80 >"$BATS_TEST_TMPDIR/config.json"
   unset MYDOCKER_ROOT MYDOCKER_RUN
@@ -216,7 +216,7 @@ while True: time.sleep(1)" >/dev/null
   done
   curl -sf -m 3 127.0.0.1:8062 >/dev/null
   MYDOCKER_ROOT=$sets/two MYDOCKER_RUN=/run/two md-spawn run <"$BATS_TEST_TMPDIR/config.json"
-  # What goes with the last network of one stays with the other: forwarding, and the rules for all.
+  # Removing the last network of one keeps forwarding and the common rules for the other.
   one rm -f srv idle >/dev/null
   one network rm web >/dev/null
   one network rm mydocker0 >/dev/null
@@ -224,7 +224,7 @@ while True: time.sleep(1)" >/dev/null
   curl -sf -m 3 127.0.0.1:8062 >/dev/null
 }
 
-@test "a set of state is one, by whatever path it is named" {
+@test "a state directory can be named by different paths" {
   pull_sets
   ln -s "$sets" /var/lib/link
   mkdir -p /var/lib/again

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Networks as a user meets them: ports from every side, names, several networks, another's firewall.
+# Networks as a user sees them: ports from every side, names, several networks, another program's firewall.
 load lib
 
 setup_file() { warm_up busybox; }
@@ -48,7 +48,7 @@ get() { "$@" curl -fsS -m 5 "http://$where:8080/"; }
   same "$(cat /etc/hostname)" "${lines[1]}"
 }
 
-@test "--net none has lo alone; --net NAME an address of that network" {
+@test "--net none has only lo; --net NAME an address of that network" {
   does mydocker run --rm --net none -i busybox sh -c 'ip -o link | cut -d: -f2; ping -c 1 -W 1 127.0.0.1 >/dev/null && echo up'
   same $' lo\nup' "$output"
   mydocker network create -s 10.77.0.0/24 mine >/dev/null
@@ -56,7 +56,7 @@ get() { "$@" curl -fsS -m 5 "http://$where:8080/"; }
   same 10.77.0.2/24 "$output"
 }
 
-@test "connect, then disconnect the first: the port goes on" {
+@test "connect, then disconnect the first: the port still answers" {
   mydocker network create -s 10.77.0.0/24 mine >/dev/null
   web
   does mydocker network connect mine web
@@ -72,7 +72,7 @@ get() { "$@" curl -fsS -m 5 "http://$where:8080/"; }
   same 'nameserver 198.51.100.2' "$output"
 }
 
-@test "addresses come back when containers go" {
+@test "addresses are free again when containers go" {
   local _
   for _ in 1 2 3; do
     mydocker run -d --name short -i busybox sleep 100 >/dev/null

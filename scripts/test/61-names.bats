@@ -10,10 +10,10 @@ sleeper() {
   mydocker run -d --name "$@" -i busybox sleep 100
 }
 
-# finds CONTAINER NAME prints the addresses that the name has there; nothing where it has none.
+# finds CONTAINER NAME prints the addresses of a name in the container.
 finds() { mydocker exec "$1" cat /etc/hosts | awk -v name="$2" '!/^#/ {for (i = 2; i <= NF && $i !~ /^#/; i++) if ($i == name) print $1}'; }
 
-@test "by name, id and alias, both ways, and each itself" {
+@test "containers find each other and themselves by name, id and alias" {
   mydocker network create -s 10.77.0.0/24 mine >/dev/null
   local web db
   web=$(sleeper web --hostname front --network mine,alias=www,alias=web.example)
@@ -26,12 +26,12 @@ finds() { mydocker exec "$1" cat /etc/hosts | awk -v name="$2" '!/^#/ {for (i = 
   same '' "$(finds db front)"
   same 10.77.0.3 "$(finds web db)"
   same 10.77.0.3 "$(finds web "$db")"
-  # Not only in the file: the resolver's own way.
+  # Also through the resolver, not only in the file.
   does mydocker exec db ping -c 1 -W 1 www
   like '10\.77\.0\.2' "$output"
 }
 
-@test "no longer when it is stopped, again when it is started, no longer when it is removed" {
+@test "a container is found only while it runs" {
   sleeper one >/dev/null
   sleeper two >/dev/null
   local address
@@ -47,7 +47,7 @@ finds() { mydocker exec "$1" cat /etc/hosts | awk -v name="$2" '!/^#/ {for (i = 
   same '' "$(finds two one)"
 }
 
-@test "killed with its monitor: the next command takes its name away" {
+@test "killed with its monitor: the next command removes its name" {
   local id run
   sleeper two >/dev/null
   id=$(sleeper one)
@@ -56,7 +56,7 @@ finds() { mydocker exec "$1" cat /etc/hosts | awk -v name="$2" '!/^#/ {for (i = 
   eventually 5 sh -c 'mydocker run --rm -i busybox true && ! mydocker exec two grep -w one /etc/hosts'
 }
 
-@test "at once after connect, no longer after disconnect; the other networks untouched meanwhile" {
+@test "found after connect, not after disconnect; the other networks do not change" {
   mydocker network create -s 10.77.0.0/24 mine >/dev/null
   sleeper web >/dev/null
   sleeper db --network mine >/dev/null
@@ -117,14 +117,14 @@ finds() { mydocker exec "$1" cat /etc/hosts | awk -v name="$2" '!/^#/ {for (i = 
   same 192.0.2.1 "$(finds web mine)"
   same 198.51.100.2 "$(finds web ours)"
   same 10.20.30.1 "$(finds web gate)"
-  # A file of the user's own is his.
+  # A file that the user mounts stays unchanged.
   echo '192.0.2.9 own' >"$BATS_TEST_TMPDIR/hosts"
   sleeper own -v "$BATS_TEST_TMPDIR/hosts:/etc/hosts" >/dev/null
   same '192.0.2.9 own' "$(cat "$BATS_TEST_TMPDIR/hosts")"
   same "$(address own)" "$(finds web own)"
 }
 
-@test "who shares a network shares its names; none and host have their own" {
+@test "a container that shares a network shares its names; none and host have their own" {
   mydocker network create -s 10.77.0.0/24 mine >/dev/null
   sleeper web --network mine >/dev/null
   sleeper sidecar --network container:web >/dev/null
@@ -147,18 +147,18 @@ finds() { mydocker exec "$1" cat /etc/hosts | awk -v name="$2" '!/^#/ {for (i = 
   refuses 125 'host "x:y": want an IP address, or host-gateway$' mydocker run --rm --add-host x:y -i busybox true
 }
 
-@test "wishes that cannot be granted leave nothing" {
+@test "refused endpoint options leave nothing" {
   mydocker network create -s 10.77.0.0/28 mine >/dev/null
   sleeper web --network mine,ip=10.77.0.9 >/dev/null
   refuses 125 'network mine: address 10.77.0.9: taken by container web$' mydocker run --network mine,ip=10.77.0.9 -i busybox true
-  refuses 125 'network mine: 10.77.0.1 is the gateway' mydocker run --network mine,ip=10.77.0.1 -i busybox true
+  refuses 125 "network mine: address 10.77.0.1 is the gateway's$" mydocker run --network mine,ip=10.77.0.1 -i busybox true
   refuses 125 'network mine: address 10.77.0.15 is not a host address in 10.77.0.0/28$' mydocker run --network mine,ip=10.77.0.15 -i busybox true
   refuses 125 'network mine: address fd00::1: the network has no IPv6$' mydocker run --network mine,ip=fd00::1 -i busybox true
   refuses 1 'network connect web: network mydocker0: address "ten": want an IPv4 or IPv6 address' mydocker network connect --ip ten mydocker0 web
   same web "$(mydocker ps --format '{{.Name}}')"
 }
 
-@test "fifty at once: fifty addresses, and all know all" {
+@test "fifty at once: fifty addresses, and each finds all others" {
   mydocker network create -s 10.77.0.0/24 mine >/dev/null
   seq 50 | xargs -P 50 -I{} mydocker run -d --name c{} --network mine,alias=a{} -i busybox sleep 100 >"$BATS_TEST_TMPDIR/ids"
   same 50 "$(sort -u "$BATS_TEST_TMPDIR/ids" | wc -l)"

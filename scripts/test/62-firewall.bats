@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
-# What our networks change on the host: in chains of our own, put back when somebody flushed them, and all as it
-# was when the networks are gone.
+# What networks change on the host: rules in our own chains, restored after a flush, and all gone with the networks.
 load lib
 
 setup_file() {
@@ -13,7 +12,7 @@ teardown() {
   [[ $BATS_TEST_NUMBER == 1 ]] || teardown_leakcheck
 }
 
-# host prints all that a network could change: rules, links, addresses, routes, sysctls, flows of containers.
+# host prints everything that a network can change: rules, links, addresses, routes, sysctls, flows of containers.
 host() {
   local save
   for save in {iptables,ip6tables}-{nft,legacy}-save; do
@@ -24,13 +23,13 @@ host() {
   ip route show table all
   ip -6 route show table all
   sysctl -a 2>/dev/null | grep '^net\.' | grep -v nf_conntrack_count
-  # 224.0.0.22: the kernel itself says which groups a new bridge listens to.
+  # 224.0.0.22: the kernel reports the multicast groups of a new bridge.
   grep -E '10\.20\.3|10\.77\.|=fd' /proc/net/nf_conntrack | grep -v 'dst=224\.0\.0\.22' || true
 }
 
 web() { mydocker run -d --name web "$@" -i busybox httpd -f -p '[::]:80' -h /var/www >/dev/null; }
 
-@test "a session: rules, links, routes, sysctls and flows are afterwards what they were" {
+@test "a session leaves rules, links, routes, sysctls and flows unchanged" {
   host >"$BATS_TEST_TMPDIR/one"
   mydocker network create --ipv6 -s 10.77.0.0/24 mine >/dev/null
   mydocker network create --internal closed >/dev/null
@@ -67,7 +66,7 @@ web() { mydocker run -d --name web "$@" -i busybox httpd -f -p '[::]:80' -h /var
   mydocker rm -f web >/dev/null
 }
 
-@test "-P publishes what the image exposes, and port says where" {
+@test "-P publishes the exposed ports of the image, and port lists them" {
   mydocker run -d --name db -P -p 127.0.0.1:3306:3306 --entrypoint sleep -i mysql:5.7.25 100 >/dev/null
   does mydocker port db
   like '^3306/tcp -> 127\.0\.0\.1:3306$' "${lines[0]}"
@@ -80,7 +79,7 @@ web() { mydocker run -d --name web "$@" -i busybox httpd -f -p '[::]:80' -h /var
   mydocker rm -f -v db >/dev/null
 }
 
-@test "flushed rules: reload puts them back, and so does the next start, ports of others included" {
+@test "flushed rules: reload and the next start restore them, with the ports of other containers" {
   mydocker network create --ipv6 mine >/dev/null
   web -p 8080:80 --network mine
   local flush
@@ -98,7 +97,7 @@ web() { mydocker run -d --name web "$@" -i busybox httpd -f -p '[::]:80' -h /var
     curl -fsS -m 2 'http://[::1]:8080/' >/dev/null
     same 1 "$(iptables -t nat -S MYDOCKER-PUBLISH | grep -c DNAT)"
   done
-  # Looking is not touching.
+  # Checking changes nothing.
   nft flush ruleset
   for command in ps networks 'network inspect mine' 'port web' 'inspect web' 'logs web' images; do
     # shellcheck disable=SC2086 # words
@@ -110,7 +109,7 @@ web() { mydocker run -d --name web "$@" -i busybox httpd -f -p '[::]:80' -h /var
   mydocker rmn mine >/dev/null
 }
 
-@test "the user's own chain is looked at first, and stays" {
+@test "the user's own chain comes first, and stays" {
   web -p 8080:80
   eventually 5 ip netns exec other curl -fsS -m 2 http://198.51.100.1:8080/
   iptables -I MYDOCKER-USER -o mydocker0 ! -s 192.168.31.0/24 -m conntrack --ctstate NEW -j DROP
@@ -126,7 +125,7 @@ web() { mydocker run -d --name web "$@" -i busybox httpd -f -p '[::]:80' -h /var
   mydocker rm -f web >/dev/null
 }
 
-@test "from one variant of iptables to the other: reload takes the rules along" {
+@test "from one variant of iptables to the other: reload moves the rules" {
   web -p 8080:80
   same nft "$(cat /run/mydocker/firewall)"
   mkdir "$BATS_TEST_TMPDIR/bin"
@@ -134,7 +133,7 @@ web() { mydocker run -d --name web "$@" -i busybox httpd -f -p '[::]:80' -h /var
   for tool in {iptables,ip6tables}{,-save,-restore}; do
     ln -s "$(command -v "${tool/tables/tables-legacy}")" "$BATS_TEST_TMPDIR/bin/$tool"
   done
-  # What was made there goes on working there: a container that goes, goes there.
+  # Existing rules keep working there, and a release removes them there.
   PATH=$BATS_TEST_TMPDIR/bin:$PATH mydocker run --rm -p 8081:80 -i busybox true
   same 1 "$(iptables-nft -t nat -S MYDOCKER-PUBLISH | grep -c DNAT)"
   PATH=$BATS_TEST_TMPDIR/bin:$PATH mydocker network reload
@@ -142,7 +141,7 @@ web() { mydocker run -d --name web "$@" -i busybox httpd -f -p '[::]:80' -h /var
   same '' "$(iptables-nft-save | grep MYDOCKER || true)"
   iptables-legacy -P FORWARD DROP
   eventually 5 ip netns exec other curl -fsS -m 2 http://198.51.100.1:8080/
-  # Where others have rules is where ours are needed, whatever the command iptables means.
+  # Our rules go where other programs' rules are, whatever variant the command iptables is.
   mydocker network reload
   same legacy "$(cat /run/mydocker/firewall)"
   iptables-legacy -P FORWARD ACCEPT

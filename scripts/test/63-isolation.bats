@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Networks are isolated in both families, whatever packets a container writes and whatever rules other programs put
+# Networks are isolated in both families, whatever packets a container sends and whatever rules other programs insert
 # before ours.
 load lib
 
@@ -36,13 +36,13 @@ accept_no_more() {
   done
 }
 
-# within CONTAINER COMMAND... runs a program of the host with all rights in the container's network: what it sends, a
-# container with the default rights can write by a raw socket.
+# within CONTAINER COMMAND... runs a program of the host with all capabilities in the container's network. A container with
+# the default capabilities can send the same packets through a raw socket.
 within() {
   nsenter --net="/proc/$(jq .init.pid "/run/mydocker/$(mydocker ps -q -f name="$1")/state.json")/ns/net" "${@:2}"
 }
 
-# by_hand CONTAINER BRIDGE gives the container IPv6 addresses and a route by its bridge, whether that listens or not.
+# by_hand CONTAINER BRIDGE gives the container IPv6 addresses and a route over its bridge.
 by_hand() {
   local link mac
   mac=$(ip -o link show dev "$2" | sed -nE 's/.*link.ether ([0-9a-f:]+).*/\1/p')
@@ -54,15 +54,15 @@ by_hand() {
   within "$1" ip -6 route replace default via fe80::99 dev "$link" onlink
 }
 
-# watch COMMAND... counts what comes to UDP port 7000 in a namespace in which the words run a program; seen tells. They
-# end with it, but for those of the namespace "other".
+# watch COMMAND... counts datagrams to UDP port 7000 in the namespace in which COMMAND runs a program; seen prints the count.
+# The counters end with the namespace, except in the namespace "other".
 watch() {
   "$@" iptables -I INPUT -p udp --dport 7000 -j ACCEPT
   "$@" ip6tables -I INPUT -p udp --dport 7000 -j ACCEPT
 }
 seen() { for tool in iptables ip6tables; do "$@" "$tool" -nvxL INPUT 1; done | awk '{n += $1} END {print n}'; }
 
-# knock CONTAINER ADDRESS sends datagrams there.
+# knock CONTAINER ADDRESS sends datagrams from the container to the address.
 knock() {
   # shellcheck disable=SC2016 # for the inner one
   within "$1" bash -c 'for i in 1 2 3; do echo x >"/dev/udp/$0/7000"; done' "$2" 2>/dev/null || true
@@ -92,18 +92,18 @@ knock() {
     same "$1: 0 0" "$1: $(seen "${elsewhere[@]}") $(seen within server)"
   }
   try 'as made'
-  # What switches IPv6 on for all links leaves the rules.
+  # Enabling IPv6 for all links leaves the rules.
   sysctl -qw net.ipv6.conf.vault.disable_ipv6=0 net.ipv6.conf.plain.disable_ipv6=0
   try 'with IPv6 on the bridges'
   ip6tables -F
   try 'without the table filter'
   mydocker network reload
   same '1 1 0' "$(cd /proc/sys/net/ipv6/conf && echo "$(<vault/disable_ipv6) $(<plain/disable_ipv6) $(<six/disable_ipv6)")"
-  # What flushes the rules leaves the bridges without IPv6.
+  # Flushing the rules leaves the bridges without IPv6.
   ip6tables -F; ip6tables -t mangle -F; ip6tables -t raw -F
   try 'without rules'
   mydocker network reload
-  # The way is one: a network with IPv6 goes out, and its port answers the other host.
+  # The path works: a network with IPv6 reaches the outside, and its port answers the other host.
   knock open6 2001:db8::2
   "${elsewhere[@]}" bash -c 'echo x >/dev/udp/2001:db8::1/7000'
   sleep 0.3
@@ -139,7 +139,7 @@ knock() {
   same 6 "$(seen within server)"
 }
 
-# beside_others NFT-OR-LEGACY: what dockerd does that starts later, and more: it accepts all, before our rules.
+# beside_others VARIANT inserts accepting rules before ours, as dockerd does when it starts later.
 beside_others() {
   local tool
   mydocker network create --internal -s 10.77.4.0/24 vault >/dev/null

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What another program breaks of a network that is up is seen by system check, and mended by the next container that
-# starts and by network reload: in every table, chain and rule of both families, of the bridge, and of the host's sysctls.
+# What another program breaks of a network that is up is reported by system check, and repaired by the next container that
+# starts and by network reload: every table, chain and rule of both families, the bridge, and the host's sysctls.
 load lib
 
 setup_file() { warm_up busybox; }
@@ -26,7 +26,7 @@ teardown() {
   teardown_leakcheck
 }
 
-# facts prints what a network is on the host, in an order that says nothing, and what stands first where that says much.
+# facts prints the state of networks on the host, sorted, except where the order of rules matters.
 facts() {
   local tool table link
   for tool in iptables ip6tables; do
@@ -47,8 +47,8 @@ facts() {
 
 whole() { facts | diff "$BATS_TEST_TMPDIR/whole" - || fail "$1"; }
 
-# breaks NETWORK COMMAND... breaks something three times: system check says so, the next container of the network mends
-# it, and so do network reload and system check --fix.
+# breaks NETWORK COMMAND... breaks something three times. system check reports it; the next container of the network, network
+# reload and system check --fix repair it.
 breaks() {
   "${@:2}"
   run mydocker system check
@@ -60,7 +60,7 @@ breaks() {
   whole "${*:2}: network reload"
 }
 
-@test "tables, chains, jumps and rules, of both families: the next container of any network puts them back" {
+@test "tables, chains, jumps and rules, of both families: the next container of any network restores them" {
   local tool table
   for tool in iptables ip6tables; do
     for table in filter mangle nat raw; do
@@ -78,7 +78,7 @@ breaks() {
     breaks four "$tool" -t mangle -I FORWARD -j ACCEPT
   done
   breaks four iptables -F MYDOCKER-ISOLATE
-  # Rules and policies of others stay.
+  # Rules and policies of other programs stay.
   same 2 "$(iptables -S FORWARD | grep -c -- '-j ACCEPT')"
   breaks four nft delete table ip6 mangle
   breaks four nft flush ruleset
@@ -90,7 +90,7 @@ breaks() {
   same '' "$output"
 }
 
-@test "the first container of a network puts back the rules of the others" {
+@test "the first container of a network restores the rules of other networks" {
   mydocker network create -s 10.77.3.0/24 late >/dev/null
   iptables -t mangle -F; iptables -t nat -F; ip6tables -F; iptables -D MYDOCKER-FORWARD 1
   mydocker run --rm --net late busybox true
@@ -133,7 +133,7 @@ set_sysctl() { echo "$2" >"/proc/sys/net/$1"; }
   done
 }
 
-@test "legacy tables are read as those of nft are" {
+@test "legacy tables are read like nft tables" {
   mydocker rm -f web plain >/dev/null
   mydocker network prune >/dev/null
   mydocker rmn mydocker0 >/dev/null
@@ -159,7 +159,7 @@ set_sysctl() { echo "$2" >"/proc/sys/net/$1"; }
     "$tool" -D FORWARD -j ACCEPT
     "$tool" -D FORWARD -j ACCEPT
   done
-  # A start that finds all whole starts no program of the firewall.
+  # A start that finds all rules whole runs no firewall program.
   strace -f -qq -e trace=execve -o "$BATS_TEST_TMPDIR/trace" mydocker run --rm --net four busybox true
   run grep -c iptables "$BATS_TEST_TMPDIR/trace"
   same 0 "$output"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# md-net by itself: for any process and namespace, and with programs of the host.
+# md-net alone: for any process and namespace, and with programs of the host.
 load lib
 
 setup_file() { warm_up busybox; }
@@ -12,7 +12,7 @@ teardown() {
   teardown_leakcheck
 }
 
-@test "attach a named namespace: an id on stdout, which all other commands take" {
+@test "attach a named namespace: an id on stdout, which all other commands accept" {
   does md-net attach --netns box -p 8081:80
   like "$id_form" "$output"
   local id=$output
@@ -34,7 +34,7 @@ teardown() {
   same ' lo' "$(ip -n box -o link | cut -d: -f2)"
 }
 
-@test "attach a process, under an id of one's own; its end gives all back" {
+@test "attach a process under a given id; its end frees everything" {
   unshare --net sleep 60 3>&- &
   local pid=$!
   eventually 5 sh -c "[ \$(readlink /proc/$pid/ns/net) != \$(readlink /proc/self/ns/net) ]"
@@ -96,7 +96,7 @@ teardown() {
   refuses 2 'attach: --pid and --netns need no document$' md-net attach --netns box --spec /dev/null
   refuses 1 'attach: --pid and --netns exclude each other$' md-net attach --netns box --pid 1
   refuses 2 'attach: --id: the document has the id$' md-net attach --id 0123456789ab <<<'{"ociVersion": "1.0.0"}'
-  # Nobody would learn the id.
+  # The id cannot be printed.
   run sh -c 'md-net attach --netns box >/dev/full'
   same 1 "$status"
 }

@@ -12,7 +12,7 @@ setup() {
 }
 teardown() { teardown_leakcheck; }
 
-# handed_over makes the document `doc`, whose release writes a line into `released`.
+# handed_over makes the document `doc`, whose release hook writes a line into `released`.
 handed_over() {
   printf '#!/bin/sh\necho released >>%s/released\n' "$PWD" >hook
   chmod 755 hook
@@ -21,7 +21,7 @@ handed_over() {
   mv config.json original
 }
 
-# undone fails unless the document's release has run, once.
+# undone fails unless the document's release hook has run exactly once.
 undone() {
   same released "$(cat released 2>/dev/null)"
   rm released
@@ -37,7 +37,7 @@ undone() {
   same "/run/mydocker/netns/$id" "$(jq -r '.linux.namespaces[] | select(.type == "network").path' <<<"$output")"
   same "md-net detach $id" "$(jq -r '.hooks.poststop[0].args | join(" ")' <<<"$output")"
   same "$PWD/hook" "$(jq -r '.hooks.poststop[1].path' <<<"$output")"
-  # What it does not own is as it was.
+  # Other fields are unchanged.
   local own='del(.annotations, .hooks, .linux.namespaces, .linux.sysctl)'
   same "$(jq -S "$own" doc)" "$(jq -S "$own" <<<"$output")"
   does md-net detach "$id"
@@ -88,17 +88,17 @@ OPTIONS
   run --separate-stderr env MYDOCKER_ROOT=relative md-net attach <doc
   same '1 ' "$status $output"
   undone
-  # Nobody takes the document.
+  # Nothing reads the document.
   run --separate-stderr sh -c 'md-net attach <doc >/dev/full'
   same 1 "$status"
   undone
-  # The stages before failed, or wrote something else.
+  # The stage before failed, or wrote something else.
   refuses 1 'no document on standard input' md-net attach </dev/null
   refuses 1 'not an OCI config.json' md-net attach <<<'no JSON'
   refuses 1 'ociVersion "2.0.0": only 1.x is understood' md-net attach <<<'{"ociVersion": "2.0.0"}'
 }
 
-@test "a signal while it waits for the document: it still undoes what it is handed" {
+@test "a signal while it waits for the document: it still undoes the document" {
   handed_over
   mkfifo pipe
   md-net attach <pipe >out 3>&- &

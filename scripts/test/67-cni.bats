@@ -20,7 +20,7 @@ JSON
   podman_files
 }
 
-# What podman has of its own lies in the file's directory.
+# podman's configuration and state are in the temporary directory of this file.
 podman_files() {
   local dir=$BATS_FILE_TMPDIR
   export CONTAINERS_CONF=$dir/containers.conf CONTAINERS_STORAGE_CONF=$dir/storage.conf
@@ -83,7 +83,7 @@ cnitool() { "$BATS_TEST_DIRNAME/../../build/tools/cnitool" "$@" cninet /run/netn
   same ' lo' "$(ip -n box -o link | cut -d: -f2)"
 }
 
-@test "cnitool: a second add, and a check of what is broken, fail as JSON says" {
+@test "cnitool: a second add, and a check of broken attachments, fail with a JSON error" {
   does cnitool add
   run cnitool add
   [[ $status != 0 ]]
