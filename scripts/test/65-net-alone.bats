@@ -57,8 +57,8 @@ teardown() {
   refuses 1 . md-net inspect "$id"
   same ' lo' "$(ip -n box -o link | cut -d: -f2)"
   does md-net detach --netns box
-  refuses 2 'want an id, or the namespace' md-net detach
-  refuses 2 'want an id, or the namespace' md-net detach --netns box "$id"
+  refuses 2 'want an id, --pid or --netns' md-net detach
+  refuses 2 'want an id, --pid or --netns' md-net detach --netns box "$id"
   refuses 1 'nosuch' md-net detach --netns nosuch
 }
 
