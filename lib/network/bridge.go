@@ -135,7 +135,7 @@ func (m *Manager) bringUp(ctx context.Context, n *Network) (link.Link, error) {
 	if b != nil && b.Fault(n.addresses()) == "" {
 		dev, err = b.Link, m.repairRules(ctx)
 	} else {
-		dev, err = m.raiseBridge(ctx, q, n, b)
+		dev, err = m.raiseBridge(ctx, q, n)
 	}
 	if err != nil {
 		return nil, err
@@ -147,18 +147,19 @@ func (m *Manager) bringUp(ctx context.Context, n *Network) (link.Link, error) {
 	return dev, err
 }
 
-// raiseBridge makes the bridge of a network, or repairs bridge b. If the network has no bridge name yet, it chooses name and
-// addresses under a lock of the host.
-func (m *Manager) raiseBridge(ctx context.Context, q link.Query, n *Network, b *link.Bridge) (link.Link, error) {
+// raiseBridge makes or repairs the bridge of a network, under a lock of the host. If the network has no bridge name yet, it
+// chooses name and addresses.
+func (m *Manager) raiseBridge(ctx context.Context, q link.Query, n *Network) (link.Link, error) {
 	defer lockHost()()
 	if n.Link == "" {
-		err := m.settleDefault(n)
-		if err == nil {
-			b, err = m.findBridge(q, n)
-		}
-		if err != nil {
+		if err := m.settleDefault(n); err != nil {
 			return nil, err
 		}
+	}
+	// Under the lock, because another state directory may have been making a bridge with this name, which has no alias yet.
+	b, err := m.findBridge(q, n)
+	if err != nil {
+		return nil, err
 	}
 	if b == nil {
 		if err := m.chooseAgain(n); err != nil {
