@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -56,11 +57,17 @@ func (fw *Firewall) install(ctx context.Context, bridges []Bridge, anew bool) er
 	has6 := slices.ContainsFunc(bridges, func(b Bridge) bool { return len(b.subnets(state.IPv6)) > 0 })
 	return fw.changing(bothFamilies, func(f state.Family, v variant) error {
 		err := fw.installFamily(ctx, f, v, bridges, anew)
-		if f == state.IPv6 && !has6 {
+		if f == state.IPv6 && !has6 && !killed(err) {
 			return nil // the bridges have IPv6 disabled, so a firewall without IPv6 is enough
 		}
 		return err
 	})
+}
+
+// killed reports whether a signal ended the tool: then it is not known what the host's firewall can do.
+func killed(err error) bool {
+	var exit *exec.ExitError
+	return errors.As(err, &exit) && !exit.Exited()
 }
 
 func (fw *Firewall) installFamily(ctx context.Context, f state.Family, v variant, bridges []Bridge, anew bool) error {

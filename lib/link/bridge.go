@@ -166,6 +166,13 @@ func sysctlAt(list []byte, at int) int32 {
 	return int32(binary.NativeEndian.Uint32(list[4*at:]))
 }
 
+// Unfinished reports whether the bridge is down and none of the links is on it. Then a command was killed while it made the
+// bridge, and the network's next container completes it.
+func (b *Bridge) Unfinished(links []Link) bool {
+	return b.Attrs().Flags&net.FlagUp == 0 &&
+		!slices.ContainsFunc(links, func(l Link) bool { return l.Attrs().MasterIndex == b.Attrs().Index })
+}
+
 // Fault describes how a bridge differs from what its network needs, which has the given addresses. It returns "" if
 // nothing differs. Sysctls that the kernel does not report count as right.
 func (b *Bridge) Fault(addresses []netip.Prefix) string {

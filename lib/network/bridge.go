@@ -199,7 +199,7 @@ func (m *Manager) findBridge(q link.Query, n *Network) (*link.Bridge, error) {
 // lockHost takes the lock for making bridges, which all state directories share: two must not choose the same name or
 // addresses. If the lock file cannot be made, it takes no lock.
 func lockHost() (unlock func()) {
-	unlock, err := state.LockHost("bridges")
+	unlock, err := state.LockHost(state.BridgesLock)
 	if err != nil {
 		return func() {}
 	}

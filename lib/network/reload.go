@@ -226,8 +226,12 @@ func (m *Manager) faults(ctx context.Context) ([]state.Orphan, error) {
 	add := func(kind, name, reason string) {
 		found = append(found, state.Orphan{Kind: kindBroken + " " + kind, Name: name, Reason: reason, Remove: m.reload})
 	}
+	links, linkErr := link.List()
 	var networks []Network
 	upErr := m.eachUp(func(n Network, b *link.Bridge) {
+		if linkErr == nil && b.Unfinished(links) {
+			return
+		}
 		networks = append(networks, n)
 		if reason := b.Fault(n.addresses()); reason != "" {
 			add("network", n.Name, reason)
@@ -241,5 +245,5 @@ func (m *Manager) faults(ctx context.Context) ([]state.Orphan, error) {
 	for _, fault := range rules {
 		add("firewall", fault.Tool, fault.Reason)
 	}
-	return found, errors.Join(upErr, looseErr, ruleErr)
+	return found, errors.Join(linkErr, upErr, looseErr, ruleErr)
 }
