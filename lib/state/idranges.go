@@ -29,18 +29,11 @@ func (d Dir) ClaimIDRange(id string) (uint32, error) {
 	for n := range rangeCount {
 		first := uint32(firstRange + n*IDRangeSize)
 		path := filepath.Join(d.IDRanges(), strconv.FormatUint(uint64(first), 10))
-		err := Claim(path, id)
-		var taken *TakenError
-		if errors.As(err, &taken) && d.gone(taken.Holder) {
-			if err := Release(path, taken.Holder); err != nil {
-				return 0, err
-			}
-			err = Claim(path, id)
-		}
+		err := ClaimFromDead(path, id, d.gone)
 		if err == nil {
 			return first, nil
 		}
-		if !errors.As(err, &taken) {
+		if taken := (*TakenError)(nil); !errors.As(err, &taken) {
 			return 0, err
 		}
 	}

@@ -20,20 +20,11 @@ func (d Dir) ClaimName(name, id string) error {
 		return err
 	}
 	defer unlock()
-	path := filepath.Join(d.Names(), name)
-	err = Claim(path, id)
-	var taken *TakenError
-	if errors.As(err, &taken) {
-		if holder := d.nameHolder(name); !d.gone(holder) {
-			return fmt.Errorf("name %s is taken by container %s", name, holder)
-		}
-		if err := Release(path, taken.Holder); err != nil {
-			return err
-		}
-		err = Claim(path, id)
-	}
-	if errors.As(err, &taken) {
-		return fmt.Errorf("name %s is taken by container %s", name, taken.Holder)
+	// dead asks for the name's holder, because a torn claim has none.
+	dead := func(string) bool { return d.gone(d.nameHolder(name)) }
+	err = ClaimFromDead(filepath.Join(d.Names(), name), id, dead)
+	if taken := (*TakenError)(nil); errors.As(err, &taken) {
+		return fmt.Errorf("name %s is taken by container %s", name, d.nameHolder(name))
 	}
 	return err
 }
