@@ -1,4 +1,4 @@
-// Package lib_test holds the house together: who may import whom.
+// Package lib_test checks the imports between packages.
 package lib_test
 
 import (
@@ -15,19 +15,20 @@ import (
 
 const module = "github.com/weikeit/mydocker/"
 
-// floors is the house from the top down: a package imports only what stands below it.
+// floors lists the packages from the top down. A package imports only those below it.
 var floors = []string{
-	"lib/container", "lib/cli", "lib/registry", "lib/rootfs", "lib/bundle", "lib/monitor", "lib/spawn", "lib/crilog",
+	"lib/pipe", "lib/cli", "lib/container", "lib/registry", "lib/rootfs", "lib/bundle", "lib/monitor", "lib/spawn", "lib/crilog",
 	"lib/image", "lib/network", "lib/cni", "lib/firewall", "lib/hosts", "lib/hostport", "lib/link", "lib/cgroup", "lib/state", "lib/program", "lib/spec", "lib/seccomp", "lib/linux", "lib/interrupt", "lib/linux/early", "lib/linux/guard",
 }
 
-// narrow lists packages that may import less of what stands below them.
+// narrow lists packages that may import only some of those below them.
 var narrow = map[string][]string{
+	"lib/pipe":  {"lib/cli", "lib/state", "lib/spec", "lib/linux", "lib/interrupt"},
+	"lib/cli":   {"lib/spec", "lib/linux", "lib/interrupt"},
 	"lib/spawn": {"lib/cgroup", "lib/spec", "lib/seccomp", "lib/linux", "lib/interrupt"}, // it knows no state directory
-	"lib/cli":   {"lib/state", "lib/program", "lib/spec", "lib/linux", "lib/interrupt"},
 }
 
-// only lists modules, by the start of their path, that are for some packages alone.
+// only lists modules, by the beginning of their path, that only some packages may import.
 var only = map[string][]string{
 	"golang.org/x/sys/unix":         {"lib/linux", "lib/link", "lib/firewall"}, // the latter two for constants of netlink messages
 	"github.com/alecthomas/kong":    {"lib/cli"},
@@ -37,7 +38,7 @@ var only = map[string][]string{
 	"github.com/klauspost/compress": {"lib/image"},
 }
 
-// imports returns what the packages below lib and cmd import, tests left out, by the package's path.
+// imports returns the imports of each package below lib and cmd, without tests.
 func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	found := make(map[string][]string)
@@ -74,7 +75,7 @@ func TestArrowsPointDown(t *testing.T) {
 	for pkg, names := range imports(t) {
 		own := slices.Index(floors, pkg)
 		if own < 0 && strings.HasPrefix(pkg, "lib/") {
-			t.Errorf("%s: a package that has no floor in the house", pkg)
+			t.Errorf("%s: it has no place in floors", pkg)
 		}
 		for _, name := range names {
 			target, ours := strings.CutPrefix(name, module)
@@ -83,7 +84,7 @@ func TestArrowsPointDown(t *testing.T) {
 			}
 			floor := slices.Index(floors, target)
 			if allowed, some := narrow[pkg]; some && !slices.Contains(allowed, target) {
-				t.Errorf("%s imports %s: it may import %v alone", pkg, target, allowed)
+				t.Errorf("%s imports %s: it may only import %v", pkg, target, allowed)
 			} else if floor <= own {
 				t.Errorf("%s imports %s: arrows point down", pkg, target)
 			}
@@ -96,7 +97,7 @@ func TestOnlyImporters(t *testing.T) {
 		for _, name := range names {
 			for start, allowed := range only {
 				if strings.HasPrefix(name, start) && !slices.Contains(allowed, pkg) {
-					t.Errorf("%s imports %s: that is for %v alone", pkg, name, allowed)
+					t.Errorf("%s imports %s: only %v may", pkg, name, allowed)
 				}
 			}
 		}

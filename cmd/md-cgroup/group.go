@@ -9,9 +9,9 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// groups are the arguments of the commands that act on groups one by one.
+// groups are the arguments of the commands that work on several cgroups.
 type groups struct {
-	IDs []string `arg:"" name:"id" help:"Ids or names of containers"`
+	IDs []string `arg:"" name:"id" help:"Ids of cgroups, or ids or names of their containers"`
 }
 
 func (c groups) each(std *cli.IO, command string, f func(*cgroup.Group) error) error {
@@ -24,8 +24,7 @@ func (c groups) each(std *cli.IO, command string, f func(*cgroup.Group) error) e
 	})
 }
 
-// find returns the id of a container that the user means. An id stands for itself: a group may have
-// no container.
+// find returns the id that arg names. A full id is not looked up: a cgroup may have no container.
 func find(arg string) (*cgroup.Manager, string, error) {
 	dir, err := state.FromEnv()
 	if err != nil {
@@ -39,24 +38,28 @@ func find(arg string) (*cgroup.Manager, string, error) {
 	return cgroup.New(dir), arg, nil
 }
 
-// open returns a group that is there.
+// open returns an existing cgroup.
 func open(arg string) (*cgroup.Group, error) {
 	m, id, err := find(arg)
 	if err != nil {
 		return nil, err
 	}
 	g, err := m.Open(id)
-	if err == nil && !g.Exists() {
-		err = fmt.Errorf("group %s: %w", g.Path, state.ErrNotFound)
+	if err != nil {
+		return nil, err
 	}
-	return g, err
+	if !g.Exists() {
+		return nil, fmt.Errorf("cgroup %s: %w", g.Path, state.ErrNotFound)
+	}
+	return g, nil
 }
 
 type set struct {
 	cgroup.Limits
-	ID string `arg:"" help:"The id or name of the container"`
+	ID string `arg:"" help:"Id of the cgroup, or id or name of its container"`
 }
 
+// Run implements cli.Runner.
 func (c *set) Run(context.Context, *cli.IO) error {
 	if err := c.Check(); err != nil {
 		return err
@@ -65,7 +68,7 @@ func (c *set) Run(context.Context, *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	r.Devices = nil // stay as they are
+	r.Devices = nil // no option of this command sets them
 	g, err := open(c.ID)
 	if err != nil {
 		return err
@@ -75,6 +78,7 @@ func (c *set) Run(context.Context, *cli.IO) error {
 
 type show struct{ groups }
 
+// Run implements cli.Runner.
 func (c *show) Run(_ context.Context, std *cli.IO) error {
 	return c.each(std, "show", func(g *cgroup.Group) error {
 		stats, err := g.Stats()
@@ -87,6 +91,7 @@ func (c *show) Run(_ context.Context, std *cli.IO) error {
 
 type procs struct{ groups }
 
+// Run implements cli.Runner.
 func (c *procs) Run(_ context.Context, std *cli.IO) error {
 	return c.each(std, "procs", func(g *cgroup.Group) error {
 		pids, err := g.Procs()
@@ -99,18 +104,21 @@ func (c *procs) Run(_ context.Context, std *cli.IO) error {
 
 type freeze struct{ groups }
 
+// Run implements cli.Runner.
 func (c *freeze) Run(ctx context.Context, std *cli.IO) error {
 	return c.each(std, "freeze", func(g *cgroup.Group) error { return g.Freeze(ctx) })
 }
 
 type thaw struct{ groups }
 
+// Run implements cli.Runner.
 func (c *thaw) Run(ctx context.Context, std *cli.IO) error {
 	return c.each(std, "thaw", func(g *cgroup.Group) error { return g.Thaw(ctx) })
 }
 
 type remove struct{ groups }
 
+// Run implements cli.Runner.
 func (c *remove) Run(ctx context.Context, std *cli.IO) error {
 	return cli.Each(std, "md-cgroup", "delete", c.IDs, func(arg string) error {
 		m, id, err := find(arg)

@@ -8,16 +8,20 @@ import (
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/network"
+	"github.com/weikeit/mydocker/lib/pipe"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
 type attach struct {
-	cli.StageFlags
+	pipe.Input
 	network.Options
 	network.Place
 	ID string `name:"id" placeholder:"ID" help:"With --pid or --netns: attach under this id, 12 hexadecimal digits (default: a random one)"`
 }
+
+// ReadsInput implements pipe.Reader: with --pid or --netns there is no document.
+func (c *attach) ReadsInput() bool { return !c.Named() && c.Input.ReadsInput() }
 
 // Run is a stage of the pipe or, with --pid or --netns, a separate command.
 func (c *attach) Run(ctx context.Context, std *cli.IO) error {

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/pipe"
 )
 
 //go:embed doc.go
@@ -27,7 +28,7 @@ func main() {
 			{Name: "reload", Summary: "Restore firewall rules, bridges and hosts files", Usage: " ", New: func() cli.Runner { return &reload{} }},
 			{Name: "attach", Summary: "Connect the container of the document on standard input, or any process or namespace",
 				Usage: "[command options] < DOCUMENT | [command options] --pid PID | [command options] --netns PATH",
-				Stage: true, New: func() cli.Runner { return &attach{} }},
+				Stage: pipe.Undo, New: func() cli.Runner { return &attach{} }},
 			{Name: "detach", Summary: "Disconnect a container that has ended, or an attached namespace", Usage: "ID | --pid PID | --netns PATH", New: func() cli.Runner { return &detach{} }},
 			{Name: "connect", Summary: "Connect a container to one more network", Usage: "[command options] NETWORK CONTAINER",
 				New: func() cli.Runner { return &connect{} }},

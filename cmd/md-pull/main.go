@@ -18,19 +18,15 @@ var doc string
 func main() {
 	cli.Main(cli.Tool{Name: "md-pull", Doc: doc, Commands: []cli.Command{{
 		Summary: "Pull an image from a registry",
-		Usage:   "[command options] NAME[:TAG|@DIGEST]|ocidir:DIR[:TAG]|oci-archive:FILE[:TAG]|docker-archive:FILE[:NAME]|- ...",
-		New:     func() cli.Runner { return &pull{} },
+		New:     cli.New[pull],
 	}}})
 }
 
 type pull struct {
-	Names    []string `arg:"" name:"name" help:"What to pull"`
-	Quiet    bool     `short:"q" help:"Only print the digest"`
-	Platform string   `help:"Pull the image for this platform, OS/ARCH[/VARIANT], not for the host's"`
-	Insecure bool     `help:"Take registries that speak plain http, or https with a certificate that cannot be verified"`
-	CertDir  string   `name:"cert-dir" placeholder:"DIR" help:"Take the registry's certificates (*.crt, *.cert with *.key) from this directory, not from certs.d"`
-	To       string   `name:"to" help:"Write the image there from the store, and pull it first only if it is missing: ocidir:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for standard output"`
-	Stderr   bool     `help:"Report on standard error" hidden:""`
+	image.PullFlags
+	To     string   `name:"to" help:"Write the image from the store to ocidir:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for standard output, and pull it only if it is missing"`
+	Stderr bool     `help:"Report on standard error" hidden:""`
+	Names  []string `arg:"" help:"NAME[:TAG|@DIGEST], ocidir:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for an archive on standard input"`
 }
 
 // Run implements cli.Runner. An error about one image does not stop the others.
@@ -43,7 +39,7 @@ func (p *pull) Run(ctx context.Context, std *cli.IO) error {
 		return cli.Usagef("--to %s holds one image: name one", p.To)
 	}
 	if p.To == "-" && cli.IsTerminal(std.Out) {
-		return cli.Usagef("an archive is nothing to read: name a file, or send standard output elsewhere")
+		return cli.Usagef("standard output is a terminal: redirect it, or name a file")
 	}
 	refs := make(map[string]image.Reference)
 	for _, name := range p.Names {
@@ -57,27 +53,9 @@ func (p *pull) Run(ctx context.Context, std *cli.IO) error {
 	store := image.Open(dir)
 	return cli.Each(std, "md-pull", "", p.Names, func(name string) error {
 		if ctx.Err() != nil {
-			return nil // the first has said so
+			return nil // the error of the image before is printed
 		}
-		if p.To != "" {
-			done, err := p.export(ctx, store, name, std)
-			if done || err != nil {
-				return cli.About(name, err)
-			}
-		}
-		var src image.Source
-		var err error
-		if image.IsLocal(name) {
-			src, err = store.OpenSource(ctx, name, std.In)
-		} else {
-			src, err = registry.Open(ctx, refs[name], registry.Options{Insecure: p.Insecure, CertDir: p.CertDir, Notice: func(text string) { cli.Warn(std.Err, "md-pull", "%s", text) }})
-		}
-		if err == nil {
-			err = p.pull(ctx, store, src, std)
-		}
-		if err == nil && p.To != "" {
-			_, err = p.export(ctx, store, src.Reference().String(), std)
-		}
+		err := p.one(ctx, store, name, refs[name], std)
 		if ctx.Err() != nil {
 			err = errors.New("interrupted")
 		}
@@ -85,7 +63,34 @@ func (p *pull) Run(ctx context.Context, std *cli.IO) error {
 	})
 }
 
-// export writes an image of the store to its destination, if it is there.
+// one pulls an image, or with --to exports it, and pulls it first if it is missing.
+func (p *pull) one(ctx context.Context, store *image.Store, name string, ref image.Reference, std *cli.IO) error {
+	if p.To != "" {
+		if done, err := p.export(ctx, store, name, std); done || err != nil {
+			return err
+		}
+	}
+	src, err := p.open(ctx, store, name, ref, std)
+	if err != nil {
+		return err
+	}
+	if err := p.pull(ctx, store, src, std); err != nil || p.To == "" {
+		return err
+	}
+	_, err = p.export(ctx, store, src.Reference().String(), std)
+	return err
+}
+
+func (p *pull) open(ctx context.Context, store *image.Store, name string, ref image.Reference, std *cli.IO) (image.Source, error) {
+	if image.IsLocal(name) {
+		return store.OpenSource(ctx, name, std.In)
+	}
+	return registry.Open(ctx, ref, registry.Options{
+		Insecure: p.Insecure, CertDir: p.CertDir, Notice: func(text string) { cli.Warn(std.Err, "md-pull", "%s", text) },
+	})
+}
+
+// export writes an image of the store to its destination. It reports false if the store does not have the image.
 func (p *pull) export(ctx context.Context, store *image.Store, name string, std *cli.IO) (done bool, err error) {
 	err = store.Export(ctx, name, p.To, std.Out)
 	if errors.Is(err, state.ErrNotFound) {

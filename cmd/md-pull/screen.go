@@ -14,28 +14,28 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// screen shows a pull: on a terminal one line per layer, drawn again in place; else plain lines, as
-// docker prints them.
+// screen shows the progress of a pull: on a terminal one line per layer, redrawn in place; otherwise plain lines, like
+// docker.
 type screen struct {
 	out   io.Writer
-	tty   *os.File // nil: plain lines
+	tty   *os.File // nil for plain lines
 	ref   image.Reference
 	quiet bool
 
 	mu     sync.Mutex
 	layers []layerLine
-	drawn  int // lines on the terminal
+	drawn  int // lines drawn so far
 	stop   chan struct{}
 	done   sync.WaitGroup
 }
 
-// layerLine is one layer on the terminal.
+// layerLine is the line of a layer on the terminal.
 type layerLine struct {
 	image.Event
 	begun time.Time
 }
 
-// How often the terminal is drawn, and its size where it does not say.
+// The interval between two drawings, and the size of a terminal that does not report one.
 const (
 	interval    = 100 * time.Millisecond
 	defaultCols = 80
@@ -50,7 +50,7 @@ func newScreen(out io.Writer, ref image.Reference, quiet bool) *screen {
 	return s
 }
 
-// event is called by the pull, from several goroutines.
+// event handles an event of the pull. Several goroutines call it.
 func (s *screen) event(e image.Event) {
 	if s.quiet {
 		return
@@ -97,7 +97,7 @@ func (s *screen) start() {
 	}()
 }
 
-// keep remembers what the terminal is to show of a layer.
+// keep stores the state of a layer for the next drawing.
 func (s *screen) keep(e image.Event) {
 	for len(s.layers) <= e.Index {
 		s.layers = append(s.layers, layerLine{})
@@ -109,7 +109,7 @@ func (s *screen) keep(e image.Event) {
 	l.Event = e
 }
 
-// close ends the drawing, with all as it is now.
+// close draws the final state and ends the drawing.
 func (s *screen) close() {
 	close(s.stop)
 	s.done.Wait()
@@ -118,8 +118,8 @@ func (s *screen) close() {
 	}
 }
 
-// draw writes all lines at the place where they were. A terminal with less rows shows the last ones:
-// what has left it at the top cannot be drawn again.
+// draw redraws all lines in place. A terminal with fewer rows shows the last lines, because lines that have scrolled off
+// cannot be redrawn.
 func (s *screen) draw() {
 	cols, rows := defaultCols, defaultRows
 	if ws, err := linux.GetWindowSize(s.tty); err == nil && ws.Cols > 0 && ws.Rows > 0 {
@@ -144,7 +144,7 @@ func (s *screen) draw() {
 	io.WriteString(s.out, b.String())
 }
 
-// String is one layer's line: what, how far, how fast, how long yet.
+// String returns the line of a layer: status, progress, rate and remaining time.
 func (l layerLine) String() string {
 	text := l.Layer + ": " + string(l.Status)
 	if l.Status != image.Downloading && l.Status != image.Unpacking {
@@ -160,7 +160,7 @@ func (l layerLine) String() string {
 	return text + fmt.Sprintf("  %s/s  %s left", units.HumanSize(rate), left.Round(time.Second))
 }
 
-// result prints the end of a pull that succeeded.
+// result prints the result of a successful pull.
 func (s *screen) result(r *image.Result) error {
 	if s.quiet {
 		_, err := fmt.Fprintln(s.out, r.Image.Digest)

@@ -37,11 +37,11 @@ func TestPlainLines(t *testing.T) {
 	}
 }
 
-// On a terminal no line is longer than it is wide, nor are there more lines than it has.
+// TestTerminal: a drawing fits the width and the height of the terminal.
 func TestTerminal(t *testing.T) {
 	master, slave, _, err := linux.OpenPTY("/dev/ptmx")
 	if err != nil {
-		t.Skip("no terminal: ", err)
+		t.Skip("open a pseudoterminal: ", err)
 	}
 	defer master.Close()
 	defer slave.Close()
@@ -71,7 +71,7 @@ func TestExitCodes(t *testing.T) {
 	t.Setenv(state.EnvRoot, filepath.Join(dir, "root"))
 	t.Setenv(state.EnvRun, filepath.Join(dir, "run"))
 	var out, errs bytes.Buffer
-	tool := cli.Tool{Name: "md-pull", Commands: []cli.Command{{New: func() cli.Runner { return &pull{} }}}}
+	tool := cli.Tool{Name: "md-pull", Commands: []cli.Command{{New: cli.New[pull]}}}
 	for arg, want := range map[string]int{"Bad": 2, "ocidir:/none": 1, "-": 1} {
 		out.Reset()
 		errs.Reset()
@@ -81,6 +81,6 @@ func TestExitCodes(t *testing.T) {
 		}
 	}
 	if left, _ := os.ReadDir(filepath.Join(dir, "root/images")); len(left) != 0 {
-		t.Errorf("left behind: %v", left)
+		t.Errorf("left %v", left)
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/weikeit/mydocker/lib/bundle"
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/monitor"
+	"github.com/weikeit/mydocker/lib/pipe"
 	"github.com/weikeit/mydocker/lib/rootfs"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -16,34 +18,28 @@ import (
 
 type mount struct {
 	rootfs.Options
-	Spec  string   `placeholder:"FILE" help:"Fill in the document in this file (- for standard input), not a new one"`
-	Image string   `arg:"" help:"Name or id of an image, a directory, an archive (tar), or - for an archive on standard input"`
-	Args  []string `arg:"" optional:"" passthrough:"partial" help:"Program, or arguments of the image's entrypoint"`
+	Spec  string   `placeholder:"FILE" help:"Fill in the document in this file (- for standard input) instead of a new one"`
+	Image string   `arg:"" help:"Name or id of an image, or a directory, or a tar archive (- for standard input)"`
+	Args  []string `arg:"" optional:"" passthrough:"partial" help:"Arguments of the image's entrypoint, or the program if it has none"`
 }
 
-// Run makes the document, or undoes one that was handed over.
+// Run implements cli.Runner.
 func (c *mount) Run(ctx context.Context, std *cli.IO) error {
 	dir, err := state.FromEnv()
 	if err != nil {
 		return err
 	}
-	s := spec.New(state.NewID())
-	if c.Spec != "" {
-		if s, err = (cli.StageFlags{Spec: c.Spec}).Read(std.In); err != nil {
-			return err
-		}
+	s, err := c.document(std.In)
+	if err != nil {
+		return err
 	}
 	m := rootfs.New(dir)
 	m.Warn = func(format string, args ...any) { cli.Warn(std.Err, "md-rootfs", format, args...) }
-	if c.Spec != "-" { // else it was the document
+	if c.Spec != "-" { // standard input is not the document
 		m.In = interrupt.Reader(std.In)
 	}
-	monitor.New(dir).Sweep(ctx, m.Warn) // what a pipe that was killed left may be in the way of this one
-	if err := bundle.Open(dir).Sweep(); err != nil {
-		m.Warn("clean up after bundles: %v", err)
-	}
-	m.Sweep(ctx)
-	return cli.Emit(ctx, std, s, func(ctx context.Context, s *spec.Spec) error {
+	sweep(ctx, dir, m)
+	return pipe.Emit(ctx, std, s, func(ctx context.Context, s *spec.Spec) error {
 		err := m.Mount(c.Options, c.Image, c.Args)(ctx, s)
 		var wrong *rootfs.OptionError
 		switch {
@@ -56,17 +52,34 @@ func (c *mount) Run(ctx context.Context, std *cli.IO) error {
 	})
 }
 
-type umount struct {
-	ID []string `arg:"" help:"Containers: ids or names"`
+// document returns a new document, or the one that --spec names.
+func (c *mount) document(in io.Reader) (*spec.Spec, error) {
+	if c.Spec == "" {
+		return spec.New(state.NewID()), nil
+	}
+	return pipe.Input{Spec: c.Spec}.Read(in)
 }
 
-// Run releases one container after the other. What is gone already is no error.
+// sweep removes what killed commands left, such as a container with the same name.
+func sweep(ctx context.Context, dir state.Dir, m *rootfs.Manager) {
+	monitor.New(dir).Sweep(ctx, m.Warn)
+	if err := bundle.Open(dir).Sweep(); err != nil {
+		m.Warn("clean up after bundles: %v", err)
+	}
+	m.Sweep(ctx)
+}
+
+type umount struct {
+	IDs []string `arg:"" name:"id" help:"Ids or names of containers"`
+}
+
+// Run implements cli.Runner. A root that is not mounted is no error.
 func (c *umount) Run(ctx context.Context, std *cli.IO) error {
 	dir, err := state.FromEnv()
 	if err != nil {
 		return err
 	}
-	return cli.Each(std, "md-rootfs", "umount", c.ID, func(arg string) error {
+	return cli.Each(std, "md-rootfs", "umount", c.IDs, func(arg string) error {
 		id, err := dir.Resolve(arg)
 		switch {
 		case errors.Is(err, state.ErrNotFound) && state.IsID(arg):
@@ -79,9 +92,10 @@ func (c *umount) Run(ctx context.Context, std *cli.IO) error {
 }
 
 type path struct {
-	ID string `arg:"" help:"Container: id or name"`
+	ID string `arg:"" help:"Id or name of a container"`
 }
 
+// Run implements cli.Runner.
 func (c *path) Run(_ context.Context, std *cli.IO) error {
 	dir, id, err := state.Find(c.ID)
 	if err != nil {
@@ -92,9 +106,10 @@ func (c *path) Run(_ context.Context, std *cli.IO) error {
 }
 
 type diff struct {
-	ID string `arg:"" help:"Container: id or name"`
+	ID string `arg:"" help:"Id or name of a container"`
 }
 
+// Run prints a line for each path: A added, C changed, D deleted.
 func (c *diff) Run(ctx context.Context, std *cli.IO) error {
 	dir, id, err := state.Find(c.ID)
 	if err != nil {

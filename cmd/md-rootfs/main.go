@@ -17,14 +17,10 @@ func tool() cli.Tool {
 		Summary: "make the root file system of a container",
 		Doc:     doc,
 		Commands: []cli.Command{
-			{Name: "mount", Summary: "Mount an image as a container's root and print its document",
-				Usage: "[command options] IMAGE [ARG...]", New: func() cli.Runner { return &mount{} }},
-			{Name: "umount", Summary: "Unmount the roots of containers, and remove those that are not kept",
-				Usage: "ID...", New: func() cli.Runner { return &umount{} }},
-			{Name: "path", Summary: "Print where the root of a container is",
-				Usage: "ID", New: func() cli.Runner { return &path{} }},
-			{Name: "diff", Summary: "Print what a container changed in its root",
-				Usage: "ID", New: func() cli.Runner { return &diff{} }},
+			{Name: "mount", Summary: "Mount an image as the root of a new container, and print its document", New: cli.New[mount]},
+			{Name: "umount", Summary: "Unmount the roots of containers, and remove those that are not kept", New: cli.New[umount]},
+			{Name: "path", Summary: "Print the path of a container's root", New: cli.New[path]},
+			{Name: "diff", Summary: "Print what a container changed in its root", New: cli.New[diff]},
 		},
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// call runs md-rootfs with arguments and returns its streams and exit code.
+// call runs md-rootfs and returns its output and exit code.
 func call(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -47,6 +47,6 @@ func TestErrorsAreOneLine(t *testing.T) {
 		}
 	}
 	if _, errs, code := call(t, "", "umount", "123456789abc"); code != 0 || errs != "" {
-		t.Errorf("umount of nothing: %d, %q", code, errs)
+		t.Errorf("umount of a missing root: %d, %q", code, errs)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/weikeit/mydocker/lib/crilog"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/monitor"
+	"github.com/weikeit/mydocker/lib/pipe"
 	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
@@ -20,7 +21,7 @@ import (
 )
 
 type run struct {
-	cli.StageFlags
+	pipe.Input
 	Detach      bool  `short:"d" help:"Run the container in background and print its id"`
 	Keep        bool  `help:"Keep the container when its program ends, until it is deleted"`
 	TTY         *bool `name:"tty" short:"t" help:"Give the program a terminal: that of /dev/tty"`
@@ -38,12 +39,15 @@ func (c *run) Words(args []string) {
 	c.byID = !slices.Contains(args, "--")
 }
 
-// Alone implements cli.Alone: with an id, standard input is the program's.
-func (c *run) Alone() bool { return c.byID && len(c.Args) > 0 }
+// ReadsInput implements pipe.Reader: with an id, standard input is the program's.
+func (c *run) ReadsInput() bool { return !c.named() && c.Input.ReadsInput() }
+
+// named reports whether the first argument is the id of an engine's container.
+func (c *run) named() bool { return c.byID && len(c.Args) > 0 }
 
 // Run implements cli.Runner.
 func (c *run) Run(ctx context.Context, std *cli.IO) error {
-	if c.Alone() {
+	if c.named() {
 		return c.engine.run(ctx, std, c)
 	}
 	if c.CreateFlags != (bundle.CreateFlags{}) {

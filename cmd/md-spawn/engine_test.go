@@ -113,7 +113,7 @@ func TestUsageOfAnEngine(t *testing.T) {
 		"containers without root": {"--rootless", "true", "list"},
 		"unknown option":          {"--criu", "x", "list"},
 		`command "checkpoint"`:    {"checkpoint", "box"},
-		"wants a word":            {"--root"},
+		"needs a value":           {"--root"},
 		"--format":                {"list", "-f", "yaml"},
 	} {
 		if out, errs, code := call(t, "", args...); code != 2 || out != "" || !strings.Contains(errs, want) {

@@ -37,7 +37,7 @@ func tool() cli.Tool {
 		Summary:  "Run programs in namespaces of their own",
 		Doc:      doc,
 		Globals:  e.globals(),
-		Commands: slices.Concat(pipe(e), bundles(e)),
+		Commands: slices.Concat(lastStage(e), bundles(e)),
 	}
 }
 

@@ -1,12 +1,15 @@
 package main
 
-import "github.com/weikeit/mydocker/lib/cli"
+import (
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/pipe"
+)
 
-// pipe returns the commands of the last stage of the pipe. Most of them also take containers of an engine.
-func pipe(e *engine) []cli.Command {
+// lastStage are the commands of the last stage of the pipe. Most of them take the containers of an engine, too.
+func lastStage(e *engine) []cli.Command {
 	return []cli.Command{
 		{Name: "run", Summary: "Run the container of a document", Usage: "[command options] [-- COMMAND [ARG...]] < config.json | --bundle DIR ID",
-			New: func() cli.Runner { return &run{engine: e} }, Failure: cli.ExitOurs, Stage: true},
+			New: func() cli.Runner { return &run{engine: e} }, Failure: cli.ExitOurs, Stage: pipe.Undo},
 		{Name: "exec", Summary: "Run a command in a running container", Usage: "[command options] ID [--] COMMAND [ARG...]",
 			New: func() cli.Runner { return &execute{engine: e} }, Failure: cli.ExitOurs},
 		{Name: "kill", Summary: "Send a signal to a container", Usage: "[command options] ID [SIGNAL]",

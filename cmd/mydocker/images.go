@@ -18,39 +18,27 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// pull hands over to md-pull: the code that talks to registries is not in this program.
+// pull executes md-pull: the code for registries is not linked into mydocker.
 type pull struct {
-	Quiet    bool     `short:"q" help:"Only print the digest"`
-	Platform string   `help:"Pull the image for this platform, OS/ARCH[/VARIANT], not for the host's"`
-	Insecure bool     `help:"Take registries that speak plain http, or https with a certificate that cannot be verified"`
-	CertDir  string   `name:"cert-dir" placeholder:"DIR" help:"Take the registry's certificates (*.crt, *.cert with *.key) from this directory, not from certs.d"`
-	Names    []string `arg:"" help:"What to pull"`
+	image.PullFlags
+	Names []string `arg:"" help:"Images to pull, e.g. mysql:5.7.25"`
 }
 
 // Run implements cli.Runner.
 func (c *pull) Run(ctx context.Context, std *cli.IO) error {
-	var args []string
-	if c.Quiet {
-		args = append(args, "--quiet")
-	}
-	if c.Insecure {
-		args = append(args, "--insecure")
-	}
-	if c.CertDir != "" {
-		args = append(args, "--cert-dir", c.CertDir)
-	}
-	if c.Platform != "" {
-		args = append(args, "--platform", c.Platform)
+	args, err := cli.Words(&c.PullFlags)
+	if err != nil {
+		return err
 	}
 	return mdPull(ctx, std, append(append(args, "--"), c.Names...)...)
 }
 
-// pullQuietly gets an image that a run needs: its words are no result, and go to standard error.
-func pullQuietly(ctx context.Context, ref string, std *cli.IO) error {
+// pullForRun pulls the image of a run. Its messages go to standard error.
+func pullForRun(ctx context.Context, ref string, std *cli.IO) error {
 	err := mdPull(ctx, std, "--stderr", "--", ref)
 	var status cli.Status
 	if errors.As(err, &status) {
-		return cli.Status(cli.ExitOurs) // md-pull has said why
+		return cli.Status(cli.ExitOurs) // md-pull has printed the error
 	}
 	return err
 }
@@ -62,14 +50,14 @@ func mdPull(ctx context.Context, std *cli.IO, args ...string) error {
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = std.In, std.Out, std.Err
-	// A Ctrl-C reaches it by itself, a signal to us alone does not. It cleans up, so it is not killed unless that takes
-	// too long.
+	// Ctrl-C reaches md-pull too, but a signal to this process alone does not. md-pull cleans up, so it is killed only if
+	// that takes too long.
 	cmd.Cancel = func() error { return cmd.Process.Signal(cmp.Or(interrupt.Signal(), syscall.SIGINT)) }
 	cmd.WaitDelay = interrupt.Patience + 100*time.Millisecond
 	interrupt.Clean()
 	err = cmd.Run()
 	if ctx.Err() != nil {
-		return ctx.Err() // md-pull has said what there is to say
+		return ctx.Err() // md-pull has printed the error
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -83,7 +71,7 @@ type imageList struct {
 	Format string `enum:",table,json" default:"" help:"table, or json (one object per line)"`
 }
 
-// imageRow is one name of an image; its JSON is for programs.
+// imageRow is one name of an image. Its JSON is for programs.
 type imageRow struct {
 	ID      string    `json:"id"`
 	Repo    string    `json:"repo"`
@@ -100,7 +88,7 @@ func (c *imageList) Run(_ context.Context, std *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	images, err := e.Images.List(func(err error) { cli.Warn(std.Err, "mydocker", "%v", err) })
+	images, err := e.Images.List(warn(std))
 	if err != nil {
 		return err
 	}
@@ -118,17 +106,16 @@ func (c *imageList) Run(_ context.Context, std *cli.IO) error {
 	for _, img := range images {
 		rows = append(rows, imageRows(img, counts[img.ConfigDigest.String()])...)
 	}
-	if c.Format == "json" {
-		return cli.JSONLines(std.Out, rows)
-	}
-	cells := make([][]string, len(rows))
-	for i, r := range rows {
-		cells[i] = []string{r.ID, r.Repo, r.Tag, strconv.Itoa(r.Counts), cli.Local(r.Created), container.Size(r.Size)}
-	}
-	return cli.Table(std.Out, []string{"IMAGE ID", "REPO", "TAG", "COUNTS", "CREATED", "SIZE"}, cells)
+	return cli.Listing[imageRow]{
+		Header: []string{"IMAGE ID", "REPO", "TAG", "COUNTS", "CREATED", "SIZE"}, Cells: imageRow.cells,
+	}.Print(std.Out, c.Format, rows)
 }
 
-// imageRows returns a row for each name; an image whose names went to a newer one has one row.
+func (r imageRow) cells() []string {
+	return []string{r.ID, r.Repo, r.Tag, strconv.Itoa(r.Counts), container.FormatTime(r.Created), container.Size(r.Size)}
+}
+
+// imageRows returns a row for each name of an image, or one row if it has none.
 func imageRows(img *image.Image, counts int) []imageRow {
 	row := imageRow{
 		ID: img.ID, Repo: "<none>", Tag: "<none>", Digest: img.Digest.String(), Counts: counts,
@@ -179,7 +166,7 @@ func printRemoved(std *cli.IO, removed *image.Removed) error {
 }
 
 type imagePrune struct {
-	All bool `short:"a" help:"All images that no container uses, not only those whose name went to a newer one"`
+	All bool `short:"a" help:"All images that no container uses, not only unnamed ones"`
 }
 
 // Run implements cli.Runner.
@@ -198,7 +185,7 @@ func (c *imagePrune) Run(_ context.Context, std *cli.IO) error {
 
 type imageTag struct {
 	Image string `arg:"" help:"Name or id of an image"`
-	Name  string `arg:"" help:"Name that it gets as well, NAME[:TAG]"`
+	Name  string `arg:"" help:"The additional name, NAME[:TAG]"`
 }
 
 // Run implements cli.Runner.
@@ -211,17 +198,17 @@ func (c *imageTag) Run(_ context.Context, std *cli.IO) error {
 }
 
 type imageSave struct {
-	Output string `short:"o" help:"Write to this file, not to standard output"`
+	Output string `short:"o" help:"Write to this file instead of standard output"`
 	Image  string `arg:"" help:"Name or id of an image"`
 }
 
-// Run hands over to md-pull, as pull does.
+// Run executes md-pull, as pull does.
 func (c *imageSave) Run(ctx context.Context, std *cli.IO) error {
 	e, err := engine(std)
 	if err != nil {
 		return err
 	}
-	if _, err := e.Images.Resolve(c.Image); err != nil { // it would be pulled
+	if _, err := e.Images.Resolve(c.Image); err != nil { // md-pull would pull a missing image
 		return cli.About(c.Image, err)
 	}
 	to := "-"
@@ -232,21 +219,20 @@ func (c *imageSave) Run(ctx context.Context, std *cli.IO) error {
 }
 
 type imageLoad struct {
-	Input string `short:"i" help:"Read this file, not standard input"`
+	Input string `short:"i" help:"Read this file instead of standard input"`
 	Quiet bool   `short:"q" help:"Only print the digest"`
 }
 
 // Run implements cli.Runner.
 func (c *imageLoad) Run(ctx context.Context, std *cli.IO) error {
-	if c.Input == "" {
-		return (&pull{Quiet: c.Quiet, Names: []string{"-"}}).Run(ctx, std)
-	}
-	file, err := os.Open(c.Input)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
 	from := *std
-	from.In = file
-	return (&pull{Quiet: c.Quiet, Names: []string{"-"}}).Run(ctx, &from)
+	if c.Input != "" {
+		file, err := os.Open(c.Input)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		from.In = file
+	}
+	return (&pull{PullFlags: image.PullFlags{Quiet: c.Quiet}, Names: []string{"-"}}).Run(ctx, &from)
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// mainEnv makes the test program mydocker itself.
+// mainEnv in the environment makes the test program run main.
 const mainEnv = "MYDOCKER_TEST_MAIN"
 
 func TestMain(m *testing.M) {
@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// mydocker runs the program on state directories that it must not make.
+// mydocker runs the program, which must not create its state directories.
 func mydocker(t *testing.T, args ...string) (code int, out, errOut string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -32,7 +32,7 @@ func mydocker(t *testing.T, args ...string) (code int, out, errOut string) {
 		t.Fatal(err)
 	}
 	if left, _ := filepath.Glob(dir + "/*"); left != nil {
-		t.Errorf("mydocker %v made %v", args, left)
+		t.Errorf("mydocker %v created %v", args, left)
 	}
 	return cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()
 }
@@ -50,14 +50,14 @@ func requireRoot(t *testing.T) {
 
 func readme(t *testing.T, name string) string {
 	t.Helper()
-	data, err := os.ReadFile("testdata/" + name) // as they stand in the project's first README
+	data, err := os.ReadFile("testdata/" + name) // as in the project's first README
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(data)
 }
 
-// TestHelpIsTheREADMEs: to the letter, but that the commands that came later have a list of their own.
+// TestHelpIsTheREADMEs: to the letter, except for the list of later commands.
 func TestHelpIsTheREADMEs(t *testing.T) {
 	want := readme(t, "help.txt")
 	for _, word := range []string{"-h", "--help", "help", "h"} {
@@ -70,17 +70,31 @@ func TestHelpIsTheREADMEs(t *testing.T) {
 	}
 }
 
-// TestRunHelpIsTheREADMEs: its lines as they are and in its order; what came later stands behind them.
+// TestRunHelpIsTheREADMEs: to the letter. Later options follow in groups, each option in one of them.
 func TestRunHelpIsTheREADMEs(t *testing.T) {
 	want := strings.TrimSuffix(readme(t, "run-help.txt"), "\n")
 	for _, args := range [][]string{{"run", "-h"}, {"run", "--help"}, {"help", "run"}} {
-		if code, out, errOut := mydocker(t, args...); code != 0 || !strings.HasPrefix(out, want+"\n") || errOut != "" {
+		if code, out, errOut := mydocker(t, args...); code != 0 || !strings.HasPrefix(out, want+"\n\nPROGRAM:\n") || errOut != "" {
 			t.Errorf("%v: %d, %s, %s\nwant %s", args, code, errOut, out, want)
 		}
 	}
 }
 
-// TestEveryCommandHasHelp: of the form that all have, on standard output, whatever else is missing.
+// TestOptionGroups: every option of the groups exists.
+func TestOptionGroups(t *testing.T) {
+	_, out, _ := mydocker(t, "run", "-h")
+	for _, g := range optionGroups() {
+		_, section, _ := strings.Cut(out, "\n"+g.Title+":\n")
+		section, _, _ = strings.Cut(section, "\n\n")
+		for _, name := range g.Options {
+			if !strings.Contains("\n"+section, "\n   --"+name+" ") && !strings.Contains("\n"+section, "\n   --"+name+",") {
+				t.Errorf("%s lacks --%s:\n%s", g.Title, name, section)
+			}
+		}
+	}
+}
+
+// TestEveryCommandHasHelp: the help has a usage line that names the arguments, and needs no state.
 func TestEveryCommandHasHelp(t *testing.T) {
 	for _, command := range []string{
 		"run", "ps", "logs", "exec", "stop", "start", "restart", "rm", "rmn", "rmi", "pull", "inspect", "networks", "images",
@@ -90,7 +104,7 @@ func TestEveryCommandHasHelp(t *testing.T) {
 	} {
 		code, out, errOut := mydocker(t, append(strings.Fields(command), "-h")...)
 		if code != 0 || errOut != "" || !strings.HasPrefix(out, "NAME:\n   mydocker "+command+" - ") ||
-			!strings.Contains(out, "\n\nUSAGE:\n   mydocker "+command+" ") {
+			!strings.Contains(out, "\n\nUSAGE:\n   mydocker "+command) || strings.Contains(out, "[arguments...]") != (command == "run") {
 			t.Errorf("%s: %d, %s\n%s", command, code, errOut, out)
 		}
 	}
@@ -104,7 +118,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestWrongUsage: one line on standard error, the code of the table, and nothing is made.
+// TestWrongUsage: one line on standard error, the exit code of the table in lib/spec, and no state.
 func TestWrongUsage(t *testing.T) {
 	type usage struct {
 		args string
@@ -122,7 +136,7 @@ func TestWrongUsage(t *testing.T) {
 		{"run --nothing busybox", 125, "mydocker: run: unknown flag --nothing"},
 		{"exec x", 125, "mydocker: exec: "},
 	}
-	if os.Getuid() == 0 { // others hear first that it needs root
+	if os.Getuid() == 0 { // without root the first error is that root is needed
 		tests = append(tests, []usage{
 			{"ps --filter colour=red", 2, "mydocker: ps: --filter "},
 			{"ps --format x", 2, "mydocker: ps: --format "},
@@ -138,8 +152,8 @@ func TestWrongUsage(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotThere: the error names it, and those of several are told one by one.
-func TestWhatIsNotThere(t *testing.T) {
+// TestNotFound: the error names the object, and each of several missing objects has its own line.
+func TestNotFound(t *testing.T) {
 	requireRoot(t)
 	tests := []struct {
 		args string
@@ -152,7 +166,7 @@ func TestWhatIsNotThere(t *testing.T) {
 		{"start a", 1, "mydocker: start a: container \"a\": not found\n"},
 		{"restart a", 1, "mydocker: restart a: container \"a\": not found\n"},
 		{"rm -f a", 1, "mydocker: rm a: container \"a\": not found\n"},
-		{"inspect a", 1, "mydocker: inspect a: not found: no container, image or network is called so\n"},
+		{"inspect a", 1, "mydocker: inspect a: not found: no container, image or network has this name\n"},
 		{"ps", 0, ""},
 		{"images", 0, ""},
 	}

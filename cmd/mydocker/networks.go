@@ -33,7 +33,7 @@ type networkList struct {
 	Format string `enum:",table,json" default:"" help:"table, or json (one object per line)"`
 }
 
-// networkRow is a network's record with what is counted, not stored.
+// networkRow is a network's record with the number of its containers, which is not stored.
 type networkRow struct {
 	network.Network
 	Counts int `json:"counts"`
@@ -47,26 +47,19 @@ func (c *networkList) Run(_ context.Context, std *cli.IO) error {
 	}
 	networks, err := e.Network.List()
 	if err != nil {
-		cli.Warn(std.Err, "mydocker", "%v", err) // the others are shown
+		warn(std)(err) // the readable ones are printed
 	}
-	switch {
-	case c.Quiet:
+	if c.Quiet {
 		for _, n := range networks {
 			fmt.Fprintln(std.Out, n.Name)
 		}
 		return nil
-	case c.Format == "json":
-		rows := make([]networkRow, len(networks))
-		for i, n := range networks {
-			rows[i] = networkRow{n, n.Counts}
-		}
-		return cli.JSONLines(std.Out, rows)
 	}
-	cells := make([][]string, len(networks))
+	rows := make([]networkRow, len(networks))
 	for i, n := range networks {
-		cells[i] = n.Row()
+		rows[i] = networkRow{n, n.Counts}
 	}
-	return cli.Table(std.Out, network.TableHeader(), cells)
+	return cli.Listing[networkRow]{Header: network.TableHeader(), Cells: networkRow.Row}.Print(std.Out, c.Format, rows)
 }
 
 type networkRemove struct {
@@ -147,14 +140,14 @@ func (c *connect) Run(ctx context.Context, std *cli.IO) error {
 }
 
 type disconnect struct {
-	Force     bool   `short:"f" help:"Take back whatever the container still holds in the network, also where it is gone"`
+	Force     bool   `short:"f" help:"Release everything that the container still has in the network, even if it no longer exists"`
 	Network   string `arg:"" help:"Name of a network"`
 	Container string `arg:"" help:"Id or name of a container"`
 }
 
 // Run implements cli.Runner.
 func (c *disconnect) Run(ctx context.Context, std *cli.IO) error {
-	if c.Force && state.IsID(c.Container) { // also one that is not there any more
+	if c.Force && state.IsID(c.Container) { // the container may no longer exist
 		e, err := engine(std)
 		if err != nil {
 			return err
@@ -164,18 +157,6 @@ func (c *disconnect) Run(ctx context.Context, std *cli.IO) error {
 	return withContainer(std, c.Container, func(e *container.Engine, box *state.Container) error {
 		return e.Network.Disconnect(ctx, c.Network, box.ID, c.Force)
 	})
-}
-
-func withContainer(std *cli.IO, arg string, do func(*container.Engine, *state.Container) error) error {
-	e, err := engine(std)
-	if err != nil {
-		return err
-	}
-	box, err := e.Load(arg)
-	if err == nil {
-		err = do(e, box)
-	}
-	return cli.About(arg, err)
 }
 
 type port struct {

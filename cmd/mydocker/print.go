@@ -14,19 +14,22 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// print prints what the command line stands for: the pipeline, or the document that comes out of it.
-// Nothing is started, and nothing is left.
+// print prints the pipeline that is equivalent to the command line, or the document that it makes.
 func (c *run) print(ctx context.Context, e *container.Engine, std *cli.IO) error {
 	if c.TTY == nil {
 		if c.ChooseTerminal(std.In, std.Out); !*c.TTY {
-			c.TTY = nil // what is so anyway need not be said
+			c.TTY = nil // the default needs no option
 		}
 	}
 	switch c.Print.Word {
 	case "", "pipeline":
 		return c.printPipeline(e, std)
 	case "spec":
-		return e.PrintSpec(ctx, c.RunOptions, c.Args, std.Out)
+		s, err := e.Document(ctx, c.RunOptions, c.Args)
+		if err != nil {
+			return err
+		}
+		return s.Write(std.Out)
 	}
 	return cli.Usagef("--print=%.40s: want --print or --print=spec", c.Print.Word)
 }
@@ -42,7 +45,7 @@ func (c *run) printPipeline(e *container.Engine, std *cli.IO) error {
 	}
 	text := ""
 	if rootfs.IsTree(c.Image) {
-		// there is nothing to pull
+		// not pulled
 	} else if _, err := e.Images.Resolve(c.Image); errors.Is(err, state.ErrNotFound) {
 		text = linux.Quote(tool("md-pull"), "--stderr", "--", c.Image) + " && \\\n"
 	} else if err != nil {
@@ -88,7 +91,7 @@ func (c *run) stages() ([][]string, error) {
 	}, errors.Join(append(errs[:], err)...)
 }
 
-// tool is how a shell finds the program: by its name where the PATH has the one beside us.
+// tool returns the name by which a shell finds the program beside this one: its path, if PATH finds another.
 func tool(name string) string {
 	beside, err := spec.Sibling(name)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,12 +14,11 @@ import (
 )
 
 type systemCheck struct {
-	JSON bool `name:"json" help:"One JSON object per line"`
-	Fix  bool `help:"Remove what is found"`
+	JSON bool `name:"json" help:"Print one JSON object per line"`
+	Fix  bool `help:"Remove the orphans, and repair networks"`
 }
 
-// Run says by its exit code whether there is something that nobody owns and that stays. What is kept for a purpose is
-// shown, and is neither.
+// Run exits with 1 if there are orphans. It prints those that are kept for a purpose too, but does not count them.
 func (c *systemCheck) Run(ctx context.Context, std *cli.IO) error {
 	e, err := engine(std)
 	if err != nil {
@@ -28,13 +28,13 @@ func (c *systemCheck) Run(ctx context.Context, std *cli.IO) error {
 	if c.JSON {
 		err = errors.Join(err, cli.JSONLines(std.Out, found))
 	} else {
-		for _, r := range found {
-			fmt.Fprintf(std.Out, "%s %s: %s\n", r.Kind, r.Name, r.Reason)
+		for _, o := range found {
+			fmt.Fprintf(std.Out, "%s %s: %s\n", o.Kind, o.Name, o.Reason)
 		}
 	}
-	found = slices.DeleteFunc(found, func(r state.Orphan) bool { return r.Kept })
-	if c.Fix { // also where not all could be looked at: an error about one does not stop the others
-		return bothErrors(err, removeAll(ctx, std, "system check", found, func(state.Orphan) {}))
+	found = slices.DeleteFunc(found, func(o state.Orphan) bool { return o.Kept })
+	if c.Fix { // after an error too: some parts of the state could be searched
+		return cmp.Or(err, removeAll(ctx, std, "system check", found, func(state.Orphan) {}))
 	}
 	if err == nil && len(found) > 0 {
 		return cli.Status(cli.ExitFailed)
@@ -42,39 +42,33 @@ func (c *systemCheck) Run(ctx context.Context, std *cli.IO) error {
 	return err
 }
 
-// bothErrors is what could not be looked at, and what could not be removed, of which the user was told.
-func bothErrors(looked, removed error) error {
-	if looked != nil {
-		return looked
-	}
-	return removed
-}
-
 type systemPrune struct{}
 
-// Run removes all that `system check` shows, and says what that was.
+// Run removes everything that `system check` shows, and prints it.
 func (c *systemPrune) Run(ctx context.Context, std *cli.IO) error {
 	e, err := engine(std)
 	if err != nil {
 		return err
 	}
 	found, err := e.Orphans(ctx)
-	found = slices.DeleteFunc(found, func(r state.Orphan) bool { return r.Remove == nil })
-	return bothErrors(err, removeAll(ctx, std, "system prune", found, func(r state.Orphan) { fmt.Fprintf(std.Out, "%s %s\n", r.Kind, r.Name) }))
+	found = slices.DeleteFunc(found, func(o state.Orphan) bool { return o.Remove == nil })
+	return cmp.Or(err, removeAll(ctx, std, "system prune", found, func(o state.Orphan) {
+		fmt.Fprintf(std.Out, "%s %s\n", o.Kind, o.Name)
+	}))
 }
 
-// removeAll removes what nobody owns. An error about one does not stop the others.
+// removeAll removes orphans and calls removed for each. An error about one does not stop the others.
 func removeAll(ctx context.Context, std *cli.IO, command string, found []state.Orphan, removed func(state.Orphan)) error {
-	names, remains := make([]string, len(found)), make(map[string]state.Orphan, len(found))
-	for i, r := range found {
-		names[i] = r.Kind + " " + r.Name
-		remains[names[i]] = r
+	names, orphans := make([]string, len(found)), make(map[string]state.Orphan, len(found))
+	for i, o := range found {
+		names[i] = o.Kind + " " + o.Name
+		orphans[names[i]] = o
 	}
 	return cli.Each(std, "mydocker", command, names, func(name string) error {
-		if err := remains[name].Remove(ctx); err != nil {
+		if err := orphans[name].Remove(ctx); err != nil {
 			return cli.About(name, err)
 		}
-		removed(remains[name])
+		removed(orphans[name])
 		return nil
 	})
 }
@@ -93,14 +87,12 @@ func (c *systemDF) Run(ctx context.Context, std *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	if c.Format == "json" {
-		return cli.JSONLines(std.Out, rows)
-	}
-	cells := make([][]string, len(rows))
-	for i, r := range rows {
-		cells[i] = []string{r.Kind, strconv.Itoa(r.Count), strconv.Itoa(r.Active), container.Size(r.Size), container.Size(r.Free)}
-	}
-	return cli.Table(std.Out, []string{"TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"}, cells)
+	return cli.Listing[container.DiskRow]{
+		Header: []string{"TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"},
+		Cells: func(r container.DiskRow) []string {
+			return []string{r.Kind, strconv.Itoa(r.Count), strconv.Itoa(r.Active), container.Size(r.Size), container.Size(r.Free)}
+		},
+	}.Print(std.Out, c.Format, rows)
 }
 
 type systemBoot struct{}

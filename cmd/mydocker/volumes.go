@@ -6,18 +6,19 @@ import (
 	"strconv"
 
 	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/container"
 	"github.com/weikeit/mydocker/lib/rootfs"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// volumes returns what keeps the volumes.
+// volumes returns the manager of the volumes.
 func volumes() (*rootfs.Manager, error) {
 	dir, err := state.FromEnv()
 	return rootfs.New(dir), err
 }
 
 type volumeCreate struct {
-	Name string `arg:"" optional:"" help:"Name of the volume; a random one where it is missing"`
+	Name string `arg:"" optional:"" help:"Name of the volume (default: a random one)"`
 }
 
 // Run implements cli.Runner.
@@ -45,23 +46,22 @@ func (c *volumeList) Run(_ context.Context, std *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	rows, err := m.Volumes(func(err error) { cli.Warn(std.Err, "mydocker", "%v", err) })
-	switch {
-	case err != nil:
+	rows, err := m.Volumes(warn(std))
+	if err != nil {
 		return err
-	case c.Quiet:
+	}
+	if c.Quiet {
 		for _, r := range rows {
 			fmt.Fprintln(std.Out, r.Name)
 		}
 		return nil
-	case c.Format == "json":
-		return cli.JSONLines(std.Out, rows)
 	}
-	cells := make([][]string, len(rows))
-	for i, r := range rows {
-		cells[i] = []string{r.Name, r.Driver, strconv.Itoa(len(r.Containers)), cli.Local(r.Created)}
-	}
-	return cli.Table(std.Out, []string{"NAME", "DRIVER", "COUNTS", "CREATED"}, cells)
+	return cli.Listing[rootfs.VolumeRow]{
+		Header: []string{"NAME", "DRIVER", "COUNTS", "CREATED"},
+		Cells: func(r rootfs.VolumeRow) []string {
+			return []string{r.Name, r.Driver, strconv.Itoa(len(r.Containers)), container.FormatTime(r.Created)}
+		},
+	}.Print(std.Out, c.Format, rows)
 }
 
 type volumeRemove struct {
@@ -84,16 +84,16 @@ func (c *volumeRemove) Run(_ context.Context, std *cli.IO) error {
 }
 
 type volumePrune struct {
-	All bool `short:"a" help:"Named volumes, too, not only those that were made for a container that is gone"`
+	All bool `short:"a" help:"All volumes that no container uses, not only anonymous ones"`
 }
 
 // Run removes the volumes that no container uses, and prints their names.
-func (c *volumePrune) Run(_ context.Context, std *cli.IO) error {
+func (c *volumePrune) Run(ctx context.Context, std *cli.IO) error {
 	m, err := volumes()
 	if err != nil {
 		return err
 	}
-	rows, err := m.Volumes(func(err error) { cli.Warn(std.Err, "mydocker", "%v", err) })
+	rows, err := m.Volumes(warn(std))
 	if err != nil {
 		return err
 	}
@@ -103,5 +103,5 @@ func (c *volumePrune) Run(_ context.Context, std *cli.IO) error {
 			unused = append(unused, r.Name)
 		}
 	}
-	return (&volumeRemove{Volumes: unused}).Run(context.Background(), std)
+	return (&volumeRemove{Volumes: unused}).Run(ctx, std)
 }

@@ -1,12 +1,11 @@
-// Package cli is what all our programs share on the command line: options (it is the only importer
-// of kong), streams, errors, exit codes, help texts and tables. A program is a [Tool], a table of
-// commands; its main does nothing but
+// Package cli is what our programs share on the command line: options (it is the only importer of kong), streams,
+// errors, exit codes, help texts, man pages and tables. A program is a [Tool], a table of commands, and its main is
 //
 //	func main() { cli.Main(tool) }
 //
-// Rules for what users see, kept here alone: results go to standard output, everything else to standard
-// error; an error is one line, "tool: command: what was done: cause", and a hint stands on a second
-// line; exit codes are those of the table in lib/spec.
+// The rules for what users see are kept here: results go to standard output, everything else to standard error; an
+// error is one line, "tool: command: verb object: cause"; a hint is a second line; exit codes follow the table in
+// lib/spec.
 package cli
 
 import (
@@ -14,16 +13,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
-	"reflect"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
-
-	"github.com/alecthomas/kong"
 
 	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
@@ -32,48 +26,27 @@ import (
 // Version is printed by --version.
 const Version = "0.0.0"
 
-// TimeFormat is how times stand in tables and logs, in the local zone.
-const TimeFormat = "2006-01-02 15:04:05"
-
 // Exit codes of the family.
 const (
 	ExitFailed   = 1   // the operation failed
 	ExitUsage    = 2   // wrong usage
-	ExitOurs     = 125 // our own error, where a container's program would run
-	ExitNotExec  = 126 // its program was found but cannot be executed
-	ExitNotFound = 127 // its program was not found
+	ExitOurs     = 125 // an error of mydocker in a command that runs a container's program
+	ExitNotExec  = 126 // the program cannot be executed
+	ExitNotFound = 127 // the program was not found
 )
 
-// IO holds the streams of a command, so that tests can put others in their place.
+// IO holds the streams of a command, so that tests can replace them.
 type IO struct {
 	In  io.Reader
 	Out io.Writer
 	Err io.Writer
 }
 
-// Runner is a command with its parsed options: a pointer to a struct with kong's tags.
-type Runner interface {
-	Run(ctx context.Context, std *IO) error
-}
-
-// Command is one entry in a tool's table.
-type Command struct {
-	Name    string   // "run", "network create"; "" where the tool is one command
-	Aliases []string // other names: "help", "h"
-	Summary string   // one line, in the README's words
-	Usage   string   // what stands behind the name in USAGE; "[command options] [arguments...]" by default
-	New     func() Runner
-	Failure int  // exit code of failures and wrong usage where it is not the family's 1 and 2
-	Stage   bool // a stage of the pipe: whatever fails, the document on stdin is undone
-	Hidden  bool // left out of the help
-	More    bool // in the help's second list, behind the commands that the README opens with
-}
-
 // Group is a first word that several commands share: "network" of "network create" and "network rm".
 type Group struct {
 	Name    string
 	Summary string
-	More    bool // as that of a Command
+	More    bool // as in [Command]
 }
 
 // Tool is a program.
@@ -82,35 +55,19 @@ type Tool struct {
 	Summary  string
 	Commands []Command
 	Groups   []Group
-	Globals  []Global // options before the command, beyond --debug, --help and --version
-	Doc      string   // the file that holds the package comment of main: the text of the man page
+	Globals  []Global // options before the command, besides --debug, --help and --version
+	Doc      string   // the file with the package comment of main, which is the text of the man page
 
-	check func() error // what must hold before any command runs
-}
-
-// Global is an option that stands before the command: with a word behind it, or a switch.
-type Global struct {
-	Name string // "root"
-	Word bool   // one has to follow
-	Help string
-	Set  func(word string) error
-}
-
-// words are the option as the help shows it.
-func (o Global) words() string {
-	if !o.Word {
-		return "--" + o.Name
-	}
-	return "--" + o.Name + " value"
+	check func() error // runs before every command
 }
 
 // Main runs the tool with the process's arguments and streams, and exits.
 func Main(t Tool) {
-	// A reader that is gone must be an error of write(2), not the death of the process: there may
-	// be something to undo. Caught, not ignored: an ignored signal is inherited by programs.
+	// A write to a closed pipe must return EPIPE instead of killing the process, which may have something to undo. The
+	// signal is caught, not ignored: programs would inherit an ignored one.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	endings := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
-	if !linux.HangupIgnored() { // under nohup it stays ignored, also for a program that we become
+	if !linux.HangupIgnored() { // under nohup it stays ignored, also for a program that this process executes
 		endings = append(endings, syscall.SIGHUP)
 	}
 	ctx, stop := interrupt.Notify(context.Background(), endings...)
@@ -118,6 +75,14 @@ func Main(t Tool) {
 	code := t.Run(ctx, os.Args[1:], &IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	stop()
 	os.Exit(code)
+}
+
+// needRoot fails early: without root the kernel would refuse each command in its own way.
+func needRoot() error {
+	if os.Geteuid() != 0 {
+		return errors.New("this needs root: try again with sudo")
+	}
+	return nil
 }
 
 // Run runs the tool and returns its exit code.
@@ -142,7 +107,7 @@ func (t Tool) Run(ctx context.Context, args []string, std *IO) int {
 		fmt.Fprintf(std.Out, "%s version %s\n", t.Name, Version)
 		return 0
 	case len(args) == 0 && !opts.help && t.inPipe():
-		t.help(std.Err, "") // on stdout it would be what the next stage gets
+		t.help(std.Err, "") // on standard output the next stage would read it
 		return ExitUsage
 	case opts.help || len(args) == 0:
 		t.help(std.Out, "")
@@ -151,31 +116,16 @@ func (t Tool) Run(ctx context.Context, args []string, std *IO) int {
 	return t.dispatch(ctx, args, std)
 }
 
-// needRoot says at once what would else be a different refusal of the kernel for each command.
-func needRoot() error {
-	if os.Geteuid() != 0 {
-		return errors.New("this needs root: try again with sudo")
-	}
-	return nil
-}
-
-func (t Tool) ready() error {
-	if t.check == nil {
-		return nil
-	}
-	return t.check()
-}
-
-// inPipe reports whether the tool is one of the pipe's stages.
+// inPipe reports whether the tool has a stage of the pipe.
 func (t Tool) inPipe() bool {
-	return slices.ContainsFunc(t.Commands, func(c Command) bool { return c.Stage })
+	return slices.ContainsFunc(t.Commands, func(c Command) bool { return c.Stage != nil })
 }
 
 // single reports whether the tool is one command.
 func (t Tool) single() bool { return len(t.Commands) == 1 && t.Commands[0].Name == "" }
 
-// document answers the words that no help shows: --man [PAGE], --completion SHELL, and --complete
-// WORD..., which the shells' scripts ask.
+// document handles the words that no help shows: --man [PAGE] and --completion SHELL, which the build calls, and
+// --complete WORD..., which the shells' scripts call.
 func (t Tool) document(args []string, std *IO) (code int, done bool) {
 	if len(args) == 0 {
 		return 0, false
@@ -198,7 +148,7 @@ func (t Tool) document(args []string, std *IO) (code int, done bool) {
 	return Command{}.report(t, err, std), true
 }
 
-// dispatch finds the command that the first words of args name, the longest name first.
+// dispatch runs the command that the first words of args name; the longest name wins.
 func (t Tool) dispatch(ctx context.Context, args []string, std *IO) int {
 	if args[0] == "help" || args[0] == "h" {
 		return t.helpFor(args[1:], std)
@@ -224,17 +174,11 @@ func (t Tool) dispatch(ctx context.Context, args []string, std *IO) int {
 }
 
 func (t Tool) find(name string) (Command, bool) {
-	for _, c := range t.Commands {
-		if c.Name == name {
-			return c, true
-		}
-		for _, alias := range c.Aliases {
-			if alias == name {
-				return c, true
-			}
-		}
+	i := slices.IndexFunc(t.Commands, func(c Command) bool { return c.Name == name || slices.Contains(c.Aliases, name) })
+	if i < 0 {
+		return Command{}, false
 	}
-	return Command{}, false
+	return t.Commands[i], true
 }
 
 func (t Tool) group(name string) (Group, bool) {
@@ -243,197 +187,4 @@ func (t Tool) group(name string) (Group, bool) {
 		return Group{}, false
 	}
 	return t.Groups[i], true
-}
-
-// run parses the arguments of one command and runs it.
-func (t Tool) run(ctx context.Context, c Command, args []string, std *IO) int {
-	runner, opts := c.New(), &common{}
-	if r, ok := runner.(interface{ Words(args []string) }); ok {
-		r.Words(args)
-	}
-	parser, err := c.parser(t, runner, opts)
-	if err == nil {
-		_, err = parser.Parse(args)
-	}
-	if err == nil {
-		dropDashes(parser.Model.Node)
-	}
-	var early *earlyExit
-	if errors.As(err, &early) {
-		if early.version {
-			fmt.Fprintf(std.Out, "%s version %s\n", t.Name, Version)
-		} else {
-			c.help(std.Out, t, parser.Model.Node)
-		}
-		return 0
-	}
-	if opts.Debug {
-		Debug(std.Err)
-	}
-	if err != nil {
-		err = &usageError{fmt.Errorf("%s (see '%s --help')", complaint(err), c.path(t))} // not %w: kong's errors bring exit codes of their own
-	} else if err = t.ready(); err == nil {
-		if c.Stage {
-			interrupt.Clean() // what it makes is undone, which comes before the hurry
-		}
-		err = runner.Run(ctx, std)
-	}
-	if err != nil && c.Stage && documentOnInput(args) && !isAlone(runner) {
-		undoInput(ctx, std)
-	}
-	code := c.report(t, err, std)
-	if sig := interrupt.Signal(); sig != 0 && err != nil {
-		return 128 + int(sig) // whatever came of that
-	}
-	return code
-}
-
-// complaint is what kong says, but for what it guesses of an option of one letter: all the others.
-func complaint(err error) string {
-	text := err.Error()
-	if flag, _, guessed := strings.Cut(text, ", did you mean "); guessed && !strings.HasPrefix(flag, "unknown flag --") {
-		return flag
-	}
-	return text
-}
-
-// dropDashes takes the "--" away that kong leaves at the head of a passthrough argument.
-func dropDashes(node *kong.Node) {
-	for _, arg := range node.Positional {
-		if words, ok := arg.Target.Interface().([]string); ok && arg.Passthrough && len(words) > 0 && words[0] == "--" {
-			arg.Target.Set(reflect.ValueOf(words[1:]))
-		}
-	}
-}
-
-// path is the command as the user types it.
-func (c Command) path(t Tool) string { return strings.TrimSpace(t.Name + " " + c.Name) }
-
-// common are the options that every command has.
-type common struct {
-	Debug   bool        `help:"print mydocker debug logs" hidden:""`
-	Help    helpFlag    `short:"h" help:"show help" hidden:""`
-	Version versionFlag `help:"print the version" hidden:""`
-}
-
-// earlyExit ends kong's parsing before it complains about what is missing.
-type earlyExit struct{ version bool }
-
-func (*earlyExit) Error() string { return "only asked for help" }
-
-type helpFlag bool
-
-// BeforeReset is called by kong when the flag is met, before anything is checked.
-func (helpFlag) BeforeReset() error { return &earlyExit{} }
-
-type versionFlag bool
-
-// BeforeReset is called by kong when the flag is met, before anything is checked.
-func (versionFlag) BeforeReset() error { return &earlyExit{version: true} }
-
-func (c Command) parser(t Tool, runner Runner, opts *common) (*kong.Kong, error) {
-	parser, err := kong.New(runner, kong.Embed(opts), kong.Name(c.path(t)), kong.NoDefaultHelp(),
-		kong.WithHyphenPrefixedParameters(true), // --memory-limit -1
-		kong.Exit(func(int) {}))
-	if err == nil {
-		takeDockersNames(parser.Model.Flags)
-	}
-	return parser, err
-}
-
-// takeDockersNames lets options be called as docker calls them: the tag docker of a field lists those
-// names. The help shows ours alone.
-func takeDockersNames(flags []*kong.Flag) {
-	for _, f := range flags {
-		for name := range strings.SplitSeq(f.Tag.Get("docker"), ",") {
-			if len(name) == 1 {
-				f.Short = rune(name[0])
-			} else if name != "" {
-				f.Aliases = append(f.Aliases, name)
-			}
-		}
-	}
-}
-
-// globals are the options before the command.
-type globals struct{ debug, help, version bool }
-
-func (g *globals) parse(args []string, more []Global) ([]string, error) {
-	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
-		var err error
-		switch args[0] {
-		case "--debug":
-			g.debug = true
-		case "--help", "-h":
-			g.help = true
-		case "--version", "-v":
-			g.version = true
-		default:
-			if args, err = set(args, more); err != nil {
-				return nil, err
-			}
-		}
-		args = args[1:]
-	}
-	return args, nil
-}
-
-// set sets the option that args begin with, and returns them from its last word on.
-func set(args []string, options []Global) ([]string, error) {
-	name, word, given := strings.Cut(args[0], "=")
-	i := slices.IndexFunc(options, func(o Global) bool { return "--"+o.Name == name })
-	switch {
-	case i < 0:
-		return nil, fmt.Errorf("unknown option %s", args[0])
-	case options[i].Word && !given && len(args) < 2:
-		return nil, fmt.Errorf("%s wants a word behind it", args[0])
-	case options[i].Word && !given:
-		args, word = args[1:], args[1]
-	}
-	return args, options[i].Set(word)
-}
-
-// Debug sends debug messages to w in the README's log format.
-func Debug(w io.Writer) {
-	slog.SetDefault(slog.New(&debugHandler{w: Screen(w)}))
-}
-
-// debugHandler prints records as "[2019-01-25 09:55:03] DEBUG message key=value".
-type debugHandler struct {
-	w     io.Writer
-	attrs []slog.Attr
-}
-
-func (h *debugHandler) Enabled(_ context.Context, level slog.Level) bool {
-	return level >= slog.LevelDebug
-}
-
-func (h *debugHandler) Handle(_ context.Context, r slog.Record) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "[%s] %s %s", r.Time.Format(TimeFormat), r.Level, r.Message)
-	attr := func(a slog.Attr) bool {
-		fmt.Fprintf(&b, " %s=%v", a.Key, a.Value)
-		return true
-	}
-	for _, a := range h.attrs {
-		attr(a)
-	}
-	r.Attrs(attr)
-	b.WriteByte('\n')
-	_, err := io.WriteString(h.w, b.String())
-	return err
-}
-
-func (h *debugHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &debugHandler{w: h.w, attrs: append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)}
-}
-
-func (h *debugHandler) WithGroup(string) slog.Handler { return h }
-
-// Local prints a time as in the tables.
-func Local(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.Local().Format(TimeFormat)
 }

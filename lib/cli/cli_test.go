@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// runOptions has one option of every kind.
+// runOptions has an option of every kind.
 type runOptions struct {
 	Detach  bool     `short:"d" help:"Run in background"`
 	Name    string   `short:"n" help:"Assign a name"`
@@ -48,13 +48,14 @@ func (c *execCommand) Run(_ context.Context, std *IO) error {
 	return err
 }
 
-// tool has a command of every kind; do is what its run does.
+// tool returns a tool with a command of every kind. Its run calls do.
 func tool(do func(context.Context, *runCommand, *IO) error) Tool {
 	run := func() Runner { return &runCommand{do: do} }
 	groups := []Group{{Name: "network", Summary: "Manage container networks"}, {Name: "late", Summary: "Came later", More: true}}
 	return Tool{Name: "tool", Summary: "does things", Groups: groups, Commands: []Command{
-		{Name: "run", Summary: "Run it", Failure: ExitOurs, New: run},
-		{Name: "stop", Summary: "Stop it", Usage: "[command options] ID", New: run},
+		{Name: "run", Summary: "Run it", HelpUsage: "[command options] [arguments...]", Failure: ExitOurs, New: run},
+		{Name: "stop", Summary: "Stop it", Usage: "[command options] ID | --all", New: run,
+			Groups: []OptionGroup{{Title: "FILES", Options: []string{"none"}}, {Title: "LIMITS", Options: []string{"time", "memory-limit"}}}},
 		{Name: "exec", Summary: "Execute", Failure: ExitOurs, New: func() Runner { return &execCommand{} }},
 		{Name: "secret", Summary: "Never shown", New: run, Hidden: true},
 		{Name: "network create", Aliases: []string{"network add"}, Summary: "Create one", New: run},
@@ -83,7 +84,7 @@ func (r result) check(t *testing.T, want result) {
 	}
 }
 
-// ownStatus is an error of another package that has an exit code.
+// ownStatus is an error with an exit code, as another package declares it.
 type ownStatus struct{}
 
 func (ownStatus) Error() string   { return "not there" }
@@ -93,12 +94,12 @@ type hinted struct{ error }
 
 func (hinted) Hint() string { return "try\nthis" }
 
-// TestExitCodes is the table in lib/spec.
+// TestExitCodes checks the table in lib/spec.
 func TestExitCodes(t *testing.T) {
 	tests := []struct {
 		name      string
 		err       error
-		run, stop int // of a command that runs a container's program, and of one that does not
+		run, stop int // for a command that runs a container's program, and for another
 		text      string
 	}{
 		{"success", nil, 0, 0, ""},
@@ -111,7 +112,7 @@ func TestExitCodes(t *testing.T) {
 		{"a code, wrapped", fmt.Errorf("x: %w", Status(3)), 3, 3, ""},
 		{"an error with a code", WithCode(126, errors.New("no permission")), 126, 126, "no permission"},
 		{"another package's", fmt.Errorf("execute x: %w", ownStatus{}), 127, 127, "execute x: not there"},
-		{"nobody reads on", fmt.Errorf("x: %w", &fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: syscall.EPIPE}), 141, 141, ""},
+		{"a closed pipe", fmt.Errorf("x: %w", &fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: syscall.EPIPE}), 141, 141, ""},
 		{"one of several", errors.Join(ownStatus{}, errors.New("and more")), 127, 127, "not there; and more"},
 	}
 	for _, tt := range tests {
@@ -138,10 +139,10 @@ func TestErrorsAreOneLine(t *testing.T) {
 		{"a subject deep inside", fmt.Errorf("x: %w", About("web", errors.New("is gone"))), "tool: run web: x: is gone\n"},
 		{"a hint", hinted{errors.New("no")}, "tool: run: no\nhint: try; this\n"},
 		{"lines", errors.New("one\ntwo\n\nthree\n"), "tool: run: one; two; ; three\n"},
-		{"a subject of a stranger", About("a\x1b[31mb\r\n", errors.New("no")), "tool: run a'\\x1b'[31mb'\\r'; : no\n"},
-		{"control bytes", errors.New("\x1b]0;title\x07\u009b\u202e\x00"), `tool: run: '\x1b']0;title'\a''\u009b''\u202e''\x00'` + "\n"},
+		{"a subject with control characters", About("a\x1b[31mb\r\n", errors.New("no")), "tool: run a'\\x1b'[31mb'\\r'; : no\n"},
+		{"control characters", errors.New("\x1b]0;title\x07\u009b\u202e\x00"), `tool: run: '\x1b']0;title'\a''\u009b''\u202e''\x00'` + "\n"},
 		{"letters", errors.New("größe 大"), "tool: run: größe 大\n"},
-		{"no text", errors.New("\xff"), "tool: run: \ufffd\n"},
+		{"not UTF-8", errors.New("\xff"), "tool: run: \ufffd\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -149,7 +150,7 @@ func TestErrorsAreOneLine(t *testing.T) {
 		})
 	}
 	if About("x", nil) != nil {
-		t.Error("no error became one")
+		t.Error("About makes an error of nil")
 	}
 }
 
@@ -171,7 +172,7 @@ func TestEachGoesOn(t *testing.T) {
 	}
 }
 
-// TestWords: what the user types and what the command gets.
+// TestWords: how a command line is parsed.
 func TestWords(t *testing.T) {
 	tests := []struct {
 		args string
@@ -235,7 +236,7 @@ func TestWrongUsage(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
-			never := func(context.Context, *runCommand, *IO) error { t.Error("it ran"); return nil }
+			never := func(context.Context, *runCommand, *IO) error { t.Error("the command ran"); return nil }
 			got := call(tool(never), "", strings.Fields(tt.args)...)
 			if got.code != tt.code || got.out != "" || !strings.HasPrefix(got.err, tt.err) || strings.Count(got.err, "\n") != 1 {
 				t.Errorf("got %+v, want %d %s", got, tt.code, tt.err)
@@ -294,6 +295,42 @@ OPTIONS:
    --time value                  Seconds
 `
 
+const stopHelp = `NAME:
+   tool stop - Stop it
+
+USAGE:
+   tool stop [command options] ID
+   tool stop --all
+
+ARGUMENTS:
+   ARG  The command
+
+OPTIONS:
+   --detach, -d                  Run in background
+   --name value, -n value        Assign a name
+   --env value, -e value         Set variables
+   --network value, --net value  Connect
+   --tty, -t                     Give a terminal
+
+LIMITS:
+   --memory-limit value  Limit (default: -1)
+   --time value          Seconds
+`
+
+const execHelp = `NAME:
+   tool exec - Execute
+
+USAGE:
+   tool exec [command options] CONTAINER COMMAND [ARG...]
+
+ARGUMENTS:
+   CONTAINER  Id or name of a container, and the command
+
+OPTIONS:
+   --env value, -e value  Set variables
+   --tty, -t              Give a terminal
+`
+
 func TestHelp(t *testing.T) {
 	network := "NAME:\n   tool network - Manage container networks\n\nUSAGE:\n   tool network command [command options] [arguments...]\n\n" +
 		"COMMANDS:\n     create   Create one\n     rm       Remove some\n     help, h  Shows a list of commands or help for one command\n\nMORE COMMANDS:\n     join  Join them\n\n" +
@@ -303,8 +340,7 @@ func TestHelp(t *testing.T) {
 		{"run -h", runHelp}, {"run --help", runHelp}, {"help run", runHelp}, {"h run", runHelp},
 		{"run -d -h image", runHelp},
 		{"network", network}, {"network -h", network}, {"network --help", network}, {"network help", network}, {"help network", network},
-		{"stop -h", strings.NewReplacer("tool run [command options] [arguments...]", "tool stop [command options] ID",
-			"tool run - Run it", "tool stop - Stop it").Replace(runHelp)},
+		{"stop -h", stopHelp}, {"exec -h", execHelp},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
@@ -320,11 +356,11 @@ func TestHiddenCommands(t *testing.T) {
 	called := false
 	call(tool(func(context.Context, *runCommand, *IO) error { called = true; return nil }), "", "secret")
 	if !called {
-		t.Error("a hidden command is not found")
+		t.Error("a hidden command does not run")
 	}
 }
 
-// TestDebug is the README's log format.
+// TestDebug checks the README's log format.
 func TestDebug(t *testing.T) {
 	old := slog.Default()
 	t.Cleanup(func() { slog.SetDefault(old) })
@@ -332,7 +368,7 @@ func TestDebug(t *testing.T) {
 		say := func(context.Context, *runCommand, *IO) error { slog.Debug("ip link add", "n", 1); return nil }
 		got := call(tool(say), "", strings.Fields(args)...)
 		stamp, rest, _ := strings.Cut(strings.TrimPrefix(got.err, "["), "]")
-		if _, err := time.Parse(TimeFormat, stamp); err != nil || rest != " DEBUG ip link add n=1\n" || got.out != "" {
+		if _, err := time.Parse(time.DateTime, stamp); err != nil || rest != " DEBUG ip link add n=1\n" || got.out != "" {
 			t.Errorf("%s: %+v", args, got)
 		}
 	}
@@ -383,16 +419,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-func TestLocal(t *testing.T) {
-	if Local(time.Time{}) != "-" {
-		t.Error("no time")
-	}
-	if got := Local(time.Date(2019, 1, 25, 9, 46, 4, 999, time.Local)); got != "2019-01-25 09:46:04" {
-		t.Errorf("got %s", got)
-	}
-}
-
-// TestOptionsAsWords: the words that are printed for options set the same options again.
+// TestOptionsAsWords: the words for options set the same options again.
 func TestOptionsAsWords(t *testing.T) {
 	yes, no := true, false
 	for _, o := range []runOptions{
@@ -404,7 +431,7 @@ func TestOptionsAsWords(t *testing.T) {
 			t.Fatal(err)
 		}
 		same := func(_ context.Context, c *runCommand, std *IO) error {
-			if o.Memory == 0 { // not given: the default
+			if o.Memory == 0 { // not set: the default
 				o.Memory = -1
 			}
 			if o.Time == 0 {

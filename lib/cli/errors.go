@@ -4,17 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/weikeit/mydocker/lib/interrupt"
 	"io"
 	"io/fs"
 	"os"
 	"strings"
 	"syscall"
 	"unicode"
+
+	"github.com/weikeit/mydocker/lib/interrupt"
 )
 
-// Status ends a command with an exit code and without a message: that of a container's program, or
-// after all errors were reported one by one.
+// Status ends a command with an exit code and without a message: the code of a container's program, or that of a
+// command whose errors were printed one by one.
 type Status int
 
 func (s Status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
@@ -29,7 +30,7 @@ func (e *coded) Unwrap() error { return e.error }
 
 func (e *coded) ExitStatus() int { return e.code }
 
-// WithCode gives an error an exit code, unless it has one.
+// WithCode gives an error an exit code, unless it has one already.
 func WithCode(code int, err error) error {
 	var own interface{ ExitStatus() int }
 	var status Status
@@ -44,12 +45,12 @@ type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
 
-// Usagef returns an error about the words on the command line: exit code 2.
+// Usagef returns an error of wrong usage: exit code 2.
 func Usagef(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
 }
 
-// about is an error with the name of what the user asked it for.
+// about is an error with the name of its subject.
 type about struct {
 	error
 	subject string
@@ -57,7 +58,7 @@ type about struct {
 
 func (e *about) Unwrap() error { return e.error }
 
-// About names the subject of an error, which then stands beside the command: "run web: …".
+// About names the subject of an error, which is printed after the command: "run web: …".
 func About(subject string, err error) error {
 	if err == nil {
 		return nil
@@ -65,8 +66,8 @@ func About(subject string, err error) error {
 	return &about{err, subject}
 }
 
-// report prints an error and returns the exit code: that which the error has of its own (a method
-// ExitStatus, a name that errors of other packages do not have), or what the table in lib/spec says.
+// report prints an error and returns the exit code: the error's own (method ExitStatus, a name that no other package
+// uses), or that of the table in lib/spec.
 func (c Command) report(t Tool, err error, std *IO) int {
 	var status Status
 	switch {
@@ -74,10 +75,10 @@ func (c Command) report(t Tool, err error, std *IO) int {
 		return 0
 	case errors.As(err, &status):
 		return int(status)
-	case !c.Stage && readerGone(err):
-		return 128 + int(syscall.SIGPIPE) // as of any filter whose reader has seen enough: "mydocker ps | head -1"
+	case c.Stage == nil && readerGone(err):
+		return 128 + int(syscall.SIGPIPE) // like any filter whose reader has seen enough: "mydocker ps | head -1"
 	case interrupted(err):
-		return ExitFailed // Ctrl-C was typed: there is nothing to tell
+		return ExitFailed // after Ctrl-C there is nothing to report
 	}
 	c.print(t, err, std)
 	var own interface{ ExitStatus() int }
@@ -93,18 +94,18 @@ func (c Command) report(t Tool, err error, std *IO) int {
 	return ExitFailed
 }
 
-// interrupted reports whether an error says no more than that the command was told to end.
+// interrupted reports whether the error only says that a signal ended the command.
 func interrupted(err error) bool {
 	return interrupt.Signal() != 0 && errors.Is(err, context.Canceled)
 }
 
-// readerGone reports whether nobody reads our standard output any more.
+// readerGone reports whether standard output has lost its reader.
 func readerGone(err error) bool {
 	var path *fs.PathError
 	return errors.As(err, &path) && path.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE)
 }
 
-// print writes an error as one line, and its hint as a second.
+// print writes an error as one line, and its hint as a second line.
 func (c Command) print(t Tool, err error, std *IO) {
 	where := c.path(t)
 	if c.Name != "" {
@@ -121,8 +122,7 @@ func (c Command) print(t Tool, err error, std *IO) {
 	}
 }
 
-// Each runs f for every argument. An error about one does not stop the others, unless it is that the command was told
-// to end.
+// Each runs f for every argument. An error about one does not stop the others; a signal does.
 func Each(std *IO, tool, command string, args []string, f func(arg string) error) error {
 	var failed bool
 	for _, arg := range args {
@@ -144,13 +144,13 @@ func Each(std *IO, tool, command string, args []string, f func(arg string) error
 	return nil
 }
 
-// Warn prints a line about something that is not what the user may think, but no error.
+// Warn prints a warning as one line.
 func Warn(w io.Writer, tool, format string, args ...any) {
 	fmt.Fprintln(w, OneLine(tool+": warning: "+fmt.Sprintf(format, args...)))
 }
 
-// OneLine makes a text safe for one line of a terminal: line ends become "; ", and control bytes,
-// which may come from strangers, are shown, not obeyed.
+// OneLine makes a text safe for one line of a terminal: line ends become "; ", and control characters, which may come
+// from an untrusted image, are quoted.
 func OneLine(text string) string {
 	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "; ")
 	var b strings.Builder

@@ -9,7 +9,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// help prints what the tool, or one group of its commands ("network"), offers.
+// help prints the commands of the tool, or of one of its groups ("network").
 func (t Tool) help(w io.Writer, group string) {
 	name, summary := t.Name, t.Summary
 	if group != "" {
@@ -35,19 +35,18 @@ func (t Tool) help(w io.Writer, group string) {
 	if group == "" {
 		fmt.Fprint(w, "\nGLOBAL OPTIONS:\n   --debug        print mydocker debug logs\n   --help, -h     show help\n   --version, -v  print the version\n")
 		if len(t.Globals) > 0 {
-			fmt.Fprint(w, "\nGLOBAL OPTIONS OF AN OCI RUNTIME:\n")
-			tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-			for _, o := range t.Globals {
-				fmt.Fprintf(tw, "   %s\t%s\n", o.words(), o.Help)
+			rows := make([][2]string, len(t.Globals))
+			for i, o := range t.Globals {
+				rows[i] = [2]string{o.words(), o.Help}
 			}
-			tw.Flush()
+			printRows(w, "GLOBAL OPTIONS OF AN OCI RUNTIME", rows)
 		}
 	} else {
 		fmt.Fprint(w, "\nOPTIONS:\n   --help, -h  show help\n")
 	}
 }
 
-// helpRow is the command that every tool has.
+// helpRow is the row of the command that every tool has.
 var helpRow = [2]string{"help, h", "Shows a list of commands or help for one command"}
 
 func printCommands(w io.Writer, heading string, rows [][2]string) {
@@ -59,8 +58,8 @@ func printCommands(w io.Writer, heading string, rows [][2]string) {
 	tw.Flush()
 }
 
-// rows lists the commands of a group, or the tool's own with each group as one row: those of the help's
-// first list, or those of its second.
+// rows returns the commands of a group, or the tool's own with one row for each group. more selects the help's second
+// list.
 func (t Tool) rows(group string, more bool) [][2]string {
 	var rows [][2]string
 	seen := make(map[string]bool)
@@ -107,28 +106,34 @@ func (t Tool) helpFor(words []string, std *IO) int {
 	return ExitUsage
 }
 
-// help prints one command's options in the README's form.
+// help prints the usage and the options of one command in the README's form.
 func (c Command) help(w io.Writer, t Tool, node *kong.Node) {
-	usage := c.Usage
-	if usage == "" {
-		usage = "[command options] [arguments...]"
+	fmt.Fprintf(w, "NAME:\n   %s - %s\n\nUSAGE:\n", c.path(t), c.Summary)
+	forms := c.forms(node)
+	if c.HelpUsage != "" {
+		forms = []string{c.HelpUsage}
 	}
-	fmt.Fprintf(w, "NAME:\n   %s - %s\n\n", c.path(t), c.Summary)
-	fmt.Fprintf(w, "USAGE:\n   %s %s\n", c.path(t), usage)
-	var rows [][2]string
-	width := 0
-	for _, f := range node.Flags {
-		if f.Hidden {
-			continue
-		}
-		names := flagNames(f)
-		width = max(width, len(names))
-		rows = append(rows, [2]string{names, f.Help})
+	for _, form := range forms {
+		fmt.Fprintln(w, strings.TrimRight("   "+c.path(t)+" "+form, " "))
 	}
+	if c.HelpUsage == "" {
+		printRows(w, "ARGUMENTS", argumentRows(node))
+	}
+	for _, s := range c.optionSections(node) {
+		printRows(w, s.title, s.rows())
+	}
+}
+
+// printRows prints a section of two columns, or nothing if there are no rows.
+func printRows(w io.Writer, title string, rows [][2]string) {
 	if len(rows) == 0 {
 		return
 	}
-	fmt.Fprint(w, "\nOPTIONS:\n")
+	width := 0
+	for _, row := range rows {
+		width = max(width, len(row[0]))
+	}
+	fmt.Fprintf(w, "\n%s:\n", title)
 	for _, row := range rows {
 		fmt.Fprintf(w, "   %-*s  %s\n", width, row[0], row[1])
 	}

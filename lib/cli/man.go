@@ -12,49 +12,48 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// A page for man(1) is made of the tool's table, as the help is, and of the package comment of its main,
-// which is its text: what stands there before the first heading is the description, and each heading
-// is a section. What holds for the whole family is said here, once.
+// A page for man(1) is made from the tool's table, like the help, and from the package comment of its main: the text
+// before the first heading is the description, and each heading is a section. Text for the whole family is here.
 
-// versionDate is the day of Version, which pages have in their last line.
+// versionDate is the date of Version. Pages show it in their last line.
 const versionDate = "2026-11-23"
 
-// pipelinePage is the page in section 7 that any of the tools prints: the contract of lib/spec.
+// pipelinePage is a page of section 7 that every tool can print: the contract of lib/spec.
 const pipelinePage = "md-pipeline"
 
-// family are the programs with a page; each refers to the others.
+// family are the programs with a page. Each page refers to the others.
 var family = [...]string{"md-cgroup", "md-net", "md-ps", "md-pull", "md-rootfs", "md-spawn", "mydocker"}
 
-// familyText is what all pages say, in the form of a package comment.
+// familyText is common to all pages, in the form of a package comment.
 const familyText = `
 # Exit status
 
-0 where all is well, 1 where something failed, 2 for wrong usage.
+0 on success, 1 on failure, 2 for wrong usage.
 
 # Environment
 
-  - MYDOCKER_ROOT is the state that survives a reboot: images, layers, containers, networks, volumes (/var/lib/mydocker).
-  - MYDOCKER_RUN is the state that does not: process ids, sockets, locks, namespaces (/run/mydocker).
+  - MYDOCKER_ROOT holds the state that survives a reboot: images, layers, containers, networks, volumes (/var/lib/mydocker).
+  - MYDOCKER_RUN holds the state that does not: process ids, sockets, locks, namespaces (/run/mydocker).
 
-Both are absolute paths. With both set, two sets of containers live side by side.
+Both are absolute paths. Other paths make a separate set of containers.
 `
 
-// programExitText is said of commands that end as the program that they run.
+// programExitText is for commands that exit with the code of the program that they run.
 const programExitText = `
 # Exit status
 
-%s: the program's own code, or 128+n where signal n ended it; 125 for an error of
-ours, 126 where the program was found but cannot be executed, 127 where it was not found.
+%s: the program's own code, or 128+n if signal n ended it; 125 for an error of
+mydocker, 126 if the program cannot be executed, 127 if it was not found.
 `
 
-// commonOptions are the options of every command, which the help names only once.
+// commonOptions are the options of every command. The help names them once.
 var commonOptions = [...][2]string{
-	{"--debug", "Print what is done to the kernel, as the shell commands that would do the same, to standard error"},
+	{"--debug", "Print the equivalent shell commands to standard error"},
 	{"--help, -h", "Show help"},
 	{"--version", "Print the version"},
 }
 
-// globalOptions are those before the command: the same, but -v is free for the version there.
+// globalOptions are the options before the command. There -v is free for the version.
 func (t Tool) globalOptions() [][2]string {
 	options := slices.Clone(commonOptions[:])
 	if !t.single() {
@@ -66,7 +65,7 @@ func (t Tool) globalOptions() [][2]string {
 	return options
 }
 
-// man prints a page: the tool's own, or that of the pipeline.
+// man prints a page: the tool's own, or the one of the pipeline.
 func (t Tool) man(w io.Writer, name string) error {
 	p := &page{}
 	switch name {
@@ -75,7 +74,7 @@ func (t Tool) man(w io.Writer, name string) error {
 			return err
 		}
 	case pipelinePage:
-		p.title(pipelinePage, 7, "the document that the tools hand down a pipe, and their contract")
+		p.title(pipelinePage, 7, "the document that the tools pass down a pipe, and their contract")
 		p.sections(parsePackageComment(spec.Contract))
 		p.seeAlso(pipelinePage)
 	default:
@@ -98,8 +97,8 @@ func (t Tool) manPage(p *page) error {
 	p.line(".nf")
 	for i, c := range t.Commands {
 		if !c.Hidden {
-			for usage := range strings.SplitSeq(c.synopsis(nodes[i]), " | ") {
-				p.line(strings.TrimSpace(`\fB` + roff(c.path(t)) + `\fR ` + roff(usage)))
+			for _, form := range c.forms(nodes[i]) {
+				p.line(strings.TrimSpace(`\fB` + roff(c.path(t)) + `\fR ` + roff(form)))
 			}
 		}
 	}
@@ -131,11 +130,11 @@ func (t Tool) nodes() ([]*kong.Node, error) {
 	return nodes, nil
 }
 
-// manCommands writes what each command does and takes.
+// manCommands writes the summary, arguments and options of each command.
 func (t Tool) manCommands(p *page, nodes []*kong.Node) {
 	if t.single() {
 		p.heading("OPTIONS")
-		p.options(nodes[0])
+		p.options(t.Commands[0], nodes[0])
 		return
 	}
 	p.heading("COMMANDS")
@@ -148,7 +147,7 @@ func (t Tool) manCommands(p *page, nodes []*kong.Node) {
 		if len(c.Aliases) > 0 {
 			p.prose("Also: " + strings.Join(c.Aliases, ", ") + ".")
 		}
-		p.options(nodes[i])
+		p.options(c, nodes[i])
 	}
 }
 
@@ -164,48 +163,6 @@ func (t Tool) programExits() sections {
 		return nil
 	}
 	return parseText(fmt.Sprintf(programExitText, strings.Join(names, ", ")))
-}
-
-// synopsis is what stands behind the command's name in the page.
-func (c Command) synopsis(node *kong.Node) string {
-	if c.Usage != "" {
-		return strings.TrimSpace(c.Usage)
-	}
-	var words []string
-	if hasOptions(node) {
-		words = append(words, "[command options]")
-	}
-	for _, arg := range node.Positional {
-		name := strings.ToUpper(arg.Name)
-		if arg.IsSlice() {
-			name = strings.TrimSuffix(name, "S")
-		}
-		switch {
-		case arg.Passthrough && !arg.Required:
-			name = "[" + name + "] [ARG...]"
-		case arg.Passthrough && name == "COMMAND":
-			name += " [ARG...]"
-		case arg.Passthrough:
-			name += " COMMAND [ARG...]"
-		case arg.IsSlice() && arg.Required:
-			name += "..."
-		case arg.IsSlice():
-			name = "[" + name + "...]"
-		case !arg.Required:
-			name = "[" + name + "]"
-		}
-		words = append(words, name)
-	}
-	return strings.Join(words, " ")
-}
-
-func hasOptions(node *kong.Node) bool {
-	for _, f := range node.Flags {
-		if !f.Hidden {
-			return true
-		}
-	}
-	return false
 }
 
 func lowerFirst(s string) string {

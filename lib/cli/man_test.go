@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// sample is a tool with one of everything.
+// sample returns a tool with a command of every kind.
 func sample() Tool {
 	return Tool{
 		Name:    "md-sample",
@@ -22,7 +22,7 @@ func sample() Tool {
 //
 // # Environment
 //
-// SAMPLE is read, too.
+// SAMPLE is read too.
 package main
 
 // not in the page
@@ -70,7 +70,7 @@ func TestManPageHasWhatTheTableHas(t *testing.T) {
 		"\n\\fBmd\\-sample thing rm\\fR SIGNAL...\n",
 		"\n.TP\n\\fB\\-\\-publish\\fR \\fIvalue\\fR, \\fB\\-p\\fR \\fIvalue\\fR, \\fB\\-\\-pub\\fR \\fIvalue\\fR\nPublish ports\n",
 		"Also: thing remove.\n",
-		"; 125\nfor an error of ours",
+		"; 125\nfor an error of mydocker",
 		"\nmd\\-sample run: the program",
 		"\n.SH \"EXAMPLES\"\n.RS 4\n.nf\nmd\\-sample run \\-\\- \\(aqa b\\(aq | cat\n.fi\n",
 		"\n\\&.leading dot, back\\eslash and \\(dqquotes\\(dq.\n",
@@ -81,7 +81,7 @@ func TestManPageHasWhatTheTableHas(t *testing.T) {
 		}
 	}
 	if i := strings.Index(page, "MYDOCKER_ROOT"); i < 0 || strings.Index(page, "SAMPLE is read") < i {
-		t.Errorf("the environment of the family and of the tool are not in one section:\n%s", page)
+		t.Errorf("the environment of the family and that of the tool are not in one section:\n%s", page)
 	}
 	for _, not := range []string{"ecret", "not in the page", "More words"} {
 		if strings.Contains(page, not) {
@@ -98,7 +98,7 @@ func TestManPageOfThePipeline(t *testing.T) {
 		}
 	}
 	if strings.Contains(page, "Package spec") {
-		t.Errorf("the page speaks to readers of the code:\n%s", page)
+		t.Errorf("the page has the text for readers of the code:\n%s", page)
 	}
 }
 

@@ -8,10 +8,10 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// page writes the language of man(7).
+// page is written in the language of man(7).
 type page struct {
 	strings.Builder
-	headed bool // a heading was the last: it begins a paragraph itself
+	headed bool // the last line is a heading, which begins a paragraph
 }
 
 func (p *page) line(s string) {
@@ -35,10 +35,10 @@ func (p *page) paragraph() {
 	}
 }
 
-// title writes what every page begins with.
+// title writes the head of a page.
 func (p *page) title(name string, section int, summary string) {
 	p.line(fmt.Sprintf(".TH %s %d %s %s", quoted(strings.ToUpper(name)), section, versionDate, quoted("mydocker "+Version)))
-	p.line(".nh\n.ad l") // names stay whole, and long ones leave no gaps in the line before
+	p.line(".nh\n.ad l") // no hyphenation, no justification
 	p.heading("NAME")
 	p.line(roff(name) + ` \- ` + roff(summary))
 }
@@ -58,16 +58,23 @@ func (p *page) seeAlso(self string) {
 	p.line(strings.Join(pages, ",\n"))
 }
 
-// options writes the options of a command, in the words of its help.
-func (p *page) options(node *kong.Node) {
-	for _, f := range node.Flags {
-		if !f.Hidden {
-			p.option(flagNames(f), f.Help)
+// options writes the arguments and options of a command, in the words of its help.
+func (p *page) options(c Command, node *kong.Node) {
+	for _, row := range argumentRows(node) {
+		p.line(`.IP "\fI` + roff(row[0]) + `\fR" 4`)
+		p.text(row[1])
+	}
+	for i, s := range c.optionSections(node) {
+		if i > 0 {
+			p.line(".PP\n\\fB" + roff(s.title) + "\\fR")
+		}
+		for _, row := range s.rows() {
+			p.option(row[0], row[1])
 		}
 	}
 }
 
-// option writes one option; names are those of flagNames.
+// option writes one option; names come from flagNames.
 func (p *page) option(names, help string) {
 	p.line(".TP")
 	var parts []string
@@ -103,7 +110,7 @@ func (p *page) text(s string) {
 	p.line(line)
 }
 
-// section is one heading with what stands below it.
+// section is a heading with its text.
 type section struct {
 	title  string
 	blocks []comment.Block
@@ -111,7 +118,7 @@ type section struct {
 
 type sections []section
 
-// take removes the section of that title and returns it alone.
+// take removes the section with a title and returns it.
 func (s *sections) take(title string) sections {
 	for i, sec := range *s {
 		if sec.title == title {
@@ -122,7 +129,7 @@ func (s *sections) take(title string) sections {
 	return nil
 }
 
-// join adds more sections: below a title that is there already, or at the end.
+// join appends sections. A section whose title exists is appended to it.
 func (s *sections) join(more sections) {
 next:
 	for _, m := range more {
@@ -136,7 +143,7 @@ next:
 	}
 }
 
-// sections writes them.
+// sections writes sections.
 func (p *page) sections(all sections) {
 	for _, s := range all {
 		p.heading(s.title)
@@ -144,7 +151,7 @@ func (p *page) sections(all sections) {
 	}
 }
 
-// blocks writes what a doc comment is made of (go.dev/doc/comment).
+// blocks writes the blocks of a doc comment (go.dev/doc/comment).
 func (p *page) blocks(blocks []comment.Block) {
 	for _, b := range blocks {
 		switch b := b.(type) {
@@ -165,7 +172,7 @@ func (p *page) blocks(blocks []comment.Block) {
 	}
 }
 
-// item writes an item of a list; that of a tool's text holds paragraphs only.
+// item writes an item of a list. Items of doc comments hold paragraphs only.
 func (p *page) item(item *comment.ListItem) {
 	mark := `\(bu`
 	if item.Number != "" {
@@ -182,7 +189,7 @@ func (p *page) item(item *comment.ListItem) {
 	}
 }
 
-// plain returns the words without links.
+// plain returns the text without links.
 func plain(texts []comment.Text) string {
 	var b strings.Builder
 	for _, t := range texts {
@@ -200,7 +207,7 @@ func plain(texts []comment.Text) string {
 	return b.String()
 }
 
-// parsePackageComment returns the sections of the comment that a Go file begins with.
+// parsePackageComment returns the sections of the comment at the head of a Go file.
 func parsePackageComment(file string) sections {
 	var b strings.Builder
 	for line := range strings.Lines(file) {
@@ -213,7 +220,7 @@ func parsePackageComment(file string) sections {
 	return parseText(b.String())
 }
 
-// parseText returns the sections of a doc comment's text. "Package x is …" is for readers of the code.
+// parseText returns the sections of a doc comment's text, without a paragraph "Package x is …".
 func parseText(text string) sections {
 	all := sections{{title: "DESCRIPTION"}}
 	for _, b := range new(comment.Parser).Parse(text).Content {
@@ -235,7 +242,7 @@ func parseText(text string) sections {
 	return all
 }
 
-// roff protects a line of text from the formatter.
+// roff escapes a line of text for the formatter.
 func roff(s string) string {
 	var b strings.Builder
 	for i, r := range s {
@@ -251,7 +258,7 @@ func roff(s string) string {
 	return b.String()
 }
 
-// roffName returns the name of a character that a formatter would take for another (man-pages(7)).
+// roffName returns the escape of a character that a formatter would replace (man-pages(7)).
 func roffName(r rune) string {
 	switch r {
 	case '\\':
@@ -272,5 +279,5 @@ func roffName(r rune) string {
 	return string(r)
 }
 
-// quoted returns an argument of a macro.
+// quoted returns a macro argument in quotes.
 func quoted(s string) string { return `"` + roff(s) + `"` }

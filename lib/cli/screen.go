@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Screen returns a writer for what may have words of strangers in it, such as an image's labels. Where it is a terminal,
-// what would be obeyed there is shown: \u001b is a control character, and JSON stays what it is. For all else it is w.
+// Screen returns a writer for text that may come from an untrusted source, such as an image's labels. On a terminal it
+// prints control characters as escapes that are valid in JSON, \u001b. Otherwise it returns w.
 func Screen(w io.Writer) io.Writer {
 	if !IsTerminal(w) {
 		return w
@@ -19,7 +19,7 @@ func Screen(w io.Writer) io.Writer {
 
 type screen struct {
 	w    io.Writer
-	rest []byte // a character that has not come to its end
+	rest []byte // the beginning of a character
 }
 
 func (s *screen) Write(data []byte) (int, error) {

@@ -11,7 +11,7 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// TestScreen: what a terminal would obey is shown, and all that people read stays.
+// TestScreen: control characters are escaped, printable text is not.
 func TestScreen(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain\ttext\n":            "plain\ttext\n",
@@ -26,7 +26,7 @@ func TestScreen(t *testing.T) {
 	} {
 		var b bytes.Buffer
 		s := &screen{w: &b}
-		for _, c := range []byte(in) { // characters come in pieces
+		for _, c := range []byte(in) { // in pieces of one byte
 			if n, err := s.Write([]byte{c}); n != 1 || err != nil {
 				t.Fatal(n, err)
 			}
@@ -37,7 +37,7 @@ func TestScreen(t *testing.T) {
 	}
 }
 
-// TestScreenIsForTerminals: programs get the bytes as they are, and a terminal what can be read: JSON too.
+// TestScreenIsForTerminals: only terminals get escapes, also in JSON.
 func TestScreenIsForTerminals(t *testing.T) {
 	var b bytes.Buffer
 	if Screen(&b) != io.Writer(&b) {
@@ -45,7 +45,7 @@ func TestScreenIsForTerminals(t *testing.T) {
 	}
 	master, slave, _, err := linux.OpenPTY("/dev/ptmx")
 	if err != nil {
-		t.Skip("no terminal to be had:", err)
+		t.Skip("open a pseudoterminal: ", err)
 	}
 	defer master.Close()
 	defer slave.Close()

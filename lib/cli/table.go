@@ -6,23 +6,66 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
+	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Table prints rows for people: columns three spaces apart, as in the README.
+// columnGap is the space between two columns of a table, as in the README.
+const columnGap = 3
+
+// Table prints rows for people.
 func Table(w io.Writer, header []string, rows [][]string) error {
-	whole := bufio.NewWriter(w) // a tabwriter writes each cell, and each blank
-	tw := tabwriter.NewWriter(whole, 0, 0, 3, ' ', 0)
+	whole := bufio.NewWriter(w) // a tabwriter writes each cell and each padding by itself
+	tw := tabwriter.NewWriter(whole, 0, 0, columnGap, ' ', 0)
 	fmt.Fprintln(tw, strings.Join(header, "\t"))
 	for _, row := range rows {
 		for i, cell := range row {
-			row[i] = OneLine(strings.ReplaceAll(cell, "\t", " "))
+			row[i] = cellText(cell)
 		}
 		fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}
 	return errors.Join(tw.Flush(), whole.Flush())
+}
+
+func cellText(cell string) string { return OneLine(strings.ReplaceAll(cell, "\t", " ")) }
+
+// FitTable is [Table] with the cells of one column cut, so that the rows fit the width of the terminal that w is. The
+// column keeps at least the width of its header.
+func FitTable(w io.Writer, header []string, rows [][]string, column string) error {
+	if f, ok := w.(*os.File); ok {
+		if size, err := linux.GetWindowSize(f); err == nil && size.Cols > 0 {
+			cut(header, rows, slices.Index(header, column), int(size.Cols))
+		}
+	}
+	return Table(w, header, rows)
+}
+
+// cut shortens the cells of column i so that the table is at most width characters wide.
+func cut(header []string, rows [][]string, i, width int) {
+	if i < 0 {
+		return
+	}
+	rest := width
+	for j := range header {
+		widest := utf8.RuneCountInString(header[j])
+		for _, row := range rows {
+			widest = max(widest, utf8.RuneCountInString(cellText(row[j])))
+		}
+		if j != i {
+			rest -= widest
+		}
+	}
+	rest = max(rest-columnGap*(len(header)-1), utf8.RuneCountInString(header[i]))
+	for _, row := range rows {
+		if text := []rune(cellText(row[i])); len(text) > rest {
+			row[i] = string(text[:rest-1]) + "…"
+		}
+	}
 }
 
 // JSONLines prints values for programs: one JSON object per line.
@@ -45,24 +88,3 @@ func JSON(w io.Writer, v any) error {
 	enc.SetIndent("", "    ")
 	return enc.Encode(v)
 }
-
-// TemplateError says what is wrong with a user's Go template (--format) over a struct, without the names of our types.
-func TemplateError(err error, over any) error {
-	text, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "template: "), " in type ")
-	if !UnknownField(err) {
-		return fmt.Errorf("--format: %s", text)
-	}
-	_, field, _ := strings.Cut(text, "<")
-	field, _, _ = strings.Cut(field, ">")
-	var names []string
-	for _, f := range reflect.VisibleFields(reflect.Indirect(reflect.ValueOf(over)).Type()) {
-		if f.IsExported() && !f.Anonymous {
-			names = append(names, "."+f.Name)
-		}
-	}
-	return fmt.Errorf("--format: %s: no such field: it has %s", field, strings.Join(names, " "))
-}
-
-// UnknownField reports whether a template names a field that is not there, by the text: text/template has no error
-// of its own for it.
-func UnknownField(err error) bool { return strings.Contains(err.Error(), "can't evaluate field") }

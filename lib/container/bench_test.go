@@ -2,7 +2,6 @@ package container
 
 import (
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,7 +11,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// BenchmarkList is a ps of 500 containers that run.
+// BenchmarkList lists 500 running containers.
 func BenchmarkList(b *testing.B) {
 	top := b.TempDir()
 	dir := state.Dir{Root: filepath.Join(top, "lib"), Run: filepath.Join(top, "run")}
@@ -38,7 +37,7 @@ func BenchmarkList(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		if err := List(dir, ListOptions{}, io.Discard, func(err error) { b.Error(err) }); err != nil {
+		if _, err := List(dir, ListOptions{}, func(err error) { b.Error(err) }); err != nil {
 			b.Fatal(err)
 		}
 	}

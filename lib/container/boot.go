@@ -10,10 +10,9 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Boot is what the machine's start is to do: what the last one left is brought to an end, and the containers start
-// that are to run always, or unless somebody stopped them. The oldest come first, since others may use their networks;
-// one that fails is tried again when the others are there. started is told each that runs. It may be called at any
-// time, and does nothing where there is nothing to do.
+// Boot is called when the machine starts, and may be called at any time. It recovers the containers of the last boot and
+// starts those whose restart policy says so, the oldest first, because newer ones may use their networks. It tries
+// failed ones again as long as others succeed. It calls started with each container that runs.
 func (e *Engine) Boot(ctx context.Context, started func(*state.Container)) error {
 	var errs []error
 	list, err := e.Dir.List(func(err error) { errs = append(errs, err) })
@@ -26,7 +25,7 @@ func (e *Engine) Boot(ctx context.Context, started func(*state.Container)) error
 		}
 	}
 	e.sweep(ctx)
-	slices.Reverse(list) // the newest was first
+	slices.Reverse(list) // the oldest first
 	todo := slices.DeleteFunc(list, func(c *state.Container) bool {
 		return c.Running || c.Restarting() || !monitor.StartsAtBoot(c)
 	})

@@ -9,17 +9,17 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// DiskRow is what one kind of things takes on the disk; its JSON is for programs.
+// DiskRow is the disk usage of one kind of object; its JSON is for programs.
 type DiskRow struct {
 	Kind   string `json:"type"`   // images, containers, volumes
-	Count  int    `json:"total"`  // how many there are
-	Active int    `json:"active"` // of them in use: by a container, or running
+	Count  int    `json:"total"`  // number of objects
+	Active int    `json:"active"` // images and volumes that containers use, containers that run
 	Size   int64  `json:"size"`   // bytes on the disk
 	Free   int64  `json:"reclaimable"`
 }
 
-// DiskUse tells what images, containers and volumes take on the disk, and how much of it their removal would give
-// back: of images that no container uses, of containers that do not run, of volumes that no container has.
+// DiskUse returns the disk usage of images, containers and volumes. Free is the size of the images and volumes that no
+// container uses, and of the containers that do not run.
 func (e *Engine) DiskUse(ctx context.Context) ([]DiskRow, error) {
 	images, err := e.imageUse()
 	if err != nil {
@@ -33,7 +33,7 @@ func (e *Engine) DiskUse(ctx context.Context) ([]DiskRow, error) {
 	for _, id := range ids {
 		size := int64(0)
 		for _, part := range []string{"diff", "log", "log.*"} {
-			paths, _ := filepath.Glob(filepath.Join(e.Dir.Bundle(id), part)) // the patterns are good ones
+			paths, _ := filepath.Glob(filepath.Join(e.Dir.Bundle(id), part)) // the patterns are valid
 			for _, path := range paths {
 				size += diskUse(path)
 			}
@@ -55,7 +55,7 @@ func (e *Engine) imageUse() (DiskRow, error) {
 		return row, err
 	}
 	images, err := e.Images.List(func(err error) { e.rootfs.Warn("%v", err) })
-	used := make(map[string]bool) // layers under an image that a container uses
+	used := make(map[string]bool) // layers of images that a container uses
 	for _, img := range images {
 		row.Count++
 		if counts[img.ConfigDigest.String()] > 0 {
@@ -65,7 +65,7 @@ func (e *Engine) imageUse() (DiskRow, error) {
 			}
 		}
 	}
-	entries, _ := os.ReadDir(e.Dir.Layers()) // none, no directory
+	entries, _ := os.ReadDir(e.Dir.Layers()) // missing if there are no layers
 	for _, entry := range entries {
 		size := diskUse(filepath.Join(e.Dir.Layers(), entry.Name()))
 		row.Size += size
@@ -87,8 +87,7 @@ func (r *DiskRow) add(size int64, active bool) {
 	}
 }
 
-// diskUse returns the bytes that a tree takes on its disk (stat(2), st_blocks), each file once. What cannot be read
-// counts nothing.
+// diskUse returns the bytes of a tree on its disk (stat(2), st_blocks), each file once. Unreadable files count as 0.
 func diskUse(path string) int64 {
 	var total int64
 	seen := make(map[uint64]bool)

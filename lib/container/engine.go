@@ -1,45 +1,43 @@
-// Package container composes the parts: it does in one process what the pipe of tools does in four, and
-// what comes after: stop, start, restart, rm, exec, inspect and ps. It knows no option of its own where
-// a part has it, and keeps no state: all that it needs stands in the documents and files of the parts.
+// Package container composes the parts: it does in one process what the pipe of tools does in four, and also stop,
+// start, restart, rm, exec, inspect and ps. Options are those of the parts. It keeps no state of its own: everything is
+// in the documents and files of the parts. It prints nothing: it returns rows and errors.
 //
 // # What a run costs
 //
-// `mydocker run --rm --net none busybox true`: each part's best of 72 runs, in milliseconds, by uprobes at its first and
-// last function. The machine was busy with other work, so that only their proportions mean something;
-// scripts/bench.d/bench.txt has the whole on quiet cores. Beside it stand the system calls, which are the same each
-// time; scripts/test/95-speed.bats bounds them.
+// `mydocker run --rm --net none busybox true`: the best of 72 runs for each part, in milliseconds, measured by uprobes at
+// its first and last function. The machine was busy, so only the proportions are meaningful; scripts/bench.d/bench.txt
+// has the total on quiet cores. The number of system calls is the same in every run; scripts/test/95-speed.bats bounds
+// it.
 //
-//	 ms   calls  what it buys
-//	3.4     32  this program again, from a read-only mount that no container can write to (lib/linux/guard)
-//	4.9     35  Go's start 3.1, of which compression and digests initialise 0.4; signals caught, so that what was made
-//	             is undone, 0.6; options 1.2, for which kong makes a model of all flags by reflection
-//	0.6     83  the note of who has the container; beside it the search for what was left behind
+//	 ms   calls  part
+//	3.4     32  executing this program again from a read-only mount that no container can write to (lib/linux/guard)
+//	4.9     35  start of Go 3.1, of which initialising compression and digests 0.4; signal handlers 0.6; options 1.2:
+//	             kong builds a model of all flags by reflection
+//	0.6     83  recording the owner; the sweep for orphans runs beside it
 //	0.6     62  image resolved, bundle made, overlay mounted
 //	0.4     57  user looked up in the image; hosts, hostname, resolv.conf
-//	1.5    130  control groups in nine hierarchies (v1)
-//	1.3     62  network namespace with lo
-//	0.9     26  document encoded and registered: encoding/json makes an encoder for each type once, 0.5
-//	1.2    144  document turned into a list of system calls (lib/spawn), devices allowed
-//	4.1    304  clone with five namespaces, and the list: mounts, devices, masks, filter, credentials, execve
-//	2.1    195  the program and its end with that of its namespaces 1.4; all released 0.7: network, control groups
-//	             beside it, unmount, bundle
+//	1.5    130  cgroups in nine hierarchies (v1)
+//	1.3     62  netns with lo
+//	0.9     26  document encoded and recorded: encoding/json builds an encoder for each type once, 0.5
+//	1.2    144  document compiled to a plan (lib/spawn), devices allowed
+//	4.1    304  clone with five namespaces, and the plan: mounts, devices, masks, filter, credentials, execve
+//	2.1    195  the program, its exit and that of its namespaces 1.4; release 0.7: network, cgroups in parallel,
+//	             unmount, bundle
 //
-// Beside 500 containers that run, the same takes about 12 ms of processor time more, nearly all of it the kernel's:
-// doc/speed.md.
+// With 500 containers running, it takes about 12 ms more CPU time, nearly all in the kernel: doc/speed.md.
 //
-// Taken away so far: a second Go runtime inside the container (8.1), six fsyncs of what a crash may lose (2.9; what
-// is kept is on the disk before its program starts, state.Dir.Persist), mount points in each container's own layer
-// (the ground, lib/rootfs; on ext4 a file or directory costs 0.02 to 0.7 to make), and image
-// code in md-spawn (0.4). The control groups go beside the rest of the release (0.7). Whether somebody still has each of 500
-// containers in hands is one system call a container, and not six (7 of 8.6; state.Dir.Attend).
+// Removed so far: a second Go runtime inside the container (8.1), six fsyncs of files that a crash may lose (2.9; a kept
+// container is on the disk before its program starts, state.Dir.Persist), mount points in each container's own layer
+// (the ground, lib/rootfs; a file or directory on ext4 costs 0.02 to 0.7), and image code in md-spawn (0.4). Cgroups are
+// removed in parallel with the rest of the release (0.7). Checking the owner of each of 500 containers takes one system
+// call each instead of six (7 of 8.6; state.Dir.MonitorBytes).
 //
-// An exec costs the first two parts as well, about 320 calls in all.
+// An exec has the cost of the first two parts too, about 320 calls in total.
 package container
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"sync"
 
@@ -65,8 +63,7 @@ type Engine struct {
 	spawn  *monitor.Runtime
 }
 
-// New returns the engine of the state directory. warn tells the user of what is no error but perhaps
-// not meant. Nothing is made.
+// New returns the engine of a state directory, and creates nothing. warn prints warnings for the user.
 func New(dir state.Dir, warn func(format string, args ...any)) *Engine {
 	e := &Engine{
 		Dir: dir, Images: image.Open(dir), Network: network.New(dir),
@@ -77,8 +74,8 @@ func New(dir state.Dir, warn func(format string, args ...any)) *Engine {
 	return e
 }
 
-// release is what the document's poststop hooks do, without a process for each of ours. The control groups, which
-// nothing else is about, go meanwhile.
+// release runs the document's poststop hooks, our own in this process. Cgroups are removed in parallel, because no other
+// hook depends on them.
 func (e *Engine) release(ctx context.Context, s *spec.Spec) error {
 	if s.Hooks == nil {
 		return nil
@@ -107,7 +104,7 @@ func (e *Engine) release(ctx context.Context, s *spec.Spec) error {
 	return errors.Join(append(errs, groups)...)
 }
 
-// Load finds a container by what the user calls it.
+// Load returns the container that arg names: an id, a name, or the beginning of an id.
 func (e *Engine) Load(arg string) (*state.Container, error) {
 	id, err := e.Dir.Resolve(arg)
 	if err != nil {
@@ -122,8 +119,8 @@ func (e *Engine) Load(arg string) (*state.Container, error) {
 	return c, err
 }
 
-// LoadAnyway is [Engine.Load] for what must work on every container, also one whose document is lost or torn: the user is
-// told, and the container is known by its id.
+// LoadAnyway is [Engine.Load] for commands that work on every container. If the document is missing or torn, it warns and
+// returns a container with only an id.
 func (e *Engine) LoadAnyway(arg string) (*state.Container, error) {
 	id, err := e.Dir.Resolve(arg)
 	if err != nil {
@@ -134,13 +131,16 @@ func (e *Engine) LoadAnyway(arg string) (*state.Container, error) {
 	}
 	c, damaged, err := e.Dir.LoadAnyway(id)
 	if err == nil && damaged != nil {
-		e.rootfs.Warn("%v: it is known by its id alone", damaged)
+		e.rootfs.Warn("%v: only its id is known", damaged)
 	}
 	return c, err
 }
 
-// ErrPrepared says that a container has no document here.
-var ErrPrepared = errors.New("it is only prepared: run its document with md-spawn, or remove it")
+// Errors about the state of a container.
+var (
+	ErrPrepared = errors.New("container is only prepared: run its document with md-spawn, or remove it")
 
-// errRunning says that a container is running where it must not.
-func errRunning(hint string) error { return fmt.Errorf("it is running: %s", hint) }
+	errRunning   = errors.New("container is running: stop it first, or remove it by force (-f)")
+	errNoCgroup  = errors.New("container has no cgroup of its own")
+	errBeingMade = errors.New("container is being created: wait for that, or end the command that creates it")
+)

@@ -6,18 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/docker/go-units"
-
 	"github.com/weikeit/mydocker/lib/cgroup"
-	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/image"
 	"github.com/weikeit/mydocker/lib/rootfs"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Inspect returns what there is to say about an object, and what kind of object it is: container, image
-// or network, in this order. The value's JSON is the README's.
+// Inspect returns the first object that arg names, of the kinds container, image and network in this order. The JSON of
+// value is the README's.
 func (e *Engine) Inspect(arg string) (kind string, value any, err error) {
 	c, err := e.Load(arg)
 	if err == nil {
@@ -38,7 +35,7 @@ func (e *Engine) Inspect(arg string) (kind string, value any, err error) {
 	if n, err := e.Network.Inspect(arg); err == nil {
 		return "network", n.View(), nil
 	}
-	return "", nil, fmt.Errorf("%w: no container, image or network is called so", state.ErrNotFound)
+	return "", nil, fmt.Errorf("%w: no container, image or network has this name", state.ErrNotFound)
 }
 
 type containerView struct {
@@ -51,7 +48,7 @@ type containerView struct {
 	CreateTime    string
 	Status        string
 	ExitCode      *int `json:",omitempty"`
-	OOMKilled     bool `json:",omitempty"` // a process of it was killed for want of memory
+	OOMKilled     bool `json:",omitempty"` // the kernel killed one of its processes, because memory ran out
 	StorageDriver string
 	Rootfs        rootfsView
 	Commands      []string
@@ -94,7 +91,7 @@ func (e *Engine) inspectContainer(c *state.Container) (*containerView, error) {
 	row := NewRow(c)
 	v := &containerView{
 		Detach: c.Spawn.Detached, Uuid: c.ID, Name: row.Name, Hostname: c.Spec.Hostname,
-		Dns: splitList(c.Spec.Annotation(spec.AnnotationDNS)), Image: row.Image, CreateTime: cli.Local(row.Created),
+		Dns: splitList(c.Spec.Annotation(spec.AnnotationDNS)), Image: row.Image, CreateTime: FormatTime(row.Created),
 		Status: row.Status, ExitCode: row.ExitCode, OOMKilled: c.Spawn.OOMKilled, StorageDriver: row.Driver,
 		Rootfs: rootfsView{
 			ContainerDir: e.Dir.Bundle(c.ID), ImageDir: e.Dir.Images(),
@@ -125,8 +122,8 @@ func (e *Engine) inspectContainer(c *state.Container) (*containerView, error) {
 	return v, nil
 }
 
-// resourcesView shows the limits that hold: those of the kernel while the container runs, and else those that it
-// will get.
+// resourcesView returns the limits in force: those of the kernel while the container runs, otherwise those of its
+// document.
 func resourcesView(c *state.Container) cgroup.Resources {
 	if g, err := group(c); err == nil {
 		return g.View(c.Spec.LinuxPart().Resources)
@@ -134,7 +131,7 @@ func resourcesView(c *state.Container) cgroup.Resources {
 	return cgroup.View(c.Spec.LinuxPart().Resources)
 }
 
-// portsView has a port of udp or sctp beside that of tcp with the same number.
+// portsView returns container ports by host port. The key of udp and sctp ports has the protocol, "53/udp".
 func portsView(ports []state.Port) map[string]string {
 	v := make(map[string]string)
 	for _, p := range ports {
@@ -170,17 +167,12 @@ func inspectImage(img *image.Image, name string, counts map[string]int) imageVie
 	config := img.Config.Config
 	return imageView{
 		Uuid: img.ID, Size: Size(img.Size), Counts: counts[img.ConfigDigest.String()], RepoTag: name,
-		WorkingDir: config.WorkingDir, CreateTime: cli.Local(img.Created),
+		WorkingDir: config.WorkingDir, CreateTime: FormatTime(img.Created),
 		Entrypoint: config.Entrypoint, Command: config.Cmd, Envs: config.Env,
 	}
 }
 
-// Size prints bytes as the README does: 354.9 MB, base 1000.
-func Size(bytes int64) string {
-	return units.CustomSize("%.4g %s", float64(bytes), 1000, []string{"B", "kB", "MB", "GB", "TB", "PB"})
-}
-
-// ImageCounts counts how many containers use each image, by the digest of its configuration.
+// ImageCounts returns how many containers use each image, by the digest of its configuration.
 func (e *Engine) ImageCounts() (map[string]int, error) {
 	users, err := e.imageUsers()
 	counts := make(map[string]int, len(users))
@@ -198,7 +190,7 @@ func (e *Engine) imageUsers() (map[string][]string, error) {
 	}
 	users := make(map[string][]string)
 	for _, id := range ids {
-		// The record is there from the beginning, the document only when the container is made.
+		// The record is written first, the document when the container is complete.
 		record, err := rootfs.ReadRecord(e.Dir, id)
 		if err != nil || record.ImageID == "" {
 			continue
@@ -212,8 +204,7 @@ func (e *Engine) imageUsers() (map[string][]string, error) {
 	return users, nil
 }
 
-// RemoveImage removes a name of an image, and the image with its last one. An image that containers
-// use stays.
+// RemoveImage removes a name of an image, and the image with its last name. An image that containers use is an error.
 func (e *Engine) RemoveImage(arg string) (*image.Removed, error) {
 	return e.Images.Remove(arg, func(img *image.Image) error {
 		users, err := e.imageUsers()
@@ -227,8 +218,8 @@ func (e *Engine) RemoveImage(arg string) (*image.Removed, error) {
 	})
 }
 
-// PruneImages removes the images without a name that no container uses, or with all those with names as well,
-// and all else in the store that nothing needs.
+// PruneImages removes the unnamed images that no container uses, or with all also the named ones, and everything in the
+// store that no image needs.
 func (e *Engine) PruneImages(all bool) (*image.Removed, error) {
 	var unknown error
 	removed, err := e.Images.Prune(all, func(img *image.Image) bool {

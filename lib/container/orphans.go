@@ -12,11 +12,10 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Orphans returns all that is ours and that nobody owns, in the order in which it can be removed. What a part cannot
-// tell is an error beside what the others found. What is only there for a moment, between two steps of a command that
-// runs meanwhile, is seen once and not again.
+// Orphans returns the orphans of all parts, in the order in which they can be removed. A part that fails adds an error
+// and the others still count. It looks twice: what exists only between two steps of a running command is not seen again.
 func (e *Engine) Orphans(ctx context.Context) ([]state.Orphan, error) {
-	first, err := e.remains(ctx)
+	first, err := e.findOrphans(ctx)
 	if len(first) == 0 {
 		return nil, err
 	}
@@ -25,38 +24,38 @@ func (e *Engine) Orphans(ctx context.Context) ([]state.Orphan, error) {
 		return nil, ctx.Err()
 	case <-time.After(100 * time.Millisecond):
 	}
-	second, err := e.remains(ctx)
+	second, err := e.findOrphans(ctx)
 	return slices.DeleteFunc(second, func(r state.Orphan) bool {
 		return !slices.ContainsFunc(first, func(f state.Orphan) bool { return f.Kind == r.Kind && f.Name == r.Name })
 	}), err
 }
 
-func (e *Engine) remains(ctx context.Context) ([]state.Orphan, error) {
-	containers, containerErr := e.strayContainers()
+func (e *Engine) findOrphans(ctx context.Context) ([]state.Orphan, error) {
+	containers, containerErr := e.orphanedContainers()
 	roots, rootErr := e.rootfs.Orphans()
 	groups, groupErr := e.cgroup.Orphans()
 	nets, netErr := e.Network.Orphans(ctx)
 	images, imageErr := e.Images.Orphans()
 	small, smallErr := e.Dir.Orphans()
-	locks, lockErr := e.strayLocks()
+	locks, lockErr := e.orphanedLocks()
 	return slices.Concat(containers, roots, groups, nets, images, small, locks, e.unreadable()),
 		errors.Join(containerErr, rootErr, groupErr, netErr, imageErr, smallErr, lockErr)
 }
 
-// strayContainers finds those whose end nobody saw, and those that were never finished, or not wholly removed. The next
-// command that meets them does the same.
-func (e *Engine) strayContainers() ([]state.Orphan, error) {
+// orphanedContainers returns the containers whose monitor died, and those that are not complete or not wholly removed.
+// Removing one is the recovery that the next sweep would do.
+func (e *Engine) orphanedContainers() ([]state.Orphan, error) {
 	abandoned, err := e.Dir.Abandoned()
 	ids, listErr := e.Dir.IDs()
 	var found []state.Orphan
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(append(abandoned, ids...)))) {
 		if c, ok := e.Dir.Prepared(id); ok {
-			found = append(found, e.forgotten(c)...)
+			found = append(found, e.unusedDocument(c)...)
 			continue
 		}
-		reason := e.stray(id)
+		reason := e.orphanReason(id)
 		if reason == "" && slices.Contains(abandoned, id) && (e.Dir.HasRunFile(id) || state.Settled(e.Dir.Runtime(id))) {
-			reason = "it was in the hands of a command that was killed"
+			reason = "the command that owned it was killed"
 		}
 		if reason != "" {
 			found = append(found, state.Orphan{Kind: "container", Name: e.Dir.Bundle(id), Reason: reason, Remove: func(ctx context.Context) error {
@@ -67,10 +66,10 @@ func (e *Engine) strayContainers() ([]state.Orphan, error) {
 	return found, errors.Join(err, listErr)
 }
 
-// unreadable finds the records of containers that are torn. Nothing is removed for that: what they are about may run, and
-// may be wanted. Only the note of one that runs can be written anew.
+// unreadable returns the torn records of containers. It removes nothing, because the container may run and may be
+// wanted. Only the run file of a running container can be written again.
 func (e *Engine) unreadable() []state.Orphan {
-	ids, _ := e.Dir.IDs() // the containers said so
+	ids, _ := e.Dir.IDs() // orphanedContainers returns the error
 	var found []state.Orphan
 	for _, id := range ids {
 		for path, err := range e.Dir.Torn(id) {
@@ -78,24 +77,24 @@ func (e *Engine) unreadable() []state.Orphan {
 				if path == filepath.Join(e.Dir.Runtime(id), state.RunFile) {
 					return e.Dir.RewriteRun(id)
 				}
-				return fmt.Errorf("it is container %s's, which only a user can remove: mydocker rm -f %s", id, id)
+				return fmt.Errorf("it belongs to container %s, which only a user can remove: mydocker rm -f %s", id, id)
 			}})
 		}
 	}
 	return found
 }
 
-// forgotten is a container that stages of the pipe have made, where its document has not been run for long. While a
-// person may still have the document, it is only shown.
-func (e *Engine) forgotten(c *state.Container) []state.Orphan {
+// unusedDocument returns a container whose document was written an hour ago and has not been run. For a day it is only
+// reported, because a user may still have the document.
+func (e *Engine) unusedDocument(c *state.Container) []state.Orphan {
 	info, err := os.Stat(e.Dir.Bundle(c.ID))
 	if err != nil || time.Since(info.ModTime()) < state.Forgotten {
 		return nil
 	}
 	r := state.Orphan{Kind: "container", Name: e.Dir.Bundle(c.ID), Kept: true,
-		Reason: "prepared, and its document was not run: mydocker rm " + c.ID + " removes it"}
+		Reason: "prepared, but its document was not run: mydocker rm " + c.ID + " removes it"}
 	if time.Since(info.ModTime()) > state.Lost {
-		r.Kept, r.Reason = false, "prepared more than a day ago, and its document was not run"
+		r.Kept, r.Reason = false, "prepared more than a day ago, but its document was not run"
 		r.Remove = func(ctx context.Context) error {
 			if _, ok := e.Dir.Prepared(c.ID); !ok {
 				return nil
@@ -106,16 +105,17 @@ func (e *Engine) forgotten(c *state.Container) []state.Orphan {
 	return []state.Orphan{r}
 }
 
-func (e *Engine) stray(id string) string {
+// orphanReason returns why container id is an orphan, or "".
+func (e *Engine) orphanReason(id string) string {
 	switch e.Dir.Extent(id) {
 	case state.Active:
 		return ""
 	case state.Absent:
-		return "nobody holds it: it was not finished, or not wholly removed"
+		return "it has no owner: it is incomplete, or not wholly removed"
 	}
 	life, err := e.Dir.ReadSpawn(id)
 	if err == nil && !life.Started.IsZero() && life.Finished.IsZero() {
-		return "its program ended together with who waited for it"
+		return "its monitor was killed, and its program ended with it"
 	}
 	return ""
 }

@@ -10,19 +10,19 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// group returns the control group of a container that runs.
+// group returns the cgroup of a running container.
 func group(c *state.Container) (*cgroup.Group, error) {
 	if !c.Running {
 		return nil, spawn.ErrNotRunning
 	}
 	path := c.Spec.LinuxPart().CgroupsPath
 	if path == "" {
-		return nil, errors.New("container has no control group of its own")
+		return nil, errNoCgroup
 	}
 	return cgroup.Open(path)
 }
 
-// Pause stops all processes of a container.
+// Pause freezes all processes of a container.
 func (e *Engine) Pause(ctx context.Context, c *state.Container) error {
 	if !c.Running {
 		return spawn.ErrNotRunning
@@ -34,7 +34,7 @@ func (e *Engine) Pause(ctx context.Context, c *state.Container) error {
 	return err
 }
 
-// Unpause lets the processes of a paused container go on.
+// Unpause thaws a paused container.
 func (e *Engine) Unpause(ctx context.Context, c *state.Container) error {
 	if !c.Running {
 		return spawn.ErrNotRunning

@@ -17,7 +17,7 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// CreateOptions say what a container is: the options of the parts, in the README's order.
+// CreateOptions are the options of a container: those of the parts, in the README's order.
 type CreateOptions struct {
 	rootfs.Identity
 	Image string `short:"i" help:"The image to be used (name or id)"`
@@ -32,7 +32,7 @@ type CreateOptions struct {
 	rootfs.Bounds
 	network.Exposed
 
-	// Passing is a container that goes with the command that makes it, before others know its id.
+	// Unnamed is set for a container that ends with the command that creates it, before other containers learn its name.
 	Unnamed bool `kong:"-"`
 }
 
@@ -60,7 +60,7 @@ func (o *CreateOptions) cgroup() cgroup.Options {
 	return cgroup.Options{Limits: o.Limits, Devices: o.Devices}
 }
 
-// ChooseTerminal decides what the user left open: a program in front of a person gets a terminal.
+// ChooseTerminal sets TTY if the user did not: a program in the foreground of a terminal gets one.
 func (o *RunOptions) ChooseTerminal(in io.Reader, out io.Writer) {
 	if o.TTY == nil {
 		terminal := !o.Detach && spawn.OnTerminal(in, out)
@@ -68,15 +68,15 @@ func (o *RunOptions) ChooseTerminal(in io.Reader, out io.Writer) {
 	}
 }
 
-// Caller is what surrounds a run.
+// Caller holds the streams of the command that calls the engine, and how it pulls an image.
 type Caller struct {
 	In       io.Reader
 	Out, Err io.Writer
-	Pull     func(ctx context.Context, ref string) error // gets an image that is not there
+	Pull     func(ctx context.Context, ref string) error // gets a missing image
 }
 
-// Run makes a container of an image and runs it. Detached it returns the id; in the foreground the
-// exit code of the program. Where the program does not come to run, nothing is left behind.
+// Run creates a container of an image and runs it. Detached, it returns the id; in the foreground, the exit code of the
+// program. If the program cannot be started, everything is undone.
 func (e *Engine) Run(ctx context.Context, o RunOptions, args []string, c Caller) (id string, code int, err error) {
 	if err := e.Check(o); err != nil {
 		return "", 0, err
@@ -103,7 +103,7 @@ func (e *Engine) Create(ctx context.Context, o CreateOptions, args []string, c C
 		return "", err
 	}
 	interrupt.Clean()
-	if o.TTY == nil { // whoever starts it may sit anywhere
+	if o.TTY == nil { // start may be called without a terminal
 		o.TTY = new(bool)
 	}
 	found := e.sweepInBackground(ctx)
@@ -115,13 +115,13 @@ func (e *Engine) Create(ctx context.Context, o CreateOptions, args []string, c C
 	return s.ID(), e.spawn.Create(ctx, s)
 }
 
-// Check finds what is wrong with the options before anything is made or pulled. Those of the root are
-// checked by its stage, which comes first.
+// Check returns an error about wrong options before anything is created or pulled. The options of the root file system
+// are checked by its stage, which is the first.
 func (e *Engine) Check(o RunOptions) error { return e.check(o.CreateOptions, !o.Remove) }
 
 func (e *Engine) check(o CreateOptions, keep bool) error {
 	if o.Image == "" {
-		return errors.New("no image: name one by -i, or as the first argument")
+		return errors.New("no image: name one with -i, or as the first argument")
 	}
 	if err := o.cgroup().Check(); err != nil {
 		return err
@@ -132,16 +132,15 @@ func (e *Engine) check(o CreateOptions, keep bool) error {
 	return o.Connection.Check()
 }
 
-// sweepInBackground looks for what was left behind, which takes a while where there are many containers, while its caller goes
-// on, who waits for it at the end at the latest. What was found may have been in the way: then a second try is
-// worth it.
+// sweepInBackground starts a sweep, which takes time with many containers. found waits for it and reports whether it
+// removed something: then a failed operation is worth a second attempt. The caller must call found before it returns.
 func (e *Engine) sweepInBackground(ctx context.Context) (found func() bool) {
 	swept := make(chan bool, 1)
 	go func() { swept <- e.sweep(ctx) }()
 	return sync.OnceValue(func() bool { return <-swept && ctx.Err() == nil })
 }
 
-// make runs the stages of the pipe, beside the sweep. An image that is not there is pulled.
+// make runs the stages of the pipe in parallel with the sweep. It pulls a missing image.
 func (e *Engine) make(ctx context.Context, o CreateOptions, args []string, c Caller, found func() bool) (*spec.Spec, error) {
 	s, missing, err := e.compose(ctx, o, args)
 	if err != nil && !missing && found() {
@@ -153,30 +152,30 @@ func (e *Engine) make(ctx context.Context, o CreateOptions, args []string, c Cal
 		}
 		s, _, err = e.compose(ctx, o, args)
 	}
-	if err == nil {
-		o.Policies.Annotate(s)
+	if err != nil {
+		return nil, err
 	}
-	return s, err
+	o.Policies.Annotate(s)
+	return s, nil
 }
 
-// PrintSpec prints the document that the pipe comes to, and releases what it stands for: nothing runs.
-func (e *Engine) PrintSpec(ctx context.Context, o RunOptions, args []string, out io.Writer) error {
+// Document returns the document that Run would run, and undoes what the stages did to make it.
+func (e *Engine) Document(ctx context.Context, o RunOptions, args []string) (*spec.Spec, error) {
 	if err := e.Check(o); err != nil {
-		return err
+		return nil, err
 	}
 	s, missing, err := e.compose(ctx, o.CreateOptions, args)
 	if missing {
-		return fmt.Errorf("%w: pull it first", err)
+		return nil, fmt.Errorf("%w: pull it first", err)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = s.Write(out)
 	e.undo(interrupt.Undoing(ctx), s)
-	return err
+	return s, nil
 }
 
-// compose runs the stages on a new document; missing says that the image is not there.
+// compose runs the stages on a new document. missing reports that the image is not in the store.
 func (e *Engine) compose(ctx context.Context, o CreateOptions, args []string) (s *spec.Spec, missing bool, err error) {
 	s = spec.New(state.NewID())
 	mount := func(ctx context.Context, s *spec.Spec) error {
@@ -191,8 +190,7 @@ func (e *Engine) compose(ctx context.Context, o CreateOptions, args []string) (s
 	return s, missing, err
 }
 
-// undo releases what a document stands for that came not to its end. Where that fails, the next
-// command finds it.
+// undo releases a document that will not run. If that fails, the container stays acquired and the next sweep finds it.
 func (e *Engine) undo(ctx context.Context, s *spec.Spec) {
 	if err := e.release(ctx, s); err != nil {
 		e.rootfs.Warn("clean up after container %s: %v", s.ID(), err)
@@ -201,8 +199,8 @@ func (e *Engine) undo(ctx context.Context, s *spec.Spec) {
 	e.Dir.Release(s.ID())
 }
 
-// Start runs a stopped container again, in the background: the same files, addresses and environment,
-// and the log goes on.
+// Start runs a stopped container again in the background, with the same files, addresses and environment. Its log
+// continues.
 func (e *Engine) Start(ctx context.Context, c *state.Container) error {
 	interrupt.Clean()
 	found := e.sweepInBackground(ctx)
@@ -215,7 +213,7 @@ func (e *Engine) Start(ctx context.Context, c *state.Container) error {
 }
 
 func (e *Engine) start(ctx context.Context, c *state.Container) error {
-	defer e.Dir.Release(c.ID) // when it has given back the lock
+	defer e.Dir.Release(c.ID) // after unlock
 	if err := e.spawn.SettleEnd(ctx, c); err != nil {
 		return err
 	}
@@ -224,7 +222,7 @@ func (e *Engine) start(ctx context.Context, c *state.Container) error {
 		return err
 	}
 	defer unlock()
-	if c, err = e.Dir.Load(c.ID); err != nil { // another command may have been quicker
+	if c, err = e.Dir.Load(c.ID); err != nil { // another command may have changed it
 		return err
 	}
 	if c.Running && e.spawn.Handle(c).Paused() {
@@ -237,19 +235,23 @@ func (e *Engine) start(ctx context.Context, c *state.Container) error {
 		return err
 	}
 	s := c.Spec
-	// Where the machine or the monitor died, what it should have released is still there.
+	// After a crash of the machine or the monitor the last run is not released.
 	if err := e.release(ctx, s); err != nil {
 		return fmt.Errorf("clean up after the last run: %w", err)
 	}
-	err = e.rootfs.Remount(ctx, s)
-	if err == nil {
-		err = e.Network.Up(ctx, s)
-	}
-	if err == nil {
-		_, err = e.spawn.Start(ctx, s, monitor.Options{Detach: true, Keep: true})
-	}
-	if err != nil {
+	if err := e.startProgram(ctx, s); err != nil {
 		return errors.Join(err, e.release(interrupt.Undoing(ctx), s))
 	}
 	return nil
+}
+
+func (e *Engine) startProgram(ctx context.Context, s *spec.Spec) error {
+	if err := e.rootfs.Remount(ctx, s); err != nil {
+		return err
+	}
+	if err := e.Network.Up(ctx, s); err != nil {
+		return err
+	}
+	_, err := e.spawn.Start(ctx, s, monitor.Options{Detach: true, Keep: true})
+	return err
 }

@@ -3,7 +3,6 @@ package container
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -12,15 +11,13 @@ import (
 	"github.com/docker/go-units"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
-	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
 // StatsOptions are the options of `mydocker stats`.
 type StatsOptions struct {
-	All      bool   `short:"a" help:"Those that do not run, too"`
-	NoStream bool   `help:"Print what is used now, and end"`
-	Format   string `enum:",table,json" default:"" help:"table, or json (one object per line)"`
+	All      bool `short:"a" help:"Containers that do not run, too"`
+	NoStream bool `help:"Print the current usage once"`
 }
 
 // Usage is what a container uses, as stats shows it; its JSON is for programs.
@@ -28,30 +25,30 @@ type Usage struct {
 	ID            string  `json:"id"`
 	Name          string  `json:"name"`
 	CPUPercent    float64 `json:"cpuPercent"`  // 100 is one cpu
-	MemoryUsage   uint64  `json:"memoryUsage"` // bytes, less what is given back first
-	MemoryLimit   uint64  `json:"memoryLimit"` // the host's memory where there is none
+	MemoryUsage   uint64  `json:"memoryUsage"` // bytes, without inactive file cache
+	MemoryLimit   uint64  `json:"memoryLimit"` // bytes; the host's memory if there is no limit
 	MemoryPercent float64 `json:"memoryPercent"`
-	NetReceived   uint64  `json:"netReceived"` // bytes, on all links but lo
+	NetReceived   uint64  `json:"netReceived"` // bytes, on all links except lo
 	NetSent       uint64  `json:"netSent"`
 	BlockRead     uint64  `json:"blockRead"` // bytes
 	BlockWritten  uint64  `json:"blockWritten"`
 	PIDs          uint64  `json:"pids"` // processes and threads
 
-	cpu uint64 // nanoseconds so far
+	cpu uint64 // nanoseconds since the container started
 }
 
-// statsInterval is between two looks at the cpu time, and between two tables.
+// statsInterval is the time over which CPU usage is measured.
 const statsInterval = time.Second
 
-// Stats prints what containers use, again and again until ctx ends, or once. Without names it is all that run.
-// fresh is called before each table but the first.
-func (e *Engine) Stats(ctx context.Context, names []string, o StatsOptions, out io.Writer, fresh func()) error {
+// Stats calls show with what the named containers use, every second until ctx ends, or once with NoStream. Without
+// names it shows the containers that run.
+func (e *Engine) Stats(ctx context.Context, names []string, o StatsOptions, show func([]Usage) error) error {
 	before, err := e.usages(names, o.All)
 	if err != nil {
 		return err
 	}
-	looked := time.Now()
-	for first := true; ; first = false {
+	measured := time.Now()
+	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -62,19 +59,16 @@ func (e *Engine) Stats(ctx context.Context, names []string, o StatsOptions, out 
 			return err
 		}
 		now := time.Now()
-		share(before, usages, now.Sub(looked))
-		if !first {
-			fresh()
-		}
-		if err := printUsages(out, o, usages); err != nil || o.NoStream {
+		setCPUPercent(before, usages, now.Sub(measured))
+		if err := show(usages); err != nil || o.NoStream {
 			return err
 		}
-		before, looked = usages, now
+		before, measured = usages, now
 	}
 }
 
-// share works out what part of the time each container had a cpu.
-func share(before, after []Usage, wall time.Duration) {
+// setCPUPercent sets the share of the time between two measurements for which each container had a CPU.
+func setCPUPercent(before, after []Usage, wall time.Duration) {
 	spent := make(map[string]uint64, len(before))
 	for _, u := range before {
 		spent[u.ID] = u.cpu
@@ -87,27 +81,25 @@ func share(before, after []Usage, wall time.Duration) {
 	}
 }
 
-func printUsages(out io.Writer, o StatsOptions, usages []Usage) error {
-	if o.Format == "json" {
-		return cli.JSONLines(out, usages)
+// UsageHeader names the columns of [Usage.Cells].
+func UsageHeader() []string {
+	return []string{"CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS"}
+}
+
+// Cells returns the row of the table.
+func (u Usage) Cells() []string {
+	return []string{
+		u.ID, u.Name, percent(u.CPUPercent), units.BytesSize(float64(u.MemoryUsage)) + " / " + units.BytesSize(float64(u.MemoryLimit)),
+		percent(u.MemoryPercent), amount(u.NetReceived) + " / " + amount(u.NetSent),
+		amount(u.BlockRead) + " / " + amount(u.BlockWritten), strconv.FormatUint(u.PIDs, 10),
 	}
-	rows := make([][]string, len(usages))
-	for i, u := range usages {
-		rows[i] = []string{
-			u.ID, u.Name, percent(u.CPUPercent), units.BytesSize(float64(u.MemoryUsage)) + " / " + units.BytesSize(float64(u.MemoryLimit)),
-			percent(u.MemoryPercent), amount(u.NetReceived) + " / " + amount(u.NetSent),
-			amount(u.BlockRead) + " / " + amount(u.BlockWritten), strconv.FormatUint(u.PIDs, 10),
-		}
-	}
-	header := []string{"CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS"}
-	return cli.Table(out, header, rows)
 }
 
 func percent(f float64) string { return fmt.Sprintf("%.2f%%", f) }
 
 func amount(bytes uint64) string { return units.HumanSizeWithPrecision(float64(bytes), 3) }
 
-// usages looks at the containers that are named, or at all.
+// usages measures the named containers, or all.
 func (e *Engine) usages(names []string, all bool) ([]Usage, error) {
 	var list []*state.Container
 	for _, name := range names {
@@ -119,7 +111,7 @@ func (e *Engine) usages(names []string, all bool) ([]Usage, error) {
 	}
 	if len(names) == 0 {
 		var err error
-		if list, err = e.Dir.List(func(error) {}); err != nil { // ps tells of those that cannot be read
+		if list, err = e.Dir.List(func(error) {}); err != nil { // ps reports those that cannot be read
 			return nil, err
 		}
 	}
@@ -132,7 +124,7 @@ func (e *Engine) usages(names []string, all bool) ([]Usage, error) {
 	return usages, nil
 }
 
-// usageOf looks at one container. One that does not run, or has just ended, uses nothing.
+// usageOf measures one container. One that does not run, or has just ended, uses nothing.
 func usageOf(c *state.Container) Usage {
 	u := Usage{ID: c.ID, Name: c.Spec.Name()}
 	g, err := group(c)
@@ -160,16 +152,16 @@ func usageOf(c *state.Container) Usage {
 	if s.IO != nil {
 		u.BlockRead, u.BlockWritten = s.IO.ReadBytes, s.IO.WriteBytes
 	}
-	if c.Net.Mode != "host" { // what passes there is not the container's alone
+	if c.Net.Mode != "host" { // the host's links are not the container's
 		u.NetReceived, u.NetSent = traffic(c.Run.Init.PID)
 	}
 	return u
 }
 
-// traffic returns the bytes that came and went on the links of a process's network (/proc/pid/net/dev: a name, a
-// colon, eight numbers of what came, eight of what went).
+// traffic returns the bytes received and sent on the links of a process's netns (/proc/pid/net/dev: name, colon, eight
+// numbers for receive, eight for transmit).
 func traffic(pid int) (received, sent uint64) {
-	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/dev", pid)) // it may just have ended
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/dev", pid)) // fails if the process has just ended
 	for line := range strings.Lines(string(data)) {
 		name, numbers, ok := strings.Cut(line, ":")
 		fields := strings.Fields(numbers)

@@ -17,18 +17,17 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// StopOptions say how a container is asked to end.
+// StopOptions are the options of stop and restart.
 type StopOptions struct {
-	Signal string `short:"s" help:"Signal that asks the program to end (default: the container's, else SIGTERM)"`
-	Time   int    `short:"t" default:"10" help:"Seconds until it is killed; -1 waits for ever (default: 10)"`
+	Signal string `short:"s" help:"Signal to stop the program (default: the container's, else SIGTERM)"`
+	Time   int    `short:"t" default:"10" help:"Seconds to wait before killing it; -1 waits forever (default: 10)"`
 }
 
-// Stop asks the program of a container to end, and kills it when it does not in time. It returns when
-// the container is released. One that does not run is left as it is. killed says that the program did
-// not listen.
+// Stop sends the program of a container a signal, and kills it if it does not exit in time. It returns after the
+// container is released. killed reports that the program ignored the signal. A container that does not run stays as it is.
 func (e *Engine) Stop(ctx context.Context, c *state.Container, o StopOptions) (killed bool, err error) {
 	if o.Time < -1 {
-		return false, fmt.Errorf("--time %d: want seconds, or -1 to wait for ever", o.Time)
+		return false, fmt.Errorf("--time %d: want seconds, or -1 to wait forever", o.Time)
 	}
 	sig, err := stopSignal(c, o.Signal)
 	if err != nil {
@@ -57,10 +56,9 @@ func (e *Engine) Stop(ctx context.Context, c *state.Container, o StopOptions) (k
 	return !ended && o.Time != 0, e.tidy(ctx, c)
 }
 
-// Kill sends a signal to the program of a running container, and waits for nothing. SIGKILL is heard by a
-// paused one, too.
+// Kill sends a signal to the program of a running container and does not wait. SIGKILL also ends a paused one.
 func (e *Engine) Kill(ctx context.Context, c *state.Container, sig syscall.Signal) error {
-	if own, err := stopSignal(c, ""); sig == syscall.SIGKILL || err == nil && sig == own { // who asks it to end wants it ended
+	if own, err := stopSignal(c, ""); sig == syscall.SIGKILL || err == nil && sig == own { // these signals end the restart policy
 		if c, err = e.spawn.GiveUp(ctx, c); err != nil {
 			return err
 		}
@@ -69,12 +67,12 @@ func (e *Engine) Kill(ctx context.Context, c *state.Container, sig syscall.Signa
 	return e.spawn.Handle(c).Signal(ctx, sig)
 }
 
-// Wait waits for the end of a container and returns the exit code of its program; one that has ended has its last.
+// Wait waits until a container has ended and returns the exit code of its program. One that has ended returns at once.
 func (e *Engine) Wait(ctx context.Context, c *state.Container) (int, error) {
 	return e.spawn.WaitCode(ctx, c)
 }
 
-// stopSignal is the one that the user names, else the container's own.
+// stopSignal returns the signal that the user named, or the container's own.
 func stopSignal(c *state.Container, name string) (syscall.Signal, error) {
 	if name == "" {
 		name = c.Spec.Annotation(spec.AnnotationStop)
@@ -85,7 +83,7 @@ func stopSignal(c *state.Container, name string) (syscall.Signal, error) {
 	return linux.SignalNumber(name)
 }
 
-// signal sends a signal to end by; a container that has just ended is fine, and a paused one goes on.
+// signal sends a signal that is to end a container, and unpauses it. One that has just ended is no error.
 func (e *Engine) signal(ctx context.Context, c *state.Container, sig syscall.Signal) error {
 	err := e.spawn.Handle(c).Signal(ctx, sig)
 	if errors.Is(err, spawn.ErrNotRunning) {
@@ -94,8 +92,8 @@ func (e *Engine) signal(ctx context.Context, c *state.Container, sig syscall.Sig
 	return errors.Join(err, e.spawn.Handle(c).Wake(ctx))
 }
 
-// await waits for the end of the program for the given seconds, and without an end where they are
-// negative. It looks up now and then, so that a Ctrl-C is heard.
+// await waits for the end of the program for the given seconds, or forever if they are negative. It checks ctx every
+// 200 ms.
 func (e *Engine) await(ctx context.Context, c *state.Container, seconds int) (ended bool, err error) {
 	end := time.Now().Add(time.Duration(seconds) * time.Second)
 	for {
@@ -103,19 +101,18 @@ func (e *Engine) await(ctx context.Context, c *state.Container, seconds int) (en
 		if left := time.Until(end); seconds >= 0 && left < slice {
 			slice = max(left, 0)
 		}
-		// Rounded up, or the last part of a millisecond would be waited for busily.
+		// Rounded up to a millisecond, or the loop would spin through the last fraction.
 		ended, err = e.spawn.Handle(c).Wait(int((slice + time.Millisecond - 1) / time.Millisecond))
 		if ended || err != nil || seconds >= 0 && !time.Now().Before(end) {
 			return ended, err
 		}
 		if err := ctx.Err(); err != nil {
-			return false, fmt.Errorf("stopped waiting: %w", err)
+			return false, fmt.Errorf("wait for the end of the container: %w", err)
 		}
 	}
 }
 
-// tidy waits until the end of a container is dealt with by whoever waited for it, and deals with it where
-// that one is gone.
+// tidy waits until the monitor of an ended container has released it, and recovers it if the monitor is gone.
 func (e *Engine) tidy(ctx context.Context, c *state.Container) error {
 	if err := e.spawn.Settle(ctx, c); err != nil {
 		return err
@@ -135,15 +132,14 @@ func (e *Engine) Restart(ctx context.Context, c *state.Container, o StopOptions,
 	return e.Start(ctx, c)
 }
 
-// RemoveOptions say what goes with a container.
+// RemoveOptions are the options of rm.
 type RemoveOptions struct {
 	Force   bool `short:"f" help:"Kill the container if it is running"`
 	Volumes bool `short:"v" help:"Remove its anonymous volumes too"`
 }
 
-// Remove removes the container that the user calls so, with all that was made for it, and returns its id.
-// One that stages of the pipe have prepared and nobody runs is gone, too: its document may lie in a file,
-// so that nobody else can know that it is not wanted any more.
+// Remove removes the container that arg names, with everything that was made for it, and returns its id. It also removes a
+// prepared container: its document may be in a file, so only the user knows that it is no longer wanted.
 func (e *Engine) Remove(ctx context.Context, arg string, o RemoveOptions) (id string, err error) {
 	if id, err = e.Dir.Resolve(arg); err != nil {
 		return "", err
@@ -166,7 +162,7 @@ func (e *Engine) removePrepared(ctx context.Context, id string) error {
 		return err
 	}
 	if _, err := os.Stat(e.Dir.Bundle(id)); err == nil {
-		return errors.New("it is being made: wait for it, or end who makes it")
+		return errBeingMade
 	}
 	return nil
 }
@@ -179,12 +175,12 @@ func (e *Engine) remove(ctx context.Context, c *state.Container, o RemoveOptions
 		return e.keepVolumes(c.ID)
 	})
 	if errors.Is(err, monitor.ErrRunning) && !o.Force {
-		return errRunning("stop it first, or remove it by force (-f)")
+		return errRunning
 	}
 	return err
 }
 
-// keepVolumes makes the anonymous volumes of container id stay when it is removed.
+// keepVolumes lets the anonymous volumes of container id outlive it.
 func (e *Engine) keepVolumes(id string) error {
 	unlock, err := e.Dir.LockChanging(id)
 	if err != nil {
@@ -220,9 +216,9 @@ func (e *Engine) Logs(ctx context.Context, c *state.Container, o crilog.Options,
 	return e.spawn.Logs(ctx, c, o, caller.Out, caller.Err)
 }
 
-// Attach connects the caller with a container that runs, until that ends, and returns its exit code; detached says that
-// the user let go of it before. since is from when on its output is shown: the zero time for now. One that has ended since
-// then is shown, too.
+// Attach connects the caller with a running container until it ends, and returns its exit code. detached reports that
+// the user detached before. Output is shown from since on, or from now if since is the zero time. With since, a container
+// that has ended in between is shown too.
 func (e *Engine) Attach(ctx context.Context, c *state.Container, since time.Time, input bool, caller Caller) (code int, detached bool, err error) {
 	if !c.Running && since.IsZero() {
 		return 0, false, spawn.ErrNotRunning

@@ -10,18 +10,17 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Sweep takes back what commands that were killed have left: the containers that they had in their hands, and what they
-// were at otherwise, of which the files of their locks tell ([state.Dir.LeftLocks]). A command that makes or starts a
-// container does it beside its work, one that stops or removes one at its end by this: what was left may be what it is
-// about. Where there is no state it makes none.
+// Sweep removes what killed commands left: the containers that they owned, and what they did under the locks that they
+// held ([state.Dir.OrphanedLocks]). A command that stops or removes containers calls it at its end. Commands that create
+// or start one sweep in parallel with their work. Sweep does not create a state directory.
 func (e *Engine) Sweep(ctx context.Context) {
 	if _, err := os.Stat(e.Dir.Root); err == nil && ctx.Err() == nil {
 		e.sweep(ctx)
 	}
 }
 
-// sweep costs two lists of directories where there is nothing. found says that there was something. What cannot be
-// taken back is told to the user, and found by [Engine.Orphans].
+// sweep lists two directories if there is nothing to remove, and reports whether there was something. What it cannot
+// remove it warns about; [Engine.Orphans] finds it.
 func (e *Engine) sweep(ctx context.Context) (found bool) {
 	found = e.spawn.Sweep(ctx, e.rootfs.Warn)
 	if err := bundle.Open(e.Dir).Sweep(); err != nil {
@@ -29,18 +28,18 @@ func (e *Engine) sweep(ctx context.Context) (found bool) {
 	}
 	if first, done := e.Dir.FirstSweep(state.MarkSettled); first {
 		if err := e.settleAll(ctx); err != nil {
-			e.rootfs.Warn("clean up after the last time that the machine ran: %v", err)
+			e.rootfs.Warn("clean up after the last boot: %v", err)
 		}
 		done()
 	}
-	locks, err := e.leftLocks()
+	locks, err := e.locksOfKilled()
 	if err != nil {
-		e.rootfs.Warn("look for what was left behind: %v", err)
+		e.rootfs.Warn("list orphaned locks: %v", err)
 	}
 	for _, lock := range locks {
 		found = true
 		if err := e.settle(ctx, lock); err != nil {
-			e.rootfs.Warn("clean up after what had the lock %s: %v", lock, err)
+			e.rootfs.Warn("clean up after the holder of lock %s: %v", lock, err)
 		}
 	}
 	if found { // the killed command may have been making a bridge
@@ -49,8 +48,9 @@ func (e *Engine) sweep(ctx context.Context) (found bool) {
 	return found
 }
 
-// settleAll does for all that survives a reboot what locks tell otherwise, which the reboot took. The images' temporary files go
-// with their lock; what no image needs is kept for a day, and is the business of [image.Store.Remains].
+// settleAll cleans up everything that survives a reboot, because the locks that would tell what to clean up do not. The
+// temporary files of images are removed with the images' lock. What no image needs is kept for a day, for
+// [image.Store.Orphans].
 func (e *Engine) settleAll(ctx context.Context) error {
 	errs := []error{e.Dir.DropAllTemps(), e.rootfs.SettleAll(), e.Network.SettleAll(ctx)}
 	unlock, err := e.Images.Lock()
@@ -60,7 +60,7 @@ func (e *Engine) settleAll(ctx context.Context) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// settle takes back what the holder of a lock left when it was killed, and the lock's file.
+// settle removes what the killed holder of a lock left, and the lock's file.
 func (e *Engine) settle(ctx context.Context, lock string) error {
 	if state.IsID(lock) {
 		return e.settleRecords(lock)
@@ -75,13 +75,13 @@ func (e *Engine) settle(ctx context.Context, lock string) error {
 	if !ours {
 		ours, err = e.cgroup.Settle(lock)
 	}
-	if !ours { // such as that on the names: what was done with it is found by the container
+	if !ours { // the lock on names, for example: the sweep of the container does the rest
 		return e.Dir.DropLock(lock)
 	}
 	return err
 }
 
-// settleRecords removes what was being written about container id.
+// settleRecords removes unfinished records of container id.
 func (e *Engine) settleRecords(id string) error {
 	unlock, err := e.Dir.LockChanging(id)
 	if err != nil {
@@ -90,19 +90,19 @@ func (e *Engine) settleRecords(id string) error {
 	e.Dir.DropTemps(id)
 	err = e.rootfs.SettleVolumesOf(id)
 	unlock()
-	e.Dir.Release(id) // the lock made a directory where there is no such container
+	e.Dir.Release(id) // removes the directory that the lock made if there is no such container
 	return err
 }
 
-// leftLocks returns the locks whose holders were killed. That of a group in which something runs is not left yet.
-func (e *Engine) leftLocks() ([]string, error) {
+// locksOfKilled returns the locks whose holders were killed, except those of cgroups with processes.
+func (e *Engine) locksOfKilled() ([]string, error) {
 	locks, err := e.Dir.OrphanedLocks()
 	return slices.DeleteFunc(locks, e.cgroup.Busy), err
 }
 
-// strayLocks are the same as remains.
-func (e *Engine) strayLocks() ([]state.Orphan, error) {
-	locks, err := e.leftLocks()
+// orphanedLocks returns the same locks as orphans.
+func (e *Engine) orphanedLocks() ([]state.Orphan, error) {
+	locks, err := e.locksOfKilled()
 	var found []state.Orphan
 	for _, lock := range locks {
 		found = append(found, state.Orphan{Kind: "lock", Name: e.Dir.LockPath(lock), Reason: "its holder was killed", Remove: func(ctx context.Context) error {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/user"
@@ -15,68 +14,73 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Top prints the processes of a container as `ps -ef` does, or, with options of ps(1), as the host's own ps does.
-// Pids are the host's.
-func (e *Engine) Top(ctx context.Context, c *state.Container, options []string, out io.Writer) error {
-	g, err := group(c)
+// TopHeader names the columns of [Engine.Top].
+func TopHeader() []string {
+	return []string{"UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"}
+}
+
+// Top returns the processes of a container, one row each, in the columns of `ps -ef`. Pids are the host's.
+func (e *Engine) Top(c *state.Container) ([][]string, error) {
+	pids, err := allProcs(c)
 	if err != nil {
-		return err
-	}
-	pids, err := g.AllProcs()
-	if err != nil {
-		return err
-	}
-	if len(options) > 0 {
-		return hostPS(ctx, options, pids, out)
+		return nil, err
 	}
 	rows := [][]string{}
 	for _, pid := range pids {
-		if p, err := readProcess(pid); err == nil { // others have just ended
+		if p, err := readProcess(pid); err == nil { // fails if the process has just ended
 			rows = append(rows, p.cells())
 		}
 	}
-	return cli.Table(out, []string{"UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"}, rows)
+	return rows, nil
 }
 
-// hostPS runs ps and prints the lines of the container's processes.
-func hostPS(ctx context.Context, options []string, pids []int, out io.Writer) error {
+func allProcs(c *state.Container) ([]int, error) {
+	g, err := group(c)
+	if err != nil {
+		return nil, err
+	}
+	return g.AllProcs()
+}
+
+// TopByPS runs the host's ps with options, and returns its header and the lines of the container's processes.
+func (e *Engine) TopByPS(ctx context.Context, c *state.Container, options []string) ([]string, error) {
+	pids, err := allProcs(c)
+	if err != nil {
+		return nil, err
+	}
 	var errOut bytes.Buffer
 	cmd := exec.CommandContext(ctx, "ps", options...)
 	cmd.Stderr = &errOut
 	text, err := cmd.Output()
 	if errors.Is(err, exec.ErrNotFound) {
-		return errors.New("options are for ps, which is not installed here: leave them out, or apt-get install procps")
+		return nil, errors.New("options need ps, which is not installed on this host: leave them out, or install procps")
 	}
 	if err != nil {
 		first, _, _ := strings.Cut(strings.TrimSpace(errOut.String()), "\n")
-		return fmt.Errorf("ps %s: %w: %s", strings.Join(options, " "), err, first)
+		return nil, fmt.Errorf("ps %s: %w: %s", strings.Join(options, " "), err, first)
 	}
 	header, lines, _ := strings.Cut(string(text), "\n")
 	column := slices.Index(strings.Fields(header), "PID")
 	if column < 0 {
-		return fmt.Errorf("ps %s: no column PID, by which processes are told apart", strings.Join(options, " "))
+		return nil, fmt.Errorf("ps %s: no column PID, which top needs to find the container's processes", strings.Join(options, " "))
 	}
-	out = cli.Screen(out) // a process calls itself what it likes
-	fmt.Fprintln(out, header)
+	kept := []string{header}
 	for line := range strings.Lines(lines) {
 		fields := strings.Fields(line)
 		if len(fields) <= column {
 			continue
 		}
 		if pid, err := strconv.Atoi(fields[column]); err == nil && slices.Contains(pids, pid) {
-			if _, err := io.WriteString(out, line); err != nil {
-				return err
-			}
+			kept = append(kept, strings.TrimSuffix(line, "\n"))
 		}
 	}
-	return nil
+	return kept, nil
 }
 
-// process is what /proc says of one.
+// process is what /proc says of a process.
 type process struct {
 	uid       uint32
 	pid, ppid int
@@ -86,7 +90,7 @@ type process struct {
 	command   string
 }
 
-// ticksPerSecond is how /proc counts time on all architectures that Go knows (proc_pid_stat(5)).
+// ticksPerSecond is the unit of times in /proc, the same on all architectures of Go (proc_pid_stat(5)).
 const ticksPerSecond = 100
 
 func readProcess(pid int) (process, error) {
@@ -95,15 +99,15 @@ func readProcess(pid int) (process, error) {
 	if err != nil {
 		return process{}, err
 	}
-	info, err := os.Stat(dir) // of its owner
+	info, err := os.Stat(dir) // its owner is the process's user
 	if err != nil {
 		return process{}, err
 	}
-	// "pid (name) state ppid …": the name may hold anything.
+	// "pid (name) state ppid …": the name may hold any character.
 	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
 	fields := strings.Fields(string(stat[end+1:]))
 	if open < 0 || end < open || len(fields) < 20 {
-		return process{}, fmt.Errorf("%s/stat: not of the form that we know", dir)
+		return process{}, fmt.Errorf("parse %s/stat: unknown form", dir)
 	}
 	number := func(i int) uint64 { n, _ := strconv.ParseUint(fields[i], 10, 64); return n }
 	p := process{
@@ -120,7 +124,7 @@ func readProcess(pid int) (process, error) {
 	return p, nil
 }
 
-// bootTime is when the kernel started (/proc/stat, btime).
+// bootTime returns when the kernel started (/proc/stat, btime).
 func bootTime() time.Time {
 	data, _ := os.ReadFile("/proc/stat")
 	_, rest, _ := strings.Cut(string(data), "\nbtime ")
@@ -129,7 +133,7 @@ func bootTime() time.Time {
 	return time.Unix(seconds, 0)
 }
 
-// cells are the row as `ps -ef` has it.
+// cells returns the row in the columns of `ps -ef`.
 func (p process) cells() []string {
 	name := strconv.FormatUint(uint64(p.uid), 10)
 	if u, err := user.LookupId(name); err == nil {

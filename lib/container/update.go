@@ -8,19 +8,19 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Update changes limits of a container, for now and for its next starts. Those that are not given stay.
+// Update changes limits of a container, now and for its next starts. Limits that l does not set stay as they are.
 func (e *Engine) Update(_ context.Context, c *state.Container, l cgroup.Limits) error {
 	unlock, err := e.Dir.LockChanging(c.ID)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if c, err = e.Dir.Load(c.ID); err != nil { // another command may have been quicker
+	if c, err = e.Dir.Load(c.ID); err != nil { // another command may have changed it
 		return err
 	}
 	path := c.Spec.LinuxPart().CgroupsPath
 	if path == "" {
-		return errors.New("it has no control group of its own")
+		return errNoCgroup
 	}
 	g, err := cgroup.Open(path)
 	if err != nil {

@@ -1,4 +1,4 @@
-package cli
+package pipe
 
 import (
 	"bytes"
@@ -15,27 +15,44 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/weikeit/mydocker/lib/cli"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
 type stageCommand struct {
-	StageFlags
-	Name string `help:"A name"`
-	do   spec.Stage
+	Input
+	Name  string `help:"A name"`
+	Quiet bool   `short:"q" help:"Say little"`
+	ID    string `name:"id" help:"Work on this id, without a document"`
+	do    spec.Stage
 }
 
-func (c *stageCommand) Run(ctx context.Context, std *IO) error { return c.RunStage(ctx, std, c.do) }
+func (c *stageCommand) Run(ctx context.Context, std *cli.IO) error { return c.RunStage(ctx, std, c.do) }
 
-// stage is a tool of one stage of the pipe.
-func stage(do spec.Stage) Tool {
-	return Tool{Name: "md-x", Commands: []Command{
-		{Name: "attach", Stage: true, New: func() Runner { return &stageCommand{do: do} }},
+func (c *stageCommand) ReadsInput() bool { return c.ID == "" && c.Input.ReadsInput() }
+
+// stage returns a tool with one stage of the pipe.
+func stage(do spec.Stage) cli.Tool {
+	return cli.Tool{Name: "md-x", Commands: []cli.Command{
+		{Name: "attach", Stage: Undo, New: func() cli.Runner { return &stageCommand{do: do} }},
 	}}
 }
 
-// documentWithRelease returns a document whose hook leaves a line in the file that is returned, too.
+type result struct {
+	code     int
+	out, err string
+}
+
+func call(t cli.Tool, stdin string, args ...string) result {
+	var out, errOut bytes.Buffer
+	code := t.Run(context.Background(), args, &cli.IO{In: strings.NewReader(stdin), Out: &out, Err: &errOut})
+	return result{code, out.String(), errOut.String()}
+}
+
+// documentWithRelease returns a document, and a file to which the document's release hook appends a line.
 func documentWithRelease(t *testing.T) (document, notes string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -52,8 +69,8 @@ func documentWithRelease(t *testing.T) (document, notes string) {
 	if err := s.Write(&data); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := spec.Read(&data); err != nil || s.Write(&data) != nil { // as a stage hands it on: sorted
-		t.Fatal("hand on", err)
+	if s, err := spec.Read(&data); err != nil || s.Write(&data) != nil { // sorted, as a stage writes it
+		t.Fatal("encode:", err)
 	}
 	return data.String(), notes
 }
@@ -63,7 +80,7 @@ func released(notes string) bool {
 	return err == nil && string(data) == "released\n"
 }
 
-// TestStage is the contract in lib/spec, from the outside.
+// TestStage checks the contract in lib/spec.
 func TestStage(t *testing.T) {
 	well := func(_ context.Context, s *spec.Spec) error { s.Hostname = "changed"; return nil }
 	fails := func(context.Context, *spec.Spec) error { return errors.New("no free address") }
@@ -75,12 +92,18 @@ func TestStage(t *testing.T) {
 		err      string
 		released bool
 	}{
-		{"all well", well, "attach", 0, "", false},
-		{"it fails", fails, "attach", 1, "md-x: attach: no free address\n", true},
+		{"success", well, "attach", 0, "", false},
+		{"failure", fails, "attach", 1, "md-x: attach: no free address\n", true},
 		{"an unknown option", well, "attach --nothing", 2, "md-x: attach: unknown flag --nothing (see 'md-x attach --help')\n", true},
-		{"a word too many", well, "attach word", 2, "md-x: attach: unexpected argument word (see 'md-x attach --help')\n", true},
+		{"an unknown option, a document in a bundle", well, "attach --nothing -b /a", 2, "md-x: attach: unknown flag --nothing (see 'md-x attach --help')\n", false},
+		{"an unknown option, and a value that looks like an option", well, "attach --name --bundle --nothing", 2, "md-x: attach: unknown flag --nothing (see 'md-x attach --help')\n", true},
+		{"an unknown option, and an id in place of a document", well, "attach --nothing --id=1", 2, "md-x: attach: unknown flag --nothing (see 'md-x attach --help')\n", false},
+		{"an unknown option, options in one word", well, "attach --nothing -qb/a", 2, "md-x: attach: unknown flag --nothing (see 'md-x attach --help')\n", false},
+		{"an unknown option, standard input by name", well, "attach --spec - --nothing", 2, "md-x: attach: unknown flag --nothing (see 'md-x attach --help')\n", true},
+		{"an argument too many", well, "attach word", 2, "md-x: attach: unexpected argument word (see 'md-x attach --help')\n", true},
 		{"both files", well, "attach --spec /a --bundle /b", 2, "md-x: attach: --spec and --bundle exclude each other\n", false},
-		{"a file that is not there", well, "attach --spec /nowhere/a", 1, "md-x: attach: read the document: open /nowhere/a: no such file or directory\n", false},
+		{"a missing file", well, "attach --spec /nowhere/a", 1, "md-x: attach: read the document: open /nowhere/a: no such file or directory\n", false},
+		{"a missing bundle", well, "attach -b /nowhere", 1, "md-x: attach: read the document: open /nowhere/config.json: no such file or directory\n", false},
 		{"help", well, "attach -h", 0, "", false},
 	}
 	for _, tt := range tests {
@@ -90,7 +113,7 @@ func TestStage(t *testing.T) {
 			if got.code != tt.code || got.err != tt.err || released(notes) != tt.released {
 				t.Errorf("got %d %q, released %v", got.code, got.err, released(notes))
 			}
-			if handedOn := strings.Contains(got.out, `"hostname": "changed"`); handedOn != (tt.name == "all well") || tt.code != 0 && got.out != "" {
+			if handedOn := strings.Contains(got.out, `"hostname": "changed"`); handedOn != (tt.name == "success") || tt.code != 0 && got.out != "" {
 				t.Errorf("stdout %q", got.out)
 			}
 		})
@@ -98,7 +121,7 @@ func TestStage(t *testing.T) {
 }
 
 func TestStageWithoutADocument(t *testing.T) {
-	never := func(context.Context, *spec.Spec) error { t.Error("it ran"); return nil }
+	never := func(context.Context, *spec.Spec) error { t.Error("the stage ran"); return nil }
 	for in, want := range map[string]string{
 		"":                       "no document on standard input: the stage before failed",
 		"no JSON":                "not an OCI config.json",
@@ -114,33 +137,33 @@ func TestStageWithoutADocument(t *testing.T) {
 	}
 }
 
-// TestStageUndoes: what ends a stage after its work was done.
+// TestStageUndoes: a stage that fails after its work is undone.
 func TestStageUndoes(t *testing.T) {
 	t.Run("a signal", func(t *testing.T) {
 		document, notes := documentWithRelease(t)
 		ctx, cancel := context.WithCancel(context.Background())
 		var out bytes.Buffer
 		code := stage(func(context.Context, *spec.Spec) error { cancel(); return nil }).Run(ctx, []string{"attach"},
-			&IO{In: strings.NewReader(document), Out: &out, Err: &bytes.Buffer{}})
+			&cli.IO{In: strings.NewReader(document), Out: &out, Err: &bytes.Buffer{}})
 		if code != 1 || out.Len() != 0 || !released(notes) {
 			t.Errorf("code %d, out %q, released %v", code, out.String(), released(notes))
 		}
 	})
-	t.Run("a reader that is gone", func(t *testing.T) {
+	t.Run("a full disk", func(t *testing.T) {
 		document, notes := documentWithRelease(t)
 		var errOut bytes.Buffer
 		code := stage(func(context.Context, *spec.Spec) error { return nil }).Run(context.Background(), []string{"attach"},
-			&IO{In: strings.NewReader(document), Out: full{}, Err: &errOut})
+			&cli.IO{In: strings.NewReader(document), Out: full{}, Err: &errOut})
 		if code != 1 || !released(notes) || !strings.HasPrefix(errOut.String(), "md-x: attach: pass on the document: ") {
 			t.Errorf("code %d, err %q, released %v", code, errOut.String(), released(notes))
 		}
 	})
-	t.Run("a reader that is gone before the first stage wrote", func(t *testing.T) {
+	t.Run("a closed pipe, in a tool that is no stage", func(t *testing.T) {
 		document, notes := documentWithRelease(t)
 		var errOut bytes.Buffer
 		first := stage(func(context.Context, *spec.Spec) error { return nil })
-		first.Commands[0].Stage = false
-		code := first.Run(context.Background(), []string{"attach"}, &IO{In: strings.NewReader(document), Out: gone{}, Err: &errOut})
+		first.Commands[0].Stage = nil
+		code := first.Run(context.Background(), []string{"attach"}, &cli.IO{In: strings.NewReader(document), Out: gone{}, Err: &errOut})
 		if code != 1 || !released(notes) || !strings.HasPrefix(errOut.String(), "md-x: attach: pass on the document: ") {
 			t.Errorf("code %d, err %q, released %v", code, errOut.String(), released(notes))
 		}
@@ -155,15 +178,14 @@ func TestStageUndoes(t *testing.T) {
 	})
 }
 
-// gone is standard output without a reader.
+// gone is standard output whose reader has closed the pipe.
 type gone struct{}
 
 func (gone) Write([]byte) (int, error) {
 	return 0, &fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: syscall.EPIPE}
 }
 
-// TestStageHandsOver: the document is this stage's to undo until somebody has read it, and its container
-// has a note of that.
+// TestStageHandsOver: a stage owns the container until the next stage has read the document.
 func TestStageHandsOver(t *testing.T) {
 	for name, reads := range map[string]bool{"a reader": true, "a reader that dies": false} {
 		t.Run(name, func(t *testing.T) {
@@ -180,11 +202,11 @@ func TestStageHandsOver(t *testing.T) {
 			code := make(chan int)
 			go func() {
 				code <- stage(func(context.Context, *spec.Spec) error { return nil }).Run(context.Background(), []string{"attach"},
-					&IO{In: strings.NewReader(document), Out: w, Err: &bytes.Buffer{}})
+					&cli.IO{In: strings.NewReader(document), Out: w, Err: &bytes.Buffer{}})
 			}()
 			time.Sleep(50 * time.Millisecond)
 			if run, err := dir.ReadRun("0123456789ab"); err != nil || run.Monitor.PID != os.Getpid() || released(notes) {
-				t.Errorf("while nobody reads: %+v, %v, released %v", run, err, released(notes))
+				t.Errorf("before the document is read: %+v, %v, released %v", run, err, released(notes))
 			}
 			if reads {
 				got := make([]byte, len(document))
@@ -225,20 +247,64 @@ func TestStageReadsFromFiles(t *testing.T) {
 	}
 }
 
-// TestStageOnATerminal: it must not wait for a document that a person would have to type.
+// TestStageOnATerminal: a stage does not read a document from a terminal.
 func TestStageOnATerminal(t *testing.T) {
 	master, slave, _, err := linux.OpenPTY("/dev/ptmx")
 	if err != nil {
-		t.Skip("no terminal to be had: ", err)
+		t.Skip("open a pseudoterminal: ", err)
 	}
 	defer master.Close()
 	defer slave.Close()
 	for _, args := range [][]string{{"attach"}, {"attach", "--nothing"}} {
 		var out, errOut bytes.Buffer
-		never := func(context.Context, *spec.Spec) error { t.Error("it ran"); return nil }
-		code := stage(never).Run(context.Background(), args, &IO{In: slave, Out: &out, Err: &errOut})
-		if code != ExitUsage || out.Len() != 0 || strings.Count(errOut.String(), "\n") != 1 {
+		never := func(context.Context, *spec.Spec) error { t.Error("the stage ran"); return nil }
+		code := stage(never).Run(context.Background(), args, &cli.IO{In: slave, Out: &out, Err: &errOut})
+		if code != cli.ExitUsage || out.Len() != 0 || strings.Count(errOut.String(), "\n") != 1 {
 			t.Errorf("%v: %d, %q, %q", args, code, out.String(), errOut.String())
 		}
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// told returns a context that a signal cancels soon, as in cli.Main.
+func told(t *testing.T) context.Context {
+	t.Helper()
+	ctx, stop := interrupt.Notify(context.Background(), syscall.SIGUSR1)
+	t.Cleanup(stop)
+	timer := time.AfterFunc(20*time.Millisecond, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGUSR1) })
+	t.Cleanup(func() { timer.Stop() })
+	return ctx
+}
+
+const codeTold = 128 + int(syscall.SIGUSR1)
+
+// TestInterruptedStage: a signal ends a stage that reads its document, and a whole document is undone.
+func TestInterruptedStage(t *testing.T) {
+	document, notes := documentWithRelease(t)
+	for _, tt := range []struct{ name, written, undone string }{
+		{"nothing", "", ""},
+		{"half a document", document[:len(document)/2], ""},
+		{"a document without end of file", document, "released\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in, w := io.Pipe()
+			defer w.Close()
+			go func() { _, _ = io.WriteString(w, tt.written) }()
+			var out, errOut bytes.Buffer
+			begun := time.Now()
+			code := stage(func(context.Context, *spec.Spec) error { return nil }).Run(told(t), []string{"attach"}, &cli.IO{In: in, Out: &out, Err: &errOut})
+			if took := time.Since(begun); took > 900*time.Millisecond {
+				t.Errorf("after %v", took)
+			}
+			if code != codeTold || out.Len() > 0 || strings.Count(errOut.String(), "\n") > 1 {
+				t.Errorf("exit %d, %q, %q", code, out.String(), errOut.String())
+			}
+			if data, _ := os.ReadFile(notes); string(data) != tt.undone {
+				t.Errorf("undone: %q", data)
+			}
+		})
 	}
 }
