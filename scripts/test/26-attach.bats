@@ -21,7 +21,7 @@ teardown() {
   mydocker create --name two busybox nonsense >/dev/null
   refuses 127 'start two: execute nonsense: not found on PATH' mydocker start -a two
   refuses 125 'start nosuch: .*not found' mydocker start -a nosuch
-  refuses 125 'start: .*name one container' mydocker start -a one two
+  refuses 125 'start: .*want one container' mydocker start -a one two
 }
 
 @test "attach passes new output, input and signals, and returns the exit code" {

@@ -92,3 +92,18 @@ shows() { eventually 10 bash -c "tmux -L test capture-pane -p | grep -qE '$1'" |
   type_line 'mydocker exec --tty=false shell tty; echo "code $?"'
   shows '^not a tty'
 }
+
+@test "ps cuts COMMAND to the width of the terminal, and nothing in a pipe or with --no-trunc" {
+  local command='echo a command line that is much longer than the terminal is wide, and needs to be cut; sleep 1000'
+  mydocker run -d --name long busybox sh -c "$command" >/dev/null
+  like "wide, and needs to be cut; sleep 1000\\]" "$(mydocker ps -f name=long)"
+  tmux -L test resize-window -x 150 -y 20
+  sleep 0.3
+  type_line 'mydocker ps -f name=long | cat; clear; mydocker ps -f name=long; echo done'
+  shows '^done$'
+  same 4 "$(screen | grep -c .)" # header, row, done, prompt
+  shows ' \[sh -c echo a.*… .* 20[0-9-]+ [0-9:]+$'
+  type_line 'clear; md-ps --no-trunc -f name=long; echo done'
+  shows 'sleep 1000\]'
+  mydocker rm -f long >/dev/null
+}

@@ -61,6 +61,29 @@ undone() {
   refuses 1 'attach: read the document: open nosuch: no such file' md-net attach --spec nosuch
 }
 
+@test "after a failure only a document that the options leave on stdin is undone" {
+  handed_over
+  local options
+  while read -r options; do
+    # shellcheck disable=SC2086
+    run --separate-stderr sh -c "{ md-net attach $options; cat >rest; } <doc"
+    [[ -z $output && ${#stderr_lines[@]} == 1 ]] || fail "$options: $output: $stderr"
+    [[ ! -e released ]] || fail "$options undid the document on standard input"
+    same "$(cat doc)" "$(cat rest)"
+  done <<'OPTIONS'
+-b /nonexistent
+-b/nonexistent
+--nonsense -b /nonexistent
+--bundle=/nonexistent --nonsense
+--nonsense --pid 1
+OPTIONS
+  for options in '--spec - --nonsense' '-p nonsense --spec=' '--nonsense --alias --pid'; do
+    # shellcheck disable=SC2086 # words
+    run --separate-stderr md-net attach $options <doc
+    undone
+  done
+}
+
 @test "every way to fail leaves nothing, and the document's release runs" {
   handed_over
   run --separate-stderr md-net attach --nonsense <doc

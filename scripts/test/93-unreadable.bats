@@ -98,7 +98,7 @@ each_way() {
     damage "$run/$id/state.json" $way
     same 'box running' "$(mydocker ps --format '{{.Name}} {{.Status}}')"
     same in "$(mydocker exec box echo in)"
-    refuses 1 'it is running: stop it first' mydocker rm box
+    refuses 1 'container is running: stop it first' mydocker rm box
     does mydocker start box # it is running
     refuses 125 'name box is taken' mydocker run --name box --network none busybox true
     mydocker run --rm --network none busybox true # sweeps
@@ -123,7 +123,7 @@ each_way() {
   : >"$run/$id/state.json"
   same 'box running' "$(mydocker ps --format '{{.Name}} {{.Status}}')"
   mydocker system prune >/dev/null 2>&1 || true
-  refuses 1 'it is running' mydocker rm box
+  refuses 1 'container is running' mydocker rm box
   same 'box running' "$(mydocker ps --format '{{.Name}} {{.Status}}')"
   does mydocker rm -f box
   ended "$id" 4712

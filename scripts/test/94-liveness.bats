@@ -59,7 +59,7 @@ unharmed() {
   same running "$(from "$place" mydocker inspect -f '{{.Status}}' web)"
   run from "$place" mydocker rm web
   same 1 "$status"
-  like 'it is running: stop it first' "$output"
+  like 'container is running: stop it first' "$output"
   run from "$place" mydocker exec web true
   same 125 "$status"
   like 'another pid namespace' "$output"
@@ -105,7 +105,7 @@ unharmed() {
   inside=$(mydocker ps -f name=web --format '{{.PID}}')
   same httpd "$(tr '\0' '\n' <"/proc/$inside/cmdline" | head -1)" # its pid outside
   same in "$(mydocker exec web echo in)"
-  refuses 1 'it is running' mydocker rm web
+  refuses 1 'container is running' mydocker rm web
   answers 8080 || fail 'it does not answer'
   does mydocker stop -t 0 web
   is web exited

@@ -159,7 +159,7 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
   like '^10\.20\.30\.' "$(md-ps -f name=lost --format '{{index .IPs 0}}')"
   same '' "$(mydocker system check)" # it is still new
   does mydocker stop lost # it is not running
-  refuses 1 'it is only prepared: run its document' mydocker start lost
+  refuses 1 'container is only prepared: run its document' mydocker start lost
   does mydocker rm lost
   same '' "$(mydocker ps -q)"
 
@@ -179,7 +179,7 @@ cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
   like "$id" "$(md-ps -q)"
   aged '2 hours' $root/containers/*/
   run -0 mydocker system check # listed, but not as a fault
-  like "container $root/containers/$id: prepared, and its document was not run: mydocker rm $id" "$output"
+  like "container $root/containers/$id: prepared, but its document was not run: mydocker rm $id" "$output"
   same 2 "${#lines[@]}"
   does mydocker system check --fix
   does mydocker system prune
