@@ -1,34 +1,34 @@
 // md-cgroup limits what containers and programs use: memory, cpus, processes, devices.
 //
-// create is a stage of the pipe: it makes the control group /mydocker/ID in every hierarchy, writes the
-// limits to it, and hands the document on with linux.cgroupsPath and linux.resources filled in and its
-// own release in hooks.poststop. Limits that the document has already stay, where no option replaces
-// them. It puts no process into the group: md-spawn does.
+// create is a stage of the pipe: it makes the cgroup /mydocker/ID in every hierarchy, writes the
+// limits to it, and passes the document on with linux.cgroupsPath and linux.resources filled in and its
+// release in hooks.poststop. Limits in the document stay, unless an option replaces
+// them. It adds no process to the cgroup; md-spawn does.
 //
-// create with an ID makes a group for programs that are none of a container, prints the id and reads nothing: exec
-// puts programs into it one by one, and delete removes it. The id is one of 12 hexadecimal digits.
+// create with an ID makes a cgroup for programs outside of containers, prints the id and reads nothing: exec
+// adds programs to it one by one, and delete removes it. An id is 12 hexadecimal digits.
 //
-// run limits a program that has nothing to do with containers; the group lives as long as it, and what
-// it leaves running is killed. exec runs one more program in a group that is there, as long as
-// somebody else keeps it. Neither limits devices further than the group does.
+// run limits a program outside of containers. Its cgroup lives as long as the program, and processes that
+// it leaves are killed. exec runs a program in an existing cgroup, which it does not keep
+// alive. Neither limits devices further than the cgroup does.
 //
-// set changes the limits of a group that is there, but not the document: a restarted container has its
-// old ones. show prints what each group uses as a JSON object (times in nanoseconds, sizes in bytes). delete
-// waits for processes that are just ending, up to 2 s, and kills none.
+// set changes the limits of an existing cgroup, but not the document: a restarted container has its
+// old limits. show prints what each cgroup uses as a JSON object (times in nanoseconds, sizes in bytes). delete
+// waits up to 2 s for processes that are exiting, and kills none.
 //
-// The limits have docker's names as well: --memory or -m, --memory-reservation, --memory-swap, --cpu-period,
-// --cpu-quota, --pids-limit, --kernel-memory. What this kernel cannot do is an error; what is not given is not
-// written.
+// The limits have docker's names too: --memory or -m, --memory-reservation, --memory-swap, --cpu-period,
+// --cpu-quota, --pids-limit, --kernel-memory. A limit that the kernel does not support is an error. Limits that
+// are not given are not written.
 //
-// An ID is that of a container, its name, or the beginning of its id.
+// An ID is the id of a container, its name, or the beginning of its id.
 //
 // # Examples
 //
-// Build with at most two cpus and 2 GiB; more is the end of the greediest process:
+// Build with at most four cpus and 2 GiB; when memory runs out, the kernel kills the largest process:
 //
-//	md-cgroup run --cpu-cfs-quota 400000 --memory-limit 2g -- make -j8
+//	md-cgroup run --cpu-cfs-quota 400000 --cpu-cfs-period 100000 --memory-limit 2g -- make -j8
 //
-// What a container has used, and more memory for it while it runs:
+// Show what a container has used, and raise its memory limit while it runs:
 //
 //	md-cgroup show web | jq .memory
 //	md-cgroup set --memory-limit 256m web

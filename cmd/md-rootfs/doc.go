@@ -1,14 +1,14 @@
-// md-rootfs makes the root file system of a container of an image, and starts the pipe.
+// md-rootfs makes the root file system of a container from an image, and starts the pipe.
 //
-// mount mounts the image's layers, and an empty one to write to, as the root of a new container, makes its
-// /etc/hosts and the like, and prints the document. ARGs run in the image's entrypoint, in place of its own.
-// With --spec FILE (- is standard input) the document of another program is filled in instead of a new one.
+// mount mounts the image's layers below an empty upper directory as the root of a new container, writes its
+// /etc/hosts and the like, and prints the document. ARGs replace the arguments of the image's entrypoint.
+// With --spec FILE (- is standard input) it fills in the document of another program instead of a new one.
 //
-// In place of an image there can be a directory, which is not written to, or an archive (tar): a path that
-// starts with / or with a dot, or - for an archive on standard input. Without ARGs its program is sh.
+// IMAGE can also be a directory, which is not written to, or a tar archive: a path that
+// starts with / or a dot, or - for an archive on standard input. Without ARGs its program is sh.
 //
-// umount unmounts roots; what was written goes, unless the container is kept (md-spawn run --keep). path
-// prints where a root is. diff prints what changed in it, one line each: A added, C changed, D deleted.
+// umount unmounts roots and removes the upper directory, unless the container is kept (md-spawn run --keep). path
+// prints the path of a root. diff prints what changed in it, one line each: A added, C changed, D deleted.
 //
 // # Examples
 //

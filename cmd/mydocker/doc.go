@@ -1,34 +1,33 @@
 // mydocker is the small tools combined into a docker-like command set. There is no daemon: each command does
-// its work and ends, and the state is files.
+// its work and exits, and all state is in files.
 //
 // Names, options, signals, streams and exit codes are docker's, with one exception: -i is --image.
-// Standard input is kept open by --interactive. Without -i the first argument of run is the image. A
-// terminal is given when standard input and output are terminals; -t and --tty=false overrule that.
+// --interactive keeps standard input open. Without -i the first argument of run is the image. The program
+// gets a terminal if standard input and output are terminals; -t and --tty=false override that.
 //
-// --network is the name of a network (mydocker0 where none is named), none, host, container:CONTAINER or
+// --network takes the name of a network (default: mydocker0), none, host, container:CONTAINER or
 // ns:PATH. --publish takes [[hostIP:]hostPort[-end]:]containerPort[-end][/tcp|udp|sctp]. --volume takes
 // /host:/container[:ro], name:/container, or /container alone.
 //
-// Ended containers stay, with their files, addresses and log, until rm; with --rm they go at once. Images
+// A container that has ended keeps its files, addresses and log until rm; with --rm it is removed at once. Images
 // and networks whose COUNTS is not 0 are used by containers and cannot be removed.
 //
-// --restart starts a program again when it ends: on-failure[:N] after an exit code that is not 0, N times at most;
-// always, and unless-stopped. The pause before is 100 ms, then twice that up to a minute, and from the beginning
-// again after 10 s of running. stop and rm -f end that; always comes back at the next boot all the same. The log is
-// bounded: 3 files of 10 MiB, or what --log-opt max-size=SIZE and max-file=N say.
+// --restart starts the program again when it ends: on-failure[:N] after an exit code other than 0, at most N times;
+// always and unless-stopped after every exit. The delay is 100 ms at first and doubles up to a minute; after 10 s of
+// running it starts again at 100 ms. stop and rm -f end the policy, but always starts the container again at the next
+// boot. The log is bounded to 3 files of 10 MiB, or to what --log-opt max-size=SIZE and max-file=N say.
 //
-// A container lives no longer than who waits for it: the command in the foreground, or its monitor, md-spawn
-// monitor. Killed as it may be, the container ends with it, with exit code 137, and what it held is taken back by the
-// next command that makes, starts, stops or removes a container. "system check" shows what is ours and nobody owns,
-// and what of a network another program broke, with exit code 1 if there is any; "system check --fix" removes the one
-// and mends the other. What came of a pull that was broken
-// off is shown, and kept for a day for the next one to go on from: "system prune" removes that, too. What stages of the
-// pipe have made of a document that was not run is shown after an hour, and is removed by both after a day. "system boot"
-// starts what runs always when the machine starts.
+// A container lives as long as the process that waits for it: the command in the foreground, or its monitor, md-spawn
+// monitor. If that is killed, the container ends with exit code 137, and the next command that creates, starts, stops or
+// removes a container cleans up. "system check" shows orphans and networks that another program broke, and exits with 1
+// if there are any; "system check --fix" removes the orphans and repairs the networks. It also shows the files of an
+// interrupted pull, which are kept for a day so that the next pull can resume, and, after an hour, the containers of
+// documents that were not run. "system prune" removes those too; "system check --fix" removes the containers
+// after a day. "system boot" starts the containers that restart always when the machine starts.
 //
-// The limits of run are those of md-cgroup, and have docker's names as well: --memory or -m, --memory-reservation,
-// --memory-swap, --cpu-period, --cpu-quota, --pids-limit. update changes them while the container runs, and for its
-// next starts. A paused container stands still until unpause, or its end.
+// The limits of run are those of md-cgroup. They have docker's names too: --memory or -m, --memory-reservation,
+// --memory-swap, --cpu-period, --cpu-quota, --pids-limit. update changes them for the running container and for its
+// next starts. pause freezes a container until unpause, or until it is stopped.
 //
 // A CONTAINER is an id, a name, or the beginning of an id.
 //

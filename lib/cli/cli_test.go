@@ -324,7 +324,7 @@ USAGE:
    tool exec [command options] CONTAINER COMMAND [ARG...]
 
 ARGUMENTS:
-   CONTAINER  Id or name of a container, and the command
+   CONTAINER  Id or name of a container, followed by the command
 
 OPTIONS:
    --env value, -e value  Set variables

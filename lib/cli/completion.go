@@ -8,20 +8,19 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// The scripts of the shells know nothing: they hand the words of the line to the tool itself
-// (`md-net --complete WORD...`, the last word is the one under the cursor) and show what it answers: a
-// line "word<TAB>what it is" for each way to go on, or a line that starts with a colon, for what the shell
-// knows better.
+// The shells' scripts pass the words of the line to the tool (`md-net --complete WORD...`, where the last word is the one
+// under the cursor) and show its answer: a line "word<TAB>description" for each candidate, or a line with a colon at its
+// head for candidates that the shell finds itself.
 const (
 	filesLine    = ":files"
 	dirsLine     = ":dirs"
 	commandsLine = ":commands"
 )
 
-// candidate is one way to go on.
+// candidate is a completion of the last word.
 type candidate struct{ word, about string }
 
-// complete prints how the last word can go on.
+// complete prints the candidates for the last word.
 func (t Tool) complete(w io.Writer, words []string) {
 	if len(words) == 0 {
 		words = []string{""}
@@ -34,7 +33,7 @@ func (t Tool) complete(w io.Writer, words []string) {
 	}
 }
 
-// candidates returns what can stand in the place of last, which comes after the words before it.
+// candidates returns the candidates for last, which follows the words before.
 func (t Tool) candidates(before []string, last string) []candidate {
 	if t.single() {
 		return t.Commands[0].candidates(t, before, last)
@@ -64,7 +63,7 @@ func (t Tool) candidates(before []string, last string) []candidate {
 	return nil
 }
 
-// names returns the commands of a group, or the tool's own.
+// names returns the names of the commands of a group, or of the tool.
 func (t Tool) names(group string) []candidate {
 	var all []candidate
 	for _, row := range append(append(t.rows(group, false), helpRow), t.rows(group, true)...) {
@@ -77,7 +76,7 @@ func (t Tool) names(group string) []candidate {
 	return all
 }
 
-// candidates returns what can stand behind the words of a command.
+// candidates returns the candidates for last, which follows the words before of a command.
 func (c Command) candidates(t Tool, before []string, last string) []candidate {
 	parser, err := c.parser(t, c.New(), &common{})
 	if err != nil {
@@ -102,15 +101,15 @@ func (c Command) candidates(t Tool, before []string, last string) []candidate {
 	return nil
 }
 
-// position is where on the line of a command the cursor is.
+// position describes the cursor's place in the line of a command.
 type position struct {
-	flag    *kong.Flag  // its value is wanted
-	arg     *kong.Value // else this argument is
-	files   bool        // or files of this host are
-	options bool        // or an option
+	flag    *kong.Flag  // the option whose value is expected, or
+	arg     *kong.Value // the argument that is expected, or
+	files   bool        // a file of the host is expected;
+	options bool        // options may stand here too
 }
 
-// place reads the words before the cursor as kong does.
+// place parses the words before the cursor as kong does.
 func place(node *kong.Node, before []string) position {
 	at := position{options: true}
 	n := 0 // arguments so far
@@ -133,14 +132,14 @@ func place(node *kong.Node, before []string) position {
 	}
 	at.arg = argument(node, n)
 	if at.arg != nil && at.arg.Passthrough && n >= len(node.Positional) {
-		// What a program takes. Files in containers are not ours to list.
+		// The arguments of a program. Files in containers cannot be listed.
 		at.files = at.arg.Name == "command"
 		at.arg = nil
 	}
 	return at
 }
 
-// argument returns the n-th argument's place, which a list at the end has for all further ones.
+// argument returns the n-th argument. A list at the end takes all further ones.
 func argument(node *kong.Node, n int) *kong.Value {
 	args := node.Positional
 	switch {
@@ -152,7 +151,7 @@ func argument(node *kong.Node, n int) *kong.Value {
 	return nil
 }
 
-// findFlag returns the option that the word names: --name, --name=value, -n.
+// findFlag returns the option that a word names: --name, --name=value, -n.
 func findFlag(node *kong.Node, word string) *kong.Flag {
 	word, _, _ = strings.Cut(word, "=")
 	for _, f := range node.Flags {
@@ -179,7 +178,7 @@ func flagCandidates(node *kong.Node) []candidate {
 	return optionCandidates(rows)
 }
 
-// optionCandidates returns a candidate for each of the names in rows as the help has them.
+// optionCandidates returns a candidate for each option name in rows of the help.
 func optionCandidates(rows [][2]string) []candidate {
 	var all []candidate
 	for _, row := range rows {
@@ -200,7 +199,7 @@ func prefixed(prefix string, all []candidate) []candidate {
 	return all
 }
 
-// completion prints the script for a shell, by its name.
+// completion prints the script for a shell.
 func (t Tool) completion(w io.Writer, shell string) error {
 	script := map[string]string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}[shell]
 	if script == "" {
@@ -214,7 +213,7 @@ func (t Tool) completion(w io.Writer, shell string) error {
 const bashScript = `# bash completion for @tool@
 @function@() {
 	local IFS=$' \t\n' words word answer
-	# COMP_WORDS has words cut at ":" and "=", too. The x keeps an empty last word.
+	# COMP_WORDS is cut at ":" and "=" too. The x keeps an empty last word.
 	read -a words <<<"${COMP_LINE:0:COMP_POINT}x"
 	word=${words[-1]%x}
 	words[-1]=$word
@@ -231,7 +230,7 @@ const bashScript = `# bash completion for @tool@
 			*) COMPREPLY+=("${answer%%$'\t'*}") ;;
 		esac
 	done < <("${words[0]}" --complete "${words[@]:1}" 2>/dev/null)
-	# Only what stands behind the last of them is replaced.
+	# Only the part after the last of them is replaced.
 	[[ $word != *[:=]* ]] || COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*[:=]}"}"}")
 }
 complete -F @function@ @tool@

@@ -10,8 +10,7 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// values returns what an option or an argument can be. What it is says its name, which means the same
-// in all tools.
+// values returns the candidates for an option's value or an argument, by its name, which means the same in all tools.
 func values(v *kong.Value, last string) []candidate {
 	if v.Enum != "" {
 		return words(strings.ReplaceAll(v.Enum, ",", " "))
@@ -23,7 +22,7 @@ func values(v *kong.Value, last string) []candidate {
 		return networks(v, last)
 	case "image", "images":
 		if strings.HasPrefix(last, "/") || strings.HasPrefix(last, ".") {
-			return []candidate{{filesLine, ""}} // a root file system (lib/rootfs)
+			return []candidate{{filesLine, ""}} // a directory or an archive (lib/rootfs)
 		}
 		return images()
 	case "objects":
@@ -54,7 +53,7 @@ func words(list string) []candidate {
 	return all
 }
 
-// containers returns the names of all containers; their ids where no name fits.
+// containers returns the names of the containers that begin with last, or all ids if there is none.
 func containers(last string) []candidate {
 	var names, ids []candidate
 	for _, row := range ask[struct{ ID, Name, Image, Status string }]("md-ps", "--format", "json") {
@@ -69,7 +68,7 @@ func containers(last string) []candidate {
 	return ids
 }
 
-// networks returns the networks; an option can also be one of the modes (lib/network).
+// networks returns the networks and, for an option, the other modes (lib/network).
 func networks(v *kong.Value, last string) []candidate {
 	type network struct {
 		Name   string
@@ -101,8 +100,7 @@ func images() []candidate {
 	return all
 }
 
-// ask returns the JSON objects that a tool of ours prints; without it, or without the right to look,
-// there are none.
+// ask returns the JSON objects that a tool prints, and none if the tool is missing or fails.
 func ask[T any](tool string, args ...string) []T {
 	path, err := spec.Sibling(tool)
 	if err != nil {
@@ -121,6 +119,6 @@ func ask[T any](tool string, args ...string) []T {
 		}
 		rows = append(rows, row)
 	}
-	_ = cmd.Wait() // what it printed is all that matters
+	_ = cmd.Wait() // only the output matters
 	return rows
 }

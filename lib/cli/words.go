@@ -9,12 +9,11 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Words returns the options that are set in a struct with kong's tags as the words of a command line
-// that sets them again.
+// Words returns the words of a command line that sets the same options as a struct with kong's tags.
 func Words(options any) ([]string, error) {
 	parser, err := kong.New(options, kong.NoDefaultHelp())
 	if err != nil {
-		return nil, fmt.Errorf("print options: %w", err)
+		return nil, fmt.Errorf("list options: %w", err)
 	}
 	var words []string
 	for _, f := range parser.Model.Flags {
@@ -23,14 +22,14 @@ func Words(options any) ([]string, error) {
 	return words, nil
 }
 
-// flagWords returns the words for one option, none where it was not given.
+// flagWords returns the words for an option, or none if it is not set.
 func flagWords(f *kong.Flag, v reflect.Value) []string {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if v.IsNil() {
 			return nil
 		}
-		return valueWords(f, v.Elem()) // also a zero: it was given
+		return valueWords(f, v.Elem()) // set, even if zero
 	case reflect.Slice:
 		var words []string
 		for i := range v.Len() {
@@ -67,10 +66,10 @@ func valueWords(f *kong.Flag, v reflect.Value) []string {
 	return []string{name, text}
 }
 
-// Target are the words of a command that runs another one somewhere: NAME [--] COMMAND [ARG...]. They are
-// taken together, so that options behind the name are the command's.
+// Target are the arguments of a command that runs another command in a container: CONTAINER [--] COMMAND [ARG...]. They
+// are one argument for kong, so that options after the container belong to the command.
 type Target struct {
-	Words []string `arg:"" name:"container" passthrough:"partial" help:"Id or name of a container, and the command"`
+	Words []string `arg:"" name:"container" passthrough:"partial" help:"Id or name of a container, followed by the command"`
 }
 
 // Split returns the name and the command.
@@ -84,7 +83,7 @@ func (t Target) Split() (name string, command []string, err error) {
 	return t.Words[0], t.Words[1:], nil
 }
 
-// OptionalWord is an option that may have a word behind it: --print, --print=spec.
+// OptionalWord is an option with an optional value: --print, --print=spec.
 type OptionalWord struct {
 	Given bool
 	Word  string
@@ -99,5 +98,5 @@ func (o *OptionalWord) Decode(ctx *kong.DecodeContext) error {
 	return nil
 }
 
-// IsBool implements kong.BoolMapperValue: no word has to follow.
+// IsBool implements kong.BoolMapperValue: the value is optional.
 func (o *OptionalWord) IsBool() bool { return true }

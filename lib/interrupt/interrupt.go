@@ -1,14 +1,14 @@
 // Package interrupt ends a command that gets SIGINT, SIGTERM or SIGHUP, whatever it waits for:
 //
-//	at once        the command's context ends, and so do waits for a lock and for an archive on standard input
-//	after Linger   so does the wait for a document: the stage before may be handing it over, for us to undo
-//	after Late     what it undoes waits for no lock any more: the next command finds the rest
-//	after Undo     nor for a hook
-//	after Patience the process ends, be it in a system call that cannot be interrupted
-//	after Limit    the same where it has something to undo: that may take longer on a busy machine
+//	at once        the command's context ends, and with it waits for locks and for an archive on standard input
+//	after Linger   waits for a document end: until then the stage before may hand one over, which must be undone
+//	after Late     undoing waits for no more locks: the next sweep finds the rest
+//	after Undo     undoing waits for no more hooks
+//	after Patience the process exits, even in a system call that cannot be interrupted
+//	after Limit    a process that undoes something exits: undoing may take longer on a busy machine
 //
-// Like os/signal it is about the process as a whole. Where [Notify] was not called, as in the monitor of a container,
-// nothing is interrupted. While a program in the foreground has the signals ([Lend]), they end only the context.
+// Like os/signal it works on the whole process. Without a call of [Notify], as in the monitor of a container, nothing is
+// interrupted. While signals are lent to a program in the foreground ([Lend]), they end only the context.
 package interrupt
 
 import (
@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// How long after a signal a command has ended.
+// Times after a signal; see the package comment.
 const (
 	Linger   = 400 * time.Millisecond
 	Late     = 500 * time.Millisecond
@@ -30,21 +30,21 @@ const (
 	Limit    = 3 * time.Second
 )
 
-// guard is what has become of the signals to this process.
+// guard handles the signals to this process.
 type guard struct {
 	mu      sync.Mutex
 	cancel  context.CancelFunc
 	exit    func(code int)
-	signal  syscall.Signal // the first that was for this process; 0: none
-	told    chan struct{}  // closed then
-	linger  chan struct{}  // closed when that is Linger ago
-	late    chan struct{}  // closed when it is Late ago
+	signal  syscall.Signal // the first signal that was not lent; 0 for none
+	told    chan struct{}  // closed at that signal
+	linger  chan struct{}  // closed Linger after it
+	late    chan struct{}  // closed Late after it
 	timers  []*time.Timer
 	undoing bool
 	lent    int
 }
 
-// process is the guard of this process; nil where its signals are not heard.
+// process is the guard of this process; nil without Notify.
 var (
 	process   *guard
 	processMu sync.Mutex
@@ -56,7 +56,7 @@ func current() *guard {
 	return process
 }
 
-// Notify returns a context that ends with the first of the signals, and what ends the watch for them.
+// Notify returns a context that ends with the first of the signals. stop ends the handling of signals.
 func Notify(parent context.Context, signals ...os.Signal) (ctx context.Context, stop func()) {
 	return notify(parent, os.Exit, signals...)
 }
@@ -125,7 +125,7 @@ func (g *guard) stopTimers() {
 	g.timers = nil
 }
 
-// end ends the process, unless it is undoing something and may go on.
+// end exits the process, unless it undoes something and always is false.
 func (g *guard) end(always bool) {
 	g.mu.Lock()
 	ends, sig := g.timers != nil && (always || !g.undoing), g.signal
@@ -135,7 +135,7 @@ func (g *guard) end(always bool) {
 	}
 }
 
-// Signal returns the signal that this process was told to end by; 0 for none.
+// Signal returns the signal that ends this process; 0 for none.
 func Signal() syscall.Signal {
 	g := current()
 	if g == nil {
@@ -146,7 +146,7 @@ func Signal() syscall.Signal {
 	return g.signal
 }
 
-// Told returns a channel that is closed when this process is told to end.
+// Told returns a channel that is closed when a signal ends this process.
 func Told() <-chan struct{} {
 	g := current()
 	if g == nil {
@@ -157,8 +157,8 @@ func Told() <-chan struct{} {
 	return g.told
 }
 
-// WaitEnd returns a channel that is closed when a wait that begins now must end: with the signal, or where that has
-// come already, as when something is undone, soon after it.
+// WaitEnd returns a channel that is closed when a wait that begins now must end: at the signal, or [Late] after it if the
+// signal has arrived already, as while something is undone.
 func WaitEnd() <-chan struct{} {
 	g := current()
 	if g == nil {
@@ -172,7 +172,7 @@ func WaitEnd() <-chan struct{} {
 	return g.told
 }
 
-// Tell is what a signal does to this process that could not be passed on: the program has ended.
+// Tell handles a lent signal that could not be passed on, because the program has ended.
 func Tell(sig syscall.Signal) {
 	g := current()
 	if g == nil {
@@ -184,8 +184,8 @@ func Tell(sig syscall.Signal) {
 	g.tell(sig)
 }
 
-// Lend says that signals are for a program in the foreground until they are taken back: the caller passes them on. One
-// that came just before is returned, for the program as well; 0 for none.
+// Lend lends the signals to a program in the foreground until takeBack is called: the caller passes them on. before is a
+// signal that arrived earlier, which is for the program too; 0 for none.
 func Lend() (before syscall.Signal, takeBack func()) {
 	g := current()
 	if g == nil {
@@ -206,8 +206,8 @@ func Lend() (before syscall.Signal, takeBack func()) {
 	})
 }
 
-// Undoing returns a context for undoing what was made: it goes on when ctx has ended, until [Late] after a signal that
-// is yet to come, or [Undo] from now on.
+// Undoing returns a context for undoing work after ctx has ended. It ends [Late] after a later signal, or [Undo] from now
+// if the signal has arrived already.
 func Undoing(ctx context.Context) context.Context {
 	ctx = context.WithoutCancel(ctx)
 	g := current()
@@ -225,7 +225,7 @@ func Undoing(ctx context.Context) context.Context {
 	return undoing{ctx, late}
 }
 
-// Clean says that what this process does cleans up by itself when its context ends, and may take [Limit] for that.
+// Clean allows this process [Limit] after a signal, because it cleans up when its context ends.
 func Clean() {
 	if g := current(); g != nil {
 		g.mu.Lock()
@@ -234,7 +234,7 @@ func Clean() {
 	}
 }
 
-// undoing is a context that ends when something is closed.
+// undoing is a context that ends when late is closed.
 type undoing struct {
 	context.Context
 	late <-chan struct{}
@@ -251,8 +251,8 @@ func (u undoing) Err() error {
 	}
 }
 
-// Do does something that may stick in a system call, and returns its error, or that of ctx soon after it ended: then
-// it goes on alone.
+// Do calls a function that may block in a system call. It returns the function's error, or that of ctx 100 ms after ctx
+// has ended; then the function goes on in its goroutine.
 func Do(ctx context.Context, do func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- do() }()
@@ -269,13 +269,13 @@ func Do(ctx context.Context, do func() error) error {
 	}
 }
 
-// Reader returns a reader of in whose reads end when this process is told to: then they return context.Canceled. What a
-// read takes that was under way is lost.
+// Reader returns a reader of in whose reads return context.Canceled after a signal. The data of a read in progress is
+// lost.
 func Reader(in io.Reader) io.Reader {
 	return newReader(in, func(g *guard) <-chan struct{} { return g.told })
 }
 
-// LingeringReader is the same for a document, which may be on its way: its reads end [Linger] later.
+// LingeringReader is [Reader] for a document, which may be on its way: its reads end [Linger] after the signal.
 func LingeringReader(in io.Reader) io.Reader {
 	return newReader(in, func(g *guard) <-chan struct{} { return g.linger })
 }
@@ -293,7 +293,7 @@ func newReader(in io.Reader, end func(*guard) <-chan struct{}) io.Reader {
 type reader struct {
 	in   io.Reader
 	end  <-chan struct{}
-	data []byte // of the read that is under way: it may outlive the call
+	data []byte // of the read in progress, which may outlive the call of Read
 }
 
 func (r *reader) Read(p []byte) (int, error) {

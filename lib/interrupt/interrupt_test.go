@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// watched watches for SIGUSR1 in place of those that end a command, and notes the code with which the process would end.
+// watched handles SIGUSR1 in place of the signals that end a command. exited receives the codes with which the process
+// would exit.
 func watched(t *testing.T) (ctx context.Context, exited <-chan int) {
 	t.Helper()
 	codes := make(chan int, 10)
@@ -27,7 +28,7 @@ func send(t *testing.T) {
 	}
 }
 
-// within reports whether something comes in the given time.
+// within reports whether c is ready within d.
 func within[T any](c <-chan T, d time.Duration) bool {
 	select {
 	case <-c:
@@ -41,20 +42,20 @@ func TestEnds(t *testing.T) {
 	ctx, exited := watched(t)
 	begun := WaitEnd()
 	if Signal() != 0 || ctx.Err() != nil {
-		t.Fatal("told already")
+		t.Fatal("interrupted before the signal")
 	}
 	send(t)
 	if !within(ctx.Done(), time.Second) || !within(begun, time.Second) || Signal() != syscall.SIGUSR1 {
-		t.Error("not told at once")
+		t.Error("not interrupted at once")
 	}
 	if within(WaitEnd(), Late/2) {
-		t.Error("what is undone waits for nothing")
+		t.Error("a wait while undoing ends at once")
 	}
 	if code := <-exited; code != 128+int(syscall.SIGUSR1) {
 		t.Errorf("exit %d", code)
 	}
 	if !within(WaitEnd(), 0) {
-		t.Error("what is undone waits for ever")
+		t.Error("a wait while undoing does not end")
 	}
 }
 
@@ -68,17 +69,17 @@ func TestUndoing(t *testing.T) {
 		t.Error("ended at once")
 	}
 	if !within(before.Done(), 10*Late) || !within(after.Done(), 10*Late) || !errors.Is(after.Err(), context.Canceled) {
-		t.Error("goes on for ever")
+		t.Error("undoing does not end")
 	}
 	if within(exited, Patience-Late+50*time.Millisecond) {
-		t.Error("not left the time to undo")
+		t.Error("the process exits before undoing ends")
 	}
 	if !within(exited, 2*Limit) {
-		t.Error("undoes for ever")
+		t.Error("the process does not exit")
 	}
 }
 
-// TestLend: a program in the foreground has the signals; one that came just before is the program's, too.
+// TestLend: lent signals are for the program in the foreground, and so is one that arrived before.
 func TestLend(t *testing.T) {
 	ctx, exited := watched(t)
 	send(t)
@@ -88,21 +89,21 @@ func TestLend(t *testing.T) {
 	}
 	before, takeBack := Lend()
 	if before != syscall.SIGUSR1 || Signal() != 0 {
-		t.Errorf("before: %v, told %v", before, Signal())
+		t.Errorf("before: %v, signal %v", before, Signal())
 	}
 	send(t)
 	if within(exited, Patience+100*time.Millisecond) || Signal() != 0 {
-		t.Error("told although the program has the signals")
+		t.Error("interrupted although the signals are lent")
 	}
 	takeBack()
 	send(t)
 	if !within(exited, 10*Patience) || Signal() != syscall.SIGUSR1 {
-		t.Error("not told when they were taken back")
+		t.Error("not interrupted after the signals were taken back")
 	}
 }
 
-// TestNobodyWatches: without Notify, as in a monitor, nothing is interrupted.
-func TestNobodyWatches(t *testing.T) {
+// TestWithoutNotify: without Notify, as in a monitor, nothing is interrupted.
+func TestWithoutNotify(t *testing.T) {
 	before, takeBack := Lend()
 	defer takeBack()
 	Tell(syscall.SIGTERM)
@@ -111,7 +112,7 @@ func TestNobodyWatches(t *testing.T) {
 	}
 	in := strings.NewReader("x")
 	if Reader(in) != io.Reader(in) {
-		t.Error("a reader that can be interrupted by nothing")
+		t.Error("Reader wraps a reader that nothing can interrupt")
 	}
 }
 
@@ -136,7 +137,7 @@ func TestReaders(t *testing.T) {
 		t.Error(err)
 	}
 	if within(lingering, Linger/2) {
-		t.Error("not waited for what is on its way")
+		t.Error("the lingering reader ends with the other")
 	}
 	if err := <-lingering; !errors.Is(err, context.Canceled) {
 		t.Error(err)
@@ -153,6 +154,6 @@ func TestDo(t *testing.T) {
 		t.Error(err)
 	}
 	if err := Do(ctx, func() error { return io.EOF }); err != io.EOF {
-		t.Errorf("what had ended: %v", err)
+		t.Errorf("a function that returns at once: %v", err)
 	}
 }
