@@ -77,5 +77,5 @@ func (l Listing[T]) printTable(w io.Writer, rows []T) error {
 	if l.Cut == "" {
 		return Table(w, l.Header, cells)
 	}
-	return FitTable(w, l.Header, cells, l.Cut)
+	return fitTable(w, l.Header, cells, l.Cut)
 }

@@ -34,9 +34,9 @@ func Table(w io.Writer, header []string, rows [][]string) error {
 
 func cellText(cell string) string { return OneLine(strings.ReplaceAll(cell, "\t", " ")) }
 
-// FitTable is [Table] with the cells of one column cut, so that the rows fit the width of the terminal that w is. The
+// fitTable is [Table] with the cells of one column cut, so that the rows fit the width of the terminal that w is. The
 // column keeps at least the width of its header.
-func FitTable(w io.Writer, header []string, rows [][]string, column string) error {
+func fitTable(w io.Writer, header []string, rows [][]string, column string) error {
 	if f, ok := w.(*os.File); ok {
 		if size, err := linux.GetWindowSize(f); err == nil && size.Cols > 0 {
 			cut(header, rows, slices.Index(header, column), int(size.Cols))
