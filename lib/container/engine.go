@@ -131,7 +131,7 @@ func (e *Engine) LoadAnyway(arg string) (*state.Container, error) {
 	}
 	c, damaged, err := e.Dir.LoadAnyway(id)
 	if err == nil && damaged != nil {
-		e.rootfs.Warn("%v: only its id is known", damaged)
+		e.rootfs.Warn("%v: it is known by its id only", damaged)
 	}
 	return c, err
 }
