@@ -50,8 +50,8 @@ func (m *Manager) Create(o Options) spec.Stage {
 		if err != nil {
 			return err
 		}
-		id, err := state.EnsureID(s)
-		if err != nil {
+		id := s.ID()
+		if err := state.CheckID(id); err != nil {
 			return err
 		}
 		g, err := m.Open(id)

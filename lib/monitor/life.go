@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/weikeit/mydocker/lib/cgroup"
 	"github.com/weikeit/mydocker/lib/crilog"
 	"github.com/weikeit/mydocker/lib/hostport"
@@ -261,4 +263,78 @@ func (r *Runtime) started(id string, again bool) error {
 		life.Restarts, life.Stopped = 0, false
 	}
 	return state.WriteJSON(r.spawnFile(id), life)
+}
+
+// start makes the container and starts its program.
+func (r *Runtime) start(ctx context.Context, s *spec.Spec, o Options) (*spawn.Child, error) {
+	if err := interrupt.Cancelled(ctx); err != nil {
+		return nil, err
+	}
+	c, err := r.launch(ctx, s, o)
+	if err != nil {
+		_ = r.note(s.ID(), state.Process{}) // replaces the process that has ended, if it was recorded
+		if stopped := interrupt.Cancelled(ctx); stopped != nil {
+			return nil, stopped // a Ctrl-C also kills the child: err is a consequence
+		}
+		return nil, err
+	}
+	r.poststart(ctx, s, c.PID)
+	return c, nil
+}
+
+func (r *Runtime) launch(ctx context.Context, s *spec.Spec, o Options) (*spawn.Child, error) {
+	group, err := r.groupOf(s, o)
+	if err != nil {
+		return nil, err
+	}
+	l, err := spawn.NewLaunch(s, r.dir.Bundle(s.ID()), group)
+	if err != nil {
+		return nil, err
+	}
+	if !s.Process.Terminal {
+		l.Stdio = spawn.Pipes(o.Interactive)
+	}
+	l.Screen, l.Die, l.Resident = o.Streams.Screen, true, o.wake != nil
+	l.HookState = s.State
+	l.Created = func(pid int) error {
+		init, err := state.FindProcess(pid)
+		if err != nil {
+			return err
+		}
+		return r.note(s.ID(), init)
+	}
+	return l.Start(ctx)
+}
+
+// groupOf returns the container's control group, with its limits applied; nil if it has none.
+func (r *Runtime) groupOf(s *spec.Spec, o Options) (*cgroup.Group, error) {
+	if path := s.LinuxPart().CgroupsPath; o.GroupMade && path != "" {
+		return cgroup.Open(path)
+	}
+	return cgroup.Apply(s, r.dir.Mark())
+}
+
+// note records this process as the container's owner, and the container's first process.
+func (r *Runtime) note(id string, init state.Process) error {
+	self, err := state.FindProcess(os.Getpid())
+	if err != nil {
+		return err
+	}
+	return state.WriteVolatile(r.runFile(id), state.Run{Init: init, Monitor: self})
+}
+
+// poststart runs the poststart hooks. Their errors are only warnings (runtime-spec, runtime.md "Lifecycle", step 9).
+func (r *Runtime) poststart(ctx context.Context, s *spec.Spec, pid int) {
+	if s.Hooks == nil {
+		return
+	}
+	if err := s.RunHooks(ctx, s.Hooks.Poststart, specs.StateRunning, pid); err != nil {
+		r.Warn("poststart %v", err)
+	}
+}
+
+// policyOf returns the policy of a document. Invalid ones were refused when the container was made.
+func policyOf(s *spec.Spec) restartPolicy {
+	p, _ := parseRestart(s.Annotation(spec.AnnotationRestart))
+	return p
 }

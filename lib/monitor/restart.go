@@ -86,12 +86,6 @@ func parseRestart(s string) (restartPolicy, error) {
 	return restartPolicy{}, errors.New("want no, on-failure[:N], always or unless-stopped")
 }
 
-// policyOf returns the policy of a document. Invalid ones were refused when the container was made.
-func policyOf(s *spec.Spec) restartPolicy {
-	p, _ := parseRestart(s.Annotation(spec.AnnotationRestart))
-	return p
-}
-
 // wants reports whether the policy starts a program again that has ended as life says.
 func (p restartPolicy) wants(life state.Spawn) bool {
 	switch {

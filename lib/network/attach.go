@@ -23,8 +23,8 @@ import (
 // all of this.
 func (m *Manager) Attach(o Options) spec.Stage {
 	return func(ctx context.Context, s *spec.Spec) error {
-		id, err := state.EnsureID(s)
-		if err != nil {
+		id := s.ID()
+		if err := state.CheckID(id); err != nil {
 			return err
 		}
 		p, err := o.plan(s.Annotation(spec.AnnotationExposed))
@@ -372,4 +372,27 @@ func (m *Manager) writeNet(id string, n state.Net) error {
 		return err
 	}
 	return m.dir.Persist(id, "")
+}
+
+// describe writes the container's network into the document: the path of the namespace, sysctls, and annotations.
+func describe(s *spec.Spec, n state.Net, path string) {
+	setNamespace(s, n.Mode, path)
+	if n.OwnsNamespace() {
+		relaxSysctls(s)
+	}
+	nets := []string{n.Mode}
+	if n.Mode == state.ModeBridge {
+		nets = nil
+	}
+	for _, e := range n.Endpoints {
+		for _, addr := range e.Addresses() {
+			nets = append(nets, e.Network+"="+addr.String())
+		}
+	}
+	var ports []string
+	for _, p := range n.Ports {
+		ports = append(ports, p.String())
+	}
+	s.Annotate(spec.AnnotationNets, strings.Join(nets, ","))
+	s.Annotate(spec.AnnotationPorts, strings.Join(ports, ","))
 }

@@ -63,14 +63,6 @@ func (m *Manager) connect(ctx context.Context, network, id string, n state.Net, 
 	return nil
 }
 
-// freeJoining frees what a killed connect has leased for container id.
-func (m *Manager) freeJoining(id string, n state.Net) error {
-	if n.Joining == "" || n.EndpointIn(n.Joining) >= 0 || state.CheckName("network", n.Joining) != nil {
-		return nil
-	}
-	return m.freeUnknown(n.Joining, id)
-}
-
 // plugLast makes the links of the last endpoint. If it is the outlet of a family, it also brings the default route and the
 // ports. The outlet of IPv6 can be a later endpoint than that of IPv4.
 func (m *Manager) plugLast(ctx context.Context, id string, before, n state.Net, up uplink) error {

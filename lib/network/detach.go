@@ -161,3 +161,20 @@ func (m *Manager) releaseUnknown(ctx context.Context, id string) error {
 func (m *Manager) tempNet(id string) string {
 	return filepath.Join(m.dir.Bundle(id), state.TempPrefix+state.NetFile)
 }
+
+// freeJoining frees what a killed connect has leased for container id.
+func (m *Manager) freeJoining(id string, n state.Net) error {
+	if n.Joining == "" || n.EndpointIn(n.Joining) >= 0 || state.CheckName("network", n.Joining) != nil {
+		return nil
+	}
+	return m.freeUnknown(n.Joining, id)
+}
+
+// freeAll frees the addresses of an endpoint.
+func (m *Manager) freeAll(e state.Endpoint, id string) error {
+	var errs []error
+	for _, addr := range e.Addresses() {
+		errs = append(errs, m.free(e.Network, addr.Addr(), id))
+	}
+	return errors.Join(errs...)
+}

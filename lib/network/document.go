@@ -1,36 +1,11 @@
 package network
 
 import (
-	"strings"
-
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
-
-// describe writes the container's network into the document: the path of the namespace, sysctls, and annotations.
-func describe(s *spec.Spec, n state.Net, path string) {
-	setNamespace(s, n.Mode, path)
-	if n.OwnsNamespace() {
-		relaxSysctls(s)
-	}
-	nets := []string{n.Mode}
-	if n.Mode == state.ModeBridge {
-		nets = nil
-	}
-	for _, e := range n.Endpoints {
-		for _, addr := range e.Addresses() {
-			nets = append(nets, e.Network+"="+addr.String())
-		}
-	}
-	var ports []string
-	for _, p := range n.Ports {
-		ports = append(ports, p.String())
-	}
-	s.Annotate(spec.AnnotationNets, strings.Join(nets, ","))
-	s.Annotate(spec.AnnotationPorts, strings.Join(ports, ","))
-}
 
 // setNamespace sets the path of the network namespace, or removes the namespace in the mode host.
 func setNamespace(s *spec.Spec, mode, path string) {

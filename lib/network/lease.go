@@ -145,15 +145,6 @@ func (m *Manager) freeUnknown(network, id string) error {
 	return errors.Join(link.ForgetAddresses(held...), state.ReleaseAll(m.leases(network), id))
 }
 
-// freeAll frees the addresses of an endpoint.
-func (m *Manager) freeAll(e state.Endpoint, id string) error {
-	var errs []error
-	for _, addr := range e.Addresses() {
-		errs = append(errs, m.free(e.Network, addr.Addr(), id))
-	}
-	return errors.Join(errs...)
-}
-
 func (m *Manager) leasePath(network string, addr netip.Addr) string {
 	return filepath.Join(m.leases(network), addr.String())
 }

@@ -83,31 +83,6 @@ func (p *posture) checkIDMap() error {
 	return nil
 }
 
-// applyIDMap writes the user namespace and its id map into the document.
-func (c *container) applyIDMap(s *spec.Spec) error {
-	o := c.posture.idMap
-	if o.mode == idMapUnset {
-		return nil
-	}
-	l := s.LinuxPart()
-	if o.mode == idMapHost {
-		s.RemoveNamespace(specs.UserNamespace)
-		l.UIDMappings, l.GIDMappings = nil, nil
-		return nil
-	}
-	if o.mode == idMapAuto {
-		first, err := c.dir.ClaimIDRange(c.id)
-		if err != nil {
-			return err
-		}
-		o.uid, o.gid = first, first
-	}
-	s.SetNamespace(specs.UserNamespace, "")
-	l.UIDMappings = []specs.LinuxIDMapping{{HostID: o.uid, Size: o.size}}
-	l.GIDMappings = []specs.LinuxIDMapping{{HostID: o.gid, Size: o.size}}
-	return nil
-}
-
 // hasIDMap reports whether the document creates a user namespace with an id map.
 func hasIDMap(s *spec.Spec) bool {
 	ns, ok := s.Namespace(specs.UserNamespace)
@@ -134,39 +109,6 @@ func idMaps(mappings []specs.LinuxIDMapping) []linux.IDMap {
 		maps[i] = linux.IDMap{Inside: m.ContainerID, Outside: m.HostID, Size: m.Size}
 	}
 	return maps
-}
-
-// mapIDs applies the id map to the container's files, which were prepared with host ids: it mounts the root again,
-// id-mapped, and adds the map to the bind mounts of the document.
-func (c *container) mapIDs(ctx context.Context, s *spec.Spec) error {
-	userns, err := openUserns(s)
-	if err != nil || userns == nil {
-		return err
-	}
-	defer userns.Close()
-	if uid := s.Process.User.UID; !isMapped(s.Linux.UIDMappings, uid) {
-		return fmt.Errorf("user %d: not in the container's id map", uid)
-	}
-	for _, gid := range append([]uint32{s.Process.User.GID}, s.Process.User.AdditionalGids...) {
-		if !isMapped(s.Linux.GIDMappings, gid) {
-			return fmt.Errorf("group %d: not in the container's id map", gid)
-		}
-	}
-	for i := range s.Mounts {
-		m := &s.Mounts[i]
-		if m.Type != "bind" || len(m.UIDMappings) > 0 {
-			continue
-		}
-		if err := linux.CanMap(m.Source, userns); err != nil {
-			c.Warn("volume source %s: file system does not support id maps: %v", m.Source, err)
-			continue
-		}
-		m.UIDMappings, m.GIDMappings = s.Linux.UIDMappings, s.Linux.GIDMappings
-	}
-	if err := c.unmountRoot(c.id); err != nil {
-		return err
-	}
-	return c.mountFor(ctx, c.driver, s, c.record.Layers, userns)
 }
 
 // mountFor mounts the root with the id map of userns; nil for none.

@@ -20,11 +20,13 @@ package rootfs
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 
 	"github.com/weikeit/mydocker/lib/image"
 	"github.com/weikeit/mydocker/lib/interrupt"
+	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/program"
 	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
@@ -60,8 +62,8 @@ func (m *Manager) Mount(o Options, ref string, args []string) spec.Stage {
 		if err != nil {
 			return &OptionError{err}
 		}
-		id, err := state.EnsureID(s)
-		if err != nil {
+		id := s.ID()
+		if err := state.CheckID(id); err != nil {
 			return err
 		}
 		c := &container{Manager: m, plan: plan, id: id, args: args}
@@ -90,4 +92,37 @@ func (m *Manager) Mount(o Options, ref string, args []string) spec.Stage {
 		}
 		return s.AddRelease(m.dir.Env(), "md-rootfs", "umount", id)
 	}
+}
+
+// mapIDs applies the id map to the container's files, which were prepared with host ids: it mounts the root again,
+// id-mapped, and adds the map to the bind mounts of the document.
+func (c *container) mapIDs(ctx context.Context, s *spec.Spec) error {
+	userns, err := openUserns(s)
+	if err != nil || userns == nil {
+		return err
+	}
+	defer userns.Close()
+	if uid := s.Process.User.UID; !isMapped(s.Linux.UIDMappings, uid) {
+		return fmt.Errorf("user %d: not in the container's id map", uid)
+	}
+	for _, gid := range append([]uint32{s.Process.User.GID}, s.Process.User.AdditionalGids...) {
+		if !isMapped(s.Linux.GIDMappings, gid) {
+			return fmt.Errorf("group %d: not in the container's id map", gid)
+		}
+	}
+	for i := range s.Mounts {
+		m := &s.Mounts[i]
+		if m.Type != "bind" || len(m.UIDMappings) > 0 {
+			continue
+		}
+		if err := linux.CanMap(m.Source, userns); err != nil {
+			c.Warn("volume source %s: file system does not support id maps: %v", m.Source, err)
+			continue
+		}
+		m.UIDMappings, m.GIDMappings = s.Linux.UIDMappings, s.Linux.GIDMappings
+	}
+	if err := c.unmountRoot(c.id); err != nil {
+		return err
+	}
+	return c.mountFor(ctx, c.driver, s, c.record.Layers, userns)
 }

@@ -12,7 +12,6 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/weikeit/mydocker/lib/linux"
-	"github.com/weikeit/mydocker/lib/spec"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -151,18 +150,4 @@ func (v volumeOption) mount(source string) specs.Mount {
 		propagation = "rprivate"
 	}
 	return specs.Mount{Destination: v.destination, Type: "bind", Source: source, Options: append(options, propagation)}
-}
-
-// propagateRoot sets the propagation of the container's root that a bind with this propagation needs: a mount under a
-// private root neither sends nor receives mount events (mount_namespaces(7)).
-func propagateRoot(s *spec.Spec, propagation string) {
-	l := s.LinuxPart()
-	switch strings.TrimPrefix(propagation, "r") {
-	case "shared":
-		l.RootfsPropagation = "rshared"
-	case "slave":
-		if l.RootfsPropagation != "rshared" && l.RootfsPropagation != "shared" {
-			l.RootfsPropagation = "rslave"
-		}
-	}
 }

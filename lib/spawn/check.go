@@ -3,6 +3,7 @@ package spawn
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -124,6 +125,36 @@ func checkSysctls(l *specs.Linux) error {
 		}
 		if !hasNamespace(l, kind) {
 			return fmt.Errorf("linux.sysctl: %s: the container has no new %s namespace", key, kind)
+		}
+	}
+	return nil
+}
+
+// checkUsers refuses a user namespace without maps, and maps without a user namespace.
+func checkUsers(s *spec.Spec) error {
+	l := s.Linux
+	ns, ok := s.Namespace(specs.UserNamespace)
+	mapped := len(l.UIDMappings) > 0 || len(l.GIDMappings) > 0
+	switch {
+	case mapped && !ok:
+		return fmt.Errorf("linux.uidMappings: the container has no user namespace")
+	case ok && ns.Path == "" && (len(l.UIDMappings) == 0 || len(l.GIDMappings) == 0):
+		return fmt.Errorf("linux.uidMappings, linux.gidMappings: a new user namespace needs both")
+	case ok && ns.Path != "" && mapped:
+		return fmt.Errorf("linux.uidMappings: the user namespace %s has its maps already", ns.Path)
+	}
+	if err := checkMaps("linux.", l.UIDMappings, l.GIDMappings); err != nil {
+		return err
+	}
+	for _, m := range s.Mounts {
+		if err := checkMaps("mounts: "+m.Destination+": ", m.UIDMappings, m.GIDMappings); err != nil {
+			return err
+		}
+		if (len(m.UIDMappings) > 0) != (len(m.GIDMappings) > 0) {
+			return fmt.Errorf("mounts: %s: uidMappings and gidMappings: want both", m.Destination)
+		}
+		if len(m.UIDMappings) > 0 && m.Type != "bind" && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind") {
+			return fmt.Errorf("mounts: %s: uidMappings: only bind mounts can have them", m.Destination)
 		}
 	}
 	return nil

@@ -15,14 +15,6 @@ import (
 	"github.com/weikeit/mydocker/lib/spec"
 )
 
-// runtimeHooks returns the hooks that run in the runtime namespace before the mounts are made.
-func runtimeHooks(s *spec.Spec) []specs.Hook {
-	if s.Hooks == nil {
-		return nil
-	}
-	return append(append([]specs.Hook(nil), s.Hooks.Prestart...), s.Hooks.CreateRuntime...) //nolint:staticcheck // still in use
-}
-
 // insideHooks is a kind of hook that runs in the container's namespaces (runtime-spec, config.md "POSIX-platform Hooks").
 type insideHooks string
 

@@ -398,3 +398,35 @@ func interrupted(ctx context.Context, err error) error {
 		return fmt.Errorf("the container's first process was killed: %w", err)
 	}
 }
+
+// runtimeHooks returns the hooks that run in the runtime namespace before the mounts are made.
+func runtimeHooks(s *spec.Spec) []specs.Hook {
+	if s.Hooks == nil {
+		return nil
+	}
+	return append(append([]specs.Hook(nil), s.Hooks.Prestart...), s.Hooks.CreateRuntime...) //nolint:staticcheck // still in use
+}
+
+// sortNamespaces sorts the namespaces of a document by how they are made or joined. clone(2) makes new ones, and the
+// child joins others by their paths. The forking thread joins the pid namespace, which applies to its children, and
+// makes the time namespace, whose offsets must be written before a process is in it.
+func (l *Launch) sortNamespaces(s *spec.Spec) (err error) {
+	words := []string{"unshare"}
+	for _, ns := range s.Linux.Namespaces {
+		switch {
+		case ns.Type == specs.CgroupNamespace || ns.Type == specs.UserNamespace: // made last
+		case ns.Path != "" && ns.Type == specs.PIDNamespace:
+			if l.pidNS, err = os.Open(ns.Path); err != nil {
+				return fmt.Errorf("join pid namespace %s: %w", ns.Path, errnoOf(err))
+			}
+		case ns.Path != "":
+		case ns.Type == specs.TimeNamespace:
+			l.newTime, l.time = true, timeOffsets(s.Linux.TimeOffsets)
+		default:
+			l.clone |= namespaceFlags()[ns.Type]
+			words = append(words, "--"+string(ns.Type))
+		}
+	}
+	linux.Trace(append(words, "--fork")...)
+	return nil
+}

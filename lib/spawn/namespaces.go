@@ -9,32 +9,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/weikeit/mydocker/lib/linux"
-	"github.com/weikeit/mydocker/lib/spec"
 )
-
-// sortNamespaces sorts the namespaces of a document by how they are made or joined. clone(2) makes new ones, and the
-// child joins others by their paths. The forking thread joins the pid namespace, which applies to its children, and
-// makes the time namespace, whose offsets must be written before a process is in it.
-func (l *Launch) sortNamespaces(s *spec.Spec) (err error) {
-	words := []string{"unshare"}
-	for _, ns := range s.Linux.Namespaces {
-		switch {
-		case ns.Type == specs.CgroupNamespace || ns.Type == specs.UserNamespace: // made last
-		case ns.Path != "" && ns.Type == specs.PIDNamespace:
-			if l.pidNS, err = os.Open(ns.Path); err != nil {
-				return fmt.Errorf("join pid namespace %s: %w", ns.Path, errnoOf(err))
-			}
-		case ns.Path != "":
-		case ns.Type == specs.TimeNamespace:
-			l.newTime, l.time = true, timeOffsets(s.Linux.TimeOffsets)
-		default:
-			l.clone |= namespaceFlags()[ns.Type]
-			words = append(words, "--"+string(ns.Type))
-		}
-	}
-	linux.Trace(append(words, "--fork")...)
-	return nil
-}
 
 // timeOffsets returns the content of /proc/PID/timens_offsets (time_namespaces(7)).
 func timeOffsets(offsets map[string]specs.LinuxTimeOffset) string {
