@@ -118,10 +118,15 @@ func shown(t *testing.T, master, slave *os.File, f ListFlags, rows []sampleRow) 
 	if err := show(slave, rows); err != nil {
 		t.Fatal(err)
 	}
+	// A read of a terminal may return a part of what was written.
+	var text string
 	data := make([]byte, 4096)
-	n, err := master.Read(data)
-	if err != nil {
-		t.Fatal(err)
+	for strings.Count(text, "\n") < 1+len(rows) {
+		n, err := master.Read(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += strings.ReplaceAll(string(data[:n]), "\r", "")
 	}
-	return strings.ReplaceAll(string(data[:n]), "\r\n", "\n")
+	return text
 }
