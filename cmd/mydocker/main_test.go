@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -100,7 +101,7 @@ func TestEveryCommandHasHelp(t *testing.T) {
 		"run", "ps", "logs", "exec", "stop", "start", "restart", "rm", "rmn", "rmi", "pull", "inspect", "networks", "images",
 		"network create", "network list", "network inspect", "network rm", "network prune", "network reload", "network connect", "network disconnect", "image list", "image pull", "image rm",
 		"image prune", "image tag", "image save", "image load", "volume create", "volume list", "volume rm", "volume prune",
-		"attach", "create", "kill", "wait", "diff", "pause", "unpause", "update", "stats", "top", "port", "tag", "save", "load",
+		"attach", "create", "kill", "wait", "diff", "pause", "unpause", "update", "stats", "top", "port", "tag", "save", "load", "version", "info",
 	} {
 		code, out, errOut := mydocker(t, append(strings.Fields(command), "-h")...)
 		if code != 0 || errOut != "" || !strings.HasPrefix(out, "NAME:\n   mydocker "+command+" - ") ||
@@ -114,6 +115,38 @@ func TestVersion(t *testing.T) {
 	for _, word := range []string{"--version", "-v"} {
 		if code, out, errOut := mydocker(t, word); code != 0 || out != "mydocker version 0.0.0\n" || errOut != "" {
 			t.Errorf("%s: %d, %q, %q", word, code, out, errOut)
+		}
+	}
+}
+
+// TestVersionAndInfo: lines, JSON and templates with docker's names, of a host without anything of ours.
+func TestVersionAndInfo(t *testing.T) {
+	tests := []struct {
+		args []string
+		code int
+		out  string // a pattern
+		err  string // the beginning
+	}{
+		{[]string{"version"}, 0, `(?s)^Client version: 0\.0\.0\nServer version: 0\.0\.0 .*\nGo version: go1\..*\nKernel: [0-9]+\..*\nCgroup version: [12]?\nStorage driver: overlay2\nSeccomp: (yes|no)\n.*IPv6: (yes|no)\n$`, ""},
+		{[]string{"version", "--format", "{{.Server.Version}} {{.Client.Version}} {{.Client.Os}}"}, 0, `^0\.0\.0 0\.0\.0 linux\n$`, ""},
+		{[]string{"version", "--format", "json"}, 0, `^\{"Client":\{"Version":"0\.0\.0",.*"Server":\{.*"KernelVersion":".*\}\n$`, ""},
+		{[]string{"version", "--format", "{{.Nothing}}"}, 2, `^$`, "mydocker: version: --format: .Nothing: no such field: it has .Client .Server"},
+		{[]string{"version", "--format", "text"}, 2, `^$`, "mydocker: version: --format \"text\": want json or a Go template"},
+		{[]string{"info"}, 0, `(?s)^Containers: 0\n Running: 0\n Paused: 0\n Stopped: 0\nImages: 0\nServer Version: 0\.0\.0\n.*\nCPUs: [1-9].*\nTotal Memory: [0-9.]+GiB\n.*\nRoot Dir: /.*/lib\n$`, ""},
+		{[]string{"info", "--format", "{{.Driver}} {{.CgroupDriver}} {{.Containers}} {{.OSType}}"}, 0, `^overlay2 cgroupfs 0 linux\n$`, ""},
+		{[]string{"info", "--format", "{{json .Warnings}}"}, 0, `^\[.*\]\n$`, ""},
+		{[]string{"info", "--format", "json"}, 0, `^\{"Containers":0,.*"ServerVersion":"0\.0\.0".*\}\n$`, ""},
+	}
+	for _, tt := range tests {
+		if tt.args[0] == "info" {
+			requireRoot(t)
+		}
+		code, out, errOut := mydocker(t, tt.args...)
+		if tt.args[0] == "info" && tt.code == 0 {
+			errOut = "" // warnings about the host
+		}
+		if code != tt.code || !regexp.MustCompile(tt.out).MatchString(out) || !strings.HasPrefix(errOut, tt.err) || tt.err == "" && errOut != "" {
+			t.Errorf("%q: %d, %s, %s\nwant %d %s %s", tt.args, code, out, errOut, tt.code, tt.out, tt.err)
 		}
 	}
 }

@@ -23,8 +23,11 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
-// Version is printed by --version.
-const Version = "0.0.0"
+// Set by the linker (-X, see the Makefile) from git's tag and commit.
+var (
+	Version = "0.0.0" // printed by --version; this if there is no tag
+	Commit  = ""      // ends in "-dirty" if the tree had changes; "" if unknown
+)
 
 // Exit codes of the family.
 const (

@@ -253,6 +253,23 @@ func TestVersion(t *testing.T) {
 	call(single, "", "--version").check(t, result{out: "one version " + Version + "\n"})
 }
 
+// A command for anyone runs where the others are refused.
+func TestAnyone(t *testing.T) {
+	refuse := func() error { return errors.New("not you") }
+	for _, anyone := range []bool{false, true} {
+		ran := false
+		run := func(context.Context, *runCommand, *IO) error { ran = true; return nil }
+		all := tool(run)
+		all.check = refuse
+		for i := range all.Commands {
+			all.Commands[i].Anyone = anyone
+		}
+		if call(all, "", "run", "image"); ran != anyone {
+			t.Errorf("Anyone %v: it ran: %v", anyone, ran)
+		}
+	}
+}
+
 const toolHelp = `NAME:
    tool - does things
 

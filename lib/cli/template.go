@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"reflect"
@@ -14,7 +15,7 @@ type Template struct{ parsed *template.Template }
 // ParseTemplate parses a template. If over is not nil, the template is for values of its type, and a field that the
 // type does not have is an error.
 func ParseTemplate(text string, over any) (*Template, error) {
-	parsed, err := template.New("").Parse(text)
+	parsed, err := template.New("").Funcs(template.FuncMap{"json": toJSON}).Parse(text)
 	if err != nil {
 		return nil, &usageError{templateError(err, over)}
 	}
@@ -25,6 +26,12 @@ func ParseTemplate(text string, over any) (*Template, error) {
 		}
 	}
 	return &Template{parsed}, nil
+}
+
+// toJSON is the function json of docker's templates.
+func toJSON(value any) (string, error) {
+	data, err := json.Marshal(value)
+	return string(data), err
 }
 
 // Print prints the line for a value.

@@ -18,7 +18,8 @@ type driver interface {
 	mount(ctx context.Context, p place, layers []string) error
 }
 
-const defaultDriver = "overlay2"
+// DefaultDriver is the storage driver where the user names none.
+const DefaultDriver = "overlay2"
 
 // driverNamed returns the driver with the name.
 func driverNamed(name string) (driver, error) {

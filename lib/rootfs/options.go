@@ -87,7 +87,7 @@ func (m *Manager) parse(o Options) (*plan, error) {
 	p := &plan{options: o, driverName: o.StorageDriver}
 	var err error
 	if p.driverName == "" {
-		p.driverName = defaultDriver
+		p.driverName = DefaultDriver
 	}
 	if p.driver, err = driverNamed(p.driverName); err != nil {
 		return nil, err
