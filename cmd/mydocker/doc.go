@@ -29,6 +29,9 @@
 // --memory-swap, --cpu-period, --cpu-quota, --pids-limit. update changes them for the running container and for its
 // next starts. pause freezes a container until unpause, or until it is stopped.
 //
+// version prints of what the programs were made, and what the host can do; it needs no root. info prints counts of
+// containers and images, and what the host is. --format takes docker's names: '{{.Server.Version}}', '{{.CgroupVersion}}'.
+//
 // A CONTAINER is an id, a name, or the beginning of an id.
 //
 // # Examples
