@@ -15,7 +15,7 @@ export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 # The version is the last tag's; 0.0.0 where there is none.
 git := git --no-optional-locks -c 'safe.directory=*'
-VERSION := $(or $(patsubst v%,%,$(shell $(git) describe --tags 2>/dev/null)),0.0.0)
+VERSION := $(or $(patsubst v%,%,$(shell $(git) describe --tags --abbrev=12 2>/dev/null)),0.0.0)
 COMMIT := $(shell $(git) describe --always --abbrev=40 --match= --dirty 2>/dev/null)
 cli := github.com/weikeit/mydocker/lib/cli
 ldflags := -s -w -X $(cli).Version=$(VERSION) -X $(cli).Commit=$(COMMIT)
