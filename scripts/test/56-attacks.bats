@@ -190,7 +190,7 @@ programs() { sha256sum bin/*; }
   for key in kernel.core_pattern vm.overcommit_memory kernel.randomize_va_space fs.file-max net/../kernel/core_pattern net.ipv4.ip_forward/../../../kernel.sysrq; do
     refuses 125 'host, not|want a name' mydocker run --rm --net none --sysctl "$key=1" busybox true
   done
-  refuses 125 'no network namespace' mydocker run --rm --net host --sysctl net.core.somaxconn=1000 busybox true
+  refuses 125 'no new network namespace' mydocker run --rm --net host --sysctl net.core.somaxconn=1000 busybox true
 }
 
 @test "a layer larger than the disk is an error and leaves no blob or layer" {
