@@ -1,0 +1,161 @@
+#!/usr/bin/env bats
+# cp, rename, export, import, history, and docker's groups container and image.
+load lib
+
+setup_file() { warm_up busybox; }
+setup() {
+  setup_leakcheck
+  cd "$BATS_TEST_TMPDIR"
+}
+teardown() {
+  teardown_leakcheck
+}
+
+@test "cp: files and directories into a container, by docker's rules about the target" {
+  mydocker run -d --name web busybox sleep 100 >/dev/null
+  mkdir -p dir/sub
+  echo one >file
+  echo two >dir/sub/two
+  chmod 640 file
+  chown 7:8 file
+  inside() { mydocker exec web "$@"; }
+  does mydocker cp file web:/srv
+  same "one 640 0:0" "$(inside cat /srv) $(inside stat -c '%a %u:%g' /srv)" # a new file
+  does mydocker cp -a file web:/srv
+  same 7:8 "$(inside stat -c %u:%g /srv)" # over it
+  does mydocker cp file web:/tmp
+  does mydocker cp file web:/tmp/
+  same one "$(inside cat /tmp/file)"
+  refuses 1 'cp web: copy to web:/nosuch/: no such directory' mydocker cp file web:/nosuch/
+  refuses 1 'cp web: copy to web:/nosuch/x: .*no such' mydocker cp file web:/nosuch/x
+  refuses 1 'cp web: copy to web:/srv/: not a directory' mydocker cp file web:/srv/
+  refuses 1 'cp web: copy file/: not a directory' mydocker cp file/ web:/tmp
+  does mydocker cp dir web:/new # becomes it
+  same two "$(inside cat /new/sub/two)"
+  does mydocker cp dir web:/new # goes into it
+  same two "$(inside cat /new/dir/sub/two)"
+  does mydocker cp dir/. web:/tmp
+  same two "$(inside cat /tmp/sub/two)"
+  same 1777 "$(inside stat -c %a /tmp)"
+  (cd dir && does mydocker cp . web:/opt/)
+  same two "$(inside cat /opt/sub/two)"
+  refuses 1 'cp web: copy to web:/srv: a directory cannot replace a file' mydocker cp dir web:/srv
+  does mydocker cp file web:etc/relative # to its root
+  same one "$(inside cat /etc/relative)"
+  does mydocker cp file web:/etc/hosts # stays a bind mount
+  same one "$(inside cat /etc/hosts)"
+  refuses 1 'cp web: copy nosuch: no such file' mydocker cp nosuch web:/tmp
+  refuses 2 'cp: neither place is in a container' mydocker cp file other
+  refuses 2 'cp: copy from one container to another' mydocker cp web:/a web:/b
+  refuses 1 'cp nosuch: .*not found' mydocker cp file nosuch:/tmp
+  echo colon >a:b
+  does mydocker cp ./a:b web:/tmp
+  same colon "$(inside cat /tmp/a:b)"
+}
+
+@test "cp: out of a container, of one that runs and of one that does not, with its volumes" {
+  mydocker run -d --name web -v data:/data busybox sh -c '
+    echo kept >/data/file; mkdir -p /d/sub; echo x >/d/sub/x; ln -s sub/x /d/link; ln /d/sub/x /d/hard
+    chown 5:6 /d/sub/x; chmod 4755 /d/sub/x; mkfifo /d/fifo; sleep 100' >/dev/null
+  eventually 5 mydocker exec web test -p /d/fifo
+  local state
+  for state in running stopped; do
+    rm -rf out && mkdir out
+    does mydocker cp web:/etc/passwd out
+    like ^root: "$(<out/passwd)"
+    does mydocker cp web:/data/file out/renamed
+    same kept "$(<out/renamed)"
+    does mydocker cp web:/d out
+    same sub/x "$(readlink out/d/link)"
+    same "$(stat -c %i out/d/sub/x)" "$(stat -c %i out/d/hard)"
+    same "755 0:0" "$(stat -c '%a %u:%g' out/d/sub/x)"
+    [[ -p out/d/fifo ]]
+    does mydocker cp -a web:/d/. out/kept
+    same "4755 5:6" "$(stat -c '%a %u:%g' out/kept/sub/x)"
+    does mydocker cp web:/d/link out/
+    [[ -L out/link ]]
+    does mydocker cp -L web:/d/link out/followed
+    same x "$(<out/followed)"
+    same $'d/\nd/fifo\nd/hard\nd/link\nd/sub/\nd/sub/x' "$(mydocker cp web:/d - | tar t)"
+    same passwd "$(mydocker cp web:/etc/passwd - | tar t)"
+    tar c -C out followed | mydocker cp - web:/data
+    does mydocker cp web:/data/followed out/back
+    same x "$(<out/back)"
+    refuses 1 'cp web: copy an archive to web:/data/file: not a directory' mydocker cp - web:/data/file <out/back
+    refuses 1 'cp web: read archive: ' mydocker cp - web:/data <out/back
+    refuses 1 'cp web: copy web:/nosuch: no such file' mydocker cp web:/nosuch .
+    [[ $state == stopped ]] || mydocker stop -t 0 web >/dev/null
+  done
+  same exited "$(mydocker ps --format '{{.Status}}')"
+  does mydocker start web
+  same kept "$(mydocker exec web cat /data/file)"
+  mydocker rm -f web >/dev/null
+  mydocker volume rm data >/dev/null
+}
+
+@test "cp: no link of a container leads to the host" {
+  mydocker run -d --name web busybox sh -c '
+    ln -s /../../../../etc/shadow /file; ln -s / /root-link; ln -s /proc/1/root /magic; ln -s ../../.. /up; touch /own; sleep 100' >/dev/null
+  eventually 5 mydocker exec web test -e /own
+  echo mine >evil
+  does mydocker cp evil web:/root-link/../up/landed
+  [[ ! -e /landed ]]
+  same mine "$(mydocker exec web cat /landed)"
+  does mydocker cp -L web:/up/own out
+  [[ -f out ]]
+  refuses 1 'cp web: copy -?.*magic|cp web: ' mydocker cp -L web:/magic/etc/passwd out2
+  does mydocker cp web:/file link
+  same /../../../../etc/shadow "$(readlink link)"
+  # nor does one of an archive
+  mkdir t && ln -s /etc t/etc-link
+  tar cf evil.tar -C t etc-link
+  mkdir -p u/etc-link && echo x >u/etc-link/made
+  tar rf evil.tar -C u etc-link/made
+  tar rf evil.tar -P --transform 's,^,../../../../,' evil
+  mydocker cp - web:/tmp <evil.tar
+  same x "$(mydocker exec web cat /etc/made)"
+  [[ ! -e /etc/made ]]
+  same mine "$(mydocker exec web cat /tmp/evil)"
+}
+
+@test "cp: read-only containers and volumes are, and ids are those of the container's users" {
+  mkdir shared
+  mydocker run -d --name ro --read-only -v "$PWD/shared:/shared" -v "$PWD/shared:/fixed:ro" busybox sleep 100 >/dev/null
+  echo x >file
+  local state
+  for state in running stopped; do
+    refuses 1 'read-only file system' mydocker cp file ro:/file
+    refuses 1 'read-only file system' mydocker cp file ro:/fixed/file
+    does mydocker cp file ro:/shared/file
+    same x "$(<shared/file)"
+    rm shared/file
+    mydocker stop -t 0 ro >/dev/null
+  done
+  mydocker run -d --name users --userns 100000:200000:1000 busybox sleep 100 >/dev/null
+  chown 5:6 file
+  for state in running stopped; do
+    does mydocker cp file users:/plain
+    does mydocker cp -a file users:/kept
+    does mydocker cp -a users:/kept "out-$state"
+    same 5:6 "$(stat -c %u:%g "out-$state")"
+    mydocker stop -t 0 users >/dev/null
+  done
+  mydocker start users >/dev/null
+  same "0:0 5:6" "$(mydocker exec users stat -c %u:%g /plain /kept | xargs)"
+  chown 5000 file
+  refuses 1 'cp users: unpack .kept.: user id 5000: not mapped by the container' mydocker cp -a file users:/kept
+}
+
+@test "cp: killed in the middle of an archive it leaves nothing, and the container starts" {
+  mydocker create --name web busybox sleep 100 >/dev/null
+  mkfifo pipe
+  mydocker cp - web:/tmp <pipe 3>&- &
+  exec 9>pipe
+  head -c 512 /dev/zero >&9
+  sleep 0.5
+  kill -9 $!
+  wait $! || true
+  exec 9>&-
+  same 0 "$(grep -c "$(mydocker ps -lq)" /proc/self/mountinfo || true)"
+  does mydocker start web
+}
