@@ -52,7 +52,7 @@ func (e *Engine) sweep(ctx context.Context) (found bool) {
 // temporary files of images are removed with the images' lock. What no image needs is kept for a day, for
 // [image.Store.Orphans].
 func (e *Engine) settleAll(ctx context.Context) error {
-	errs := []error{e.Dir.DropAllTemps(), e.rootfs.SettleAll(), e.Network.SettleAll(ctx)}
+	errs := []error{e.Dir.DropAllTemps(), e.rootfs.SettleAll(), e.Network.SettleAll(ctx), e.settleNames(ctx)}
 	unlock, err := e.Images.Lock()
 	if err == nil {
 		unlock()
@@ -63,7 +63,7 @@ func (e *Engine) settleAll(ctx context.Context) error {
 // settle removes what the killed holder of a lock left, and the lock's file.
 func (e *Engine) settle(ctx context.Context, lock string) error {
 	if state.IsID(lock) {
-		return e.settleRecords(lock)
+		return e.settleRecords(ctx, lock)
 	}
 	ours, err := e.Network.Settle(ctx, lock)
 	if !ours {
@@ -81,14 +81,14 @@ func (e *Engine) settle(ctx context.Context, lock string) error {
 	return err
 }
 
-// settleRecords removes unfinished records of container id.
-func (e *Engine) settleRecords(id string) error {
+// settleRecords removes unfinished records of container id, and finishes a rename.
+func (e *Engine) settleRecords(ctx context.Context, id string) error {
 	unlock, err := e.Dir.LockChanging(id)
 	if err != nil {
 		return err
 	}
 	e.Dir.DropTemps(id)
-	err = e.rootfs.SettleVolumesOf(id)
+	err = errors.Join(e.rootfs.SettleVolumesOf(id), e.settleNameOf(ctx, id))
 	unlock()
 	e.Dir.Release(id) // removes the directory that the lock made if there is no such container
 	return err

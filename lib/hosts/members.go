@@ -77,6 +77,34 @@ func (f Files) Add(id string, n state.Net, gateway netip.Addr) error {
 	})
 }
 
+// Rename replaces the lines of container id, whose names have changed, in all hosts files. gateway is as in [Files.Add].
+func (f Files) Rename(id string, n state.Net, gateway netip.Addr) error {
+	unlock, err := f.lock()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range n.Endpoints {
+		errs = append(errs, f.removeFromOthers(e.Network, id))
+	}
+	unlock()
+	return errors.Join(append(errs, f.Add(id, n, gateway))...)
+}
+
+// removeFromOthers removes the lines of container id from the files of the other members of a network.
+func (f Files) removeFromOthers(network, id string) error {
+	members, err := f.members(network)
+	if err != nil {
+		return err
+	}
+	for _, other := range members {
+		if other.id != id {
+			f.removeLines(other.id, mark+network+":"+id)
+		}
+	}
+	return nil
+}
+
 // ownLines returns the lines of a container without endpoints.
 func (f Files) ownLines(id string, n state.Net) ([]string, error) {
 	if other, ok := strings.CutPrefix(n.Mode, state.ModeContainer); ok {

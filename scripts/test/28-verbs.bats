@@ -5,7 +5,7 @@ load lib
 setup_file() { warm_up busybox; }
 setup() {
   setup_leakcheck
-  cd "$BATS_TEST_TMPDIR"
+  cd "$BATS_TEST_TMPDIR" || return
 }
 teardown() {
   teardown_leakcheck
@@ -158,4 +158,26 @@ teardown() {
   exec 9>&-
   same 0 "$(grep -c "$(mydocker ps -lq)" /proc/self/mountinfo || true)"
   does mydocker start web
+}
+
+@test "rename: of one that runs, which others find by the new name, and of one that does not" {
+  mydocker run -d --name web busybox sleep 100 >/dev/null
+  mydocker run -d --name other busybox sleep 100 >/dev/null
+  mydocker create --name still busybox true >/dev/null
+  does mydocker rename web www
+  same "" "$output"
+  same www "$(mydocker ps -f status=running --format '{{.Name}}' | grep w)"
+  like '^[0-9]' "$(mydocker exec other getent hosts www || mydocker exec other grep -w www /etc/hosts)"
+  unlike web "$(mydocker exec other cat /etc/hosts)$(mydocker exec www cat /etc/hosts)"
+  like www "$(mydocker exec www cat /etc/hosts)"
+  refuses 1 'inspect web: ' mydocker inspect web
+  does mydocker rename still quiet
+  same created "$(mydocker ps -f name=quiet --format '{{.Status}}')"
+  refuses 1 'rename www: name other is taken by container [0-9a-f]{12}' mydocker rename www other
+  refuses 1 'rename www: name is already www' mydocker rename www www
+  refuses 1 'rename www: container name "-x": want' mydocker rename www -- -x
+  refuses 1 'rename nosuch: .*not found' mydocker rename nosuch x1
+  does mydocker rename other web # the old name is free
+  mydocker rm -f www >/dev/null
+  same "" "$(ls /var/lib/mydocker/names | grep -v -e web -e quiet)"
 }
