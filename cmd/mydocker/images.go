@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -69,6 +71,7 @@ func mdPull(ctx context.Context, std *cli.IO, args ...string) error {
 type imageList struct {
 	Quiet  bool   `short:"q" help:"Only print the ids"`
 	Format string `enum:",table,json" default:"" help:"table, or json (one object per line)"`
+	Name   string `arg:"" optional:"" help:"Only images with this name, NAME[:TAG]; * matches any part of it"`
 }
 
 // imageRow is one name of an image. Its JSON is for programs.
@@ -92,6 +95,9 @@ func (c *imageList) Run(_ context.Context, std *cli.IO) error {
 	if err != nil {
 		return err
 	}
+	if c.Name != "" {
+		images = namedImages(images, c.Name)
+	}
 	counts, err := e.ImageCounts()
 	if err != nil {
 		return err
@@ -113,6 +119,28 @@ func (c *imageList) Run(_ context.Context, std *cli.IO) error {
 
 func (r imageRow) cells() []string {
 	return []string{r.ID, r.Repo, r.Tag, strconv.Itoa(r.Counts), container.FormatTime(r.Created), container.Size(r.Size)}
+}
+
+// namedImages returns the images with a name that matches, without their other names. A pattern without a tag matches all
+// tags.
+func namedImages(images []*image.Image, pattern string) []*image.Image {
+	matches := func(ref image.Reference) bool {
+		for _, name := range []string{ref.Repo(), ref.Repo() + ":" + ref.Tag, ref.Domain + "/" + ref.Path, ref.Domain + "/" + ref.Path + ":" + ref.Tag} {
+			if ok, err := path.Match(pattern, name); ok && err == nil {
+				return true
+			}
+		}
+		return false
+	}
+	var found []*image.Image
+	for _, img := range images {
+		named := *img
+		named.References = slices.DeleteFunc(slices.Clone(img.References), func(ref image.Reference) bool { return !matches(ref) })
+		if len(named.References) > 0 {
+			found = append(found, &named)
+		}
+	}
+	return found
 }
 
 // imageRows returns a row for each name of an image, or one row if it has none.

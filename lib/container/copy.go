@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/weikeit/mydocker/lib/image"
+	"github.com/weikeit/mydocker/lib/interrupt"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/rootfs"
 )
@@ -22,7 +24,7 @@ type CopyOptions struct {
 	FollowLink bool `short:"L" help:"Copy what a link at SOURCE leads to, not the link"`
 }
 
-// place is an absolute path in a container, or on the host where container is empty.
+// place is an absolute path in a container, or on the host if container is empty.
 type place struct {
 	container, path string
 	arg             string // as the user wrote it
@@ -105,7 +107,8 @@ func (e *Engine) copy(ctx context.Context, source, target place, o CopyOptions, 
 	return copyBetween(ctx, host, source, inside, target, o)
 }
 
-// copyBetween copies through an archive, as docker does: a goroutine reads the source, and the caller's writes the target.
+// copyBetween copies through an archive, as docker does: a goroutine reads the source, and the caller's writes the
+// target.
 func copyBetween(ctx context.Context, fromTree *fileTree, from place, toTree *fileTree, to place, o CopyOptions) (int64, error) {
 	src, err := fromTree.source(from, o.FollowLink)
 	if err != nil {
@@ -165,7 +168,12 @@ func (t *fileTree) copyFromStream(ctx context.Context, to place, o CopyOptions, 
 	case !isDirectory(st):
 		return 0, fmt.Errorf("copy an archive to %s: %w", to.arg, syscall.ENOTDIR)
 	}
-	return t.unpack(ctx, real, o, stdin)
+	archive, err := image.Decompress(ctx, interrupt.Reader(stdin))
+	if err != nil {
+		return 0, fmt.Errorf("read archive: %w", err)
+	}
+	defer archive.Close()
+	return t.unpack(ctx, real, o, archive)
 }
 
 // clean makes a path absolute, and removes the "/" or "/." at its end.

@@ -44,7 +44,11 @@ func (e *Engine) openFiles(ctx context.Context, c *state.Container) (*fileTree, 
 			return t, err
 		}
 	}
-	return e.openStopped(ctx, c.ID)
+	record, err := rootfs.ReadRecord(e.Dir, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	return e.openStopped(ctx, c.ID, record.Volumes)
 }
 
 func openRunning(c *state.Container) (*fileTree, error) {
@@ -63,12 +67,12 @@ func openRunning(c *state.Container) (*fileTree, error) {
 	return &fileTree{root: root, owners: rootfs.OwnersOf(c.Spec), close: func() { root.Close() }}, nil
 }
 
-func (e *Engine) openStopped(ctx context.Context, id string) (*fileTree, error) {
+func (e *Engine) openStopped(ctx context.Context, id string, volumes []rootfs.Volume) (*fileTree, error) {
 	unlock, err := e.Dir.Lock(id)
 	if err != nil {
 		return nil, err
 	}
-	t, err := e.openLocked(ctx, id)
+	t, err := e.openLocked(ctx, id, volumes)
 	if err != nil {
 		unlock()
 		e.Dir.Release(id)
@@ -83,7 +87,7 @@ func (e *Engine) openStopped(ctx context.Context, id string) (*fileTree, error) 
 	return t, nil
 }
 
-func (e *Engine) openLocked(ctx context.Context, id string) (*fileTree, error) {
+func (e *Engine) openLocked(ctx context.Context, id string, volumes []rootfs.Volume) (*fileTree, error) {
 	c, err := e.Dir.Load(id)
 	if err != nil {
 		return nil, err
@@ -94,7 +98,7 @@ func (e *Engine) openLocked(ctx context.Context, id string) (*fileTree, error) {
 	if err := e.Dir.AcquireLocked(id); err != nil {
 		return nil, err
 	}
-	root, err := e.rootfs.OpenStopped(ctx, c.Spec)
+	root, err := e.rootfs.OpenStopped(ctx, c.Spec, volumes)
 	if err != nil {
 		return nil, fmt.Errorf("mount files: %w", err)
 	}

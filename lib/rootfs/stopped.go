@@ -15,22 +15,15 @@ import (
 // oPath opens a file only to name it (O_PATH of open(2)).
 const oPath = 0x200000
 
-// OpenStopped opens the root of a container that does not run, with its volumes. The mounts are detached: they end with the
-// root that it returns, or with this process. The caller owns the container and holds its lock until then, because two
-// overlays on one upper directory are undefined (kernel: filesystems/overlayfs).
-func (m *Manager) OpenStopped(ctx context.Context, s *spec.Spec) (*linux.Root, error) {
+// OpenStopped opens the root of a container that does not run, with these volumes. The mounts are detached: they end
+// with the root that it returns, or with this process. The caller owns the container and holds its lock until then,
+// because two overlays on one upper directory are undefined (kernel: filesystems/overlayfs).
+func (m *Manager) OpenStopped(ctx context.Context, s *spec.Spec, volumes []Volume) (*linux.Root, error) {
 	path := m.dir.Rootfs(s.ID())
 	if linux.IsMountPoint(path) { // its monitor is about to start it again
 		return openDetached(path)
 	}
-	err := m.Remount(ctx, s)
-	if err == nil {
-		err = m.mountStopped(s)
-	}
-	var root *linux.Root
-	if err == nil {
-		root, err = openDetached(path)
-	}
+	root, err := m.mountDetached(ctx, s, volumes)
 	if err := errors.Join(err, m.unmountRoot(s.ID())); err != nil {
 		if root != nil {
 			root.Close()
@@ -38,6 +31,17 @@ func (m *Manager) OpenStopped(ctx context.Context, s *spec.Spec) (*linux.Root, e
 		return nil, err
 	}
 	return root, nil
+}
+
+// mountDetached mounts the root and the volumes, and opens a copy of the mounts.
+func (m *Manager) mountDetached(ctx context.Context, s *spec.Spec, volumes []Volume) (*linux.Root, error) {
+	if err := m.Remount(ctx, s); err != nil {
+		return nil, err
+	}
+	if err := m.mountStopped(s, volumes); err != nil {
+		return nil, err
+	}
+	return openDetached(m.dir.Rootfs(s.ID()))
 }
 
 // openDetached opens a copy of the mounts at path.
@@ -50,7 +54,8 @@ func openDetached(path string) (*linux.Root, error) {
 	return linux.OpenRoot(linux.FDPath(tree))
 }
 
-// OpenMounted opens the root of a running container as it is mounted on the host: without volumes and other mounts inside.
+// OpenMounted opens the root of a running container as it is mounted on the host: without volumes and other mounts
+// inside.
 func (m *Manager) OpenMounted(id string) (*linux.Root, error) {
 	tree, err := linux.OpenTree(m.dir.Rootfs(id), false)
 	if err != nil {
@@ -62,12 +67,8 @@ func (m *Manager) OpenMounted(id string) (*linux.Root, error) {
 
 // mountStopped binds the volumes into the mounted root. Mounts below a source are not bound: they would be peers of the
 // host's mounts, and unmounting ours would unmount those.
-func (m *Manager) mountStopped(s *spec.Spec) error {
+func (m *Manager) mountStopped(s *spec.Spec, volumes []Volume) error {
 	path := m.dir.Rootfs(s.ID())
-	record, err := ReadRecord(m.dir, s.ID())
-	if err != nil {
-		return err
-	}
 	if err := linux.Mount("", path, "", linux.MsPrivate, ""); err != nil {
 		return err
 	}
@@ -88,8 +89,9 @@ func (m *Manager) mountStopped(s *spec.Spec) error {
 	if userns != nil {
 		defer userns.Close()
 	}
-	slices.SortFunc(record.Volumes, func(a, b Volume) int { return strings.Compare(a.Destination, b.Destination) })
-	for _, v := range record.Volumes {
+	volumes = slices.Clone(volumes)
+	slices.SortFunc(volumes, func(a, b Volume) int { return strings.Compare(a.Destination, b.Destination) })
+	for _, v := range volumes {
 		if err := bindStopped(root, v, userns); err != nil {
 			return err
 		}

@@ -181,3 +181,66 @@ teardown() {
   mydocker rm -f www >/dev/null
   same "" "$(ls /var/lib/mydocker/names | grep -v -e web -e quiet)"
 }
+
+@test "export: the root of a container, without its volumes, as an archive" {
+  mydocker run -d --name web -v data:/data busybox sh -c 'echo x >/data/in-volume; echo y >/made; sleep 100' >/dev/null
+  eventually 5 mydocker exec web test -e /made
+  local state
+  for state in running stopped; do
+    mydocker export web >out.tar
+    same y "$(tar -xOf out.tar made)"
+    like bin/busybox "$(tar t -f out.tar)"
+    unlike 'in-volume|proc/1' "$(tar t -f out.tar)"
+    does mydocker export -o file.tar web
+    cmp out.tar file.tar
+    mydocker stop -t 0 web >/dev/null
+  done
+  does mydocker export -o /dev/null web
+  refuses 1 'export nosuch: .*not found' mydocker export nosuch
+  refuses 1 'export web: open .*: no such file' mydocker export -o nosuch/file web
+  mydocker rm web >/dev/null
+  mydocker volume rm data >/dev/null
+}
+
+@test "import: archives of all kinds, a URL, and changes; history" {
+  mydocker create --name web busybox true >/dev/null
+  mydocker export -o f.tar web
+  does mydocker import -c 'CMD ["sh", "-c", "echo $A"]' -c 'ENV A="two words"' -m why - imp:1 <f.tar
+  like '^sha256:[0-9a-f]{64}$' "$output"
+  same "two words" "$(mydocker run --rm imp:1)"
+  does mydocker history --format '{{.ID}} {{.Comment}}' imp:1
+  same "$(mydocker images | awk '$2 == "imp" {print $1}') why" "$output"
+  local tool
+  for tool in gzip bzip2 xz zstd; do
+    $tool -kf f.tar
+    does mydocker import f.tar.?* "imp-$tool"
+    mydocker run --rm "imp-$tool" true
+    rm f.tar.*
+    does mydocker rmi "imp-$tool"
+  done
+  python3 -m http.server 8099 --bind 127.0.0.1 >server.log 2>&1 3>&- &
+  eventually 10 curl -fs -o /dev/null http://127.0.0.1:8099/
+  does mydocker import http://127.0.0.1:8099/f.tar imp:2
+  refuses 1 'import http://127.0.0.1:8099/nosuch.tar: .*404' mydocker import http://127.0.0.1:8099/nosuch.tar imp:3
+  kill $!
+  wait $! || true
+  refuses 1 'import: open nosuch.tar: no such file' mydocker import nosuch.tar
+  refuses 1 'import -: read archive: archive is empty' mydocker import - imp:3
+  refuses 1 'import f.tar: change "RUN x": want CMD' mydocker import -c 'RUN x' f.tar
+  echo nonsense >bad
+  refuses 1 'import bad: ' mydocker import bad imp:3
+  does mydocker rmi imp:1 imp:2
+  mydocker rm web >/dev/null
+}
+
+@test "history: the steps of an image, the last first" {
+  does mydocker history busybox
+  like 'IMAGE +CREATED +CREATED BY +SIZE +COMMENT' "$output"
+  does mydocker history -q busybox
+  same "$(mydocker images -q busybox | head -1)" "${lines[0]}"
+  does mydocker history --no-trunc -q busybox
+  like '^sha256:[0-9a-f]{64}' "$output"
+  does mydocker history --no-human --format '{{.Size}}' busybox
+  like '^[0-9]+' "$output"
+  refuses 1 'history nosuch: .*not found' mydocker history nosuch
+}
