@@ -194,6 +194,7 @@ func printRemoved(std *cli.IO, removed *image.Removed) error {
 }
 
 type imagePrune struct {
+	pruneForce
 	All bool `short:"a" help:"All images that no container uses, not only unnamed ones"`
 }
 
@@ -202,6 +203,13 @@ func (c *imagePrune) Run(_ context.Context, std *cli.IO) error {
 	e, err := engine(std)
 	if err != nil {
 		return err
+	}
+	what := "all unnamed images that no container uses"
+	if c.All {
+		what = "all images that no container uses"
+	}
+	if !c.agreed(std, what) {
+		return nil
 	}
 	removed, err := e.PruneImages(c.All)
 	if removed != nil {

@@ -101,13 +101,16 @@ func (c *networkInspect) Run(_ context.Context, std *cli.IO) error {
 	})
 }
 
-type networkPrune struct{}
+type networkPrune struct{ pruneForce }
 
 // Run implements cli.Runner.
-func (*networkPrune) Run(ctx context.Context, std *cli.IO) error {
+func (c *networkPrune) Run(ctx context.Context, std *cli.IO) error {
 	e, err := engine(std)
 	if err != nil {
 		return err
+	}
+	if !c.agreed(std, "all networks that no container uses") {
+		return nil
 	}
 	return e.Network.Prune(ctx, func(name string) error {
 		_, err := fmt.Fprintln(std.Out, name)

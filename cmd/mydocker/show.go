@@ -105,23 +105,16 @@ func (c *inspect) Run(_ context.Context, std *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	show := func(arg, kind string, value any) error {
-		fmt.Fprintf(std.Err, "Showing %s as a %s:\n", arg, kind)
-		return cli.JSON(std.Out, value)
-	}
 	if c.Format != "" {
-		format, err := cli.ParseTemplate(c.Format, nil)
-		if err != nil {
-			return err
-		}
-		show = func(_, _ string, value any) error { return format.Print(std.Out, value) }
+		return printByTemplate(std, "inspect", c.Format, c.Objects, e.InspectFor)
 	}
 	return cli.Each(std, "mydocker", "inspect", c.Objects, func(arg string) error {
 		kind, value, err := e.Inspect(arg)
 		if err != nil {
 			return cli.About(arg, err)
 		}
-		return cli.About(arg, show(arg, kind, value))
+		fmt.Fprintf(std.Err, "Showing %s as a %s:\n", arg, kind)
+		return cli.JSON(std.Out, value)
 	})
 }
 

@@ -42,7 +42,7 @@ func (c *systemCheck) Run(ctx context.Context, std *cli.IO) error {
 	return err
 }
 
-type systemPrune struct{}
+type systemPrune struct{ pruneForce }
 
 // Run removes everything that `system check` shows, and prints it.
 func (c *systemPrune) Run(ctx context.Context, std *cli.IO) error {
@@ -52,6 +52,9 @@ func (c *systemPrune) Run(ctx context.Context, std *cli.IO) error {
 	}
 	found, err := e.Orphans(ctx)
 	found = slices.DeleteFunc(found, func(o state.Orphan) bool { return o.Remove == nil })
+	if len(found) > 0 && !c.agreed(std, "what system check shows") {
+		return nil
+	}
 	return cmp.Or(err, removeAll(ctx, std, "system prune", found, func(o state.Orphan) {
 		fmt.Fprintf(std.Out, "%s %s\n", o.Kind, o.Name)
 	}))

@@ -84,6 +84,7 @@ func (c *volumeRemove) Run(_ context.Context, std *cli.IO) error {
 }
 
 type volumePrune struct {
+	pruneForce
 	All bool `short:"a" help:"All volumes that no container uses, not only anonymous ones"`
 }
 
@@ -96,6 +97,9 @@ func (c *volumePrune) Run(ctx context.Context, std *cli.IO) error {
 	rows, err := m.Volumes(warn(std))
 	if err != nil {
 		return err
+	}
+	if !c.agreed(std, "volumes that no container uses, with their data") {
+		return nil
 	}
 	var unused []string
 	for _, r := range rows {

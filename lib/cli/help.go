@@ -67,9 +67,13 @@ func (t Tool) rows(group string, more bool) [][2]string {
 		first, rest, nested := strings.Cut(c.Name, " ")
 		switch {
 		case c.Hidden:
-		case group != "":
-			if nested && first == group && c.More == more {
+		case group != "" && nested && first == group:
+			if c.More == more {
 				rows = append(rows, [2]string{rest, c.Summary})
+			}
+		case group != "":
+			if names := c.namesIn(group); len(names) > 0 && !more {
+				rows = append(rows, [2]string{strings.Join(names, ", "), c.Summary})
 			}
 		case nested:
 			if g, ok := t.group(first); ok && g.More == more && !seen[first] {
@@ -77,10 +81,25 @@ func (t Tool) rows(group string, more bool) [][2]string {
 				rows = append(rows, [2]string{first, g.Summary})
 			}
 		case c.More == more:
-			rows = append(rows, [2]string{strings.Join(append([]string{c.Name}, c.Aliases...), ", "), c.Summary})
+			rows = append(rows, [2]string{strings.Join(append([]string{c.Name}, c.namesIn("")...), ", "), c.Summary})
 		}
 	}
 	return rows
+}
+
+// namesIn returns the aliases in a group, without its name; for "" those in no group.
+func (c Command) namesIn(group string) []string {
+	var names []string
+	for _, alias := range c.Aliases {
+		first, rest, nested := strings.Cut(alias, " ")
+		switch {
+		case nested && first == group:
+			names = append(names, rest)
+		case !nested && group == "":
+			names = append(names, alias)
+		}
+	}
+	return names
 }
 
 // helpFor prints the help of the command that the words name.

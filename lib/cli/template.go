@@ -15,7 +15,7 @@ type Template struct{ parsed *template.Template }
 // ParseTemplate parses a template. If over is not nil, the template is for values of its type, and a field that the
 // type does not have is an error.
 func ParseTemplate(text string, over any) (*Template, error) {
-	parsed, err := template.New("").Funcs(template.FuncMap{"json": toJSON}).Parse(text)
+	parsed, err := template.New("").Funcs(templateFunctions()).Parse(text)
 	if err != nil {
 		return nil, &usageError{templateError(err, over)}
 	}
@@ -28,7 +28,13 @@ func ParseTemplate(text string, over any) (*Template, error) {
 	return &Template{parsed}, nil
 }
 
-// toJSON is the function json of docker's templates.
+// templateFunctions returns docker's functions for templates (its documentation, "Format command and log output").
+func templateFunctions() template.FuncMap {
+	return template.FuncMap{
+		"json": toJSON, "join": strings.Join, "split": strings.Split, "lower": strings.ToLower, "upper": strings.ToUpper,
+	}
+}
+
 func toJSON(value any) (string, error) {
 	data, err := json.Marshal(value)
 	return string(data), err

@@ -31,14 +31,7 @@ func (e *Engine) DiskUse(ctx context.Context) ([]DiskRow, error) {
 		return nil, err
 	}
 	for _, id := range ids {
-		size := int64(0)
-		for _, part := range []string{"diff", "log", "log.*"} {
-			paths, _ := filepath.Glob(filepath.Join(e.Dir.Bundle(id), part)) // the patterns are valid
-			for _, path := range paths {
-				size += diskUse(path)
-			}
-		}
-		boxes.add(size, e.Dir.Extent(id) == state.Active)
+		boxes.add(e.containerSize(id), e.Dir.Extent(id) == state.Active)
 	}
 	volumes := DiskRow{Kind: "volumes"}
 	rows, err := e.rootfs.Volumes(func(err error) { e.rootfs.Warn("%v", err) })

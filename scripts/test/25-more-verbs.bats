@@ -123,7 +123,7 @@ teardown() {
   same second "$(mydocker ps -f network=mydocker0 -f status=running --format '{{.Name}}')"
   refuses 2 'ps: --filter "exited=x"' mydocker ps -f exited=x
   does mydocker inspect -f '{{.Name}} {{.Status}} {{.Hostname}}' second
-  same "second running $(mydocker ps -lq)" "$output"
+  same "/second running $(mydocker ps -lq)" "$output"
   refuses 2 'inspect: --format' mydocker inspect -f '{{' second
   refuses 1 'inspect second: --format: \.Nonsense: no such field: it has .*\.Status' mydocker inspect -f '{{.Nonsense}}' second
   mydocker rm -f second first >/dev/null

@@ -244,3 +244,50 @@ teardown() {
   like '^[0-9]+' "$output"
   refuses 1 'history nosuch: .*not found' mydocker history nosuch
 }
+
+@test "container, image and volume: docker's groups, and its JSON" {
+  local id
+  does mydocker container run -d --name web -p 8080:80 -v data:/data -v "$PWD:/here:ro" -m 64m -e A=b --restart always busybox sleep 100
+  id=$output
+  does mydocker container ls -q
+  same "$id" "$output"
+  does mydocker container exec web true
+  mydocker container inspect web >web.json
+  same "$id /web running true sleep 100" "$(jq -r '.[0] | [.Id, .Name, .State.Status, .State.Running, .Path, .Args[0]] | join(" ")' web.json)"
+  same '8080 67108864 always 0' "$(jq -r '.[0].HostConfig | [.PortBindings["80/tcp"][0].HostPort, .Memory, .RestartPolicy.Name, .RestartPolicy.MaximumRetryCount] | join(" ")' web.json)"
+  same "$PWD:/here:ro" "$(jq -r '.[0].HostConfig.Binds[1]' web.json)"
+  same 'volume data /data true' "$(jq -r '.[0].Mounts[] | select(.Type == "volume") | [.Type, .Name, .Destination, .RW] | join(" ")' web.json)"
+  same 1 "$(jq '[.[0].Config.Env[] | select(. == "A=b")] | length' web.json)"
+  does mydocker inspect -f '{{.NetworkSettings.IPAddress}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}} {{.Endpoints | len}}' web
+  same "$(address web) $(address web) 1" "$output"
+  does mydocker inspect -f '{{.State.Running}} {{.State.ExitCode}} {{.Name}} {{.Uuid}} {{json .Config.Cmd}}' web
+  same "true 0 /web $id [\"sleep\",\"100\"]" "$output"
+  same "$(jq -r '.[0].State.Pid' web.json)" "$(mydocker inspect -f '{{.Cgroups.Pid}}' web)"
+  does mydocker container inspect -f '{{.State.Pid}}' web
+  complains 1 'container inspect nosuch: .*not found' mydocker container inspect nosuch
+  same '[]' "$output"
+  does mydocker image inspect busybox
+  same "$(mydocker inspect -f '{{.Image}}' web) busybox:latest amd64" "$(jq -r '.[0] | [.Id, .RepoTags[0], .Architecture] | join(" ")' <<<"$output")"
+  does mydocker volume inspect -f '{{.Mountpoint}}' data
+  same /var/lib/mydocker/volumes/data/data "$output"
+  same local "$(mydocker volume inspect data | jq -r '.[0].Scope')"
+  refuses 2 'container: unknown command "nosuch"' mydocker container nosuch
+  does mydocker container rm -f web
+  does mydocker volume rm data
+}
+
+@test "container prune removes what does not run, and says what and how much" {
+  mydocker run --name old -l keep=no busybox dd if=/dev/zero of=/big bs=1M count=3 2>/dev/null
+  mydocker run --name kept -l keep=yes busybox true
+  mydocker run -d --name runs busybox sleep 100 >/dev/null
+  local old
+  old=$(mydocker ps -q -f name=old)
+  refuses 2 'container prune: --filter "x=y"' mydocker container prune --filter x=y
+  does mydocker container prune -f --filter until=1h
+  same 'Total reclaimed space: 0 B' "$output"
+  does mydocker container prune -f --filter label!=keep=yes
+  same "$old" "${lines[0]}"
+  like 'Total reclaimed space: 3\.[0-9]+ MB' "${lines[1]}"
+  does mydocker container prune -f
+  same runs "$(mydocker ps --format '{{.Name}}')"
+}
