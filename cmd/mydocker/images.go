@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -164,6 +165,7 @@ func imageRows(img *image.Image, counts int) []imageRow {
 }
 
 type imageRemove struct {
+	Force  bool     `short:"f" help:"Remove all names of an image given by its id, and ignore images that do not exist"`
 	Images []string `arg:"" help:"Names or ids of images"`
 }
 
@@ -174,12 +176,33 @@ func (c *imageRemove) Run(_ context.Context, std *cli.IO) error {
 		return err
 	}
 	return cli.Each(std, "mydocker", "rmi", c.Images, func(arg string) error {
-		removed, err := e.RemoveImage(arg)
-		if err != nil {
-			return cli.About(arg, err)
+		for _, name := range c.names(e, arg) {
+			removed, err := e.RemoveImage(name)
+			if c.Force && warnMissing(std, err, "image", arg) {
+				return nil
+			}
+			if err != nil {
+				return cli.About(arg, err)
+			}
+			if err := printRemoved(std, removed); err != nil {
+				return err
+			}
 		}
-		return printRemoved(std, removed)
+		return nil
 	})
+}
+
+// names returns the names to remove for an argument: with force, all names of an image that is given by its id.
+func (c *imageRemove) names(e *container.Engine, arg string) []string {
+	img, err := e.Images.Resolve(arg)
+	if !c.Force || err != nil || len(img.References) < 2 || !strings.HasPrefix(img.ConfigDigest.Encoded(), strings.TrimPrefix(arg, "sha256:")) {
+		return []string{arg}
+	}
+	names := make([]string, len(img.References))
+	for i, ref := range img.References {
+		names[i] = ref.String()
+	}
+	return names
 }
 
 // printRemoved prints what a removal did, in docker's words.

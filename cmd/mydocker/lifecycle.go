@@ -133,12 +133,24 @@ func (c *remove) Run(ctx context.Context, std *cli.IO) error {
 	defer e.Sweep(ctx)
 	return cli.Each(std, "mydocker", "rm", c.Containers, func(arg string) error {
 		id, err := e.Remove(ctx, arg, c.RemoveOptions)
+		if c.Force && warnMissing(std, err, "container", arg) {
+			return nil
+		}
 		if err != nil {
 			return cli.About(arg, err)
 		}
 		_, err = fmt.Fprintln(std.Out, id)
 		return err
 	})
+}
+
+// warnMissing reports whether err says that an object does not exist, and warns about it. A removal by force continues.
+func warnMissing(std *cli.IO, err error, kind, name string) bool {
+	if !errors.Is(err, state.ErrNotFound) {
+		return false
+	}
+	cli.Warn(std.Err, "mydocker", "no such %s: %s", kind, name)
+	return true
 }
 
 type kill struct {

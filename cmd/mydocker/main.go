@@ -16,7 +16,8 @@ func main() {
 		Summary: `mydocker is a simple container runtime implementation.
 The purpose of this project is to learn how docker works and how to
 write a docker-like container runtime by ourselves, enjoy it!`,
-		Doc: doc,
+		Doc:       doc,
+		Elsewhere: elsewhere(),
 		Groups: []cli.Group{
 			{Name: "network", Summary: "Manage container networks"},
 			{Name: "image", Summary: "Manage container images"},

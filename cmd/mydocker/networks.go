@@ -63,6 +63,7 @@ func (c *networkList) Run(_ context.Context, std *cli.IO) error {
 }
 
 type networkRemove struct {
+	Force bool     `short:"f" help:"Ignore networks that do not exist"`
 	Names []string `arg:"" name:"network" help:"Names of networks"`
 }
 
@@ -73,10 +74,14 @@ func (c *networkRemove) Run(ctx context.Context, std *cli.IO) error {
 		return err
 	}
 	return cli.Each(std, "mydocker", "network rm", c.Names, func(name string) error {
-		if err := e.Network.Remove(ctx, name); err != nil {
+		err := e.Network.Remove(ctx, name)
+		if c.Force && warnMissing(std, err, "network", name) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(std.Out, name)
+		_, err = fmt.Fprintln(std.Out, name)
 		return err
 	})
 }

@@ -65,6 +65,7 @@ func (c *volumeList) Run(_ context.Context, std *cli.IO) error {
 }
 
 type volumeRemove struct {
+	Force   bool     `short:"f" help:"Ignore volumes that do not exist"`
 	Volumes []string `arg:"" help:"Names of volumes"`
 }
 
@@ -75,10 +76,14 @@ func (c *volumeRemove) Run(_ context.Context, std *cli.IO) error {
 		return err
 	}
 	return cli.Each(std, "mydocker", "volume rm", c.Volumes, func(name string) error {
-		if err := m.RemoveVolume(name); err != nil {
+		err := m.RemoveVolume(name)
+		if c.Force && warnMissing(std, err, "volume", name) {
+			return nil
+		}
+		if err != nil {
 			return cli.About(name, err)
 		}
-		_, err := fmt.Fprintln(std.Out, name)
+		_, err = fmt.Fprintln(std.Out, name)
 		return err
 	})
 }

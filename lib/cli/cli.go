@@ -61,6 +61,9 @@ type Tool struct {
 	Globals  []Global // options before the command, besides --debug, --help and --version
 	Doc      string   // the file with the package comment of main, which is the text of the man page
 
+	// Elsewhere has the commands of similar tools that this one does not have, and what to use here instead.
+	Elsewhere map[string]string
+
 	check func() error // runs before every command
 }
 
@@ -169,11 +172,9 @@ func (t Tool) dispatch(ctx context.Context, args []string, std *IO) int {
 			t.help(std.Out, args[0])
 			return 0
 		}
-		fmt.Fprintf(std.Err, "%s: %s: unknown command %q (see '%s %s --help')\n", t.Name, args[0], args[1], t.Name, args[0])
-		return ExitUsage
+		return t.unknown(args[0], args[1], std)
 	}
-	fmt.Fprintf(std.Err, "%s: unknown command %q (see '%s --help')\n", t.Name, args[0], t.Name)
-	return ExitUsage
+	return t.unknown("", args[0], std)
 }
 
 func (t Tool) find(name string) (Command, bool) {

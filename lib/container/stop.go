@@ -20,7 +20,7 @@ import (
 // StopOptions are the options of stop and restart.
 type StopOptions struct {
 	Signal string `short:"s" help:"Signal to stop the program (default: the container's, else SIGTERM)"`
-	Time   int    `short:"t" default:"10" help:"Seconds to wait before killing it; -1 waits forever (default: 10)"`
+	Time   int    `short:"t" docker:"timeout" default:"10" help:"Seconds to wait before killing it; -1 waits forever (default: 10)"`
 }
 
 // Stop sends the program of a container a signal, and kills it if it does not exit in time. It returns after the

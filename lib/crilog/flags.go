@@ -8,7 +8,7 @@ import (
 // Flags are the options of the commands that show logs.
 type Flags struct {
 	Follow     bool   `short:"f" help:"Follow the log until the container ends"`
-	Tail       string `default:"all" help:"Show only this many lines from the end"`
+	Tail       string `short:"n" default:"all" help:"Show only this many lines from the end"`
 	Since      string `help:"Show lines since a time: RFC 3339, a date, unix seconds, or a duration such as 42m"`
 	Until      string `help:"Show lines before a time"`
 	Timestamps bool   `short:"t" help:"Show the time of each line"`

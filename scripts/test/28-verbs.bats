@@ -291,3 +291,57 @@ teardown() {
   does mydocker container prune -f
   same runs "$(mydocker ps --format '{{.Name}}')"
 }
+
+@test "rm, rmi, network rm and volume rm by force: what is not there is no error" {
+  forced() {
+    run -0 --separate-stderr "$@"
+    same "" "$output"
+    like '^mydocker: warning: no such (container|image|network|volume): nosuch$' "$stderr"
+  }
+  forced mydocker rm -f nosuch
+  forced mydocker rmi -f nosuch
+  forced mydocker network rm -f nosuch
+  forced mydocker volume rm -f nosuch
+  mydocker tag busybox one:1
+  mydocker export "$(mydocker create busybox true)" | mydocker import - two:1 >/dev/null
+  mydocker tag two:1 three:1
+  refuses 1 'rmi [0-9a-f]+: image .* has names in several repositories' mydocker rmi "$(mydocker inspect -f '{{.Uuid}}' two:1)"
+  does mydocker rmi -f "$(mydocker inspect -f '{{.Uuid}}' two:1)"
+  like 'Untagged: three:1' "$output"
+  like 'Deleted: sha256' "$output"
+  does mydocker images one
+  like '^IMAGE ID.*[[:space:]][0-9a-f]{12} +one +1 ' "$output"
+  same "$(mydocker images -q one:1)" "$(mydocker inspect -f '{{.Uuid}}' busybox)"
+  does mydocker images 'on*'
+  same 2 "${#lines[@]}"
+  does mydocker images nosuch
+  same 1 "${#lines[@]}"
+  does mydocker rmi one:1
+}
+
+@test "logs -n, stop and restart --timeout: docker's names" {
+  mydocker run -d --name web busybox sh -c 'seq 5; exec sleep 100' >/dev/null
+  eventually 5 sh -c '[ "$(mydocker logs web | wc -l)" = 5 ]'
+  same $'4\n5' "$(mydocker logs -n 2 web)"
+  mydocker restart --timeout 0 web >/dev/null
+  does mydocker stop --timeout=0 web
+}
+
+@test "prunes ask on a terminal, and not by force" {
+  mydocker run --name old busybox true
+  same exited "$(mydocker ps --format '{{.Status}}')"
+  run script -qec 'mydocker container prune' /dev/null <<<n
+  like 'Continue\? \[y/N\]' "$output"
+  same exited "$(mydocker ps --format '{{.Status}}')"
+  run script -qec 'mydocker container prune -f' /dev/null </dev/null
+  like 'Total reclaimed' "$output"
+  same "" "$(mydocker ps -q)"
+}
+
+@test "unknown commands: the nearest one, or what to use instead" {
+  refuses 2 'unknown command "rnu": did you mean run\?' mydocker rnu busybox
+  refuses 2 'container: unknown command "isnpect": did you mean inspect\?' mydocker container isnpect x
+  refuses 2 'there is no command swarm: mydocker does not manage clusters' mydocker swarm init
+  refuses 2 'there is no command plugin: ' mydocker plugin ls
+  refuses 2 'there is no command context: mydocker has no daemon' mydocker context ls
+}
