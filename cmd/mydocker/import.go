@@ -18,7 +18,7 @@ import (
 type imageImport struct {
 	Change  []string `short:"c" sep:"none" help:"Apply a line of a Dockerfile to the image, e.g. -c 'CMD [\"sh\"]'"`
 	Message string   `short:"m" help:"Comment in the history of the image"`
-	Source  string   `arg:"" help:"Archive of a root file system: a file, a URL, or - for standard input; uncompressed, or compressed by gzip, bzip2, xz or zstd"`
+	Source  string   `arg:"" name:"file" help:"Archive of a root file system: a file, a URL, or - for standard input; uncompressed, or compressed by gzip, bzip2, xz or zstd"`
 	Name    string   `arg:"" optional:"" help:"Name of the image, NAME[:TAG]"`
 }
 
@@ -48,8 +48,8 @@ func (c *imageImport) Run(ctx context.Context, std *cli.IO) error {
 	return err
 }
 
-// open opens the archive. The second result closes it, and returns an error if it is incomplete. curl(1) fetches a URL: no
-// HTTP client is linked into this program.
+// open opens the archive. The second result closes it, and returns an error if it is incomplete. curl(1) fetches a URL:
+// no HTTP client is linked into this program.
 func (c *imageImport) open(ctx context.Context, std *cli.IO) (io.Reader, func() error, error) {
 	switch {
 	case c.Source == "-" && cli.IsTerminal(std.In):

@@ -66,7 +66,11 @@ func (t Tool) candidates(before []string, last string) []candidate {
 // names returns the names of the commands of a group, or of the tool.
 func (t Tool) names(group string) []candidate {
 	var all []candidate
-	for _, row := range append(append(t.rows(group, false), helpRow), t.rows(group, true)...) {
+	rows := append(append(t.rows(group, false), helpRow), t.rows(group, true)...)
+	if group != "" {
+		rows = append(rows, t.aliasRows(group)...)
+	}
+	for _, row := range rows {
 		for name := range strings.SplitSeq(row[0], ", ") {
 			if len(name) > 1 { // not h
 				all = append(all, candidate{name, row[1]})

@@ -25,6 +25,8 @@ func values(v *kong.Value, last string) []candidate {
 			return []candidate{{filesLine, ""}} // a directory or an archive (lib/rootfs)
 		}
 		return images()
+	case "source", "target": // of cp
+		return places(last)
 	case "objects":
 		return append(append(containers(last), networks(v, last)...), images()...)
 	case "file", "files", "spec", "env-file", "volume", "netns":
@@ -49,6 +51,18 @@ func words(list string) []candidate {
 	var all []candidate
 	for word := range strings.FieldsSeq(list) {
 		all = append(all, candidate{word: word})
+	}
+	return all
+}
+
+// places returns the containers with a colon, for a path in one, or files of the host.
+func places(last string) []candidate {
+	if strings.HasPrefix(last, "/") || strings.HasPrefix(last, ".") {
+		return []candidate{{filesLine, ""}}
+	}
+	all := containers(last)
+	for i := range all {
+		all[i].word += ":"
 	}
 	return all
 }

@@ -32,6 +32,10 @@ func (t Tool) help(w io.Writer, group string) {
 		fmt.Fprintln(w)
 		printCommands(w, "MORE COMMANDS", more)
 	}
+	if same := t.aliasRows(group); group != "" && len(same) > 0 {
+		fmt.Fprintln(w)
+		printCommands(w, fmt.Sprintf("THE SAME AS WITHOUT %q", group), same)
+	}
 	if group == "" {
 		fmt.Fprint(w, "\nGLOBAL OPTIONS:\n   --debug        print mydocker debug logs\n   --help, -h     show help\n   --version, -v  print the version\n")
 		if len(t.Globals) > 0 {
@@ -72,9 +76,6 @@ func (t Tool) rows(group string, more bool) [][2]string {
 				rows = append(rows, [2]string{rest, c.Summary})
 			}
 		case group != "":
-			if names := c.namesIn(group); len(names) > 0 && !more {
-				rows = append(rows, [2]string{strings.Join(names, ", "), c.Summary})
-			}
 		case nested:
 			if g, ok := t.group(first); ok && g.More == more && !seen[first] {
 				seen[first] = true
@@ -82,6 +83,17 @@ func (t Tool) rows(group string, more bool) [][2]string {
 			}
 		case c.More == more:
 			rows = append(rows, [2]string{strings.Join(append([]string{c.Name}, c.namesIn("")...), ", "), c.Summary})
+		}
+	}
+	return rows
+}
+
+// aliasRows returns the commands outside of a group that have an alias in it.
+func (t Tool) aliasRows(group string) [][2]string {
+	var rows [][2]string
+	for _, c := range t.Commands {
+		if names := c.namesIn(group); len(names) > 0 && !c.Hidden && !strings.HasPrefix(c.Name, group+" ") {
+			rows = append(rows, [2]string{strings.Join(names, ", "), c.Summary})
 		}
 	}
 	return rows

@@ -179,7 +179,7 @@ teardown() {
   refuses 1 'rename nosuch: .*not found' mydocker rename nosuch x1
   does mydocker rename other web # the old name is free
   mydocker rm -f www >/dev/null
-  same "" "$(ls /var/lib/mydocker/names | grep -v -e web -e quiet)"
+  same $'quiet\nweb' "$(ls /var/lib/mydocker/names)"
 }
 
 @test "export: the root of a container, without its volumes, as an archive" {
