@@ -200,7 +200,7 @@ func TestNotFound(t *testing.T) {
 		{"restart a", 1, "mydocker: restart a: container \"a\": not found\n"},
 		{"rm a", 1, "mydocker: rm a: container \"a\": not found\n"},
 		{"rm -f a", 0, "mydocker: warning: no such container: a\n"},
-		{"inspect a", 1, "mydocker: inspect a: not found: no container, image or network has this name\n"},
+		{"inspect a", 1, "mydocker: inspect a: not found: no container, image, network or volume has this name\n"},
 		{"ps", 0, ""},
 		{"images", 0, ""},
 	}

@@ -96,7 +96,7 @@ func printLines(std *cli.IO, lines []string) error {
 
 type inspect struct {
 	Format  string   `short:"f" help:"Print this Go template for each, such as '{{.Status}}', and nothing else"`
-	Objects []string `arg:"" help:"Ids or names of containers, images or networks"`
+	Objects []string `arg:"" help:"Ids or names of containers, images, networks or volumes"`
 }
 
 // Run prints the JSON to standard output, and the kind of each object to standard error.

@@ -105,8 +105,8 @@ func (e *Engine) openLocked(ctx context.Context, id string, volumes []rootfs.Vol
 	return &fileTree{root: root, owners: rootfs.OwnersOf(c.Spec), close: func() { root.Close() }}, nil
 }
 
-// openEntry opens the parent directory of a path, and returns the name in it. A path that ends in "/", "." or ".." is opened
-// itself, and the name is ".".
+// openEntry opens the parent directory of a path, and returns the name in it. A path that ends in "/", "." or ".." is
+// opened itself, and the name is ".".
 func (t *fileTree) openEntry(p string) (linux.Dir, string, error) {
 	parent, name := path.Split(p)
 	if name == "" || name == "." || name == ".." {
@@ -119,7 +119,8 @@ func (t *fileTree) openEntry(p string) (linux.Dir, string, error) {
 // maxLinks is the number of links that are followed, as by the kernel (path_resolution(7)).
 const maxLinks = 40
 
-// follow resolves the links that a path ends in. It returns the path behind them and what is there, or nil if nothing is.
+// follow resolves the links that a path ends in. It returns the path behind them and what is there, or nil if nothing
+// is.
 func (t *fileTree) follow(p string) (real string, found *linux.Stat, err error) {
 	for range maxLinks {
 		dir, name, err := t.openEntry(p)
@@ -179,13 +180,13 @@ func (t *fileTree) unpack(ctx context.Context, base string, o CopyOptions, archi
 }
 
 // mountPath matches the beginning of a path by which this process reaches the files of a container.
-var mountPath = regexp.MustCompile(`^/proc/(self/fd/[0-9]+|[0-9]+/root)(/|$)`)
+const mountPath = `^/proc/(self/fd/[0-9]+|[0-9]+/root)(/|$)`
 
 // withInnerPath replaces the path in an error by the container's.
 func withInnerPath(err error) error {
 	var e *fs.PathError
 	if errors.As(err, &e) {
-		e.Path = mountPath.ReplaceAllString(e.Path, "/")
+		e.Path = regexp.MustCompile(mountPath).ReplaceAllString(e.Path, "/")
 	}
 	return err
 }

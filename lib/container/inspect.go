@@ -13,8 +13,8 @@ import (
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// Inspect returns the first object that arg names, of the kinds container, image and network in this order. The JSON of
-// value is the README's.
+// Inspect returns the first object that arg names, of the kinds container, image, network and volume in this order. The
+// JSON of value is the README's.
 func (e *Engine) Inspect(arg string) (kind string, value any, err error) {
 	c, err := e.Load(arg)
 	if err == nil {
@@ -35,7 +35,10 @@ func (e *Engine) Inspect(arg string) (kind string, value any, err error) {
 	if n, err := e.Network.Inspect(arg); err == nil {
 		return "network", n.View(), nil
 	}
-	return "", nil, fmt.Errorf("%w: no container, image or network has this name", state.ErrNotFound)
+	if v, err := e.Volume(arg); err == nil {
+		return "volume", v, nil
+	}
+	return "", nil, fmt.Errorf("%w: no container, image, network or volume has this name", state.ErrNotFound)
 }
 
 type containerView struct {

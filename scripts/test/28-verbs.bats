@@ -270,6 +270,7 @@ teardown() {
   same "$(mydocker inspect -f '{{.Image}}' web) busybox:latest amd64" "$(jq -r '.[0] | [.Id, .RepoTags[0], .Architecture] | join(" ")' <<<"$output")"
   does mydocker volume inspect -f '{{.Mountpoint}}' data
   same /var/lib/mydocker/volumes/data/data "$output"
+  same data "$(mydocker inspect -f '{{.Name}}' data)"
   same local "$(mydocker volume inspect data | jq -r '.[0].Scope')"
   refuses 2 'container: unknown command "nosuch"' mydocker container nosuch
   does mydocker container rm -f web
