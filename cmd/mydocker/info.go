@@ -21,7 +21,7 @@ func (c *info) Run(_ context.Context, std *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	i, err := e.Info()
+	i, err := e.Info(thisVersion())
 	if err != nil {
 		return err
 	}

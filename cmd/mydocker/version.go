@@ -13,7 +13,7 @@ type version struct {
 
 // Run implements cli.Runner. Unlike docker's, it prints nothing twice: client and server are one program.
 func (c *version) Run(_ context.Context, std *cli.IO) error {
-	v := container.NewVersion()
+	v := thisVersion()
 	return formatted(std, c.Format, v, func() []line {
 		return []line{
 			{"Client version", v.Client.Version},
@@ -31,3 +31,5 @@ func (c *version) Run(_ context.Context, std *cli.IO) error {
 		}
 	})
 }
+
+func thisVersion() container.Version { return container.NewVersion(cli.Version, cli.Commit) }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
-	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/rootfs"
 )
@@ -40,19 +39,19 @@ type Server struct {
 	IPv6           bool
 }
 
-// NewVersion looks at the program and the host. It needs no rights.
-func NewVersion() Version {
+// NewVersion describes the program, of a version and commit, and the host. It needs no privileges.
+func NewVersion(version, commit string) Version {
 	build := Build{
-		Version: cli.Version, GitCommit: cli.Commit, GoVersion: runtime.Version(), Os: runtime.GOOS, Arch: runtime.GOARCH,
+		Version: version, GitCommit: commit, GoVersion: runtime.Version(), Os: runtime.GOOS, Arch: runtime.GOARCH,
 	}
-	version := Version{Client: build, Server: Server{
+	v := Version{Client: build, Server: Server{
 		Build: build, KernelVersion: linux.KernelRelease(), StorageDriver: rootfs.DefaultDriver,
 		Seccomp: linux.HasSeccomp(), AppArmor: linux.AppArmor(), UserNamespaces: linux.HasUserNS(), IPv6: linux.HasIPv6(),
 	}}
 	if support, err := cgroup.HostSupport(); err == nil {
-		version.Server.CgroupVersion = strconv.Itoa(support.Version)
+		v.Server.CgroupVersion = strconv.Itoa(support.Version)
 	}
-	return version
+	return v
 }
 
 // Info is what `mydocker info` prints, with docker's names.
@@ -78,9 +77,8 @@ type Info struct {
 	Warnings          []string
 }
 
-// Info counts what there is, and looks at the host.
-func (e *Engine) Info() (Info, error) {
-	version := NewVersion()
+// Info counts containers and images, and describes the host. version is that of the program.
+func (e *Engine) Info(version Version) (Info, error) {
 	info := Info{
 		Driver: version.Server.StorageDriver, CgroupDriver: "cgroupfs", CgroupVersion: version.Server.CgroupVersion,
 		SecurityOptions: version.securityOptions(), KernelVersion: version.Server.KernelVersion,

@@ -212,6 +212,8 @@ func TestForeignDocument(t *testing.T) {
 		"future":1},"hostname":"runc","root":{"path":"rootfs"},"mounts":[{"destination":"/etc","type":"tmpfs","source":"tmpfs"}]}`
 	s, err := spec.Read(strings.NewReader(foreign))
 	must(t, err)
+	_, err = state.EnsureID(s)
+	must(t, err)
 	must(t, h.Mount(Options{}, "test", nil)(context.Background(), s))
 	p := s.Process
 	got := []any{p.Args, p.Cwd, p.Terminal, p.User.UID, p.User.GID, s.Hostname, p.Env, s.Mounts[0].Destination, state.IsID(s.ID())}
