@@ -24,7 +24,7 @@ func TestPreparedGroupBecomesOrphan(t *testing.T) {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	m := New(state.Dir{Root: dir, Run: dir})
 	m.base = "/mydocker-test-" + state.NewID()
-	s := spec.New("")
+	s := spec.New(state.NewID())
 	if err := m.Create(Options{})(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func TestCreateInParallel(t *testing.T) {
 	for range 20 {
 		wg.Go(func() {
 			for range 10 {
-				s := spec.New("")
+				s := spec.New(state.NewID())
 				if err := m.Create(Options{Limits: Limits{Memory: ptr[Size](32 << 20)}})(t.Context(), s); err != nil {
 					t.Error(err)
 					return
