@@ -4,7 +4,7 @@
 //	licences -version V -arch ARCH [-commit C] [-time SECONDS] -copyright FILE -sbom FILE PACKAGE...
 //
 // FILE is Debian's machine-readable copyright (DEP-5), and a bill of materials in SPDX 2.3's JSON. A module without a
-// licence, or with one that is not recognized, is an error: somebody has to read it first.
+// licence, or with one that is not recognized, is an error: a person has to read it first.
 package main
 
 import (
