@@ -64,19 +64,25 @@ planted='attachment blob cgroup container file layer lease link lock mount name 
   rm $root/images/.tmp-x
 }
 
+no_link() { ! ip link show "$1"; }
+
 @test "system check finds each kind of orphan, and --fix removes only orphans" {
-  local before="$BATS_TEST_TMPDIR/state" found
+  local before="$BATS_TEST_TMPDIR/state" found vm lost
   # With owned objects beside them: a running, a stopped and a prepared container, and a kept volume.
   mydocker run -d --name runs -p 8080:80 -v /anonymous busybox sleep 1000 >/dev/null
   mydocker run --name ended -v named:/named -v /anonymous busybox true
   mydocker run --name left -v /anonymous busybox true && mydocker rm left >/dev/null
   md-rootfs mount --name prepared busybox true | md-cgroup create --pids-max 20 | md-net attach >"$BATS_TEST_TMPDIR/config.json"
-  ip netns add vm && md-net attach --netns vm >/dev/null
+  ip netns add vm
+  vm=$(md-net attach --netns vm)
   does mydocker system check
   same '' "$output"
   "$leakcheck" snapshot "$before"
 
-  ip netns add gone && md-net attach --netns gone >/dev/null && ip netns delete gone
+  ip netns add gone
+  lost=$(md-net attach --netns gone)
+  ip netns delete gone
+  eventually 5 no_link "$(jq -r '.endpoints[0].hostLink' "$root/containers/$lost/net.json")" # the kernel deletes it later
   plant
   run -1 --separate-stderr mydocker system check
   same '' "$stderr"
@@ -96,6 +102,7 @@ planted='attachment blob cgroup container file layer lease link lock mount name 
   does mydocker system check
   does mydocker exec runs true
   does md-spawn run <"$BATS_TEST_TMPDIR/config.json"
+  md-net detach "$vm"
   ip netns delete vm
   rm -rf $root/volumes/named
   mydocker volume prune -f >/dev/null 2>&1 || mydocker volume prune >/dev/null
