@@ -85,12 +85,14 @@ func OpenQuery() (Query, error) {
 func (q Query) Close() { q[syscall.NETLINK_ROUTE].Close() }
 
 func (q Query) ask(kind, flags int, data ...nl.NetlinkRequestData) ([][]byte, error) {
-	req := nl.NewNetlinkRequest(kind, flags)
-	req.Sockets = q
-	for _, d := range data {
-		req.AddData(d)
-	}
-	return req.Execute(syscall.NETLINK_ROUTE, 0)
+	return dump(func() ([][]byte, error) {
+		req := nl.NewNetlinkRequest(kind, flags)
+		req.Sockets = q
+		for _, d := range data {
+			req.AddData(d)
+		}
+		return req.Execute(syscall.NETLINK_ROUTE, 0)
+	})
 }
 
 // Bridge returns the state of the link with a name, nil if there is none.

@@ -186,7 +186,7 @@ func List() ([]Link, error) {
 
 // Addresses lists the addresses of a link.
 func Addresses(dev Link) ([]netip.Prefix, error) {
-	list, err := netlink.AddrList(dev, netlink.FAMILY_ALL)
+	list, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(dev, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses of %s: %w", dev.Attrs().Name, err)
 	}
