@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/weikeit/mydocker/lib/state"
@@ -40,6 +41,21 @@ func requireRoot(t *testing.T) {
 	if _, err := hostTrees(); err != nil {
 		skip("needs cgroups: %v", err)
 	}
+}
+
+// stageManager returns a manager with a parent cgroup of the test's own, and puts an md-cgroup, for release hooks, on the PATH.
+func stageManager(t *testing.T) *Manager {
+	t.Helper()
+	requireRoot(t)
+	dir := t.TempDir()
+	writeFiles(t, dir, "md-cgroup=")
+	if err := os.Chmod(filepath.Join(dir, "md-cgroup"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	m := New(state.Dir{Root: dir, Run: dir})
+	m.base = "/mydocker-test-" + state.NewID()
+	return m
 }
 
 // realGroup creates a cgroup. When the test ends, it is removed and no hierarchy may have it any more.

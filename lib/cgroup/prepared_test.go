@@ -1,8 +1,6 @@
 package cgroup
 
 import (
-	"os"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -15,15 +13,7 @@ import (
 // The cgroup of a document that is not run is no orphan before state.Forgotten, then a listed one that is kept, and after
 // state.Lost one that can be removed.
 func TestPreparedGroupBecomesOrphan(t *testing.T) {
-	requireRoot(t)
-	dir := t.TempDir()
-	writeFiles(t, dir, "md-cgroup=")
-	if err := os.Chmod(filepath.Join(dir, "md-cgroup"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	m := New(state.Dir{Root: dir, Run: dir})
-	m.base = "/mydocker-test-" + state.NewID()
+	m := stageManager(t)
 	s := spec.New(state.NewID())
 	if err := m.Create(Options{})(t.Context(), s); err != nil {
 		t.Fatal(err)

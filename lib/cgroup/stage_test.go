@@ -1,8 +1,6 @@
 package cgroup
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,15 +14,7 @@ import (
 // The stage sets linux.cgroupsPath, linux.resources and its release hook. It works while other stages
 // remove cgroups of the same parent.
 func TestCreateInParallel(t *testing.T) {
-	requireRoot(t)
-	dir := t.TempDir()
-	writeFiles(t, dir, "md-cgroup=")
-	if err := os.Chmod(filepath.Join(dir, "md-cgroup"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	m := New(state.Dir{Root: dir, Run: dir})
-	m.base = "/mydocker-test-" + state.NewID()
+	m := stageManager(t)
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {

@@ -24,9 +24,6 @@ import (
 func (m *Manager) Attach(o Options) spec.Stage {
 	return func(ctx context.Context, s *spec.Spec) error {
 		id := s.ID()
-		if err := state.CheckID(id); err != nil {
-			return err
-		}
 		p, err := o.plan(s.Annotation(spec.AnnotationExposed))
 		if err != nil {
 			return err
@@ -99,9 +96,6 @@ func (m *Manager) attach(ctx context.Context, id string, n *state.Net, joins []j
 // Up connects a kept container again, with the same addresses and ports.
 func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 	id := s.ID()
-	if err := state.CheckID(id); err != nil {
-		return err
-	}
 	unlock, err := m.lockContainer(ctx, id)
 	if err != nil {
 		return err

@@ -37,9 +37,6 @@ func (m *Manager) Detach(ctx context.Context, id string) error {
 
 // change calls do with a container's record under the lock on its connections.
 func (m *Manager) change(ctx context.Context, id string, do func(context.Context, string, state.Net) error) error {
-	if err := state.CheckID(id); err != nil {
-		return err
-	}
 	unlock, err := m.lockContainer(ctx, id)
 	if err != nil {
 		return err

@@ -118,8 +118,11 @@ func (m *Manager) settleNetwork(name string) error {
 	return os.RemoveAll(m.path(name))
 }
 
-// lockContainer takes the lock on a container's connections.
+// lockContainer checks a container's id and takes the lock on its connections.
 func (m *Manager) lockContainer(ctx context.Context, id string) (unlock func(), err error) {
+	if err := state.CheckID(id); err != nil {
+		return nil, err
+	}
 	return m.dir.LockAndSettle(connectionsLock+id, func() error {
 		n, err := m.dir.ReadNet(id)
 		if err != nil {
