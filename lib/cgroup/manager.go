@@ -191,15 +191,3 @@ func OOMKills(s *spec.Spec) uint64 {
 	}
 	return g.OOMKills()
 }
-
-// Join moves a process into the cgroup of the document. Without linux.cgroupsPath it does nothing.
-func Join(s *spec.Spec, pid int) error {
-	if s.Linux == nil || s.Linux.CgroupsPath == "" {
-		return nil
-	}
-	g, err := Open(s.Linux.CgroupsPath)
-	if err != nil {
-		return fmt.Errorf("move process %d to its cgroup: %w", pid, err)
-	}
-	return g.Add(pid)
-}

@@ -3,7 +3,6 @@ package monitor
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -294,9 +293,4 @@ func pairs(text string) map[string]string {
 		found[name] = value
 	}
 	return found
-}
-
-func decode(t *testing.T, data string, v any) {
-	t.Helper()
-	must(t, json.Unmarshal([]byte(data), v))
 }

@@ -31,7 +31,6 @@ teardown() {
 
 # document FILTER writes the bundle's document, edited by jq.
 document() { jq --arg root "$box/rootfs" ".root.path = \$root | $1" "$box/config.json" >"$bundle/config.json"; }
-script() { jq -n --arg text "$1" '["sh", "-c", $text]'; }
 mounts() { awk '{print $4, $5}' /proc/self/mountinfo | sort; }
 
 @test "a container with shared mounts does not unmount the host's" {

@@ -29,7 +29,6 @@ taken() { same 'Address already in use' "$(python3 "$BATS_FILE_TMPDIR/bind" "$@"
 free() { same free "$(python3 "$BATS_FILE_TMPDIR/bind" "$@")" || fail "$* cannot be bound"; }
 
 # monitor CONTAINER prints the pid of its monitor.
-monitor() { jq .monitor.pid "/run/mydocker/$(mydocker ps -a -q --filter "name=$1")/state.json"; }
 sockets() { find "/proc/$1/fd" -lname 'socket:*' | wc -l; }
 
 @test "every protocol, address and port of a range is in use, and no other" {

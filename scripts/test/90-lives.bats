@@ -7,9 +7,7 @@ setup() { setup_leakcheck; }
 teardown() { teardown_leakcheck; }
 
 spawn() { jq -r "$2" "/var/lib/mydocker/containers/$(mydocker ps -q -f name="$1")/spawn.json"; }
-is() { [[ $(mydocker ps -f "name=$1" --format '{{.Status}}') == "$2" ]]; }
 restarts() { (($(spawn "$1" '.restarts // 0') >= $2)); }
-monitor() { jq .monitor.pid "/run/mydocker/$(mydocker ps -q -f name="$1")/state.json"; }
 boot() { does mydocker system boot; }
 
 @test "on-failure restarts up to the limit, and not after success" {

@@ -45,8 +45,6 @@ plant() {
   done
 }
 
-cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
-
 planted='attachment blob cgroup container file layer lease link lock mount name namespace network port rule volume'
 
 @test "read-only commands create and remove nothing" {
@@ -109,15 +107,16 @@ no_link() { ! ip link show "$1"; }
 }
 
 @test "check finds no orphans while containers start and stop" {
-
+  local pid pids=()
   for _ in 1 2 3; do
-    (for _ in {1..10}; do mydocker run --rm -p 80 -v /anonymous busybox true; done) &
+    (for _ in {1..10}; do mydocker run --rm -p 80 -v /anonymous busybox true || exit; done) 3>&- &
+    pids+=($!)
   done
   for _ in {1..20}; do
     does mydocker system check --fix
     same '' "$output"
   done
-  wait
+  for pid in "${pids[@]}"; do wait "$pid" || fail 'a container did not run'; done
 }
 
 @test "df shows the disk use of images, containers and volumes" {

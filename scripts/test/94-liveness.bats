@@ -27,7 +27,6 @@ PLACES
 }
 from() { eval "timeout 60 $1 \"\${@:2}\""; }
 answers() { curl -s -m 3 "127.0.0.1:$1" | grep -q busybox; }
-is() { [[ $(mydocker ps -f "name=$1" --format '{{.Status}}') == "$2" ]]; }
 
 # unharmed WHAT: the container web runs, answers, and has its record.
 unharmed() {
@@ -200,7 +199,7 @@ unharmed() {
 
 # stopped NAME stops the container's monitor with SIGSTOP.
 stopped() {
-  monitor=$(jq .monitor.pid "$run/$(mydocker ps -q -f "name=$1")/state.json")
+  monitor=$(monitor "$1")
   kill -STOP "$monitor"
   eventually 5 grep -q '^State:.T' "/proc/$monitor/status"
 }
@@ -276,13 +275,13 @@ loop='trap "exit 7" TERM; echo ready; while :; do sleep 0.05; done'
 }
 
 @test "a monitor under a debugger is replaced, and the program's exit code is kept" {
-  command -v gdb strace >/dev/null || skip 'no debugger is installed'
+  command -v strace >/dev/null || skip 'strace is not installed'
   local monitor id
   id=$(mydocker run -d --name box -p 8080:80 busybox sh -c "$loop")
   eventually 5 eval 'mydocker logs box | grep -q ready'
-  monitor=$(jq .monitor.pid "$run/$id/state.json")
-  timeout 60 strace -f -o /dev/null -e inject=all:delay_enter=0 -p "$monitor" &
-  sleep 0.3
+  monitor=$(monitor box)
+  timeout 60 strace -f -o /dev/null -e inject=all:delay_enter=0 -p "$monitor" 3>&- &
+  eventually 5 grep -qE '^TracerPid:.[1-9]' "/proc/$monitor/status"
   kill -STOP "$monitor"
   eventually 5 grep -qE '^State:.[Tt]' "/proc/$monitor/status"
   swiftly 10 mydocker stop -t 1 box

@@ -79,7 +79,6 @@ plant() {
   touch $run/locks/{network-half,volume-half,volume-gone,index,pull-0123456789ab,group-0123456789ab,"$id","net-$id",anything}
   echo -n "$BATS_TEST_TMPDIR/away/saved.tar" >$run/locks/export-fedcba987654
 }
-cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
 
 @test "run, start, stop, kill and rm each clean up after killed commands, and remove nothing else" {
   local next before="$BATS_TEST_TMPDIR/before" id

@@ -74,6 +74,15 @@ address() {
   mydocker exec "$1" ip -o -4 addr | sed -nE 's,.* (10\.20\.30\.[0-9]+)/24 .*,\1,p'
 }
 
+# is CONTAINER STATUS
+is() { [[ $(mydocker ps -f "name=$1" --format '{{.Status}}') == "$2" ]]; }
+
+# monitor CONTAINER prints the pid of its monitor.
+monitor() { jq .monitor.pid "/run/mydocker/$(mydocker ps -aq -f "name=$1")/state.json"; }
+
+# cgroups prints where a hierarchy of cgroups is mounted.
+cgroups() { awk '$0 ~ / - cgroup2? / {print $5; exit}' /proc/self/mountinfo; }
+
 # warm_up IMAGE... prepares what a file needs: the images, and the default network, which stays. After that
 # every test must leave the host as it found it.
 warm_up() {
