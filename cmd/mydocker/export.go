@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/container"
@@ -27,34 +24,6 @@ func (c *export) Run(ctx context.Context, std *cli.IO) error {
 		if c.Output == "" {
 			return write(std.Out)
 		}
-		return writeWhole(c.Output, write)
+		return e.Images.WriteWhole(c.Output, write)
 	})
-}
-
-// writeWhole writes a file under a temporary name and renames it when it is complete. A device or pipe is written in
-// place.
-func writeWhole(path string, write func(io.Writer) error) (err error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		file, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		return errors.Join(write(file), file.Close())
-	}
-	temp := filepath.Join(filepath.Dir(path), state.TempPrefix+filepath.Base(path))
-	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	err = write(file)
-	if cerr := file.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		os.Remove(temp)
-	}
-	return err
 }

@@ -59,7 +59,7 @@ func (s *Store) Export(ctx context.Context, arg, to string, stdout io.Writer) er
 	case schemeLayout:
 		return s.withExportNote(file, "/", func(string) error { return e.writeLayout(ctx, file) })
 	case schemeOCIArchive, schemeDockerArchive:
-		return s.withExportNote(file, "", func(temp string) error { return e.writeFile(ctx, file, temp) })
+		return s.WriteWhole(file, func(w io.Writer) error { return e.writeArchive(ctx, w) })
 	}
 	return fmt.Errorf("destination %.300q: want ocidir:DIR, oci-archive:FILE, docker-archive:FILE or -", to)
 }
@@ -153,22 +153,30 @@ func (e *export) add(path string, d v1.Descriptor) error {
 	return nil
 }
 
-// writeFile writes the archive to temp and renames it to path, which has the old or the new archive at any time.
-func (e *export) writeFile(ctx context.Context, path, temp string) (err error) {
-	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
+// WriteWhole writes a file outside the store, which has its old or its new content at any time; what a killed command leaves
+// is removed by [Store.Settle]. A device or pipe is written in place.
+func (s *Store) WriteWhole(path string, write func(io.Writer) error) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
-			os.Remove(file.Name())
+			return err
 		}
-	}()
-	err = errors.Join(e.writeArchive(ctx, file), file.Chmod(0o644), file.Close())
-	if err != nil {
-		return err
+		return errors.Join(write(file), file.Close())
 	}
-	return os.Rename(file.Name(), path)
+	return s.withExportNote(path, "", func(temp string) error {
+		// Other users may write to the directory, and could have put a link there.
+		file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		if err = errors.Join(write(file), file.Chmod(0o644), file.Close()); err == nil {
+			err = os.Rename(temp, path)
+		}
+		if err != nil {
+			os.Remove(temp)
+		}
+		return err
+	})
 }
 
 func (e *export) writeArchive(ctx context.Context, w io.Writer) error {

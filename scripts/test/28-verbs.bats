@@ -195,7 +195,16 @@ teardown() {
     cmp out.tar file.tar
     mydocker stop -t 0 web >/dev/null
   done
-  does mydocker export -o /dev/null web
+  # A device is written in place, also by save; a link at a temporary name is not followed.
+  mknod null c 1 3
+  does mydocker export -o null web
+  does mydocker save -o null busybox
+  [[ -c null ]] || fail 'the device was replaced'
+  echo mine >victim
+  ln -s victim .tmp-file.tar
+  does mydocker export -o file.tar web
+  same mine "$(<victim)"
+  [[ -f file.tar && ! -L file.tar ]]
   refuses 1 'export nosuch: .*not found' mydocker export nosuch
   refuses 1 'export web: open .*: no such file' mydocker export -o nosuch/file web
   mydocker rm web >/dev/null
