@@ -112,6 +112,10 @@ func (m *Manager) Up(ctx context.Context, s *spec.Spec) error {
 	if err := m.unplugAll(ctx, id, n); err != nil {
 		return err
 	}
+	// After that, because then there is nothing to publish, which could fail again.
+	if n, err = m.settled(ctx, id, n); err != nil {
+		return err
+	}
 	path, err := m.plugInAgain(ctx, id, n)
 	if err != nil {
 		return errors.Join(err, m.unplugAll(context.WithoutCancel(ctx), id, n))

@@ -19,16 +19,16 @@ func (m *Manager) Connect(ctx context.Context, network, id string, o ConnectOpti
 		return fmt.Errorf("network %s: %w", network, err)
 	}
 	return m.change(ctx, id, func(ctx context.Context, id string, n state.Net) error {
+		n, err := m.settled(ctx, id, n)
 		switch {
+		case err != nil:
+			return err
 		case m.isGone(id):
 			return fmt.Errorf("container %s: %w", id, state.ErrNotFound)
 		case !n.OwnsNamespace():
 			return fmt.Errorf("network %s: container %s has no network namespace of its own", network, m.containerName(id))
 		case n.EndpointIn(network) >= 0:
 			return fmt.Errorf("network %s: container %s is connected already", network, m.containerName(id))
-		}
-		if err := m.freeJoining(id, n); err != nil {
-			return err
 		}
 		return m.connect(ctx, network, id, n, options)
 	})
@@ -98,10 +98,17 @@ func (m *Manager) plugLast(ctx context.Context, id string, before, n state.Net, 
 // With force it is no error if the container is not connected or is gone; what it still has in the network is freed.
 func (m *Manager) Disconnect(ctx context.Context, network, id string, force bool) error {
 	return m.change(ctx, id, func(ctx context.Context, id string, n state.Net) error {
+		again := n.Joining == network
+		n, err := m.settled(ctx, id, n)
+		if err != nil {
+			return err
+		}
 		i := n.EndpointIn(network)
 		switch {
+		case i < 0 && again:
+			return nil // the disconnect that failed before is complete now
 		case i >= 0:
-			n.Joining = network // so that the rest is done after a SIGKILL
+			n.Joining = network // so that the rest is done after a SIGKILL or an error
 			if err := state.WriteVolatile(m.netPath(id), n); err != nil {
 				return err
 			}

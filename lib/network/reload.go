@@ -18,8 +18,9 @@ import (
 // change all of this: a network manager flushes addresses, an administrator a table. The next container that starts,
 // [Manager.Reload] and [Manager.Orphans] check it.
 
-// Reload restores what other programs have changed: bridges, rules, and the hosts files of running containers. If the host's
-// administrator has changed the variant of iptables, the rules move to the new one.
+// Reload restores what other programs have changed: bridges, rules, and the hosts files of running containers. It completes
+// disconnects and undoes connects that have failed. If the host's administrator has changed the variant of iptables, the rules
+// move to the new one.
 func (m *Manager) Reload(ctx context.Context) error {
 	if err := m.Sweep(ctx); err != nil {
 		return err
@@ -31,7 +32,8 @@ func (m *Manager) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(m.reload(ctx), m.rewriteHosts())
+	// Connections come after the rules, without which no port can be published.
+	return errors.Join(m.reload(ctx), m.settleAllConnections(ctx), m.rewriteHosts())
 }
 
 // rewriteHosts writes the hosts files of all running containers anew.

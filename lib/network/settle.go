@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -97,8 +98,13 @@ func (m *Manager) SettleAll(ctx context.Context) error {
 		}
 		errs = append(errs, err)
 	}
+	return errors.Join(append(errs, m.settleAllConnections(ctx))...)
+}
+
+// settleAllConnections settles the connections of all containers whose records say that one has not finished.
+func (m *Manager) settleAllConnections(ctx context.Context) error {
 	ids, err := m.dir.IDs()
-	errs = append(errs, err)
+	errs := []error{err}
 	for _, id := range ids {
 		_, statErr := os.Lstat(m.tempNet(id))
 		if n, err := m.dir.ReadNet(id); statErr == nil || err == nil && n.Joining != "" {
@@ -132,8 +138,20 @@ func (m *Manager) lockContainer(ctx context.Context, id string) (unlock func(), 
 	})
 }
 
-// settleConnections removes a container from the network of a killed connect or disconnect. The caller holds the lock on its
-// connections.
+// settled settles what a connect or disconnect that failed has left, and returns the record as it is then. Only callers that
+// connect or disconnect need it: a container whose ports cannot be published must still be stopped, renamed and removed.
+func (m *Manager) settled(ctx context.Context, id string, n state.Net) (state.Net, error) {
+	if n.Joining == "" {
+		return n, nil
+	}
+	if err := m.settleConnections(context.WithoutCancel(ctx), id, n); err != nil {
+		return n, fmt.Errorf("network %s: complete the change that failed before: %w", n.Joining, err)
+	}
+	return m.dir.ReadNet(id)
+}
+
+// settleConnections removes a container from the network of a connect or disconnect that was killed or has failed. The caller
+// holds the lock on its connections.
 func (m *Manager) settleConnections(ctx context.Context, id string, n state.Net) error {
 	_ = os.Remove(m.tempNet(id))
 	if n.Joining == "" || state.CheckName("network", n.Joining) != nil {

@@ -1,0 +1,115 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/weikeit/mydocker/lib/firewall"
+)
+
+// failTool makes a firewall tool fail for the next batches, so many times, with a line that matches a pattern of grep, or until
+// mend is called.
+func failTool(t *testing.T, times int, tool, pattern string) (mend func()) {
+	t.Helper()
+	path, err := firewall.FindTool(tool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	script := fmt.Sprintf(`#!/bin/sh
+cat >%[1]s/$$
+if grep -q -e '%[2]s' %[1]s/$$; then
+  for fault in %[1]s/fault.*; do
+    rm "$fault" && echo 'a fault of the test' >&2 && exit 4
+    break
+  done
+fi
+exec %[3]s "$@" <%[1]s/$$
+`, dir, pattern, path)
+	if err := os.WriteFile(filepath.Join(dir, tool), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i := range times {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint("fault.", i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := os.Getenv("PATH")
+	t.Setenv("PATH", dir+":"+before)
+	return func() { t.Setenv("PATH", before) }
+}
+
+const always = 100
+
+// A disconnect that could not publish the ports in the next network is completed by the next command that can.
+func TestDisconnectThatFailed(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m, ctx := newManager(t), context.Background()
+	for name, subnet := range map[string]string{"n1": "10.77.1.0/24", "n2": "10.77.2.0/24", "n3": "10.77.3.0/24"} {
+		m.mustCreate(t, name, CreateOptions{Subnet: []string{subnet}})
+	}
+	t.Cleanup(func() { m.mustRemove(t, "n1", "n2", "n3", Default) })
+	for name, next := range map[string]func(c attached) error{
+		"disconnect": func(c attached) error { return m.Disconnect(ctx, "n1", c.id, false) },
+		"connect":    func(c attached) error { return m.Connect(ctx, "n3", c.id, ConnectOptions{}) },
+		"reload":     func(attached) error { return m.Reload(ctx) },
+		"start": func(c attached) error {
+			if err := m.Down(ctx, c.id); err != nil {
+				return err
+			}
+			return m.Up(ctx, c.spec)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := m.attachTo(t, Connection{Network: []string{"n1", "n2"}, Publish: []string{"8001:80"}})
+			mend := failTool(t, always, "iptables-nft-restore", "-A.*8001")
+			if err := m.Disconnect(ctx, "n1", c.id, false); err == nil {
+				t.Fatal("no error")
+			}
+			mend()
+			if err := next(c); err != nil {
+				t.Fatal(err)
+			}
+			n, err := m.dir.ReadNet(c.id)
+			if err != nil || n.Joining != "" || n.EndpointIn("n1") >= 0 || n.EndpointIn("n2") != 0 {
+				t.Errorf("the record is %+v, %v", n, err)
+			}
+			serve(t, c.path, "tcp", ":80")
+			if _, err := ask("", "tcp", "127.0.0.1:8001"); err != nil {
+				t.Errorf("port 8001: %v", err)
+			}
+			if faults, err := m.firewall.Faults(ctx, nil); len(faults) > 0 || err != nil {
+				t.Errorf("%v, %v", faults, err)
+			}
+			if err := m.firewall.CheckPorts(ctx, c.id, n); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A container that cannot be disconnected can still be stopped and removed.
+func TestRemoveAfterDisconnectThatFailed(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m, ctx := newManager(t), context.Background()
+	m.mustCreate(t, "n1", CreateOptions{Subnet: []string{"10.77.1.0/24"}})
+	m.mustCreate(t, "n2", CreateOptions{Subnet: []string{"10.77.2.0/24"}})
+	t.Cleanup(func() { m.mustRemove(t, "n1", "n2", Default) })
+	c := m.attachTo(t, Connection{Network: []string{"n1", "n2"}, Publish: []string{"8001:80"}})
+	failTool(t, always, "iptables-nft-restore", "-A.*8001")
+	if err := m.Disconnect(ctx, "n1", c.id, false); err == nil {
+		t.Fatal("no error")
+	}
+	if err := errors.Join(m.Down(ctx, c.id), m.Release(ctx, c.id)); err != nil {
+		t.Error(err)
+	}
+	if n := m.reservedPorts(); n != 0 {
+		t.Errorf("%d ports are reserved", n)
+	}
+}
