@@ -53,12 +53,15 @@ func (m *Manager) connect(ctx context.Context, network, id string, n state.Net, 
 			err = m.plugLast(ctx, id, before, n, up)
 		}
 	}
-	n.Joining = ""
 	if err == nil {
-		err = m.writeNet(id, n)
+		done := n
+		done.Joining = ""
+		err = m.writeNet(id, done)
 	}
 	if err != nil {
-		return errors.Join(err, m.unplug(id, n, len(n.Endpoints)-1))
+		// This also publishes again what was withdrawn. If it fails, the record still says that it has to be done.
+		n.Mode, n.Unnamed = before.Mode, before.Unnamed
+		return errors.Join(err, m.disconnect(context.WithoutCancel(ctx), id, n, len(n.Endpoints)-1))
 	}
 	return nil
 }

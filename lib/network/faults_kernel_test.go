@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/weikeit/mydocker/lib/firewall"
+	"github.com/weikeit/mydocker/lib/state"
 )
 
 // failTool makes a firewall tool fail for the next batches, so many times, with a line that matches a pattern of grep, or until
@@ -111,5 +114,68 @@ func TestRemoveAfterDisconnectThatFailed(t *testing.T) {
 	}
 	if n := m.reservedPorts(); n != 0 {
 		t.Errorf("%d ports are reserved", n)
+	}
+}
+
+// A failed connect leaves the container as it was: its ports answer, and its record is the same.
+func TestConnectThatFailed(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m, ctx := newManager(t), context.Background()
+	m.mustCreate(t, "n1", CreateOptions{Subnet: []string{"10.77.1.0/24"}})
+	m.mustCreate(t, "n2", CreateOptions{Subnet: []string{"10.77.2.0/24", "fd00:77::/64"}})
+	t.Cleanup(func() { m.mustRemove(t, "n1", "n2", Default) })
+	web := m.attachTo(t, Connection{Network: []string{"n1"}, Publish: []string{"8001:80"}})
+	serve(t, web.path, "tcp", ":80")
+	alone := m.attachTo(t, Connection{Network: []string{"none"}})
+
+	connect := func(c attached, network string) {
+		t.Helper()
+		before, err := m.dir.ReadNet(c.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Connect(ctx, network, c.id, ConnectOptions{}); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("got %v, want one error", err)
+		}
+		if after, err := m.dir.ReadNet(c.id); err != nil || !reflect.DeepEqual(after, before) {
+			t.Errorf("the record is %+v, %v; before: %+v", after, err, before)
+		}
+	}
+	published := func() string {
+		mark, err := os.Readlink(filepath.Join(m.dir.Run, "published", web.id))
+		if err != nil {
+			t.Error(err)
+		}
+		return mark + sh(t, "iptables-save -t nat 2>/dev/null | grep %[1]s || true; ip6tables-save -t nat 2>/dev/null | grep %[1]s || true", web.id)
+	}
+	want := published()
+	for _, fault := range []struct {
+		tool  string
+		times int
+	}{{"iptables-nft-restore", 2}, {"ip6tables-nft-restore", always}} { // a publish tries twice
+		mend := failTool(t, fault.times, fault.tool, "-A.*8001")
+		connect(web, "n2") // the outlet of IPv6
+		mend()
+		if _, err := ask("", "tcp", "127.0.0.1:8001"); err != nil {
+			t.Errorf("%s: port 8001: %v", fault.tool, err)
+		}
+		if got := published(); got != want {
+			t.Errorf("%s: published %s, want %s", fault.tool, got, want)
+		}
+	}
+
+	n, err := m.dir.ReadNet(alone.id)
+	n.Unnamed = true
+	if err := errors.Join(err, m.writeNet(alone.id, n)); err != nil {
+		t.Fatal(err)
+	}
+	temp := filepath.Join(m.dir.Run, "names", state.TempPrefix+"members") // a directory there keeps the list from being written
+	if err := os.MkdirAll(filepath.Join(temp, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	connect(alone, "n1")
+	if err := os.RemoveAll(temp); err != nil {
+		t.Fatal(err)
 	}
 }
