@@ -168,7 +168,8 @@ func (fw *Firewall) IsWhole(bridges func() ([]Bridge, error)) bool {
 	if seen, err := os.Readlink(fw.versionPath()); err == nil && seen == version {
 		return true
 	}
-	if !fw.isWholeIn(v, k, bridges) {
+	whole, known := fw.isWholeIn(v, k, bridges)
+	if !whole {
 		// Another command may be publishing a port. It has the lock.
 		unlock, err := fw.dir.LockForReading(state.FirewallLock)
 		if err != nil {
@@ -176,35 +177,42 @@ func (fw *Firewall) IsWhole(bridges func() ([]Bridge, error)) bool {
 		}
 		defer unlock()
 		version = k.version()
-		if !fw.isWholeIn(v, k, bridges) {
+		if whole, known = fw.isWholeIn(v, k, bridges); !whole {
 			return false
 		}
 	}
-	if version != "" {
+	if known && version != "" {
 		fw.noteVersion(version)
 	}
 	return true
 }
 
-func (fw *Firewall) isWholeIn(v variant, k kernelRules, bridges func() ([]Bridge, error)) bool {
+// isWholeIn compares the rules once. known is false if some could not be read, so that the next start compares again.
+func (fw *Firewall) isWholeIn(v variant, k kernelRules, bridges func() ([]Bridge, error)) (whole, known bool) {
 	list, err := bridges()
 	if err != nil {
-		return true
+		return true, false
 	}
+	known = true
 	for _, f := range state.Families() {
 		if f == state.IPv6 && !link.HasIPv6() {
 			continue
 		}
 		published, err := fw.published(f)
 		if err != nil {
+			known = false
 			continue
 		}
 		found, err := k.rules(f)
-		if err == nil && found.lacks(f, list, published) != "" && v.can(f) {
-			return false
+		if err != nil {
+			known = false
+			continue
+		}
+		if found.lacks(f, list, published) != "" && v.can(f) {
+			return false, true
 		}
 	}
-	return true
+	return true, known
 }
 
 // Fault is a difference between the rules of a tool and what should be there.

@@ -179,3 +179,26 @@ func TestConnectThatFailed(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// An error while the rules are compared does not hide missing rules from the next start.
+func TestRulesThatCannotBeCompared(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m := newManager(t)
+	t.Cleanup(func() { m.mustRemove(t, Default) })
+	m.attachTo(t, Connection{Publish: []string{"8001:80"}})
+	sh(t, "iptables -t nat -F MYDOCKER-PUBLISH")
+	isWhole := func(bridges func() ([]firewall.Bridge, error)) bool { return firewall.New(m.dir).IsWhole(bridges) }
+	if !isWhole(func() ([]firewall.Bridge, error) { return nil, errors.New("a fault of the test") }) {
+		t.Error("rules that cannot be read count as missing")
+	}
+	if isWhole(m.upRules) {
+		t.Error("the flushed rules count as whole")
+	}
+	if err := m.reload(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if !isWhole(m.upRules) {
+		t.Error("the reloaded rules count as missing")
+	}
+}
