@@ -98,10 +98,7 @@ func (k nftKernel) chain(f state.Family, at place, found ruleset) error {
 	if at.chain != "" {
 		about = append(about, nl.NewRtAttr(unix.NFTA_RULE_CHAIN, nl.ZeroTerminated(at.chain)))
 	}
-	messages, err := k.ask(unix.NFT_MSG_GETRULE, syscall.NLM_F_DUMP, f, about...)
-	for tries := 0; errors.Is(err, nl.ErrDumpInterrupted) && tries < 10; tries++ { // the rules changed during the dump
-		messages, err = k.ask(unix.NFT_MSG_GETRULE, syscall.NLM_F_DUMP, f, about...)
-	}
+	messages, err := link.Dump(func() ([][]byte, error) { return k.ask(unix.NFT_MSG_GETRULE, syscall.NLM_F_DUMP, f, about...) })
 	if errors.Is(err, syscall.ENOENT) {
 		return nil // no such table or chain
 	}

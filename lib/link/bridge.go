@@ -85,7 +85,7 @@ func OpenQuery() (Query, error) {
 func (q Query) Close() { q[syscall.NETLINK_ROUTE].Close() }
 
 func (q Query) ask(kind, flags int, data ...nl.NetlinkRequestData) ([][]byte, error) {
-	return dump(func() ([][]byte, error) {
+	return Dump(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(kind, flags)
 		req.Sockets = q
 		for _, d := range data {

@@ -161,9 +161,10 @@ func forgetByList(wanted []flow) error {
 		if !slices.ContainsFunc(wanted, func(w flow) bool { return w.family == f }) {
 			continue
 		}
-		_, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, number, flowMatch(wanted))
-		// ENOENT: a flow has just ended. Interrupted: the table changed during the dump.
-		if err != nil && !errors.Is(err, syscall.ENOENT) && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		_, err := Dump(func() (uint, error) {
+			return netlink.ConntrackDeleteFilters(netlink.ConntrackTable, number, flowMatch(wanted))
+		})
+		if err != nil && !errors.Is(err, syscall.ENOENT) { // ENOENT: a flow has just ended
 			return fmt.Errorf("delete flows: %w", err)
 		}
 	}

@@ -177,7 +177,7 @@ func IsMissing(name string) bool {
 
 // List lists the links of the calling thread's namespace.
 func List() ([]Link, error) {
-	found, err := dump(netlink.LinkList)
+	found, err := Dump(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
@@ -186,7 +186,7 @@ func List() ([]Link, error) {
 
 // Addresses lists the addresses of a link.
 func Addresses(dev Link) ([]netip.Prefix, error) {
-	list, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(dev, netlink.FAMILY_ALL) })
+	list, err := Dump(func() ([]netlink.Addr, error) { return netlink.AddrList(dev, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses of %s: %w", dev.Attrs().Name, err)
 	}
@@ -199,8 +199,8 @@ func Addresses(dev Link) ([]netip.Prefix, error) {
 	return found, nil
 }
 
-// dump lists objects of the kernel, again if they changed during the list.
-func dump[T any](list func() ([]T, error)) ([]T, error) {
+// Dump lists objects of the kernel, again if they changed during the list.
+func Dump[T any](list func() (T, error)) (T, error) {
 	found, err := list()
 	for tries := 0; errors.Is(err, netlink.ErrDumpInterrupted) && tries < 100; tries++ {
 		found, err = list()

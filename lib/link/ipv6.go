@@ -94,7 +94,7 @@ func ForwardIPv6(set func(name, value string) error) error {
 	if err == nil && strings.TrimSpace(string(data)) == "1" {
 		return nil
 	}
-	routes, err := dump(func() ([]netlink.Route, error) {
+	routes, err := Dump(func() ([]netlink.Route, error) {
 		return netlink.RouteListFiltered(netlink.FAMILY_V6, &netlink.Route{Protocol: protocolRA}, netlink.RT_FILTER_PROTOCOL)
 	})
 	if err != nil {

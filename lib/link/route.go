@@ -34,7 +34,7 @@ func HostRoutes(except string) ([]Range, error) {
 	for _, l := range list {
 		names[l.Attrs().Index] = l.Attrs().Name
 	}
-	routes, err := dump(func() ([]netlink.Route, error) {
+	routes, err := Dump(func() ([]netlink.Route, error) {
 		return netlink.RouteListFiltered(netlink.FAMILY_ALL, new(netlink.Route), netlink.RT_FILTER_TABLE) // 0: all tables
 	})
 	if err != nil {
@@ -89,7 +89,7 @@ func DefaultRoutes(name string) (map[state.Family]bool, error) {
 	}
 	found := make(map[state.Family]bool)
 	for f, number := range map[state.Family]int{state.IPv4: netlink.FAMILY_V4, state.IPv6: netlink.FAMILY_V6} {
-		routes, err := dump(func() ([]netlink.Route, error) { return netlink.RouteList(dev, number) })
+		routes, err := Dump(func() ([]netlink.Route, error) { return netlink.RouteList(dev, number) })
 		if err != nil {
 			return nil, fmt.Errorf("list routes of %s: %w", name, err)
 		}
@@ -101,7 +101,7 @@ func DefaultRoutes(name string) (map[state.Family]bool, error) {
 // hostMTU returns the MTU of the host's default route, or else of its link.
 func hostMTU() int {
 	for _, f := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		routes, err := dump(func() ([]netlink.Route, error) { return netlink.RouteList(nil, f) })
+		routes, err := Dump(func() ([]netlink.Route, error) { return netlink.RouteList(nil, f) })
 		if err != nil {
 			continue
 		}

@@ -184,10 +184,8 @@ func (m *Manager) plugIn(ctx context.Context, id string, n state.Net, ups []upli
 	if err := m.setUpNetNS(n, ups, path); err != nil {
 		return "", errors.Join(err, published())
 	}
-	if err := m.hosts.Add(id, n, m.gatewayOf(n)); err != nil {
-		return path, err
-	}
-	if err := published(); err != nil {
+	// The undo of an error must not overtake the publishing.
+	if err := errors.Join(m.hosts.Add(id, n, m.gatewayOf(n)), published()); err != nil {
 		return path, err
 	}
 	return path, m.answerOnLoopback6(n)

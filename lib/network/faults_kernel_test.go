@@ -9,41 +9,43 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weikeit/mydocker/lib/firewall"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
-// failTool makes a firewall tool fail for the next batches, so many times, with a line that matches a pattern of grep, or until
-// mend is called.
-func failTool(t *testing.T, times int, tool, pattern string) (mend func()) {
+// runTool runs a piece of shell before each call of a firewall tool, with the path of its input in $batch, until end is called.
+func runTool(t *testing.T, tool, script string) (end func()) {
 	t.Helper()
 	path, err := firewall.FindTool(tool)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	script := fmt.Sprintf(`#!/bin/sh
-cat >%[1]s/$$
-if grep -q -e '%[2]s' %[1]s/$$; then
-  for fault in %[1]s/fault.*; do
-    rm "$fault" && echo 'a fault of the test' >&2 && exit 4
-    break
-  done
-fi
-exec %[3]s "$@" <%[1]s/$$
-`, dir, pattern, path)
+	script = fmt.Sprintf("#!/bin/sh\nbatch=%s/$$\ncat >$batch\n%s\nexec %s \"$@\" <$batch\n", dir, script, path)
 	if err := os.WriteFile(filepath.Join(dir, tool), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	before := os.Getenv("PATH")
+	t.Setenv("PATH", dir+":"+before)
+	return func() { t.Setenv("PATH", before) }
+}
+
+// failTool makes a firewall tool fail for the next batches, so many times, with a line that matches a pattern of grep, or until
+// mend is called.
+func failTool(t *testing.T, times int, tool, pattern string) (mend func()) {
+	t.Helper()
+	dir := t.TempDir()
 	for i := range times {
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint("fault.", i)), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	before := os.Getenv("PATH")
-	t.Setenv("PATH", dir+":"+before)
-	return func() { t.Setenv("PATH", before) }
+	return runTool(t, tool, fmt.Sprintf(`! grep -q -e '%s' $batch || for fault in %s/fault.*; do
+  rm "$fault" && echo 'a fault of the test' >&2 && exit 4
+  break
+done`, pattern, dir))
 }
 
 const always = 100
@@ -200,5 +202,35 @@ func TestRulesThatCannotBeCompared(t *testing.T) {
 	}
 	if !isWhole(m.upRules) {
 		t.Error("the reloaded rules count as missing")
+	}
+}
+
+// An attach that fails while its ports are being published leaves no rules.
+func TestAttachThatFailed(t *testing.T) {
+	requireKernel(t)
+	checkLeftovers(t)
+	m := newManager(t)
+	t.Cleanup(func() { m.mustRemove(t, Default) })
+	m.attachTo(t, Connection{})
+	// The undo waits for the lock of the first try to publish, and must not come before the second.
+	failTool(t, 1, "iptables-nft-restore", "-A.*8001")
+	runTool(t, "iptables-nft-restore", "! grep -q -e '-A.*8001' $batch || sleep 0.5")
+	temp := filepath.Join(m.dir.Run, "names", state.TempPrefix+"members") // a directory there keeps the list from being written
+	if err := os.MkdirAll(filepath.Join(temp, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c, err := m.tryAttach(Connection{Publish: []string{"8001:80"}})
+	if err == nil {
+		t.Errorf("attached %s", c.id)
+	}
+	time.Sleep(2 * time.Second)
+	if rules := sh(t, "iptables-save -t nat 2>/dev/null | grep 8001 || true"); rules != "" {
+		t.Errorf("left: %s", rules)
+	}
+	if marks, _ := os.ReadDir(filepath.Join(m.dir.Run, "published")); len(marks) > 0 {
+		t.Errorf("left: %v", marks)
+	}
+	if err := os.RemoveAll(temp); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -39,7 +39,7 @@ func (m *Manager) tornLinks(networks []Network) map[string]bool {
 	for _, e := range entries {
 		name := e.Name()
 		readable := slices.ContainsFunc(networks, func(n Network) bool { return n.Name == name })
-		if _, err := os.Stat(filepath.Join(m.path(name), "network.json")); err == nil && !readable {
+		if _, err := os.Stat(m.networkPath(name)); err == nil && !readable {
 			torn[name], torn[m.shortLink(name)] = true, true
 		}
 	}

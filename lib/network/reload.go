@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"syscall"
 
 	"github.com/weikeit/mydocker/lib/firewall"
 	"github.com/weikeit/mydocker/lib/link"
@@ -216,7 +217,10 @@ func (m *Manager) enslave(e state.Endpoint) (bool, error) {
 	if err != nil || port == nil { // it has just gone
 		return true, err
 	}
-	return true, host.Enslave(port, bridge)
+	if err := host.Enslave(port, bridge); !errors.Is(err, syscall.ENODEV) { // it has gone since
+		return true, err
+	}
+	return true, nil
 }
 
 // kindBroken starts the kind of an orphan that exists but has changed. Its removal is a repair.
