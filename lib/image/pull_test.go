@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -521,6 +522,46 @@ func TestTagMovesToNewImage(t *testing.T) {
 	}
 	if _, err := s.Remove(old.ID, func(*Image) error { return nil }); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPullRecords checks that a record that cannot be read protects the store, and that only a sweep removes records,
+// those of killed pulls.
+func TestPullRecords(t *testing.T) {
+	s := newStore(t)
+	img := mustPull(t, s, newFake(t, "x", v1.MediaTypeImageLayer, tarOf(file("a", "1")))).Image
+	dead, err := state.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Start++
+	state.WriteJSON(filepath.Join(s.pullsDir(), "dead.json"), pullRecord{Process: dead})
+	os.WriteFile(filepath.Join(s.pullsDir(), "torn.json"), []byte(`{"process": {`), 0o600)
+	unreadable := filepath.Join(s.pullsDir(), "unreadable.json")
+	if err := os.Symlink(unreadable, unreadable); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Orphans(); !errors.Is(err, syscall.ELOOP) {
+		t.Errorf("a check: %v", err)
+	}
+	if _, err := s.Remove(img.ID, func(*Image) error { return nil }); !errors.Is(err, syscall.ELOOP) {
+		t.Errorf("a removal: %v", err)
+	}
+	if all := tree(t, s.dir.Root); !strings.Contains(all, "a=1") {
+		t.Errorf("the layer is gone:\n%s", all)
+	}
+	os.Remove(unreadable)
+	if _, err := s.Orphans(); err != nil {
+		t.Error(err)
+	}
+	if left, _ := os.ReadDir(s.pullsDir()); len(left) != 2 {
+		t.Errorf("after a check: %v", left)
+	}
+	if err := s.sweepOrphans(nil); err != nil {
+		t.Error(err)
+	}
+	if left, _ := os.ReadDir(s.pullsDir()); len(left) != 0 || strings.Contains(tree(t, s.dir.Root), "a=1") {
+		t.Errorf("after a sweep: %v", left)
 	}
 }
 

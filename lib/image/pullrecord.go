@@ -1,7 +1,9 @@
 package image
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -21,6 +23,44 @@ type pullRecord struct {
 }
 
 func (s *Store) pullsDir() string { return filepath.Join(s.dir.Run, "pulls") }
+
+// pulls returns the records of running pulls, and the paths of those of killed pulls. A record that is not JSON is of
+// a killed pull too, since records are written in one step. Any other unreadable record may be of a running pull and is
+// an error.
+func (s *Store) pulls() (running []pullRecord, dead []string, err error) {
+	entries, err := os.ReadDir(s.pullsDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	for _, e := range entries {
+		path := filepath.Join(s.pullsDir(), e.Name())
+		var record pullRecord
+		var torn *json.SyntaxError
+		err := state.ReadJSON(path, &record)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // the pull has ended
+		case errors.As(err, &torn), err == nil && record.Process.Life() == state.Dead:
+			dead = append(dead, path)
+		case err != nil:
+			return nil, nil, fmt.Errorf("read record of a pull: %w", err)
+		default:
+			running = append(running, record)
+		}
+	}
+	return running, dead, nil
+}
+
+// dropDeadPulls removes the records of killed pulls. The caller must hold the store's lock, under which records are
+// written.
+func (s *Store) dropDeadPulls() error {
+	_, dead, err := s.pulls()
+	for _, path := range dead {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return err
+}
 
 // register writes the pull's record, with the layers if they are known. Then it also sweeps the store, except what
 // interrupted pulls can resume.

@@ -39,6 +39,9 @@ func (s *Store) sweep(index *v1.Index, keep keepFunc) (gone []digest.Digest, byt
 	if err != nil {
 		return nil, 0, err
 	}
+	if err := s.dropDeadPulls(); err != nil {
+		return nil, 0, err
+	}
 	blobs := filepath.Join(s.dir.Images(), v1.ImageBlobsDir)
 	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 		dir := filepath.Join(blobs, algorithm.String())
@@ -175,17 +178,8 @@ func (s *Store) neededByContainers(n needs) error {
 }
 
 func (s *Store) neededByPulls(n needs) error {
-	entries, err := os.ReadDir(s.pullsDir())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	for _, e := range entries {
-		path := filepath.Join(s.pullsDir(), e.Name())
-		var record pullRecord
-		if err := state.ReadJSON(path, &record); err != nil || record.Process.Life() == state.Dead {
-			os.Remove(path)
-			continue
-		}
+	running, _, err := s.pulls()
+	for _, record := range running {
 		for _, d := range record.Blobs {
 			n.blobs[d.Encoded()] = true
 		}
@@ -193,5 +187,5 @@ func (s *Store) neededByPulls(n needs) error {
 			n.layers[d.Encoded()] = true
 		}
 	}
-	return nil
+	return err
 }

@@ -50,6 +50,8 @@ planted='attachment blob cgroup container file layer lease link lock mount name 
 @test "read-only commands create and remove nothing" {
   local look listed="$BATS_TEST_TMPDIR/listed" new="$BATS_TEST_TMPDIR/new"
   old $root/images/.tmp-x
+  mkdir -p $run/pulls
+  echo '{"process": {"pid": 1, "start": 1, "boot": "x"}, "blobs": [], "chains": []}' >$run/pulls/0123456789ab.json
   for look in 'mydocker ps -a' 'mydocker images' 'mydocker networks' 'mydocker volume ls' 'mydocker system df' 'mydocker system check' \
     'mydocker inspect busybox' 'mydocker logs nosuch' 'mydocker stats --no-stream' 'mydocker run --print busybox' 'md-ps -a' 'md-net list' \
     'md-net inspect mydocker0' 'md-spawn list' 'md-spawn state nosuch' 'md-rootfs path nosuch' 'md-cgroup show 0123456789ab'; do
@@ -59,7 +61,7 @@ planted='attachment blob cgroup container file layer lease link lock mount name 
     MYDOCKER_ROOT=$new/lib MYDOCKER_RUN=$new/run $look >/dev/null 2>&1 || true
     [[ ! -e $new ]] || fail "$look made, where nothing was" "$(find "$new")"
   done
-  rm $root/images/.tmp-x
+  rm $root/images/.tmp-x $run/pulls/0123456789ab.json
 }
 
 no_link() { ! ip link show "$1"; }
