@@ -143,6 +143,31 @@ func TestUnpackKeepsKinds(t *testing.T) {
 	}
 }
 
+// TestUnpackTypes checks that a contiguous file is a regular file, and that an unknown type is found before it replaces
+// anything. Sparse files of GNU tar are in scripts/test/28-verbs.bats.
+func TestUnpackTypes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	for _, tt := range []struct {
+		kind byte
+		want string
+	}{
+		{tar.TypeCont, ""},
+		{'Z', "unpack \"file\": unknown type 'Z'"},
+	} {
+		if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := unpackTo(t, filepath.Dir(path), packed(t, tar.Header{Name: "file", Typeflag: tt.kind, Mode: 0o644}), nil)
+		content, readErr := os.ReadFile(path)
+		if tt.want == "" && (err != nil || readErr != nil || len(content) > 0) {
+			t.Errorf("%q: %v, %v, %q", tt.kind, err, readErr, content)
+		}
+		if tt.want != "" && (err == nil || err.Error() != tt.want || string(content) != "old") {
+			t.Errorf("%q: %v, want %q; %v, %q", tt.kind, err, tt.want, readErr, content)
+		}
+	}
+}
+
 func TestOwners(t *testing.T) {
 	o := Owners{UIDs: []linux.IDMap{{Inside: 0, Outside: 1000, Size: 10}}}
 	if got := inside(o.UIDs, 1005); got != 5 {

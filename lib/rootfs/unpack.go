@@ -82,8 +82,16 @@ func (u *treeUnpacker) entry(h *tar.Header, content io.Reader) error {
 		h.Mode &^= 0o6000
 		h.PAXRecords = nil
 	}
-	if u.Data && (h.Typeflag == tar.TypeChar || h.Typeflag == tar.TypeBlock) {
-		return nil
+	switch h.Typeflag { // before anything is removed for it
+	case tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeFifo:
+	case tar.TypeCont, tar.TypeGNUSparse:
+		h.Typeflag = tar.TypeReg
+	case tar.TypeChar, tar.TypeBlock:
+		if u.Data {
+			return nil
+		}
+	default:
+		return fmt.Errorf("unpack %.300q: unknown type %q", h.Name, h.Typeflag)
 	}
 	dir, err := u.openParent(path.Dir(name))
 	if err != nil {
@@ -110,8 +118,6 @@ func (u *treeUnpacker) entry(h *tar.Header, content io.Reader) error {
 		err = dir.Mknod(base, syscall.S_IFCHR|0o600, uint32(h.Devmajor), uint32(h.Devminor))
 	case tar.TypeBlock:
 		err = dir.Mknod(base, syscall.S_IFBLK|0o600, uint32(h.Devmajor), uint32(h.Devminor))
-	default:
-		return fmt.Errorf("unpack %.300q: unknown type %q", h.Name, h.Typeflag)
 	}
 	if err != nil {
 		return err

@@ -81,6 +81,11 @@ teardown() {
     tar c -C out followed | mydocker cp - web:/data
     does mydocker cp web:/data/followed out/back
     same x "$(<out/back)"
+    truncate -s 64K sparse && echo x >>sparse
+    tar c -S --format=gnu sparse | mydocker cp - web:/data
+    does mydocker cp web:/data/sparse out/sparse
+    cmp sparse out/sparse
+    rm sparse
     refuses 1 'cp web: copy an archive to web:/data/file: not a directory' mydocker cp - web:/data/file <out/back
     refuses 1 'cp web: read archive: ' mydocker cp - web:/data <out/back
     refuses 1 'cp web: copy web:/nosuch: no such file' mydocker cp web:/nosuch .
