@@ -135,24 +135,7 @@ func (u *treeUnpacker) openParent(name string) (linux.Dir, error) {
 	}
 	dir, err := u.Root.OpenDir(u.at(name))
 	if errors.Is(err, fs.ErrNotExist) && name != "/" {
-		parent, err := u.openParent(path.Dir(name))
-		if err != nil {
-			return linux.Dir{}, err
-		}
-		h := &tar.Header{Name: name, Mode: 0o755, ModTime: time.Now()}
-		if u.Owner == nil {
-			h.Uid, h.Gid = 0, 0
-		}
-		if err := u.directory(parent, path.Base(name), name, h); err != nil {
-			return linux.Dir{}, err
-		}
-		dir, err = u.Root.OpenDir(u.at(name))
-		if err != nil {
-			return linux.Dir{}, err
-		}
-		u.closeParent()
-		u.parent, u.parentPath = dir, name
-		return dir, nil
+		dir, err = u.makeParent(name)
 	}
 	if err != nil {
 		return linux.Dir{}, err
@@ -160,6 +143,19 @@ func (u *treeUnpacker) openParent(name string) (linux.Dir, error) {
 	u.closeParent()
 	u.parent, u.parentPath = dir, name
 	return dir, nil
+}
+
+// makeParent creates and opens a directory that has no entry in the archive. Without Owner it belongs to root.
+func (u *treeUnpacker) makeParent(name string) (linux.Dir, error) {
+	parent, err := u.openParent(path.Dir(name))
+	if err != nil {
+		return linux.Dir{}, err
+	}
+	h := &tar.Header{Name: name, Mode: 0o755, ModTime: time.Now()}
+	if err := u.directory(parent, path.Base(name), name, h); err != nil {
+		return linux.Dir{}, err
+	}
+	return u.Root.OpenDir(u.at(name))
 }
 
 func (u *treeUnpacker) directory(dir linux.Dir, base, name string, h *tar.Header) error {
