@@ -5,13 +5,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	regconfig "github.com/regclient/regclient/config"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // maxCertificates limits the size of a certificate file in bytes. The CA bundle of a distribution is a quarter of that.
@@ -94,7 +95,7 @@ func addCertificates(config *tls.Config, dir string) error {
 }
 
 func addAuthority(config *tls.Config, path string) (err error) {
-	data, err := readSmall(path)
+	data, err := readFile(path)
 	if err != nil {
 		return err
 	}
@@ -113,11 +114,11 @@ func addPair(config *tls.Config, cert, key string) error {
 	if err := requireFile(key, cert); err != nil {
 		return err
 	}
-	certData, err := readSmall(cert)
+	certData, err := readFile(cert)
 	if err != nil {
 		return err
 	}
-	keyData, err := readSmall(key)
+	keyData, err := readFile(key)
 	if err != nil {
 		return err
 	}
@@ -141,26 +142,11 @@ func requireFile(partner, path string) error {
 	return nil
 }
 
-// readSmall reads a certificate file. It refuses special files, since opening a FIFO would block.
-func readSmall(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+// readFile reads a certificate file of limited size. It refuses special files, since opening a FIFO would block.
+func readFile(path string) ([]byte, error) {
+	data, err := linux.ReadInput(path, maxCertificates)
 	if err != nil {
 		return nil, &certificateError{path, err}
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &certificateError{path, errors.New("not a regular file")}
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, &certificateError{path, err}
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxCertificates+1))
-	if err != nil {
-		return nil, &certificateError{path, err}
-	}
-	if len(data) > maxCertificates {
-		return nil, &certificateError{path, fmt.Errorf("file is larger than %d KiB", maxCertificates>>10)}
 	}
 	return data, nil
 }
