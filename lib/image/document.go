@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -67,12 +68,9 @@ func (s *Store) writeBlob(d digest.Digest, data []byte) error {
 
 // readBounded reads a document of at most maxDocument bytes.
 func readBounded(r io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
+	data, err := linux.ReadLimited(r, maxDocument)
 	if err != nil {
-		return data, err
-	}
-	if len(data) > maxDocument {
-		return nil, fmt.Errorf("document is larger than %d MiB", maxDocument>>20)
+		return nil, fmt.Errorf("read document: %w", err)
 	}
 	return data, nil
 }

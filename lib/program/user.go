@@ -3,7 +3,6 @@ package program
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"slices"
@@ -191,12 +190,9 @@ func readDatabase(root *linux.Root, name string) ([][]string, error) {
 		return nil, fmt.Errorf("read container's %s: %w", name, err)
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxDatabase+1))
+	data, err := linux.ReadLimited(file, maxDatabase)
 	if err != nil {
 		return nil, fmt.Errorf("read container's %s: %w", name, err)
-	}
-	if len(data) > maxDatabase {
-		return nil, fmt.Errorf("read container's %s: longer than %d bytes", name, maxDatabase)
 	}
 	var lines [][]string
 	for _, line := range strings.Split(string(data), "\n") {
