@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/weikeit/mydocker/lib/program"
 )
 
 // ApplyChange changes a configuration by one line of a Dockerfile, such as "CMD sh" or `ENV A=b`.
@@ -22,7 +24,9 @@ func ApplyChange(c *v1.ImageConfig, line string) error {
 	case "ENTRYPOINT":
 		c.Entrypoint = commandWords(rest)
 	case "ENV":
-		return eachPair(rest, func(name, value string) { c.Env = setVariable(c.Env, name, value) })
+		return eachPair(rest, func(name, value string) {
+			c.Env = program.SetEnv(c.Env, []program.Variable{{Name: name, Value: value}})
+		})
 	case "LABEL":
 		return eachPair(rest, func(name, value string) { c.Labels = with(c.Labels, name, value) })
 	case "EXPOSE":
@@ -129,14 +133,4 @@ func splitQuoted(text string) (words []string, err error) {
 		words = append(words, word.String())
 	}
 	return words, nil
-}
-
-func setVariable(env []string, name, value string) []string {
-	for i, word := range env {
-		if strings.HasPrefix(word, name+"=") {
-			env[i] = name + "=" + value
-			return env
-		}
-	}
-	return append(env, name+"="+value)
 }
