@@ -7,7 +7,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -127,7 +126,7 @@ func parseTrees(mountinfo string) (ts trees, whole map[string]bool, err error) {
 		if seen && (whole[device] || !isWhole) {
 			continue
 		}
-		t := &tree{version: 1, mount: unescape(fields[4])}
+		t := &tree{version: 1, mount: linux.UnescapeMount(fields[4])}
 		if super[0] == "cgroup" {
 			t.controllers = controllersOf(super[2])
 		} else {
@@ -157,20 +156,4 @@ func controllersOf(options string) []string {
 		}
 	}
 	return list
-}
-
-// unescape replaces the octal escapes of mountinfo, such as \040.
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -268,4 +269,20 @@ func AttachMapped(source, target string, users *os.File) error {
 		return fmt.Errorf("mount %s on %s: %w", source, target, err)
 	}
 	return nil
+}
+
+// UnescapeMount replaces the octal escapes in a path of mountinfo (proc_pid_mountinfo(5)), such as \040.
+func UnescapeMount(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }

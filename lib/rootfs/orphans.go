@@ -61,7 +61,7 @@ func mountedPaths() ([]string, error) {
 	lines.Buffer(nil, 1<<20) // overlay mounts with many layers have long lines
 	for lines.Scan() {
 		if fields := strings.Fields(lines.Text()); len(fields) > 4 {
-			points = append(points, strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(fields[4]))
+			points = append(points, linux.UnescapeMount(fields[4]))
 		}
 	}
 	return points, lines.Err()
@@ -79,7 +79,7 @@ func (m *Manager) orphanedVolumes() ([]state.Orphan, error) {
 			var info VolumeInfo
 			err := state.ReadJSON(filepath.Join(path, volumeFile), &info)
 			switch {
-			case errors.Is(err, fs.ErrNotExist) && state.Settled(path) && emptyDir(filepath.Join(path, "data")):
+			case m.unfinished(e.Name()) && state.Settled(path):
 				return "its creation was interrupted"
 			case err == nil && info.Container != "" && !info.Kept && m.dir.Extent(info.Container) == state.Absent && !m.dir.Kept(info.Container):
 				return "anonymous volume of removed container " + info.Container
