@@ -65,7 +65,7 @@ func (v *victim) look(t *testing.T) string {
 // Whether they unpack does not matter: files outside must not change, nor appear in the layer.
 func TestAttacksWithinALayer(t *testing.T) {
 	requireRoot(t)
-	attributes := map[string]string{paxXattr + "trusted.evil": "1", paxXattr + "user.evil": "1"}
+	attributes := map[string]string{PaxXattr + "trusted.evil": "1", PaxXattr + "user.evil": "1"}
 	for name, attack := range map[string]func(v *victim) []entry{
 		"file through a link": func(v *victim) []entry { return []entry{symlink("l", v.dir), file("l/new", "evil")} },
 		"file through a chain": func(v *victim) []entry {
@@ -209,7 +209,7 @@ func TestBombs(t *testing.T) {
 			return withRecords([][2]string{{"a.b", strings.Repeat("x", 2<<20)}})
 		}, "too long"},
 		"attribute of one gigabyte": {func() []byte {
-			return tarOf(entry{name: "a", pax: map[string]string{paxXattr + "user.x": strings.Repeat("x", 200000)}})
+			return tarOf(entry{name: "a", pax: map[string]string{PaxXattr + "user.x": strings.Repeat("x", 200000)}})
 		}, "set user.x"},
 		"sparse":                 {func() []byte { return sparse("1000000000000000000", "0,0") }, "no space"},
 		"sparse, negative":       {func() []byte { return sparse("-1", "0,0") }, "invalid"},

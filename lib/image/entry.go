@@ -144,7 +144,7 @@ func (u *unpacker) attributes(parent linux.Dir, base string, h *tar.Header) erro
 		}
 	}
 	for key, value := range h.PAXRecords {
-		if key, ok := strings.CutPrefix(key, paxXattr); ok {
+		if key, ok := strings.CutPrefix(key, PaxXattr); ok {
 			if err := setXattr(parent, base, key, []byte(value)); err != nil {
 				return err
 			}
@@ -224,7 +224,7 @@ func (u *unpacker) linkWithin(parent linux.Dir, base, target string) (bool, erro
 		return false, err
 	case st.Mode&syscall.S_IFMT == syscall.S_IFDIR || target == "":
 		return false, fmt.Errorf("hard link to %.300q: target is a directory", target)
-	case isWhiteout(st.Mode, st.Rdev):
+	case IsWhiteout(st.Mode, st.Rdev):
 		return false, fmt.Errorf("hard link to %.300q: target is removed by the same layer", target)
 	}
 	if old, err := parent.Stat(base); err == nil {

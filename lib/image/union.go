@@ -70,7 +70,7 @@ func find(root *linux.Root, name string) (linux.Dir, verdict, error) {
 	elements := strings.Split(path.Clean("./"+name), "/")
 	absent := silent
 	for i, element := range elements {
-		if dir.HasXattr(".", opaqueXattr, opaqueValue) {
+		if IsOpaque(dir, ".") {
 			absent = hidden
 		}
 		st, err := dir.Stat(element)
@@ -82,7 +82,7 @@ func find(root *linux.Root, name string) (linux.Dir, verdict, error) {
 		case err != nil:
 			dir.Close()
 			return linux.Dir{}, silent, err
-		case isWhiteout(st.Mode, st.Rdev), !last && st.Mode&syscall.S_IFMT != syscall.S_IFDIR:
+		case IsWhiteout(st.Mode, st.Rdev), !last && st.Mode&syscall.S_IFMT != syscall.S_IFDIR:
 			dir.Close()
 			return linux.Dir{}, hidden, nil
 		case last:

@@ -23,8 +23,10 @@ const (
 	whiteoutMeta   = ".wh..wh." // other names with this prefix are metadata of aufs
 	opaqueXattr    = "trusted.overlay.opaque"
 	opaqueValue    = "y"
-	paxXattr       = "SCHILY.xattr."
 )
+
+// PaxXattr begins the names of the PAX records that hold extended attributes.
+const PaxXattr = "SCHILY.xattr."
 
 // An archive must not fill the disk.
 const (
@@ -262,7 +264,7 @@ func (u *unpacker) makeDir(parent linux.Dir, base string, replace bool) error {
 		return err
 	case st.Mode&syscall.S_IFMT == syscall.S_IFDIR:
 		return nil
-	case isWhiteout(st.Mode, st.Rdev):
+	case IsWhiteout(st.Mode, st.Rdev):
 		if err := u.remove(parent, base); err != nil {
 			return err
 		}
@@ -279,8 +281,14 @@ func (u *unpacker) makeDir(parent linux.Dir, base string, replace bool) error {
 	return fmt.Errorf("%q is not a directory, or a dangling link", base)
 }
 
-func isWhiteout(mode uint32, device uint64) bool {
+// IsWhiteout reports whether a file of a layer is a whiteout.
+func IsWhiteout(mode uint32, device uint64) bool {
 	return mode&syscall.S_IFMT == syscall.S_IFCHR && device == 0
+}
+
+// IsOpaque reports whether a directory of a layer hides the layers below it.
+func IsOpaque(parent linux.Dir, base string) bool {
+	return parent.HasXattr(base, opaqueXattr, opaqueValue)
 }
 
 // remove removes a file or directory that a later entry replaces.

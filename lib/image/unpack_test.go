@@ -98,7 +98,7 @@ func tree(t testing.TB, root string) string {
 		}
 		st := info.Sys().(*syscall.Stat_t)
 		switch {
-		case isWhiteout(st.Mode, st.Rdev):
+		case IsWhiteout(st.Mode, st.Rdev):
 			fmt.Fprintf(&b, "%s gone\n", name)
 		case info.Mode().IsRegular():
 			content, _ := os.ReadFile(path)
@@ -236,9 +236,9 @@ func TestUnpackAsRoot(t *testing.T) {
 	to := t.TempDir()
 	capability := "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 	err := unpackInto(t, to, tarOf(
-		entry{name: "c", content: "1", mode: 0o4755, pax: map[string]string{paxXattr + "security.capability": capability}},
-		entry{name: "o", kind: tar.TypeDir, pax: map[string]string{paxXattr + "trusted.overlay.opaque": "y", paxXattr + "user.overlay.opaque": "y"}},
-		entry{name: "l", link: "/nowhere", kind: tar.TypeSymlink, pax: map[string]string{paxXattr + "trusted.x": "1"}},
+		entry{name: "c", content: "1", mode: 0o4755, pax: map[string]string{PaxXattr + "security.capability": capability}},
+		entry{name: "o", kind: tar.TypeDir, pax: map[string]string{PaxXattr + "trusted.overlay.opaque": "y", PaxXattr + "user.overlay.opaque": "y"}},
+		entry{name: "l", link: "/nowhere", kind: tar.TypeSymlink, pax: map[string]string{PaxXattr + "trusted.x": "1"}},
 		entry{name: "null", kind: tar.TypeChar, mode: 0o666, major: 1, minor: 3},
 		dir("d"), file("d/.wh..wh..opq", ""), file("d/x", "1"),
 		file(".wh.e", ""), file("e/f", "1"), // e is new, and hides the lower one
@@ -272,7 +272,7 @@ func TestUnpackAsRoot(t *testing.T) {
 		t.Errorf("the layer has attributes of overlayfs: %v, %v", attrs, err)
 	}
 	for _, name := range []string{"d", "e", "g"} {
-		if !at.HasXattr(name, opaqueXattr, opaqueValue) {
+		if !IsOpaque(at, name) {
 			t.Errorf("%s shows the lower directory", name)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/weikeit/mydocker/lib/image"
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
@@ -130,7 +131,7 @@ func (t translator) entry(ctx context.Context, name string) error {
 		return err
 	}
 	switch {
-	case isWhiteout(st.Mode, st.Rdev):
+	case image.IsWhiteout(st.Mode, st.Rdev):
 		return touch(to, aufsWhiteout+name)
 	case st.Mode&syscall.S_IFMT != syscall.S_IFDIR:
 		return to.Link(from, name, name)
@@ -138,7 +139,7 @@ func (t translator) entry(ctx context.Context, name string) error {
 	if err := to.Mkdir(name); err != nil {
 		return err
 	}
-	opaque := isOpaque(from, name)
+	opaque := image.IsOpaque(from, name)
 	if err := enter(name, t.from, t.to); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/image"
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
@@ -80,12 +81,12 @@ func (c *copier) entry(src, dst linux.Dir, name, path string) error {
 	}
 	kind := st.Mode & syscall.S_IFMT
 	if c.layer {
-		if kind != syscall.S_IFDIR || isOpaque(src, name) || !isDir(dst, name) {
+		if kind != syscall.S_IFDIR || image.IsOpaque(src, name) || !isDir(dst, name) {
 			if err := dst.RemoveAll(name); err != nil {
 				return err
 			}
 		}
-		if isWhiteout(st.Mode, st.Rdev) {
+		if image.IsWhiteout(st.Mode, st.Rdev) {
 			return nil
 		}
 	}
@@ -157,16 +158,6 @@ func leave(trees ...*linux.Descent) error {
 		}
 	}
 	return nil
-}
-
-// isWhiteout reports whether a file of a layer is a whiteout, and isOpaque whether a directory hides the layers below
-// it (kernel, filesystems/overlayfs.rst, "whiteouts and opaque directories").
-func isWhiteout(mode uint32, rdev uint64) bool {
-	return mode&syscall.S_IFMT == syscall.S_IFCHR && rdev == 0
-}
-
-func isOpaque(dir linux.Dir, name string) bool {
-	return dir.HasXattr(name, "trusted.overlay.opaque", "y")
 }
 
 func isDir(dir linux.Dir, name string) bool {

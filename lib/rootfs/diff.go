@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/weikeit/mydocker/lib/image"
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/state"
 )
@@ -109,7 +110,7 @@ func (d *differ) entry(lower []*linux.Descent, name, path string) error {
 	}
 	existed := visible(lower, name)
 	switch {
-	case isWhiteout(st.Mode, st.Rdev):
+	case image.IsWhiteout(st.Mode, st.Rdev):
 		if existed {
 			d.add('D', path)
 		}
@@ -122,7 +123,7 @@ func (d *differ) entry(lower []*linux.Descent, name, path string) error {
 	if !isDir(upper, name) {
 		return nil
 	}
-	opaque := isOpaque(upper, name)
+	opaque := image.IsOpaque(upper, name)
 	below, err := descend(lower, name)
 	if err != nil {
 		return err
@@ -163,7 +164,7 @@ func (d *differ) hidden(upper linux.Dir, lower []*linux.Descent, path string) er
 func visible(lower []*linux.Descent, name string) bool {
 	for _, layer := range lower {
 		if st, err := layer.Dir().Stat(name); err == nil {
-			return !isWhiteout(st.Mode, st.Rdev)
+			return !image.IsWhiteout(st.Mode, st.Rdev)
 		}
 	}
 	return false
@@ -179,7 +180,7 @@ func descend(lower []*linux.Descent, name string) (below []*linux.Descent, err e
 		if !isDir(layer.Dir(), name) {
 			break
 		}
-		opaque := isOpaque(layer.Dir(), name)
+		opaque := image.IsOpaque(layer.Dir(), name)
 		if err := layer.Enter(name); err != nil {
 			return nil, err
 		}

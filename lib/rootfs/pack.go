@@ -12,11 +12,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/image"
 	"github.com/weikeit/mydocker/lib/linux"
 )
-
-// paxXattr begins the names of the PAX records that hold extended attributes.
-const paxXattr = "SCHILY.xattr."
 
 // Owners translates ids between the host and the user namespace of a container. The zero value does not translate.
 type Owners struct {
@@ -124,7 +122,7 @@ func (p *packer) header(dir linux.Dir, name string, h *tar.Header) error {
 		if h.PAXRecords == nil {
 			h.PAXRecords = make(map[string]string)
 		}
-		h.PAXRecords[paxXattr+key] = string(attrs[key])
+		h.PAXRecords[image.PaxXattr+key] = string(attrs[key])
 	}
 	return p.out.WriteHeader(h)
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/image"
 	"github.com/weikeit/mydocker/lib/linux"
 )
 
@@ -238,7 +239,7 @@ func (u *treeUnpacker) attributes(dir linux.Dir, base string, h *tar.Header) err
 		}
 	}
 	for key, value := range h.PAXRecords {
-		key, ok := strings.CutPrefix(key, paxXattr)
+		key, ok := strings.CutPrefix(key, image.PaxXattr)
 		if !ok || key != "security.capability" && !strings.HasPrefix(key, "user.") {
 			continue
 		}
