@@ -11,8 +11,8 @@ import (
 	"github.com/weikeit/mydocker/lib/program"
 )
 
-// ApplyChange changes a configuration by one line of a Dockerfile, such as "CMD sh" or `ENV A=b`.
-func ApplyChange(c *v1.ImageConfig, line string) error {
+// applyChange changes a configuration by one line of a Dockerfile, such as "CMD sh" or `ENV A=b`.
+func applyChange(c *v1.ImageConfig, line string) error {
 	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	rest = strings.TrimSpace(rest)
 	if rest == "" {

@@ -13,7 +13,7 @@ func TestApplyChange(t *testing.T) {
 		`CMD ["sh", "-c", "id"]`, "entrypoint exec true", `ENV A=new B="two words" C=it\'s`, "ENV D one two", "EXPOSE 80 53/udp",
 		"LABEL a=b", "USER 7:8", `VOLUME ["/data"]`, "WORKDIR sub", "STOPSIGNAL SIGUSR1",
 	} {
-		if err := ApplyChange(&c, line); err != nil {
+		if err := applyChange(&c, line); err != nil {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
@@ -27,7 +27,7 @@ func TestApplyChange(t *testing.T) {
 		t.Errorf("got %+v\nwant %+v", c, want)
 	}
 	for _, line := range []string{"", "CMD", "RUN true", `ENV A="b`, "ENV A=b =c"} {
-		if err := ApplyChange(&c, line); err == nil {
+		if err := applyChange(&c, line); err == nil {
 			t.Errorf("%q: no error", line)
 		}
 	}

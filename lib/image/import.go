@@ -22,7 +22,7 @@ import (
 // ImportOptions describe the image that an archive becomes.
 type ImportOptions struct {
 	Name    string   // NAME[:TAG]; empty for none
-	Changes []string // lines of a Dockerfile ([ApplyChange])
+	Changes []string // lines of a Dockerfile
 	Message string   // comment in its history
 }
 
@@ -45,7 +45,7 @@ func (s *Store) Import(ctx context.Context, archive io.Reader, o ImportOptions) 
 		History: []v1.History{{Created: &now, Comment: o.Message}},
 	}
 	for _, line := range o.Changes {
-		if err := ApplyChange(&config.Config, line); err != nil {
+		if err := applyChange(&config.Config, line); err != nil {
 			return nil, err
 		}
 	}

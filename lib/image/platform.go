@@ -8,8 +8,8 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// ParsePlatform parses OS/ARCH[/VARIANT], OS or ARCH. Missing parts are those of the host.
-func ParsePlatform(s string) (v1.Platform, error) {
+// parsePlatform parses OS/ARCH[/VARIANT], OS or ARCH. Missing parts are those of the host.
+func parsePlatform(s string) (v1.Platform, error) {
 	host := v1.Platform{OS: runtime.GOOS, Architecture: runtime.GOARCH}
 	if s == "" {
 		return host, nil

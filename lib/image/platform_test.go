@@ -14,7 +14,7 @@ func TestChoosePlatform(t *testing.T) {
 		entry("linux", "amd64", ""), entry("linux", "arm64", "v8"), entry("windows", "amd64", "")}
 	for want, index := range map[string]int{"linux/amd64": 4, "linux/amd64/v3": 3, "linux/x86_64": 4, "linux/arm64": 5, "linux/aarch64": 5,
 		"linux/arm": 2, "linux/arm/v5": 1, "windows/amd64": 6, "linux/arm/v6": -1, "linux/s390x": -1} {
-		p, err := ParsePlatform(want)
+		p, err := parsePlatform(want)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -27,7 +27,7 @@ func TestChoosePlatform(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"/", "linux/", "a/b/c/d", "linux/\x1b"} {
-		if _, err := ParsePlatform(bad); err == nil {
+		if _, err := parsePlatform(bad); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}
 	}

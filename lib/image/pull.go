@@ -116,7 +116,7 @@ func Pull(ctx context.Context, s *Store, src Source, opts PullOptions, progress 
 
 // findManifest reads the manifest for the platform, through indexes.
 func (p *pull) findManifest(ctx context.Context, platform string) (*document, v1.Platform, error) {
-	want, err := ParsePlatform(platform)
+	want, err := parsePlatform(platform)
 	if err != nil {
 		return nil, want, err
 	}
