@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # Attacks by images and registries on the whole program: names without content, and certificates. The rest is in
-# lib/image/proof_test.go and lib/registry/strangers_test.go.
+# lib/image/proof_test.go and lib/registry/untrusted_test.go.
 load lib
 
 setup_file() {
