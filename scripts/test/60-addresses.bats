@@ -118,6 +118,7 @@ data = s.recvfrom(99)[0]; open("/got/next", "wb").write(data)' >/dev/null
 }
 
 @test "the flows of an address go with it: IPv6, disconnect, attached namespaces, and an owner that was killed" {
+  local id link
   uplink_v6
   talker
   mydocker network create -s 10.1.1.0/24 -s fd00:11::/64 na >/dev/null
@@ -140,7 +141,9 @@ time.sleep(1000)" >/dev/null
 
   md-net attach --netns first --net na,ip=10.1.1.81 >/dev/null
   ip netns exec first python3 -c "$(ask AF_INET 198.51.100.2)"
+  link=$(ip netns exec first sh -c 'cat /sys/class/net/ceth-*/iflink')
   ip netns delete first
+  eventually 5 sh -c "! ip -o link | grep -q '^$link: '" # the kernel deletes a namespace's links later
   like 'src=10.1.1.81' "$(flows 10.1.1.81)"
   ip netns add second
   md-net attach --netns second --net na,ip=10.1.1.81 >/dev/null # it takes the lease of the lost one
