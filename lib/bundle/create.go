@@ -176,7 +176,7 @@ func (b *Container) runHooks(ctx context.Context, kind string, hooks []specs.Hoo
 	if len(hooks) == 0 {
 		return
 	}
-	text, err := b.hookState(status, b.Init.PID)
+	text, err := b.hookState(status, b.Init.Number())
 	if err == nil {
 		err = spec.RunHooks(ctx, hooks, text)
 	}
@@ -242,6 +242,8 @@ func (b *Container) destroy(ctx context.Context) error {
 		if err := b.Kill(ctx, syscall.SIGKILL); err != nil && !errors.Is(err, spawn.ErrNotRunning) {
 			return err
 		}
+		// A process that does not end in time keeps its group, which then cannot be removed.
+		_, _ = b.handle().Wait(int(startTime.Milliseconds()))
 	}
 	err := errors.Join(b.unmount(), b.removeGroup(ctx))
 	if rerr := b.forget(); err == nil {

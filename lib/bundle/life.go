@@ -15,7 +15,6 @@ import (
 	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/spec"
-	"github.com/weikeit/mydocker/lib/state"
 )
 
 // startTime bounds the time from the start byte to the execution of the program, and from SIGKILL to the end.
@@ -63,13 +62,6 @@ func (b *Container) Delete(ctx context.Context, force bool) error {
 	case status == specs.StateStopped || status == specs.StateCreating || force:
 	default:
 		return fmt.Errorf("cannot delete a container that is %s: kill it first, or use --force", status)
-	}
-	if b.life() != state.Dead {
-		if err := b.Kill(ctx, syscall.SIGKILL); err != nil && !errors.Is(err, spawn.ErrNotRunning) {
-			return err
-		}
-		// A process that does not end in time keeps its group, which then cannot be removed.
-		_, _ = b.handle().Wait(int(startTime.Milliseconds()))
 	}
 	return b.destroy(ctx)
 }

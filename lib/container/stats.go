@@ -153,7 +153,7 @@ func usageOf(c *state.Container) Usage {
 		u.BlockRead, u.BlockWritten = s.IO.ReadBytes, s.IO.WriteBytes
 	}
 	if c.Net.Mode != "host" { // the host's links are not the container's
-		u.NetReceived, u.NetSent = traffic(c.Run.Init.PID)
+		u.NetReceived, u.NetSent = traffic(c.Run.Init.Number())
 	}
 	return u
 }

@@ -47,12 +47,13 @@ func (r *Runtime) replace(c *state.Container, monitor *os.File) {
 		return
 	}
 	defer unlock()
+	pid := c.Run.Monitor.Number()
 	code, known := c.Run.Init.ExitCode() // now, while the zombie is there: its parent has not reaped it
 	if err := linux.PidfdSignal(monitor, syscall.SIGKILL); err != nil {
 		return
 	}
 	_, _ = linux.PidfdWait(monitor, int(rouseTime.Milliseconds()))
-	r.Warn("%s: the monitor, process %d, was stopped and did not continue: it was killed", c.Spec.Name(), c.Run.Monitor.PID)
+	r.Warn("%s: the monitor, process %d, was stopped and did not continue: it was killed", c.Spec.Name(), pid)
 	life, err := r.dir.ReadSpawn(c.ID)
 	if known && err == nil && r.dir.Kept(c.ID) && life.Finished.IsZero() {
 		life.Finished, life.ExitCode = time.Now(), code

@@ -291,3 +291,18 @@ loop='trap "exit 7" TERM; echo ready; while :; do sleep 0.05; done'
   does mydocker rm box
   wait
 }
+
+@test "stats shows the traffic of a container whose pid is another one here" {
+  # The recorded pid is that of the inner namespace, and belongs to another process here.
+  unshare --pid --fork --kill-child --mount-proc sh -c 'mydocker run -d --name box busybox sleep 1000 && exec sleep 1000' >/dev/null 3>&- &
+  local outer=$!
+  eventually 10 is box running
+  mydocker exec box wget -q -T 1 -O /dev/null http://10.20.30.1:9/ 2>/dev/null || true
+  sent() { mydocker exec box cat /proc/net/dev | awk '/ceth-/ {print $10}'; }
+  (($(sent) > 0)) || fail 'the container sent nothing'
+  shown() { [[ $(mydocker stats --no-stream --format json box | jq .netSent) == "$(sent)" ]]; }
+  eventually 5 shown || fail "stats: $(mydocker stats --no-stream --format json box), the container: $(sent)"
+  does mydocker rm -f box
+  kill -KILL "$outer" # unshare ignores other signals, and ends its child
+  wait "$outer" || true
+}
