@@ -87,12 +87,9 @@ func (e *Engine) Prune(ctx context.Context, f PruneFilter, removed func(id strin
 
 // containerSize returns the bytes on the disk of the files and logs of a container.
 func (e *Engine) containerSize(id string) int64 {
-	size := int64(0)
-	for _, part := range []string{"diff", "log", "log.*"} {
-		paths, _ := filepath.Glob(filepath.Join(e.Dir.Bundle(id), part)) // the patterns are valid
-		for _, path := range paths {
-			size += diskUse(path)
-		}
+	size := diskUse(filepath.Join(e.Dir.Bundle(id), "diff"))
+	for _, path := range crilog.Files(e.spawn.LogPath(id)) {
+		size += diskUse(path)
 	}
 	return size
 }

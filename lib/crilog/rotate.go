@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/weikeit/mydocker/lib/cgroup"
+	"github.com/weikeit/mydocker/lib/linux"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -93,7 +94,7 @@ func olderLog(path string, n int) string {
 
 // Files returns the paths of the log's files, the oldest first. The last one is path itself, whether it exists or not.
 func Files(path string) []string {
-	found, _ := filepath.Glob(path + ".*") // the pattern is valid
+	found, _ := linux.Glob(filepath.Dir(path), filepath.Base(path)+".*") // the pattern is valid
 	numbers := make([]int, 0, len(found))
 	for _, name := range found {
 		if n, err := strconv.Atoi(strings.TrimPrefix(name, path+".")); err == nil && n > 0 {

@@ -160,7 +160,7 @@ func (m *Manager) withoutConflict(networks []Network) ([]Network, error) {
 
 // orphanLeases lists the leases of containers that are gone. A stopped container keeps its addresses.
 func (m *Manager) orphanLeases() ([]state.Orphan, error) {
-	paths, err := filepath.Glob(filepath.Join(m.dir.Networks(), "*", "leases", "*"))
+	paths, err := linux.Glob(m.dir.Networks(), "*/leases/*")
 	var found []state.Orphan
 	for _, path := range paths {
 		holder := state.Holder(path)
@@ -177,7 +177,7 @@ func (m *Manager) orphanLeases() ([]state.Orphan, error) {
 
 // orphanPorts lists the reserved ports of containers that do not run.
 func (m *Manager) orphanPorts() ([]state.Orphan, error) {
-	paths, err := filepath.Glob(filepath.Join(m.ports.Dir, "*"))
+	paths, err := linux.Glob(m.ports.Dir, "*")
 	var found []state.Orphan
 	for _, path := range paths {
 		holder := state.Holder(path)

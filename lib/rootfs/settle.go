@@ -100,6 +100,6 @@ func (m *Manager) inUse(name string) bool {
 }
 
 func hasTemps(dir string) bool {
-	paths, err := filepath.Glob(filepath.Join(dir, state.TempPrefix+"*"))
+	paths, err := linux.Glob(dir, state.TempPrefix+"*")
 	return len(paths) > 0 && err == nil
 }

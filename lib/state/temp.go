@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/weikeit/mydocker/lib/linux"
 )
 
 // TempPrefix starts the names of files that are being written. Readers of a directory skip them.
@@ -49,7 +51,7 @@ func (d Dir) DropAllTemps() error {
 }
 
 func hasTemps(dir string) bool {
-	paths, err := filepath.Glob(filepath.Join(dir, TempPrefix+"*"))
+	paths, err := linux.Glob(dir, TempPrefix+"*")
 	return len(paths) > 0 && err == nil
 }
 
@@ -73,10 +75,11 @@ func Settled(path string) bool {
 // temps returns the temporary files of killed writers in all directories with small files.
 func (d Dir) temps() ([]string, error) {
 	var found []string
-	for _, pattern := range []string{
-		d.Names(), d.Networks() + "/*", d.Networks() + "/*/leases", d.Containers() + "/*", d.Volumes() + "/*", d.Images(), d.Run + "/*", d.Run,
+	for _, at := range []struct{ dir, below string }{
+		{d.Names(), ""}, {d.Networks(), "*"}, {d.Networks(), "*/leases"}, {d.Containers(), "*"}, {d.Volumes(), "*"}, {d.Images(), ""},
+		{d.Run, "*"}, {d.Run, ""},
 	} {
-		paths, err := filepath.Glob(filepath.Join(pattern, TempPrefix+"*"))
+		paths, err := linux.Glob(at.dir, filepath.Join(at.below, TempPrefix+"*"))
 		if err != nil {
 			return nil, err
 		}
