@@ -7,11 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -123,31 +119,13 @@ func (c *processes) Run(ctx context.Context, std *cli.IO) error {
 		if len(c.Args) == 0 {
 			c.Args = []string{"-ef"}
 		}
-		out, err := exec.CommandContext(ctx, "ps", c.Args...).Output()
-		if err != nil {
-			return fmt.Errorf("ps: %w", err)
+		lines, err := spawn.PS(ctx, pids, c.Args)
+		out := cli.NewLines(std.Out)
+		for _, line := range lines {
+			out.Printf("%s", line)
 		}
-		return printRows(cli.Screen(std.Out), string(out), pids)
+		return errors.Join(err, out.Err())
 	})
-}
-
-// printRows prints the heading of ps(1), and its lines about the given processes.
-func printRows(out io.Writer, text string, pids []int) error {
-	column := -1
-	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
-		words := strings.Fields(line)
-		if i == 0 {
-			if column = slices.Index(words, "PID"); column < 0 {
-				return errors.New("ps: its output has no column PID")
-			}
-		} else if pid, err := strconv.Atoi(words[column]); err != nil || !slices.Contains(pids, pid) {
-			continue
-		}
-		if _, err := fmt.Fprintln(out, line); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 type update struct {

@@ -136,17 +136,6 @@ func TestResourcesOfAnUpdate(t *testing.T) {
 	}
 }
 
-func TestRowsOfPS(t *testing.T) {
-	var out bytes.Buffer
-	text := "UID  PID CMD\nroot   1 init\nroot  17 sh -c 4\nroot   4 x\n"
-	if err := printRows(&out, text, []int{17, 99}); err != nil || out.String() != "UID  PID CMD\nroot  17 sh -c 4\n" {
-		t.Errorf("%q, %v", out.String(), err)
-	}
-	if err := printRows(&out, "CMD\ninit\n", []int{1}); err == nil {
-		t.Error("lines without a PID are accepted")
-	}
-}
-
 func TestNamesOfStatistics(t *testing.T) {
 	limit := uint64(64)
 	s := cgroup.Stats{Memory: &cgroup.MemStats{Usage: 5, Limit: &limit}}

@@ -3,17 +3,15 @@ package container
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/user"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/weikeit/mydocker/lib/spawn"
 	"github.com/weikeit/mydocker/lib/state"
 )
 
@@ -51,33 +49,7 @@ func (e *Engine) TopByPS(ctx context.Context, c *state.Container, options []stri
 	if err != nil {
 		return nil, err
 	}
-	var errOut bytes.Buffer
-	cmd := exec.CommandContext(ctx, "ps", options...)
-	cmd.Stderr = &errOut
-	text, err := cmd.Output()
-	if errors.Is(err, exec.ErrNotFound) {
-		return nil, errors.New("options need ps, which is not installed on this host: leave them out, or install procps")
-	}
-	if err != nil {
-		first, _, _ := strings.Cut(strings.TrimSpace(errOut.String()), "\n")
-		return nil, fmt.Errorf("ps %s: %w: %s", strings.Join(options, " "), err, first)
-	}
-	header, lines, _ := strings.Cut(string(text), "\n")
-	column := slices.Index(strings.Fields(header), "PID")
-	if column < 0 {
-		return nil, fmt.Errorf("ps %s: no column PID, which top needs to find the container's processes", strings.Join(options, " "))
-	}
-	kept := []string{header}
-	for line := range strings.Lines(lines) {
-		fields := strings.Fields(line)
-		if len(fields) <= column {
-			continue
-		}
-		if pid, err := strconv.Atoi(fields[column]); err == nil && slices.Contains(pids, pid) {
-			kept = append(kept, strings.TrimSuffix(line, "\n"))
-		}
-	}
-	return kept, nil
+	return spawn.PS(ctx, pids, options)
 }
 
 // process is what /proc says of a process.
