@@ -148,12 +148,12 @@ func (e *Engine) Docker(c *state.Container) (DockerContainer, error) {
 	if err != nil {
 		return DockerContainer{}, err
 	}
-	bundle, row, process := e.Dir.Bundle(c.ID), NewRow(c), c.Spec.ProcessPart()
+	bundle, row, process := e.Dir.Bundle(c.ID), newRow(c, pausedNow()(c)), c.Spec.ProcessPart()
 	v := DockerContainer{
 		Id: c.ID, Created: dockerTime(c.Created), Name: "/" + row.Name, Image: c.Spec.Annotation(spec.AnnotationImageID), Driver: row.Driver,
 		Platform: "linux", LogPath: e.spawn.LogPath(c.ID), RestartCount: c.Spawn.Restarts, Args: []string{},
 		ResolvConfPath: filepath.Join(bundle, rootfs.ResolvFile), HostnamePath: filepath.Join(bundle, rootfs.HostnameFile),
-		HostsPath: filepath.Join(bundle, rootfs.HostsFile), State: e.dockerStateOf(c), Mounts: []dockerMount{},
+		HostsPath: filepath.Join(bundle, rootfs.HostsFile), State: dockerStateOf(c, row.Status), Mounts: []dockerMount{},
 	}
 	if len(process.Args) > 0 {
 		v.Path, v.Args = process.Args[0], process.Args[1:]
@@ -189,13 +189,10 @@ func (v *DockerContainer) addVolume(volume rootfs.Volume) {
 	v.HostConfig.Binds = append(v.HostConfig.Binds, name+":"+volume.Destination+":"+mode)
 }
 
-func (e *Engine) dockerStateOf(c *state.Container) dockerState {
+func dockerStateOf(c *state.Container, status string) dockerState {
 	s := dockerState{
-		Status: c.Status(), Running: c.Running, Paused: e.spawn.Handle(c).Paused(), Restarting: c.Restarting(), OOMKilled: c.Spawn.OOMKilled,
+		Status: status, Running: c.Running, Paused: status == state.StatusPaused, Restarting: c.Restarting(), OOMKilled: c.Spawn.OOMKilled,
 		StartedAt: dockerTime(c.Spawn.Started), FinishedAt: dockerTime(c.Spawn.Finished),
-	}
-	if s.Paused {
-		s.Status = state.StatusPaused
 	}
 	if c.Running {
 		s.Pid = c.Run.Init.Number()

@@ -2,6 +2,7 @@ package container
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,8 +16,8 @@ import (
 var filterKeys = []string{"name", "id", "image", "ancestor", "status", "exited", "network", "volume", "label"}
 
 // parseFilters returns a function that reports whether the filters choose a container. Filters with one key are
-// alternatives; those with different keys must all match.
-func parseFilters(words []string) (func(Row, *state.Container) bool, error) {
+// alternatives; those with different keys must all match. volumes is the directory of the named volumes.
+func parseFilters(words []string, volumes string) (func(Row, *state.Container) bool, error) {
 	wanted := make(map[string][]string)
 	for _, word := range words {
 		key, value, ok := strings.Cut(word, "=")
@@ -37,7 +38,7 @@ func parseFilters(words []string) (func(Row, *state.Container) bool, error) {
 	}
 	return func(r Row, c *state.Container) bool {
 		for key, values := range wanted {
-			if !slices.ContainsFunc(values, func(value string) bool { return r.matches(key, value, c) }) {
+			if !slices.ContainsFunc(values, func(value string) bool { return r.matches(key, value, c, volumes) }) {
 				return false
 			}
 		}
@@ -45,7 +46,7 @@ func parseFilters(words []string) (func(Row, *state.Container) bool, error) {
 	}, nil
 }
 
-func (r Row) matches(key, value string, c *state.Container) bool {
+func (r Row) matches(key, value string, c *state.Container, volumes string) bool {
 	switch key {
 	case "name":
 		return strings.Contains(r.Name, value)
@@ -61,7 +62,7 @@ func (r Row) matches(key, value string, c *state.Container) bool {
 		return slices.ContainsFunc(c.Net.Endpoints, func(e state.Endpoint) bool { return e.Network == value })
 	case "volume":
 		return slices.ContainsFunc(c.Spec.Mounts, func(m specs.Mount) bool {
-			return m.Destination == value || m.Source == value || strings.HasSuffix(m.Source, "/"+value+"/data")
+			return m.Destination == value || m.Source == value || m.Source == filepath.Join(volumes, value, "data")
 		})
 	}
 	name, want, valued := strings.Cut(value, "=")

@@ -100,13 +100,13 @@ func (e *Engine) countContainers(info *Info) error {
 	if err != nil {
 		return err
 	}
-	host, hostErr := cgroup.ThisHost() // without cgroups nothing is paused
+	paused := pausedNow()
 	info.Containers = len(containers)
 	for _, c := range containers {
 		switch {
 		case !c.Running:
 			info.ContainersStopped++
-		case hostErr == nil && host.Frozen(c.Spec.LinuxPart().CgroupsPath):
+		case paused(c):
 			info.ContainersPaused++
 		default:
 			info.ContainersRunning++

@@ -91,7 +91,7 @@ func (e *Engine) inspectContainer(c *state.Container) (*containerView, error) {
 	if err != nil {
 		return nil, err
 	}
-	row := NewRow(c)
+	row := newRow(c, pausedNow()(c))
 	v := &containerView{
 		Detach: c.Spawn.Detached, Uuid: c.ID, Name: row.Name, Hostname: c.Spec.Hostname,
 		Dns: splitList(c.Spec.Annotation(spec.AnnotationDNS)), Image: row.Image, CreateTime: FormatTime(row.Created),

@@ -29,13 +29,13 @@ func (o ListOptions) limit(n int) int {
 
 // Check returns an error if a filter is wrong.
 func (o ListOptions) Check() error {
-	_, err := parseFilters(o.Filter)
+	_, err := parseFilters(o.Filter, "")
 	return err
 }
 
 // List returns the containers, the newest first. One that cannot be read is reported to bad and left out.
 func List(dir state.Dir, o ListOptions, bad func(error)) ([]Row, error) {
-	keep, err := parseFilters(o.Filter)
+	keep, err := parseFilters(o.Filter, dir.Volumes())
 	if err != nil {
 		return nil, err
 	}
@@ -60,16 +60,17 @@ func List(dir state.Dir, o ListOptions, bad func(error)) ([]Row, error) {
 	return rows, nil
 }
 
-// allRows returns the row of each container, with paused as the status of a frozen one.
 func allRows(containers []*state.Container) []Row {
-	host, err := cgroup.ThisHost()
+	paused := pausedNow()
 	rows := make([]Row, len(containers))
-	state.Parallel(len(rows), func(i int) {
-		c := containers[i]
-		rows[i] = NewRow(c)
-		if c.Running && err == nil && host.Frozen(c.Spec.LinuxPart().CgroupsPath) { // without cgroups nothing is paused
-			rows[i].Status = state.StatusPaused
-		}
-	})
+	state.Parallel(len(rows), func(i int) { rows[i] = newRow(containers[i], paused(containers[i])) })
 	return rows
+}
+
+// pausedNow returns a function that reports whether a container is paused. On a host without cgroups none is.
+func pausedNow() func(*state.Container) bool {
+	host, err := cgroup.ThisHost()
+	return func(c *state.Container) bool {
+		return c.Running && err == nil && host.Frozen(c.Spec.LinuxPart().CgroupsPath)
+	}
 }

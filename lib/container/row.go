@@ -30,12 +30,15 @@ type Row struct {
 	published []string // Ports, with a range as one word: a container may have thousands
 }
 
-// NewRow returns what ps shows of a container.
-func NewRow(c *state.Container) Row {
+// newRow returns what ps shows of a container.
+func newRow(c *state.Container, paused bool) Row {
 	r := Row{
 		ID: c.ID, Name: c.Spec.Name(), Image: c.Spec.Annotation(spec.AnnotationImage), Status: c.Status(),
 		Driver: c.Spec.Annotation(spec.AnnotationDriver), Command: c.Spec.ProcessPart().Args,
 		IPs: []string{}, Ports: []string{}, Created: c.Created, Labels: c.Spec.Labels(),
+	}
+	if paused {
+		r.Status = state.StatusPaused
 	}
 	if c.Running {
 		r.PID = c.Run.Init.Number()

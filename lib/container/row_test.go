@@ -46,7 +46,7 @@ func TestCellsAreTheREADMEs(t *testing.T) {
 	if got := strings.Join(Header(), "|"); got != header {
 		t.Errorf("got %s, want %s", got, header)
 	}
-	if got := strings.Join(NewRow(readmeContainer()).Cells(), "|"); got != row {
+	if got := strings.Join(newRow(readmeContainer(), false).Cells(), "|"); got != row {
 		t.Errorf("got %s, want %s", got, row)
 	}
 }
@@ -77,14 +77,14 @@ func TestPublished(t *testing.T) {
 func TestRows(t *testing.T) {
 	c := readmeContainer()
 	c.Running, c.Spawn.Started, c.Spawn.Finished, c.Spawn.ExitCode = false, time.Now(), time.Now(), 137
-	row := NewRow(c)
+	row := newRow(c, false)
 	if row.PID != 0 || row.Cells()[5] != "-" || row.Status != "exited" || row.ExitCode == nil || *row.ExitCode != 137 {
 		t.Errorf("an ended container: %+v", row)
 	}
 	if row.Labels["team"] != "blue" || len(row.Labels) != 1 {
 		t.Errorf("labels %v", row.Labels)
 	}
-	row = NewRow(&state.Container{ID: "0123456789ab", Spec: &spec.Spec{}})
+	row = newRow(&state.Container{ID: "0123456789ab", Spec: &spec.Spec{}}, false)
 	if row.ExitCode != nil || row.Status != "created" || row.Cells()[9] != "-" {
 		t.Errorf("an empty document: %+v", row)
 	}
@@ -127,7 +127,7 @@ func TestSize(t *testing.T) {
 }
 
 func TestFilters(t *testing.T) {
-	row := NewRow(readmeContainer())
+	row := newRow(readmeContainer(), false)
 	tests := []struct {
 		filters string
 		want    bool
@@ -144,7 +144,7 @@ func TestFilters(t *testing.T) {
 	}
 	c := readmeContainer()
 	for _, tt := range tests {
-		keep, err := parseFilters(strings.Fields(tt.filters))
+		keep, err := parseFilters(strings.Fields(tt.filters), "/var/lib/mydocker/volumes")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,20 +153,24 @@ func TestFilters(t *testing.T) {
 		}
 	}
 	row.Image = "busybox:latest"
-	if keep, err := parseFilters([]string{"image=busybox"}); err != nil || !keep(row, c) {
+	if keep, err := parseFilters([]string{"image=busybox"}, "/var/lib/mydocker/volumes"); err != nil || !keep(row, c) {
 		t.Errorf("an image without its tag latest: %v", err)
 	}
 	code := 3
 	row.ExitCode = &code
-	if keep, err := parseFilters([]string{"exited=3"}); err != nil || !keep(row, c) {
+	if keep, err := parseFilters([]string{"exited=3"}, "/var/lib/mydocker/volumes"); err != nil || !keep(row, c) {
 		t.Errorf("an exit code: %v", err)
 	}
 	c.Spec.Mounts = append(c.Spec.Mounts, specs.Mount{Destination: "/data", Source: "/var/lib/mydocker/volumes/named/data"})
-	if keep, err := parseFilters([]string{"volume=named"}); err != nil || !keep(row, c) {
+	if keep, err := parseFilters([]string{"volume=named"}, "/var/lib/mydocker/volumes"); err != nil || !keep(row, c) {
 		t.Errorf("the name of a volume: %v", err)
 	}
+	c.Spec.Mounts[len(c.Spec.Mounts)-1].Source = "/home/named/data"
+	if keep, err := parseFilters([]string{"volume=named"}, "/var/lib/mydocker/volumes"); err != nil || keep(row, c) {
+		t.Errorf("a directory that is called like a volume: %v", err)
+	}
 	for _, filter := range []string{"", "name", "exited=x", "status=dead", "colour=red", "=x", "NAME=x", strings.Repeat("x", 1000)} {
-		if _, err := parseFilters([]string{filter}); err == nil || len(err.Error()) > 200 {
+		if _, err := parseFilters([]string{filter}, "/var/lib/mydocker/volumes"); err == nil || len(err.Error()) > 200 {
 			t.Errorf("%.20q: %v", filter, err)
 		}
 	}

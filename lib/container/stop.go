@@ -134,7 +134,7 @@ func (e *Engine) Restart(ctx context.Context, c *state.Container, o StopOptions,
 
 // RemoveOptions are the options of rm.
 type RemoveOptions struct {
-	Force   bool `short:"f" help:"Kill the container if it is running"`
+	Force   bool `short:"f" help:"Kill the container if it is running, and ignore one that does not exist"`
 	Volumes bool `short:"v" help:"Remove its anonymous volumes too"`
 }
 

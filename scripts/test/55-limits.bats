@@ -121,6 +121,8 @@ groups_left() {
   mydocker pause counter
   like '^counter paused$' "$(mydocker ps --format '{{.Name}} {{.Status}}')"
   same "$(mydocker ps -q)" "$(mydocker ps -q --filter status=paused)"
+  same paused "$(mydocker inspect counter 2>/dev/null | jq -r .Status)"
+  same 'paused true' "$(mydocker inspect -f '{{.State.Status}} {{.State.Paused}}' counter)"
   same FROZEN "$(mydocker inspect counter 2>/dev/null | jq -r .Cgroups.Resources.Freezer)"
   local before
   before=$(count)
