@@ -14,8 +14,8 @@
 //
 // --restart starts the program again when it ends: on-failure[:N] after an exit code other than 0, at most N times;
 // always and unless-stopped after every exit. The delay is 100 ms at first and doubles up to a minute; after 10 s of
-// running it starts again at 100 ms. stop and rm -f end the policy, but always starts the container again at the next
-// boot. The log is bounded to 3 files of 10 MiB, or to what --log-opt max-size=SIZE and max-file=N say.
+// running it starts again at 100 ms. stop, kill and rm -f end the policy, but always starts the container again at the
+// next boot. The log is bounded to 3 files of 10 MiB, or to what --log-opt max-size=SIZE and max-file=N say.
 //
 // A container lives as long as the process that waits for it: the command in the foreground, or its monitor, md-spawn
 // monitor. If that is killed, the container ends with exit code 137, and the next command that creates, starts, stops or
@@ -23,7 +23,7 @@
 // if there are any; "system check --fix" removes the orphans and repairs the networks. It also shows the files of an
 // interrupted pull, which are kept for a day so that the next pull can resume, and, after an hour, the containers of
 // documents that were not run. "system prune" removes those too; "system check --fix" removes the containers
-// after a day. "system boot" starts the containers that restart always when the machine starts.
+// after a day. "system boot" starts, when the machine starts, the containers that restart always or unless stopped.
 //
 // The limits of run are those of md-cgroup. They have docker's names too: --memory or -m, --memory-reservation,
 // --memory-swap, --cpu-period, --cpu-quota, --pids-limit. update changes them for the running container and for its

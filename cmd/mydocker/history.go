@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -33,6 +32,12 @@ type historyRow struct {
 
 // Run implements cli.Runner.
 func (c *history) Run(_ context.Context, std *cli.IO) error {
+	print, err := cli.Listing[historyRow]{
+		Header: []string{"IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"}, Cells: c.cells, ID: func(r historyRow) string { return r.ID },
+	}.Printer(cli.ListFlags{Quiet: c.Quiet, Format: c.Format})
+	if err != nil {
+		return err
+	}
 	e, err := engine(std)
 	if err != nil {
 		return err
@@ -41,41 +46,15 @@ func (c *history) Run(_ context.Context, std *cli.IO) error {
 	if err != nil {
 		return cli.About(c.Image, err)
 	}
-	rows := c.rows(img)
-	switch c.Format {
-	case "", "table":
-		return c.print(std, rows)
-	case "json":
-		return cli.JSONLines(std.Out, rows)
-	}
-	format, err := cli.ParseTemplate(c.Format, historyRow{})
-	if err != nil {
-		return err
-	}
-	for _, r := range rows {
-		if err := format.Print(std.Out, r); err != nil {
-			return err
-		}
-	}
-	return nil
+	return print(std.Out, c.rows(img))
 }
 
-func (c *history) print(std *cli.IO, rows []historyRow) error {
-	if c.Quiet {
-		for _, r := range rows {
-			fmt.Fprintln(std.Out, r.ID)
-		}
-		return nil
+func (c *history) cells(r historyRow) []string {
+	created := r.CreatedSince
+	if !c.Human {
+		created = r.CreatedAt
 	}
-	cells := make([][]string, len(rows))
-	for i, r := range rows {
-		created := r.CreatedSince
-		if !c.Human {
-			created = r.CreatedAt
-		}
-		cells[i] = []string{r.ID, created, r.CreatedBy, r.Size, r.Comment}
-	}
-	return cli.Table(std.Out, []string{"IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"}, cells)
+	return []string{r.ID, created, r.CreatedBy, r.Size, r.Comment}
 }
 
 // rows returns the steps, the last first. Layers without history have a row each.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path"
@@ -104,10 +103,11 @@ func (c *imageList) Run(_ context.Context, std *cli.IO) error {
 		return err
 	}
 	if c.Quiet {
+		out := cli.NewLines(std.Out)
 		for _, img := range images {
-			fmt.Fprintln(std.Out, img.ID)
+			out.Printf("%s", img.ID)
 		}
-		return nil
+		return out.Err()
 	}
 	var rows []imageRow
 	for _, img := range images {
@@ -115,7 +115,7 @@ func (c *imageList) Run(_ context.Context, std *cli.IO) error {
 	}
 	return cli.Listing[imageRow]{
 		Header: []string{"IMAGE ID", "REPO", "TAG", "COUNTS", "CREATED", "SIZE"}, Cells: imageRow.cells,
-	}.Print(std.Out, c.Format, rows)
+	}.Print(std.Out, cli.ListFlags{Format: c.Format}, rows)
 }
 
 func (r imageRow) cells() []string {
@@ -175,6 +175,7 @@ func (c *imageRemove) Run(_ context.Context, std *cli.IO) error {
 	if err != nil {
 		return err
 	}
+	out := cli.NewLines(std.Out)
 	return cli.Each(std, "mydocker", "rmi", c.Images, func(arg string) error {
 		for _, name := range c.names(e, arg) {
 			removed, err := e.RemoveImage(name)
@@ -184,11 +185,9 @@ func (c *imageRemove) Run(_ context.Context, std *cli.IO) error {
 			if err != nil {
 				return cli.About(arg, err)
 			}
-			if err := printRemoved(std, removed); err != nil {
-				return err
-			}
+			printRemoved(out, removed)
 		}
-		return nil
+		return out.Err()
 	})
 }
 
@@ -206,14 +205,13 @@ func (c *imageRemove) names(e *container.Engine, arg string) []string {
 }
 
 // printRemoved prints what a removal did, in docker's words.
-func printRemoved(std *cli.IO, removed *image.Removed) error {
+func printRemoved(out *cli.Lines, removed *image.Removed) {
 	for _, name := range removed.Untagged {
-		fmt.Fprintln(std.Out, "Untagged:", name)
+		out.Printf("Untagged: %s", name)
 	}
 	for _, digest := range removed.Deleted {
-		fmt.Fprintln(std.Out, "Deleted:", digest)
+		out.Printf("Deleted: %s", digest)
 	}
-	return nil
 }
 
 type imagePrune struct {
@@ -235,11 +233,13 @@ func (c *imagePrune) Run(_ context.Context, std *cli.IO) error {
 		return nil
 	}
 	removed, err := e.PruneImages(c.All)
-	if removed != nil {
-		_ = printRemoved(std, removed)
-		fmt.Fprintf(std.Out, "Total reclaimed space: %s\n", container.Size(removed.Bytes))
+	if removed == nil {
+		return err
 	}
-	return err
+	out := cli.NewLines(std.Out)
+	printRemoved(out, removed)
+	out.Printf("Total reclaimed space: %s", container.Size(removed.Bytes))
+	return errors.Join(err, out.Err())
 }
 
 type imageTag struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/weikeit/mydocker/lib/cli"
@@ -49,17 +50,13 @@ func (c *networkList) Run(_ context.Context, std *cli.IO) error {
 	if err != nil {
 		warn(std)(err) // the readable ones are printed
 	}
-	if c.Quiet {
-		for _, n := range networks {
-			fmt.Fprintln(std.Out, n.Name)
-		}
-		return nil
-	}
 	rows := make([]networkRow, len(networks))
 	for i, n := range networks {
 		rows[i] = networkRow{n, n.Counts}
 	}
-	return cli.Listing[networkRow]{Header: network.TableHeader(), Cells: networkRow.Row}.Print(std.Out, c.Format, rows)
+	return cli.Listing[networkRow]{
+		Header: network.TableHeader(), Cells: networkRow.Row, ID: func(r networkRow) string { return r.Name },
+	}.Print(std.Out, cli.ListFlags{Quiet: c.Quiet, Format: c.Format}, rows)
 }
 
 type networkRemove struct {
@@ -176,9 +173,10 @@ type port struct {
 func (c *port) Run(_ context.Context, std *cli.IO) error {
 	return withContainer(std, c.Container, func(e *container.Engine, box *state.Container) error {
 		lines, err := e.Network.Published(box.ID, c.Port)
+		out := cli.NewLines(std.Out)
 		for _, line := range lines {
-			fmt.Fprintln(std.Out, line)
+			out.Printf("%s", line)
 		}
-		return err
+		return errors.Join(err, out.Err())
 	})
 }

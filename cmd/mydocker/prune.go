@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -50,7 +51,8 @@ func (c *containerPrune) Run(ctx context.Context, std *cli.IO) error {
 		return nil
 	}
 	defer e.Sweep(ctx)
-	bytes, err := e.Prune(ctx, filter, func(id string) { fmt.Fprintln(std.Out, id) })
-	fmt.Fprintf(std.Out, "Total reclaimed space: %s\n", container.Size(bytes))
-	return err
+	out := cli.NewLines(std.Out)
+	bytes, err := e.Prune(ctx, filter, func(id string) { out.Printf("%s", id) })
+	out.Printf("Total reclaimed space: %s", container.Size(bytes))
+	return errors.Join(err, out.Err())
 }

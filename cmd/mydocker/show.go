@@ -56,7 +56,7 @@ func (c *stats) Run(ctx context.Context, std *cli.IO) error {
 		if c.Format != "json" && cli.IsTerminal(std.Out) {
 			home = "\033[H\033[2J" // the next table replaces this one
 		}
-		return list.Print(std.Out, c.Format, rows)
+		return list.Print(std.Out, cli.ListFlags{Format: c.Format}, rows)
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -28,9 +27,11 @@ func (c *systemCheck) Run(ctx context.Context, std *cli.IO) error {
 	if c.JSON {
 		err = errors.Join(err, cli.JSONLines(std.Out, found))
 	} else {
+		out := cli.NewLines(std.Out)
 		for _, o := range found {
-			fmt.Fprintf(std.Out, "%s %s: %s\n", o.Kind, o.Name, o.Reason)
+			out.Printf("%s %s: %s", o.Kind, o.Name, o.Reason)
 		}
+		err = errors.Join(err, out.Err())
 	}
 	found = slices.DeleteFunc(found, func(o state.Orphan) bool { return o.Kept })
 	if c.Fix { // after an error too: some parts of the state could be searched
@@ -55,9 +56,9 @@ func (c *systemPrune) Run(ctx context.Context, std *cli.IO) error {
 	if len(found) > 0 && !c.agreed(std, "what system check shows") {
 		return nil
 	}
-	return cmp.Or(err, removeAll(ctx, std, "system prune", found, func(o state.Orphan) {
-		fmt.Fprintf(std.Out, "%s %s\n", o.Kind, o.Name)
-	}))
+	out := cli.NewLines(std.Out)
+	err = cmp.Or(err, removeAll(ctx, std, "system prune", found, func(o state.Orphan) { out.Printf("%s %s", o.Kind, o.Name) }))
+	return cmp.Or(err, out.Err())
 }
 
 // removeAll removes orphans and calls removed for each. An error about one does not stop the others.
@@ -95,7 +96,7 @@ func (c *systemDF) Run(ctx context.Context, std *cli.IO) error {
 		Cells: func(r container.DiskRow) []string {
 			return []string{r.Kind, strconv.Itoa(r.Count), strconv.Itoa(r.Active), container.Size(r.Size), container.Size(r.Free)}
 		},
-	}.Print(std.Out, c.Format, rows)
+	}.Print(std.Out, cli.ListFlags{Format: c.Format}, rows)
 }
 
 type systemBoot struct{}
@@ -106,5 +107,6 @@ func (c *systemBoot) Run(ctx context.Context, std *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	return e.Boot(ctx, func(c *state.Container) { fmt.Fprintln(std.Out, c.ID) })
+	out := cli.NewLines(std.Out)
+	return errors.Join(e.Boot(ctx, func(c *state.Container) { out.Printf("%s", c.ID) }), out.Err())
 }

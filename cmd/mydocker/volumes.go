@@ -50,18 +50,13 @@ func (c *volumeList) Run(_ context.Context, std *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	if c.Quiet {
-		for _, r := range rows {
-			fmt.Fprintln(std.Out, r.Name)
-		}
-		return nil
-	}
 	return cli.Listing[rootfs.VolumeRow]{
 		Header: []string{"NAME", "DRIVER", "COUNTS", "CREATED"},
 		Cells: func(r rootfs.VolumeRow) []string {
 			return []string{r.Name, r.Driver, strconv.Itoa(len(r.Containers)), container.FormatTime(r.Created)}
 		},
-	}.Print(std.Out, c.Format, rows)
+		ID: func(r rootfs.VolumeRow) string { return r.Name },
+	}.Print(std.Out, cli.ListFlags{Quiet: c.Quiet, Format: c.Format}, rows)
 }
 
 type volumeRemove struct {

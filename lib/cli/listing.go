@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"strings"
 )
@@ -52,21 +51,21 @@ func (l Listing[T]) Printer(f ListFlags) (func(io.Writer, []T) error, error) {
 	}, nil
 }
 
-// Print prints rows as a table, or as JSON if format is json.
-func (l Listing[T]) Print(w io.Writer, format string, rows []T) error {
-	if format == "json" {
-		return JSONLines(w, rows)
+// Print prints rows as f says.
+func (l Listing[T]) Print(w io.Writer, f ListFlags, rows []T) error {
+	print, err := l.Printer(f)
+	if err != nil {
+		return err
 	}
-	return l.printTable(w, rows)
+	return print(w, rows)
 }
 
 func (l Listing[T]) printIDs(w io.Writer, rows []T) error {
+	out := NewLines(w)
 	for _, r := range rows {
-		if _, err := fmt.Fprintln(w, l.ID(r)); err != nil {
-			return err
-		}
+		out.Printf("%s", l.ID(r))
 	}
-	return nil
+	return out.Err()
 }
 
 func (l Listing[T]) printTable(w io.Writer, rows []T) error {

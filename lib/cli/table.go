@@ -68,6 +68,25 @@ func cut(header []string, rows [][]string, i, width int) {
 	}
 }
 
+// Lines writes lines, and keeps the first error for commands that must not stop their work at it.
+type Lines struct {
+	out io.Writer
+	err error
+}
+
+// NewLines returns Lines that writes to w, for a terminal as [Screen] does.
+func NewLines(w io.Writer) *Lines { return &Lines{out: Screen(w)} }
+
+// Printf writes a line. After an error it writes nothing.
+func (l *Lines) Printf(format string, args ...any) {
+	if l.err == nil {
+		_, l.err = fmt.Fprintf(l.out, format+"\n", args...)
+	}
+}
+
+// Err returns the first error of a write.
+func (l *Lines) Err() error { return l.err }
+
 // JSONLines prints values for programs: one JSON object per line.
 func JSONLines[T any](w io.Writer, values []T) error {
 	whole := bufio.NewWriter(Screen(w))

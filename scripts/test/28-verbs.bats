@@ -360,3 +360,46 @@ teardown() {
   refuses 2 'there is no command plugin: ' mydocker plugin ls
   refuses 2 'there is no command context: mydocker has no daemon' mydocker context ls
 }
+
+@test "a list that cannot be written is an error" {
+  local command
+  mydocker create --name web -v named:/data busybox true >/dev/null
+  for command in 'ps -q' 'images -q' 'image ls -q' 'volume ls -q' 'network ls -q' 'history -q busybox' 'history busybox' 'system df'; do
+    run --separate-stderr sh -c "mydocker $command >/dev/full"
+    like 'no space left on device' "$stderr"
+    same 1 "$status"
+  done
+  run --separate-stderr sh -c 'mydocker container prune -f >/dev/full'
+  same 1 "$status"
+  same '' "$(mydocker ps -q)" # it was removed all the same
+  does mydocker volume rm named
+}
+
+@test "a program cannot end top by its name" {
+  mydocker run -d --name odd busybox sh -c 'printf "a\nb" >/proc/$$/comm; while :; do sleep 1; done' >/dev/null
+  eventually 5 mydocker exec odd sh -c '[ "$(head -c 1 /proc/1/comm)" = a ]'
+  mydocker run -d --name none busybox sh -c 'printf "\000" >/proc/$$/comm; while :; do sleep 1; done' >/dev/null
+  eventually 5 mydocker exec none sh -c '[ "$(wc -c </proc/1/comm)" = 1 ]'
+  local box
+  for box in odd none; do
+    like '^ *PID COMMAND' "$(mydocker top "$box" -o pid,comm)"
+    does mydocker top "$box" -o comm,pid
+  done
+}
+
+@test "a state directory with the characters of patterns in its name" {
+  local -x MYDOCKER_ROOT=$BATS_TEST_TMPDIR/'a[b]?*'
+  md-pull --quiet busybox >/dev/null
+  mydocker run --name loud --net none --log-opt max-size=4k --log-opt max-file=3 busybox seq 3000 >/dev/null
+  mydocker create --name kept --net none busybox true >/dev/null
+  touch -d '1 minute ago' "$MYDOCKER_ROOT/names/.tmp-left"
+  run -1 mydocker system check
+  like 'tmp-left' "$output"
+  does mydocker system check --fix
+  [[ ! -e $MYDOCKER_ROOT/names/.tmp-left ]] || fail 'the temporary file stays'
+  does mydocker logs loud
+  same 3000 "${lines[-1]}"
+  ((${#lines[@]} > 100)) || fail "of the log's older files only ${#lines[@]} lines are read"
+  does mydocker rm loud kept
+  rm -r "$MYDOCKER_ROOT"
+}
