@@ -43,7 +43,7 @@ func samples() map[string]any {
 // The table in doc/limits.md shows for each option the files that are written on v1 and v2, or the error. It must match
 // the plans; `go test ./lib/cgroup -run TestTable -update` rewrites it.
 func TestTable(t *testing.T) {
-	const begin, end = "| option | docker's name | cgroup v1 | cgroup v2 |\n", "\n\n"
+	const begin, end = "| option | name in docker and runc | cgroup v1 | cgroup v2 |\n", "\n\n"
 	data, err := os.ReadFile("../../doc/limits.md")
 	if err != nil {
 		t.Fatal(err)
