@@ -79,13 +79,19 @@ func (s *Store) seekable(ctx context.Context, in io.Reader) (*os.File, error) {
 	return tmp, nil
 }
 
-// unnamed creates an unlinked temporary file on the file system of the images.
+// unnamed creates an unlinked temporary file on the file system of the images. The first lock tells the next command if this
+// one is killed before the file is unlinked; the second keeps other commands from removing the file, see [Store.Lock].
 func (s *Store) unnamed() (*os.File, error) {
 	done, err := s.dir.LockObject(pullLock + state.NewID())
 	if err != nil {
 		return nil, err
 	}
 	defer done()
+	unlock, err := s.Lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	tmp, err := os.CreateTemp(s.dir.Images(), state.TempPrefix)
 	if err != nil {
 		return nil, err

@@ -68,3 +68,40 @@ func TestExportRoundTrip(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A command that locks the store removes what killed writers left there, and nothing of a writer that lives.
+func TestUnnamedBesideLocks(t *testing.T) {
+	s := newStore(t)
+	if err := os.MkdirAll(s.dir.Images(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	stop, done := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			unlock, err := s.Lock()
+			if err != nil {
+				done <- err
+				return
+			}
+			unlock()
+		}
+	}()
+	for range 300 {
+		file, err := s.unnamed()
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		file.Close()
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
