@@ -1,8 +1,9 @@
 // mydocker is the small tools combined into a docker-like command set. There is no daemon: each command does
 // its work and exits, and all state is in files.
 //
-// Names, options, signals, streams and exit codes are docker's, with one exception: -i is --image.
-// --interactive keeps standard input open. Without -i the first argument of run is the image. The program
+// Names, options, signals, streams and exit codes are docker's, with one exception: -i NAME is
+// --image NAME. Without it the first argument of run is the image. Docker's -i, which keeps standard input open, is
+// known by what follows it: -it, -dit, or -i before another option; --interactive is always that. The program
 // gets a terminal if standard input and output are terminals; -t and --tty=false override that.
 //
 // --network takes the name of a network (default: mydocker0), none, host, container:CONTAINER or

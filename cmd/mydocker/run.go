@@ -26,9 +26,7 @@ func (c *run) Run(ctx context.Context, std *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	if err := c.chooseImage(e, &c.CreateOptions); err != nil {
-		return err
-	}
+	c.chooseImage(&c.CreateOptions)
 	if c.Print.Given {
 		return cli.About(subject(c.CreateOptions), c.print(ctx, e, std))
 	}
@@ -44,18 +42,12 @@ func (c *run) Run(ctx context.Context, std *cli.IO) error {
 }
 
 // chooseImage takes the image from the arguments if no option names it.
-func (a *imageAndCommand) chooseImage(e *container.Engine, o *container.CreateOptions) error {
+func (a *imageAndCommand) chooseImage(o *container.CreateOptions) {
 	if o.Image == "" && len(a.Args) > 0 {
 		if o.Image, a.Args = a.Args[0], a.Args[1:]; len(a.Args) > 0 && a.Args[0] == "--" {
 			a.Args = a.Args[1:]
 		}
 	}
-	if o.Image == "t" && len(a.Args) > 0 {
-		if _, err := e.Images.Resolve(o.Image); err != nil {
-			return cli.Usagef("-it: -i names the image here: use -t --interactive, or neither on a terminal")
-		}
-	}
-	return nil
 }
 
 // subject is the name under which errors of run and create are printed.
@@ -72,9 +64,7 @@ func (c *create) Run(ctx context.Context, std *cli.IO) error {
 	if err != nil {
 		return err
 	}
-	if err := c.chooseImage(e, &c.CreateOptions); err != nil {
-		return err
-	}
+	c.chooseImage(&c.CreateOptions)
 	id, err := e.Create(ctx, c.CreateOptions, c.Args, caller(std))
 	if err != nil {
 		return cli.About(subject(c.CreateOptions), err)

@@ -38,6 +38,12 @@ type Runner interface {
 	Run(ctx context.Context, std *IO) error
 }
 
+// Rewriter is a Runner that replaces some of its words before they are parsed. takesValue reports whether an option, with its
+// dashes, has the next word as its value.
+type Rewriter interface {
+	Rewrite(args []string, takesValue func(option string) bool) []string
+}
+
 // New returns an empty command of type T, for [Command.New].
 func New[T any, P interface {
 	*T
@@ -97,6 +103,9 @@ func (c Command) parse(t Tool, runner Runner, opts *common, args []string) (*kon
 		return nil, err
 	}
 	node := parser.Model.Node
+	if r, ok := runner.(Rewriter); ok {
+		args = r.Rewrite(args, func(option string) bool { return awaitsValue(node, option) != nil })
+	}
 	_, err = parser.Parse(args)
 	if err == nil {
 		dropDashes(node)

@@ -124,9 +124,7 @@ func place(node *kong.Node, before []string) position {
 		case at.options && word == "--":
 			at.options = false
 		case at.options && strings.HasPrefix(word, "-") && len(word) > 1:
-			if f := findFlag(node, word); f != nil && !f.IsBool() && !strings.Contains(word, "=") {
-				at.flag = f
-			}
+			at.flag = awaitsValue(node, word)
 		default:
 			n++
 			if arg := argument(node, n-1); arg != nil && arg.Passthrough {
@@ -151,6 +149,14 @@ func argument(node *kong.Node, n int) *kong.Value {
 		return args[n]
 	case len(args) > 0 && args[len(args)-1].IsSlice():
 		return args[len(args)-1]
+	}
+	return nil
+}
+
+// awaitsValue returns the option that a word names, if its value is the next word.
+func awaitsValue(node *kong.Node, word string) *kong.Flag {
+	if f := findFlag(node, word); f != nil && !f.IsBool() && !strings.Contains(word, "=") {
+		return f
 	}
 	return nil
 }

@@ -51,6 +51,26 @@ teardown() { teardown_leakcheck; }
   mydocker exec --interactive cat cat <"$BATS_TEST_TMPDIR/noise" | cmp - "$BATS_TEST_TMPDIR/noise"
 }
 
+@test "docker's -i is told from the README's: -it, -i -t, -dit, and -i before another option" {
+  on_terminal() { script -qec "$1" /dev/null </dev/null | tr -d '\r'; }
+  same $'a\nb' "$(printf 'a\nb\n' | mydocker run -i --rm busybox cat)"
+  like '/dev/' "$(on_terminal 'mydocker run -it --rm busybox tty')"
+  like '/dev/' "$(on_terminal 'mydocker run -i -t --rm --net none busybox tty')"
+  like '/dev/' "$(on_terminal 'mydocker run --rm -ti busybox tty')"
+  local options
+  for options in -dit -itd '-d -i -t' '-idt --net none' '-itdp 8080:80'; do
+    # shellcheck disable=SC2086 # several words
+    mydocker run $options --name box busybox sh >/dev/null
+    same 'running true true' "$(mydocker inspect -f '{{.State.Status}} {{.Config.OpenStdin}} {{.Config.Tty}}' box)"
+    mydocker rm -f box >/dev/null
+  done
+  mydocker create -it --name box busybox sh >/dev/null
+  same 'true true' "$(mydocker inspect -f '{{.Config.OpenStdin}} {{.Config.Tty}}' box)"
+  mydocker rm box >/dev/null
+  same 'hello -it' "$(mydocker run --rm -i busybox echo hello -it)" # the README's
+  refuses 125 'run: no image: name one with -i, or as the first argument' mydocker run -it
+}
+
 @test "a last line without newline is printed" {
   local n
   for n in 1 2 3 4 5; do
