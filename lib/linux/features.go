@@ -24,6 +24,12 @@ func HasSeccomp() bool {
 	return err == nil
 }
 
+// HasSELinux reports whether the host has SELinux, enforcing or not.
+func HasSELinux() bool {
+	_, err := os.Stat("/sys/fs/selinux/enforce")
+	return err == nil
+}
+
 // HasUserNS reports whether the kernel has user namespaces and the host allows any (namespaces(7)).
 func HasUserNS() bool {
 	limit, err := os.ReadFile("/proc/sys/user/max_user_namespaces")

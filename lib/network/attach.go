@@ -72,6 +72,9 @@ func (m *Manager) attach(ctx context.Context, id string, n *state.Net, joins []j
 		}
 		n.Mode = state.ModeContainer + other // the id: a name can move to another container
 	}
+	if joins, err = m.meant(joins); err != nil {
+		return "", err
+	}
 	if err := m.checkReach(n.Ports, joins); err != nil {
 		return "", err
 	}
@@ -91,6 +94,20 @@ func (m *Manager) attach(ctx context.Context, id string, n *state.Net, joins []j
 		return "", err
 	}
 	return m.plugIn(ctx, id, *n, ups)
+}
+
+// meant returns joins with the names of networks for docker's name of the default one.
+func (m *Manager) meant(joins []join) ([]join, error) {
+	seen := make(map[string]bool)
+	joins = slices.Clone(joins)
+	for i := range joins {
+		name := m.named(joins[i].network)
+		if seen[name] {
+			return nil, fmt.Errorf("network %s: named twice", name)
+		}
+		joins[i].network, seen[name] = name, true
+	}
+	return joins, nil
 }
 
 // Up connects a kept container again, with the same addresses and ports.

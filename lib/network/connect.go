@@ -14,6 +14,7 @@ import (
 // Connect connects container id to another network, with an address and, if it runs, a link. Its other connections do not
 // change.
 func (m *Manager) Connect(ctx context.Context, network, id string, o ConnectOptions) error {
+	network = m.named(network)
 	options, err := o.parse()
 	if err != nil {
 		return fmt.Errorf("network %s: %w", network, err)
@@ -100,6 +101,7 @@ func (m *Manager) plugLast(ctx context.Context, id string, before, n state.Net, 
 // Disconnect removes container id from a network. Default routes and ports that used this network move to the next one.
 // With force it is no error if the container is not connected or is gone; what it still has in the network is freed.
 func (m *Manager) Disconnect(ctx context.Context, network, id string, force bool) error {
+	network = m.named(network)
 	return m.change(ctx, id, func(ctx context.Context, id string, n state.Net) error {
 		again := n.Joining == network
 		n, err := m.settled(ctx, id, n)

@@ -42,6 +42,19 @@ import (
 // Default is the network of containers without --network. It is always listed.
 const Default = "mydocker0"
 
+// dockersDefault is docker's name of the default network. It means [Default], unless a network has this name.
+const dockersDefault = "bridge"
+
+// named returns the name of the network that a user calls name.
+func (m *Manager) named(name string) string {
+	if name == dockersDefault {
+		if _, err := os.Lstat(m.networkPath(name)); errors.Is(err, fs.ErrNotExist) {
+			return Default
+		}
+	}
+	return name
+}
+
 // DriverBridge is the only driver: a Linux bridge with masquerading.
 const DriverBridge = "bridge"
 
@@ -248,7 +261,7 @@ func (m *Manager) removeUnused(ctx context.Context, name string) error {
 
 // Inspect returns a network. The error wraps [state.ErrNotFound] if there is none.
 func (m *Manager) Inspect(name string) (Network, error) {
-	n, err := m.load(name)
+	n, err := m.load(m.named(name))
 	if err != nil {
 		return n, err
 	}

@@ -132,10 +132,11 @@ func parseNetworks(values []string) (mode string, joins []join, err error) {
 	return state.ModeBridge, joins, nil
 }
 
-// parseJoin parses NAME[,ip=ADDRESS][,alias=NAME][,mac=ADDRESS]. alias can be repeated, and ip once for each family.
+// parseJoin parses NAME[,ip=ADDRESS][,alias=NAME][,mac=ADDRESS]. alias can be repeated, and ip once for each family. Docker
+// writes name=NAME, ip6 and mac-address.
 func parseJoin(v string) (join, error) {
 	words := strings.Split(v, ",")
-	j := join{network: words[0]}
+	j := join{network: strings.TrimPrefix(words[0], "name=")}
 	if err := checkName(j.network); err != nil {
 		return j, err
 	}
@@ -143,11 +144,11 @@ func parseJoin(v string) (join, error) {
 		key, value, _ := strings.Cut(word, "=")
 		var err error
 		switch key {
-		case "ip":
+		case "ip", "ip6":
 			err = j.setAddress(value)
 		case "alias":
 			err = j.addAlias(value)
-		case "mac":
+		case "mac", "mac-address":
 			err = j.setMAC(value)
 		default:
 			err = fmt.Errorf("%.80q: want ip=ADDRESS, alias=NAME or mac=ADDRESS", word)

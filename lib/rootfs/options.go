@@ -46,7 +46,7 @@ type Driver struct {
 type Extras struct {
 	AddHost     []string `sep:"none" placeholder:"HOST:IP" help:"Add a name to the hosts file; the address host-gateway is this host's"`
 	DNSSearch   []string `name:"dns-search" sep:"none" help:"Complete names with this domain (. for none)"`
-	DNSOption   []string `name:"dns-option" sep:"none" help:"Set an option of the resolver, e.g. ndots:2 (resolv.conf(5))"`
+	DNSOption   []string `name:"dns-option" docker:"dns-opt" sep:"none" help:"Set an option of the resolver, e.g. ndots:2 (resolv.conf(5))"`
 	EnvFile     []string `sep:"none" help:"Set environment variables from a file, one key=value per line"`
 	Workdir     string   `short:"w" help:"Working directory in the container"`
 	User        string   `short:"u" help:"User of the program: name or number, or user:group"`

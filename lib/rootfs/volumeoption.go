@@ -103,8 +103,13 @@ func (v *volumeOption) setOptions(options []string) error {
 				return errors.New("option nocopy: not valid for binds, only for volumes")
 			}
 			v.noCopy = true
+		case "z", "Z":
+			if linux.HasSELinux() {
+				return fmt.Errorf("option %s: SELinux labels are not supported: label the directory by chcon -Rt container_file_t", option)
+			}
+		case "cached", "delegated", "consistent": // of docker's virtual machines on other systems, where they trade speed for order
 		default:
-			return fmt.Errorf("option %.80q: want ro, rw, nocopy, [r]shared, [r]slave or [r]private", option)
+			return fmt.Errorf("option %.80q: want ro, rw, nocopy, z, Z, [r]shared, [r]slave or [r]private", option)
 		}
 	}
 	return nil

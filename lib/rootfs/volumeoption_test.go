@@ -42,7 +42,7 @@ func TestParseVolume(t *testing.T) {
 		{word: "~you/x:/b", error: "not supported"},
 		{word: "-db:/b", error: "volume name"},
 		{word: "d/b:/b", error: "volume name"},
-		{word: "/a:/b:z", error: `option "z"`},
+		{word: "/a:/b:y", error: `option "y"`},
 		{word: "/a:/b:ro,rw", error: "exclude each other"},
 		{word: "/a:/b:shared,slave", error: "exclude each other"},
 		{word: "/a:/b:nocopy", error: "for volumes"},
