@@ -160,8 +160,9 @@ docker_starts() {
   # With "0s" the present second would be missing.
   like 'create start .*exec_die .*pause unpause update .*kill die stop start restart .*destroy' \
     "$(docker events --since 10m --until "$(($(date +%s) + 1))" --filter type=container --format '{{.Action}}' | tr '\n' ' ')"
-  run -137 docker run --name hungry --network none --memory 16m --memory-swap 16m busybox tail /dev/zero
-  same true "$(docker inspect -f '{{.State.OOMKilled}}' hungry)"
+  # The sleep is for containerd, which watches for the event only after the start.
+  run -137 docker run --name hungry --network none --memory 16m --memory-swap 16m busybox sh -c 'sleep 1; exec tail /dev/zero'
+  eventually 10 sh -c "docker inspect -f '{{.State.OOMKilled}}' hungry | grep true"
   docker rm hungry
   docker run -d --name again --restart on-failure:2 --network none busybox sh -c 'echo once more; exit 4'
   eventually 20 sh -c '[ "$(docker inspect -f "{{.RestartCount}} {{.State.Status}}" again)" = "2 exited" ]'
