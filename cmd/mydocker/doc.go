@@ -6,9 +6,11 @@
 // known by what follows it: -it, -dit, or -i before another option; --interactive is always that. The program
 // gets a terminal if standard input and output are terminals; -t and --tty=false override that.
 //
-// --network takes the name of a network (default: mydocker0), none, host, container:CONTAINER or
-// ns:PATH. --publish takes [[hostIP:]hostPort[-end]:]containerPort[-end][/tcp|udp|sctp]. --volume takes
-// /host:/container[:ro], name:/container, or /container alone.
+// -h NAME is --hostname NAME; -h without a name prints the help.
+//
+// --network takes the name of a network (default: mydocker0, which docker calls bridge), none, host, container:CONTAINER
+// or ns:PATH. --publish takes [[hostIP:]hostPort[-end]:]containerPort[-end][/tcp|udp|sctp]. --volume takes
+// /host:/container[:ro], name:/container, or /container alone; its options z and Z do nothing on a host without SELinux.
 //
 // A container that has ended keeps its files, addresses and log until rm; with --rm it is removed at once. Images
 // and networks whose COUNTS is not 0 are used by containers and cannot be removed.

@@ -3,13 +3,16 @@ package main
 import "strings"
 
 // Rewrite implements cli.Rewriter. In docker -i keeps standard input open, here it names the image. An image's name never
-// begins with a dash, so the two can be told apart.
+// begins with a dash, so the two can be told apart. -h before a word is docker's --hostname.
 func (*imageAndCommand) Rewrite(args []string, takesValue func(option string) bool) []string {
 	var words []string
 	for i := 0; i < len(args); i++ {
 		word := args[i]
 		if len(word) < 2 || word[0] != '-' || word == "--" { // the image or the command
 			return append(words, args[i:]...)
+		}
+		if word == "-h" && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
+			word = "--hostname"
 		}
 		rest, valued := word, takesValue(word)
 		if word[1] != '-' {

@@ -8,7 +8,7 @@ import (
 
 func TestDockersInteractive(t *testing.T) {
 	takesValue := func(option string) bool {
-		return slices.Contains([]string{"-i", "-p", "-e", "-v", "-m", "--name", "--env"}, option)
+		return slices.Contains([]string{"-i", "-p", "-e", "-v", "-m", "--name", "--env", "--hostname"}, option)
 	}
 	for line, want := range map[string]string{
 		"-it --rm alpine sh":             "--interactive -t --rm alpine sh",
@@ -31,6 +31,10 @@ func TestDockersInteractive(t *testing.T) {
 		"-i alpine -t":                   "-i alpine -t",
 		"-i alpine -e A=1 grep -i -v x":  "-i alpine -e A=1 grep -i -v x",
 		"-t -- alpine -i":                "-t -- alpine -i",
+		"--rm -h web alpine hostname":    "--rm --hostname web alpine hostname",
+		"-h":                             "-h",
+		"-h --rm alpine":                 "-h --rm alpine",
+		"-i alpine -h web df -h /":       "-i alpine --hostname web df -h /",
 		"-i":                             "--interactive",
 		"-":                              "-",
 		"-p":                             "-p",

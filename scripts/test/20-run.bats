@@ -71,6 +71,32 @@ teardown() { teardown_leakcheck; }
   refuses 125 'run: no image: name one with -i, or as the first argument' mydocker run -it
 }
 
+@test "docker's spellings: -h, volumes with z and cached, the network bridge, name= and ip6= of a network" {
+  same web "$(mydocker run --rm --net none -h web busybox hostname)"
+  like '^NAME:' "$(mydocker run -h)"
+  local options
+  for options in z Z ro,z cached delegated consistent; do
+    mydocker run --rm --net none -v "$BATS_TEST_TMPDIR:/d:$options" busybox test -d /d
+  done
+  refuses 125 'option "y": want' mydocker run --rm --net none -v "$BATS_TEST_TMPDIR:/d:y" busybox true
+  networks() { mydocker inspect -f '{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}' box; }
+  mydocker network create -s 10.1.1.0/24 na >/dev/null
+  mydocker run -d --name box --net bridge --net name=na,ip=10.1.1.9,alias=db,mac-address=02:42:0a:09:00:09 busybox sleep 100 >/dev/null
+  same 'mydocker0 na ' "$(networks)"
+  same '02:42:0a:09:00:09' "$(mydocker exec box sh -c 'cat /sys/class/net/*/address' | grep ^02:42:0a)"
+  does mydocker network disconnect bridge box
+  same 'na ' "$(networks)"
+  does mydocker network connect bridge box
+  same 'mydocker0 na ' "$(networks)"
+  refuses 125 'network mydocker0: named twice' mydocker run --rm --net bridge --net mydocker0 busybox true
+  mydocker rm -f box >/dev/null
+  mydocker network create -s 10.1.2.0/24 bridge >/dev/null # a network of this name is meant then
+  mydocker run -d --name box --net bridge busybox sleep 100 >/dev/null
+  same 'bridge ' "$(networks)"
+  mydocker rm -f box >/dev/null
+  mydocker network rm bridge na >/dev/null
+}
+
 @test "a last line without newline is printed" {
   local n
   for n in 1 2 3 4 5; do
