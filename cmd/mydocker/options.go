@@ -7,7 +7,7 @@ import "github.com/weikeit/mydocker/lib/cli"
 func optionGroups() []cli.OptionGroup {
 	return []cli.OptionGroup{
 		{Title: "PROGRAM", Options: []string{
-			"entrypoint", "workdir", "env-file", "init", "restart", "stop-signal", "rm", "label", "print",
+			"entrypoint", "workdir", "env-file", "init", "restart", "stop-signal", "rm", "label", "pull", "print",
 		}},
 		{Title: "TERMINAL AND LOGS", Options: []string{"tty", "interactive", "log-opt"}},
 		{Title: "NETWORK OPTIONS", Options: []string{

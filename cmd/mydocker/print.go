@@ -44,12 +44,15 @@ func (c *run) printPipeline(e *container.Engine, std *cli.IO) error {
 		return err
 	}
 	text := ""
-	if rootfs.IsTree(c.Image) {
-		// not pulled
-	} else if _, err := e.Images.Resolve(c.Image); errors.Is(err, state.ErrNotFound) {
-		text = linux.Quote(tool("md-pull"), "--stderr", "--", c.Image) + " && \\\n"
-	} else if err != nil {
-		return err
+	if !rootfs.IsTree(c.Image) {
+		_, err := e.Images.Resolve(c.Image)
+		missing := errors.Is(err, state.ErrNotFound)
+		switch {
+		case c.Pulls(missing):
+			text = linux.Quote(tool("md-pull"), "--stderr", "--", c.Image) + " && \\\n"
+		case err != nil:
+			return err
+		}
 	}
 	for i, words := range stages {
 		if i > 0 {

@@ -31,6 +31,7 @@ type CreateOptions struct {
 	cgroup.Devices
 	rootfs.Bounds
 	network.Exposed
+	Pull string `enum:",missing,always,never" default:"" placeholder:"WHEN" help:"Pull the image if it is missing (missing, the default), always, or never"`
 
 	// Unnamed is set for a container that ends with the command that creates it, before other containers learn its name.
 	Unnamed bool `kong:"-"`
@@ -140,13 +141,23 @@ func (e *Engine) sweepInBackground(ctx context.Context) (found func() bool) {
 	return sync.OnceValue(func() bool { return <-swept && ctx.Err() == nil })
 }
 
-// make runs the stages of the pipe in parallel with the sweep. It pulls a missing image.
+// Pulls says whether the image is pulled, which is in the store or missing. The directory of a root file system never is.
+func (o *CreateOptions) Pulls(missing bool) bool {
+	return (missing && o.Pull != "never" || o.Pull == "always") && !rootfs.IsTree(o.Image)
+}
+
+// make runs the stages of the pipe in parallel with the sweep. It pulls the image as the options say.
 func (e *Engine) make(ctx context.Context, o CreateOptions, args []string, c Caller, found func() bool) (*spec.Spec, error) {
+	if o.Pulls(false) {
+		if err := c.Pull(ctx, o.Image); err != nil {
+			return nil, err
+		}
+	}
 	s, missing, err := e.compose(ctx, o, args)
 	if err != nil && !missing && found() {
 		s, missing, err = e.compose(ctx, o, args)
 	}
-	if missing {
+	if missing && o.Pulls(true) {
 		if err = c.Pull(ctx, o.Image); err != nil {
 			return nil, err
 		}

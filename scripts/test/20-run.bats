@@ -97,6 +97,23 @@ teardown() { teardown_leakcheck; }
   mydocker network rm bridge na >/dev/null
 }
 
+@test "run --pull: always, never, missing" {
+  run -0 --separate-stderr mydocker run --rm --net none --pull always busybox echo hello
+  same hello "$output"
+  like 'Pulling from library/busybox' "$stderr"
+  like 'md-pull --stderr -- busybox ' "$(mydocker run --print --pull always busybox true)"
+  unlike md-pull "$(mydocker run --print --pull missing busybox true)"
+  run -0 --separate-stderr mydocker run --rm --net none --pull never busybox echo hello
+  same '' "$stderr"
+  mydocker rmi busybox >/dev/null
+  refuses 125 'run busybox: image "busybox": not found' mydocker run --rm --net none --pull never busybox true
+  refuses 125 'run busybox: image "busybox": not found' mydocker run --print --pull never busybox true
+  refuses 1 'create busybox: image "busybox": not found' mydocker create --pull=never busybox
+  refuses 125 '--pull must be one of' mydocker run --pull often busybox true
+  run -0 --separate-stderr mydocker run --rm --net none --pull missing busybox echo hello
+  same hello "$output"
+}
+
 @test "a last line without newline is printed" {
   local n
   for n in 1 2 3 4 5; do
