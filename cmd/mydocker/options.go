@@ -11,7 +11,7 @@ func optionGroups() []cli.OptionGroup {
 		}},
 		{Title: "TERMINAL AND LOGS", Options: []string{"tty", "interactive", "log-opt"}},
 		{Title: "NETWORK OPTIONS", Options: []string{
-			"publish-all", "add-host", "dns-search", "dns-option", "net-cls-classid", "net-prio-ifpriomap",
+			"ip", "network-alias", "mac-address", "publish-all", "add-host", "dns-search", "dns-option", "net-cls-classid", "net-prio-ifpriomap",
 		}},
 		{Title: "FILES", Options: []string{"read-only", "tmpfs", "shm-size", "device", "device-cgroup-rule"}},
 		{Title: "RIGHTS AND USERS", Options: []string{

@@ -15,8 +15,8 @@ import (
 // change.
 func (m *Manager) Connect(ctx context.Context, network, id string, o ConnectOptions) error {
 	network = m.named(network)
-	options, err := o.parse()
-	if err != nil {
+	var options endpointOptions
+	if err := options.set(o); err != nil {
 		return fmt.Errorf("network %s: %w", network, err)
 	}
 	return m.change(ctx, id, func(ctx context.Context, id string, n state.Net) error {

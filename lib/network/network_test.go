@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -218,6 +219,33 @@ func TestLeasesAtOnce(t *testing.T) {
 			t.Errorf("%s was leased twice", p)
 		}
 		seen[p] = true
+	}
+}
+
+// The options for the first network say the same as its value.
+func TestFirstNetwork(t *testing.T) {
+	mac := "02:00:00:00:00:01"
+	got, err := Connection{Network: []string{"a1", "b1"}, IP: []string{"10.1.2.3", "fd00::3"}, Alias: []string{"db", "sql"}, MAC: mac}.parse()
+	want, wantErr := Connection{Network: []string{"a1,ip=10.1.2.3,ip=fd00::3,alias=db,alias=sql,mac=" + mac, "b1"}}.parse()
+	if err != nil || wantErr != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v; want %+v, %v", got, err, want, wantErr)
+	}
+	for _, c := range []struct {
+		o   Connection
+		err string
+	}{
+		{Connection{Network: []string{"host"}, IP: []string{"10.1.2.3"}}, "network host: a container with it has no address"},
+		{Connection{Network: []string{"none"}, Alias: []string{"db"}}, "network none: "},
+		{Connection{Network: []string{"container:web"}, MAC: mac}, "network container:web: "},
+		{Connection{Network: []string{"a1,ip=10.1.2.3"}, IP: []string{"10.1.2.4"}}, "network a1: address 10.1.2.4: 10.1.2.3 is given already"},
+		{Connection{Network: []string{"a1,mac=" + mac}, MAC: mac}, "network a1: mac " + mac + ": "},
+		{Connection{MAC: "ff:ff:ff:ff:ff:ff"}, "network mydocker0: mac "},
+		{Connection{IP: []string{"ten"}}, `network mydocker0: address "ten"`},
+		{Connection{Alias: []string{""}}, `network mydocker0: alias ""`},
+	} {
+		if err := c.o.Check(); err == nil || !strings.HasPrefix(err.Error(), c.err) {
+			t.Errorf("%+v: %v, want %s", c.o, err, c.err)
+		}
 	}
 }
 

@@ -26,6 +26,11 @@ type Options struct {
 type Connection struct {
 	Network []string `name:"network" aliases:"net" sep:"none" help:"Connect the container to a network (none to disable)"`
 	Publish []string `name:"publish" short:"p" sep:"none" help:"Publish the container's port(s) to the host"`
+
+	// For the first network. A value of Network can say the same of any.
+	IP    []string `name:"ip" docker:"ip6" sep:"none" placeholder:"ADDRESS" help:"The address in the network: IPv4, IPv6, or one of each (default: the lowest free one)"`
+	Alias []string `name:"network-alias" docker:"net-alias" sep:"none" placeholder:"NAME" help:"Another name of the container in the network"`
+	MAC   string   `name:"mac-address" placeholder:"ADDRESS" help:"The hardware address in the network"`
 }
 
 // Exposed has the option --publish-all.
@@ -67,6 +72,9 @@ func (o Connection) parse() (plan, error) {
 	if p.mode, p.joins, err = parseNetworks(o.Network); err != nil {
 		return p, err
 	}
+	if err := p.setFirst(o); err != nil {
+		return p, err
+	}
 	for _, v := range o.Publish {
 		list, err := hostport.Parse(v)
 		if err != nil {
@@ -79,6 +87,25 @@ func (o Connection) parse() (plan, error) {
 		return p, fmt.Errorf("publish %d/%s: a container with --network %s has no ports of its own", first.ContainerPort, first.Protocol, p.mode)
 	}
 	return p, nil
+}
+
+// setFirst sets the endpoint options of the first network.
+func (p *plan) setFirst(o Connection) error {
+	if len(o.IP) == 0 && len(o.Alias) == 0 && o.MAC == "" {
+		return nil
+	}
+	if p.mode != state.ModeBridge {
+		return fmt.Errorf("network %s: a container with it has no address or alias of its own", p.mode)
+	}
+	first := &p.joins[0]
+	err := first.set(ConnectOptions{IP: o.IP, Alias: o.Alias})
+	if err == nil && o.MAC != "" {
+		err = first.setMAC(o.MAC)
+	}
+	if err != nil {
+		return fmt.Errorf("network %s: %w", first.network, err)
+	}
+	return nil
 }
 
 // expose adds the exposed ports that are not published yet, on free host ports.
@@ -176,22 +203,22 @@ type endpointOptions struct {
 
 // ConnectOptions are the endpoint options of the connect command.
 type ConnectOptions struct {
-	IP    []string `name:"ip" sep:"none" placeholder:"ADDRESS" help:"The address: IPv4, IPv6, or one of each (default: the lowest free one)"`
+	IP    []string `name:"ip" docker:"ip6" sep:"none" placeholder:"ADDRESS" help:"The address: IPv4, IPv6, or one of each (default: the lowest free one)"`
 	Alias []string `sep:"none" placeholder:"NAME" help:"Another name of the container in the network"`
 }
 
-func (o ConnectOptions) parse() (e endpointOptions, err error) {
+func (e *endpointOptions) set(o ConnectOptions) error {
 	for _, word := range o.IP {
 		if err := e.setAddress(word); err != nil {
-			return e, err
+			return err
 		}
 	}
 	for _, word := range o.Alias {
 		if err := e.addAlias(word); err != nil {
-			return e, err
+			return err
 		}
 	}
-	return e, nil
+	return nil
 }
 
 func (e *endpointOptions) setAddress(word string) error {
@@ -230,6 +257,9 @@ func (e *endpointOptions) setMAC(word string) error {
 	mac, err := net.ParseMAC(word)
 	if err != nil || len(mac) != 6 || mac[0]&1 != 0 || bytes.Equal(mac, make([]byte, 6)) {
 		return fmt.Errorf("mac %.80q: want the hardware address of one host", word)
+	}
+	if e.mac != nil {
+		return fmt.Errorf("mac %s: %s is given already", mac, e.mac)
 	}
 	e.mac = mac
 	return nil

@@ -88,6 +88,11 @@ teardown() { teardown_leakcheck; }
   same 'na ' "$(networks)"
   does mydocker network connect bridge box
   same 'mydocker0 na ' "$(networks)"
+  mydocker rm -f box >/dev/null
+  mydocker run -d --name box --network na --network-alias db2 --ip 10.1.1.10 --mac-address 02:42:0a:09:00:0a busybox sleep 100 >/dev/null
+  same '10.1.1.10 02:42:0a:09:00:0a' "$(mydocker inspect -f '{{with index .NetworkSettings.Networks "na"}}{{.IPAddress}} {{.MacAddress}}{{end}}' box)"
+  like '10.1.1.10' "$(mydocker run --rm --net na busybox grep db2 /etc/hosts)"
+  refuses 125 'network host: a container with it has no address' mydocker run --rm --net host --ip 10.1.1.11 busybox true
   refuses 125 'network mydocker0: named twice' mydocker run --rm --net bridge --net mydocker0 busybox true
   mydocker rm -f box >/dev/null
   mydocker network create -s 10.1.2.0/24 bridge >/dev/null # a network of this name is meant then

@@ -23,6 +23,7 @@ busybox echo hello
 --add-host gate:host-gateway --add-host=other:198.51.100.2 --dns-search example.org --dns-search . --dns-option ndots:2 busybox sh -c 'cat /etc/hosts /etc/resolv.conf'
 --rm --network mine,ip=10.77.0.9,alias=www,mac=02:00:00:00:00:09 -P busybox sh -c 'ip -o addr show scope global | cut -d" " -f7; cat /etc/hosts'
 --rm --pull missing --publish-all busybox true
+--rm --network mine --ip 10.77.0.10 --network-alias www2 --mac-address 02:00:00:00:00:0a busybox sh -c 'ip -o addr show scope global | cut -d" " -f7; cat /etc/hosts'
 --rm --network mine --network mydocker0 busybox sh -c 'ip -o -4 addr | wc -l'
 --rm --net host busybox ip -o link show uplink
 --rm --net container:friend busybox ip -o -4 addr
