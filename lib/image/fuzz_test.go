@@ -38,7 +38,7 @@ func FuzzDocuments(f *testing.F) {
 		if err != nil && len(err.Error()) > 2000 {
 			t.Errorf("a message of %d bytes", len(err.Error()))
 		}
-		clean(t, s)
+		cleanOfRefused(t, s)
 		outside, _ := os.ReadDir(filepath.Dir(s.dir.Root))
 		for _, e := range outside {
 			if e.Name() != "root" && e.Name() != "run" {
@@ -72,6 +72,6 @@ func FuzzArchive(f *testing.F) {
 		if _, err := pullFrom(s, src); err != nil && len(err.Error()) > 3000 {
 			t.Errorf("a message of %d bytes", len(err.Error()))
 		}
-		clean(t, s)
+		cleanOfRefused(t, s)
 	})
 }

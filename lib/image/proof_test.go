@@ -99,7 +99,7 @@ func TestLayersNeedProof(t *testing.T) {
 					if r, err := pullFrom(s, source); err == nil {
 						t.Errorf("local %v: pull got %v", local, r.Image.LayerDirs())
 					}
-					clean(t, s)
+					cleanOfRefused(t, s)
 					img, err := s.Resolve("corp/private")
 					if err != nil || tree(t, img.LayerDirs()[1]) != "secret="+secret+"\n" {
 						t.Errorf("local %v: the owner's image: %v", local, err)
@@ -226,7 +226,7 @@ func TestDockerArchiveWithOtherLayer(t *testing.T) {
 	if r, err := pullFrom(s, src); err == nil {
 		t.Errorf("pull got %v", r.Image.LayerDirs())
 	}
-	clean(t, s)
+	cleanOfRefused(t, s)
 }
 
 // TestLayoutSizesAreChecked checks sizes in the documents of layouts and archives.
@@ -248,7 +248,7 @@ func TestLayoutSizesAreChecked(t *testing.T) {
 			if _, err := pullFrom(s, layoutOf(t, src)); err == nil {
 				t.Error("image is accepted")
 			}
-			clean(t, s)
+			cleanOfRefused(t, s)
 		})
 	}
 	src := newFake(t, "x", v1.MediaTypeImageLayer)
