@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/docker/go-units"
+
 	"github.com/weikeit/mydocker/lib/cli"
 	"github.com/weikeit/mydocker/lib/container"
 	"github.com/weikeit/mydocker/lib/image"
@@ -70,7 +72,7 @@ func mdPull(ctx context.Context, std *cli.IO, args ...string) error {
 
 type imageList struct {
 	Quiet  bool   `short:"q" help:"Only print the ids"`
-	Format string `enum:",table,json" default:"" help:"table, or json (one object per line)"`
+	Format string `help:"table, json (one object per line), or a Go template such as '{{.Repository}}' (default: table)"`
 	Name   string `arg:"" optional:"" help:"Only images with this name, NAME[:TAG]; * matches any part of it"`
 }
 
@@ -82,8 +84,24 @@ type imageRow struct {
 	Digest  string    `json:"digest"`
 	Counts  int       `json:"counts"`
 	Created time.Time `json:"created"`
-	Size    int64     `json:"size"`
+	Size    imageSize `json:"size"`
 }
+
+// imageSize is a number of bytes, which templates show as the table does.
+type imageSize int64
+
+func (s imageSize) String() string { return container.Size(int64(s)) }
+
+// Names of docker for templates.
+
+// Repository is Repo.
+func (r imageRow) Repository() string { return r.Repo }
+
+// CreatedAt is Created.
+func (r imageRow) CreatedAt() string { return container.FormatTime(r.Created) }
+
+// CreatedSince says how long ago the image was created.
+func (r imageRow) CreatedSince() string { return units.HumanDuration(time.Since(r.Created)) + " ago" }
 
 // Run implements cli.Runner.
 func (c *imageList) Run(_ context.Context, std *cli.IO) error {
@@ -119,7 +137,7 @@ func (c *imageList) Run(_ context.Context, std *cli.IO) error {
 }
 
 func (r imageRow) cells() []string {
-	return []string{r.ID, r.Repo, r.Tag, strconv.Itoa(r.Counts), container.FormatTime(r.Created), container.Size(r.Size)}
+	return []string{r.ID, r.Repo, r.Tag, strconv.Itoa(r.Counts), r.CreatedAt(), r.Size.String()}
 }
 
 // namedImages returns the images with a name that matches, without their other names. A pattern without a tag matches all
@@ -148,7 +166,7 @@ func namedImages(images []*image.Image, pattern string) []*image.Image {
 func imageRows(img *image.Image, counts int) []imageRow {
 	row := imageRow{
 		ID: img.ID, Repo: "<none>", Tag: "<none>", Digest: img.Digest.String(), Counts: counts,
-		Created: img.Created, Size: img.Size,
+		Created: img.Created, Size: imageSize(img.Size),
 	}
 	if len(img.References) == 0 {
 		return []imageRow{row}

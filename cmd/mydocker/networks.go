@@ -31,7 +31,7 @@ func (c *networkCreate) Run(ctx context.Context, std *cli.IO) error {
 
 type networkList struct {
 	Quiet  bool   `short:"q" help:"Only print the names"`
-	Format string `enum:",table,json" default:"" help:"table, or json (one object per line)"`
+	Format string `help:"table, json (one object per line), or a Go template such as '{{.Name}}' (default: table)"`
 }
 
 // networkRow is a network's record with the number of its containers, which is not stored.

@@ -78,7 +78,7 @@ func removeAll(ctx context.Context, std *cli.IO, command string, found []state.O
 }
 
 type systemDF struct {
-	Format string `enum:",table,json" default:"" help:"table, or json (one object per line)"`
+	Format string `help:"table, json (one object per line), or a Go template such as '{{.Kind}}' (default: table)"`
 }
 
 // Run implements cli.Runner.

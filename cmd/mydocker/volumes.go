@@ -37,7 +37,7 @@ func (c *volumeCreate) Run(_ context.Context, std *cli.IO) error {
 
 type volumeList struct {
 	Quiet  bool   `short:"q" help:"Only print the names"`
-	Format string `enum:",table,json" default:"" help:"table, or json (one object per line)"`
+	Format string `help:"table, json (one object per line), or a Go template such as '{{.Name}}' (default: table)"`
 }
 
 // Run implements cli.Runner.

@@ -95,8 +95,8 @@ func TestListingFitsTheTerminal(t *testing.T) {
 		want    string
 	}{
 		{100, ListFlags{}, "NAME   COMMAND          END\nweb    [sh -c größer]   .\ndb     [true]           .\n"},
-		{22, ListFlags{}, "NAME   COMMAND     END\nweb    [sh -c g…   .\ndb     [true]      .\n"},
-		{5, ListFlags{}, "NAME   COMMAND   END\nweb    [sh -c…   .\ndb     [true]    .\n"},
+		{22, ListFlags{}, "NAME   COMMAND     END\nweb    [sh -c...   .\ndb     [true]      .\n"},
+		{5, ListFlags{}, "NAME   COMMAND   END\nweb    [sh ...   .\ndb     [true]    .\n"},
 		{5, ListFlags{NoTrunc: true}, "NAME   COMMAND          END\nweb    [sh -c größer]   .\ndb     [true]           .\n"},
 	} {
 		if err := linux.SetWindowSize(slave, linux.WindowSize{Rows: 24, Cols: tt.columns}); err != nil {

@@ -45,6 +45,9 @@ func fitTable(w io.Writer, header []string, rows [][]string, column string) erro
 	return Table(w, header, rows)
 }
 
+// ellipsis marks a shortened cell. It is ASCII: not every terminal has UTF-8.
+const ellipsis = "..."
+
 // cut shortens the cells of column i so that the table is at most width characters wide.
 func cut(header []string, rows [][]string, i, width int) {
 	if i < 0 {
@@ -63,7 +66,7 @@ func cut(header []string, rows [][]string, i, width int) {
 	rest = max(rest-columnGap*(len(header)-1), utf8.RuneCountInString(header[i]))
 	for _, row := range rows {
 		if text := []rune(cellText(row[i])); len(text) > rest {
-			row[i] = string(text[:rest-1]) + "…"
+			row[i] = string(text[:max(rest-len(ellipsis), 0)]) + ellipsis
 		}
 	}
 }

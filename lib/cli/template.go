@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"text/template"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Template is a user's Go template (--format), which prints one line for a value.
@@ -15,6 +17,7 @@ type Template struct{ parsed *template.Template }
 // ParseTemplate parses a template. If over is not nil, the template is for values of its type, and a field that the
 // type does not have is an error.
 func ParseTemplate(text string, over any) (*Template, error) {
+	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text) // shells pass them on as two characters; docker does the same
 	parsed, err := template.New("").Funcs(templateFunctions()).Parse(text)
 	if err != nil {
 		return nil, &usageError{templateError(err, over)}
@@ -32,7 +35,30 @@ func ParseTemplate(text string, over any) (*Template, error) {
 func templateFunctions() template.FuncMap {
 	return template.FuncMap{
 		"json": toJSON, "join": strings.Join, "split": strings.Split, "lower": strings.ToLower, "upper": strings.ToUpper,
+		"title": title, "pad": pad, "truncate": truncate,
 	}
+}
+
+func title(text string) string {
+	if text == "" {
+		return text
+	}
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToTitle(first)) + text[size:]
+}
+
+// pad adds spaces before and after a text that is not empty.
+func pad(text string, before, after int) string {
+	if text == "" {
+		return text
+	}
+	return strings.Repeat(" ", max(before, 0)) + text + strings.Repeat(" ", max(after, 0))
+}
+
+// truncate returns the first n characters.
+func truncate(text string, n int) string {
+	runes := []rune(text)
+	return string(runes[:min(max(n, 0), len(runes))])
 }
 
 func toJSON(value any) (string, error) {

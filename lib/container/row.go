@@ -99,6 +99,12 @@ func portText(p state.Port, n int) string {
 	return text
 }
 
+// Names is docker's name of Name in templates.
+func (r Row) Names() string { return r.Name }
+
+// State is docker's name of Status in templates.
+func (r Row) State() string { return r.Status }
+
 // Header names the columns of [Row.Cells].
 func Header() []string {
 	return []string{"CONTAINER ID", "NAME", "IMAGE", "STATUS", "DRIVER", "PID", "COMMAND", "IPS", "PORTS", "CREATED"}

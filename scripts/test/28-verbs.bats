@@ -403,3 +403,23 @@ teardown() {
   does mydocker rm loud kept
   rm -r "$MYDOCKER_ROOT"
 }
+
+@test "templates of all lists: docker's fields, tabs, functions" {
+  mydocker volume create data >/dev/null
+  mydocker create --name web --net none busybox true >/dev/null
+  same $'web\tcreated WEB' "$(mydocker ps --format '{{.Names}}\t{{.State}} {{upper .Name}}')"
+  like '^busybox:latest [0-9.]+ [kM]B .* ago$' "$(mydocker images --format '{{.Repository}}:{{.Tag}} {{.Size}} {{.CreatedSince}}' busybox)"
+  same number "$(mydocker images --format json busybox | jq -r '.size | type')"
+  same 'data local' "$(mydocker volume ls --format '{{.Name}} {{.Driver}}')"
+  same 'mydocker0' "$(mydocker network ls --format '{{.Name}}')"
+  same 'images containers volumes ' "$(mydocker system df --format '{{.Kind}}' | tr '\n' ' ')"
+  local command
+  for command in images 'volume ls' 'network ls' 'system df' ps; do
+    # shellcheck disable=SC2086 # several words
+    refuses 2 'want table, json or a Go template' mydocker $command --format xml
+    # shellcheck disable=SC2086
+    refuses 2 'no field Nosuch|Nosuch' mydocker $command --format '{{.Nosuch}}'
+  done
+  mydocker rm web >/dev/null
+  mydocker volume rm data >/dev/null
+}

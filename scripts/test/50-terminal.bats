@@ -102,7 +102,7 @@ shows() { eventually 10 bash -c "tmux -L test capture-pane -p | grep -qE '$1'" |
   type_line 'mydocker ps -f name=long | cat; clear; mydocker ps -f name=long; echo done'
   shows '^done$'
   same 4 "$(screen | grep -c .)" # header, row, done, prompt
-  shows ' \[sh -c echo a.*… .* 20[0-9-]+ [0-9:]+$'
+  shows ' \[sh -c echo a.*[.]{3} .* 20[0-9-]+ [0-9:]+$'
   type_line 'clear; md-ps --no-trunc -f name=long; echo done'
   shows 'sleep 1000\]'
   mydocker rm -f long >/dev/null
